@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The full walk: every layer compares what it has with what it says, and with
+ * the layers beneath. Bottom up, so that the first thing reported is the cause
+ * rather than its consequences.
+ *
+ * Lock: those of the layers, one after another, so the answer is exact only
+ * while nobody else is inside the allocator.
+ */
+#include <hakmem/hakmem.h>
+
+#include "magazine.h"
+#include "slab.h"
+#include "span.h"
+#include "superslab.h"
+
+const char *hak_check(void)
+{
+	const char *failed = superslab_check();
+
+	if (!failed)
+		failed = slab_check();
+	if (!failed)
+		failed = span_check();
+	if (!failed)
+		failed = cache_check();
+	return failed;
+}

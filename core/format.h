@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Text without a C library and without memory: a small printf into a callback.
+ * Used for the statistics, for the line that reports a bug, and by whatever
+ * has to print where there is no stdio.
+ */
+#ifndef HAKMEM_FORMAT_H
+#define HAKMEM_FORMAT_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+#include <hakmem/stats.h>
+
+/**
+ * hak_format() - format text into a sink
+ *
+ * Knows %s %c %d %u %x with the length modifiers l and z, %p, %%, a width
+ * with the flags - and 0, and * as a width. Unknown conversions are printed
+ * as they stand. May be called in any context that the sink may.
+ */
+void hak_format(hak_sink *sink, void *ctx, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args);
+
+#endif

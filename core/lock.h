@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock, and the order in which locks may be taken:
+ *
+ *	LOCK_CLASS < LOCK_SUPERSLAB < LOCK_META
+ *
+ * A holder of one may take another of a higher rank, never of the same or a
+ * lower one; nobody holds any while calling the provider or the host. Debug
+ * builds check both. fork() takes all of them in this order.
+ *
+ * The word is 0 when free, 1 when held, 2 when held and somebody may wait
+ * (the three-state mutex of Drepper, "Futexes are tricky"). Waiting is the
+ * host's: a futex on Linux, a pause on bare metal.
+ */
+#ifndef HAKMEM_LOCK_H
+#define HAKMEM_LOCK_H
+
+#include "base.h"
+
+#include <cpu.h>
+#include <hakmem/host.h>
+
+enum lock_rank {
+	LOCK_CLASS,
+	LOCK_SUPERSLAB,
+	LOCK_META,
+};
+
+struct lock {
+	_Atomic unsigned word;
+};
+
+#define LOCK_SPINS 100
+
+static inline void lock_word_wait(struct lock *lock)
+{
+	for (unsigned i = 0; i < LOCK_SPINS; i++) {
+		unsigned seen = 0;
+
+		if (atomic_compare_exchange_weak_explicit(&lock->word, &seen, 1,
+							  memory_order_acquire,
+							  memory_order_relaxed))
+			return;
+		cpu_relax();
+	}
+	while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire))
+		hak_host_wait(&lock->word, 2);
+}
+
+/* Without regard to rank: for fork(), which takes all of one rank, in order. */
+static inline void lock_word_acquire(struct lock *lock)
+{
+	unsigned seen = 0;
+
+	/* acquire: pairs with the release in lock_word_release() */
+	if (unlikely(!atomic_compare_exchange_strong_explicit(
+		    &lock->word, &seen, 1, memory_order_acquire, memory_order_relaxed)))
+		lock_word_wait(lock);
+}
+
+static inline void lock_word_release(struct lock *lock)
+{
+	/* release: what the holder wrote is seen by the next lock_word_acquire() */
+	if (unlikely(atomic_exchange_explicit(&lock->word, 0, memory_order_release) == 2))
+		hak_host_wake(&lock->word);
+}
+
+static inline void lock_acquire(struct lock *lock, enum lock_rank rank)
+{
+	if (IS_ENABLED(CONFIG_HAK_DEBUG)) {
+		hak_assert(*this_held() >> rank == 0);
+		*this_held() |= 1u << rank;
+	}
+	lock_word_acquire(lock);
+}
+
+static inline void lock_release(struct lock *lock, enum lock_rank rank)
+{
+	if (IS_ENABLED(CONFIG_HAK_DEBUG))
+		*this_held() &= ~(1u << rank);
+	lock_word_release(lock);
+}
+
+static inline void lock_assert_none_held(void)
+{
+	if (IS_ENABLED(CONFIG_HAK_DEBUG))
+		hak_assert(*this_held() == 0);
+}
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The API. Reads downwards: malloc and free with their slow paths, the other
+ * ways to ask for memory, questions about blocks, life and death of the heap.
+ *
+ * A request is for a class or for a span; a block is of a class or a span; a
+ * caller has a cache or, for want of memory or at its end, has none and goes
+ * to the slabs block by block. These are all the cases there are.
+ *
+ * Before a request fails, the caller's own magazines are emptied, because what
+ * they hold may be all that keeps a SuperSlab from serving another class.
+ *
+ * Lock: none.
+ */
+#include <hakmem/hakmem.h>
+
+#include <hakmem/host.h>
+
+#include "bug.h"
+#include "fastpath.h"
+#include "meta.h"
+#include "pages.h"
+#include "slab.h"
+#include "span.h"
+#include "stats.h"
+#include "superslab.h"
+
+#define SIZE_LIMIT ((size_t)PTRDIFF_MAX)
+
+static void *fail(enum hak_error error)
+{
+	hak_host_set_error(error);
+	return NULL;
+}
+
+/* The caller's cache, made if there is none yet; NULL if there is to be none. */
+static struct hak_cache *cache_get(void)
+{
+	struct hak_cache *cache = this_cache();
+
+	return likely(cache->cold) ? cache : cache_attach();
+}
+
+/* Is there anything in the caller's magazines that could serve others? */
+static bool reclaim(void)
+{
+	struct hak_cache *cache = this_cache();
+
+	return cache->cold && cache_flush(cache);
+}
+
+static void *try_class(unsigned class)
+{
+	struct hak_cache *cache = cache_get();
+	void *block;
+
+	if (likely(cache))
+		return magazine_pop(cache, class);
+	if (!slab_take(class, &block + 1, 1))
+		return NULL;
+	stats_count_bypass(class, STATS_ALLOCATION);
+	return block;
+}
+
+static void *alloc_class(unsigned class)
+{
+	void *block = try_class(class);
+
+	if (unlikely(!block) && reclaim())
+		block = try_class(class);
+	if (unlikely(!block)) {
+		stats_count_failure(class);
+		return fail(HAK_ENOMEM);
+	}
+	return block;
+}
+
+static void *alloc_span(size_t size, size_t align, bool *zero)
+{
+	void *block = NULL;
+
+	if (size <= SIZE_LIMIT && align <= SIZE_LIMIT) {
+		block = span_alloc(size, align, zero);
+		if (!block && reclaim())
+			block = span_alloc(size, align, zero);
+	}
+	if (!block) {
+		stats_count_failure(CLASS_SPAN);
+		return fail(HAK_ENOMEM);
+	}
+	return block;
+}
+
+void *malloc_slow(size_t size)
+{
+	bool zero;
+
+	return size <= CLASS_MAX ? alloc_class(class_of(size)) : alloc_span(size, 1, &zero);
+}
+
+void *hak_malloc(size_t size)
+{
+	return malloc_fast(size);
+}
+
+/* Not a block of a user: say what it is, and stop. */
+static _Noreturn void report(unsigned class, const void *block, const char *caller)
+{
+	uintptr_t address = (uintptr_t)block;
+	const void *start;
+
+	switch (class) {
+	case CLASS_SPAN:
+	case CLASS_SPAN_REST:
+		start = span_start(block);
+		hak_bug(HAK_BUG_INTERIOR, caller, block, span_size(start),
+			address - (uintptr_t)start);
+	case CLASS_BITMAP_512:
+	case CLASS_BITMAP_1024:
+		hak_bug(HAK_BUG_INTERNAL, caller, block, 0, 0);
+	default:
+		if (pagemap_superslab(address))
+			hak_bug(HAK_BUG_UNUSED, caller, block, 0, 0);
+		hak_bug(meta_overlaps(block, 1) ? HAK_BUG_INTERNAL : HAK_BUG_FOREIGN, caller, block,
+			0, 0);
+	}
+}
+
+/* Debug builds: is this block of a class free, in its slab or in a magazine? */
+static void check_in_use(unsigned class, const void *block, const char *caller)
+{
+	enum hak_bug_code bug;
+	size_t detail;
+
+	bug = slab_inspect(class, block, &detail);
+	if (!bug && this_cache()->cold && magazine_has(this_cache(), class, block))
+		bug = HAK_BUG_DOUBLE_FREE;
+	if (bug)
+		hak_bug(bug, caller, block, size_class[class].size, detail);
+}
+
+/* The class of a block, CLASS_SPAN included. Stops if it cannot be one. */
+static unsigned class_of_block(const void *block, const char *caller)
+{
+	uintptr_t address = (uintptr_t)block;
+	unsigned class = pagemap_class(address);
+	bool start;
+
+	if (class == CLASS_SPAN && address % SLAB_SIZE == 0)
+		return class;
+	if (class < CLASS_FIRST || class > CLASS_LAST)
+		report(class, block, caller);
+	class_block_index(class, address % SLAB_SIZE, &start);
+	if (!start)
+		hak_bug(HAK_BUG_INTERIOR, caller, block, size_class[class].size,
+			address % SLAB_SIZE % size_class[class].size);
+	if (IS_ENABLED(CONFIG_HAK_DEBUG))
+		check_in_use(class, block, caller);
+	return class;
+}
+
+static void free_class(unsigned class, void *block)
+{
+	struct hak_cache *cache = cache_get();
+
+	if (likely(cache)) {
+		magazine_push(cache, class, block);
+		return;
+	}
+	slab_put(class, &block, 1);
+	stats_count_bypass(class, STATS_FREE);
+}
+
+static void free_block(void *block, const char *caller)
+{
+	unsigned class;
+
+	if (!block)
+		return;
+	class = class_of_block(block, caller);
+	if (class == CLASS_SPAN)
+		span_free(block);
+	else
+		free_class(class, block);
+}
+
+void free_slow(void *block)
+{
+	free_block(block, "free");
+}
+
+void hak_free(void *block)
+{
+	free_fast(block);
+}
+
+void hak_free_sized(void *block, size_t size)
+{
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block) {
+		unsigned class = class_of_block(block, "free_sized");
+		size_t usable = class == CLASS_SPAN ? span_size(block) : size_class[class].size;
+
+		if (hak_good_size(size) > usable)
+			hak_bug(HAK_BUG_WRONG_SIZE, "free_sized", block, usable, size);
+	}
+	free_fast(block);
+}
+
+void *hak_zalloc(size_t size)
+{
+	bool zero = false;
+	void *block;
+
+	block = size <= CLASS_MAX ? malloc_fast(size) : alloc_span(size, 1, &zero);
+	if (block && !zero)
+		__builtin_memset(block, 0, size);
+	return block;
+}
+
+void *hak_calloc(size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (unlikely(__builtin_mul_overflow(n, size, &bytes)))
+		return fail(HAK_ENOMEM);
+	return hak_zalloc(bytes);
+}
+
+/*
+ * A class whose size is a multiple of @align has all its blocks at multiples
+ * of it, since slabs are. The classes that are powers of two end the search.
+ */
+void *hak_aligned_alloc(size_t align, size_t size)
+{
+	size_t least = size > align ? size : align;
+	unsigned class;
+	bool zero;
+
+	if (!is_power_of_two(align))
+		return fail(HAK_EINVAL);
+	if (least > CLASS_MAX)
+		return alloc_span(size, align, &zero);
+	for (class = class_of(least); size_class[class].size % align; class++)
+		;
+	return alloc_class(class);
+}
+
+/* Can this block stay where it is? Not if half of it or more would be unused. */
+static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
+{
+	if (class != CLASS_SPAN || size <= CLASS_MAX)
+		return size <= usable && size > usable / 2;
+	return size <= SIZE_LIMIT && span_resize(block, size);
+}
+
+void *hak_realloc(void *block, size_t size)
+{
+	unsigned class;
+	size_t usable;
+	void *moved;
+
+	if (!block)
+		return malloc_fast(size);
+	if (!size) {
+		free_block(block, "realloc");
+		return NULL;
+	}
+	class = class_of_block(block, "realloc");
+	usable = class == CLASS_SPAN ? span_size(block) : size_class[class].size;
+	if (resize_in_place(class, block, size, usable))
+		return block;
+	moved = malloc_fast(size);
+	if (!moved)
+		return NULL;
+	__builtin_memcpy(moved, block, size < usable ? size : usable);
+	free_fast(block);
+	return moved;
+}
+
+size_t hak_usable_size(const void *block)
+{
+	unsigned class;
+
+	if (!block)
+		return 0;
+	class = class_of_block(block, "usable_size");
+	return class == CLASS_SPAN ? span_size(block) : size_class[class].size;
+}
+
+size_t hak_good_size(size_t size)
+{
+	if (size > SIZE_LIMIT)
+		return 0;
+	return size <= CLASS_MAX ? size_class[class_of(size)].size : ALIGN_UP(size, SLAB_SIZE);
+}
+
+bool hak_owns(const void *address)
+{
+	unsigned class = pagemap_class((uintptr_t)address);
+
+	return class != CLASS_NONE && class != CLASS_BITMAP_512 && class != CLASS_BITMAP_1024;
+}
+
+void hak_flush(void)
+{
+	struct hak_cache *cache = this_cache();
+
+	if (cache->cold)
+		cache_flush(cache);
+}
+
+size_t hak_trim(void)
+{
+	hak_flush();
+	return superslab_trim();
+}
+
+bool hak_init(const struct hak_provider *provider)
+{
+	return pages_attach(provider ? provider : hak_host_provider());
+}
+
+void hak_fini(void)
+{
+	hak_host_set_cache(&hak_cache_none);
+	cache_fini();
+	slab_fini();
+	span_fini();
+	stats_fini();
+	superslab_fini();
+	pagemap_fini();
+	meta_fini();
+	pages_detach();
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Small memory for the allocator's own records: descriptors of SuperSlabs,
+ * caches, page-map leaves. They live far from the blocks, because records at
+ * the start of 2 MiB-aligned memory would all compete for the same cache sets,
+ * and because an overflow of a block must not reach them.
+ *
+ * Chunks come from the provider and are cut from front to back; what is freed
+ * is kept on a list of its kind, last in, first out, and used again. Nothing
+ * returns to the provider before hak_fini(): the sum of all records is about
+ * 0.1 % of the heap at its largest.
+ *
+ * A general allocator here would have to be as good as the one it serves;
+ * three kinds of one size each do not need one.
+ *
+ * Lock: one, LOCK_META. Failure: NULL, nothing changed.
+ */
+#include "meta.h"
+
+#include "lock.h"
+#include "pages.h"
+
+#define META_CHUNK ((size_t)64 << 10)
+
+struct chunk {
+	struct chunk *next;
+	size_t size;
+};
+
+struct free_object {
+	struct free_object *next;
+};
+
+static struct {
+	struct lock lock;
+	struct chunk *chunks; /* all, newest first */
+	char *next, *end;     /* what is left of one of them */
+	bool zero;	      /* ... and whether it reads zero */
+	size_t bytes;
+	struct free_object *freed[NR_META_KINDS];
+} meta;
+
+void meta_lock(void)
+{
+	lock_acquire(&meta.lock, LOCK_META);
+}
+
+void meta_unlock(void)
+{
+	lock_release(&meta.lock, LOCK_META);
+}
+
+/* For fork(). */
+void meta_lock_word(void)
+{
+	lock_word_acquire(&meta.lock);
+}
+
+void meta_unlock_word(void)
+{
+	lock_word_release(&meta.lock);
+}
+
+static void *take_freed(enum meta_kind kind, size_t size)
+{
+	struct free_object *object = meta.freed[kind];
+
+	if (object) {
+		meta.freed[kind] = object->next;
+		__builtin_memset(object, 0, size);
+	}
+	return object;
+}
+
+static void *take_fresh(size_t size)
+{
+	void *object = meta.next;
+
+	if ((size_t)(meta.end - meta.next) < size)
+		return NULL;
+	meta.next += size;
+	if (!meta.zero)
+		__builtin_memset(object, 0, size);
+	return object;
+}
+
+/* Cut from the new chunk, or go on with the old one, whichever is longer. */
+static void add_chunk(const struct hak_mapping *mapping, size_t size)
+{
+	struct chunk *chunk = mapping->base;
+	char *start = (char *)chunk + META_ALIGN;
+	char *end = (char *)chunk + size;
+
+	chunk->size = size;
+	chunk->next = meta.chunks;
+	meta.chunks = chunk;
+	meta.bytes += size;
+	if (end - start > meta.end - meta.next) {
+		meta.next = start;
+		meta.end = end;
+		meta.zero = mapping->flags & HAK_PAGES_ZERO;
+	}
+}
+
+static bool map_chunk(size_t need)
+{
+	size_t least = ALIGN_UP(need + META_ALIGN, HAK_GRANULE);
+	size_t size = ALIGN_UP(least, META_CHUNK);
+	struct hak_mapping mapping;
+
+	if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping)) {
+		size = least;
+		if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping))
+			return false;
+	}
+	if (meta_overlaps(mapping.base, size))
+		return false; /* ours already: not to be unmapped */
+	meta_lock();
+	add_chunk(&mapping, size);
+	meta_unlock();
+	return true;
+}
+
+/**
+ * meta_alloc() - a zeroed record, aligned to META_ALIGN
+ * @size: the size of every record of this kind
+ *
+ * Takes no lock that a caller may hold; calls the provider.
+ */
+void *meta_alloc(enum meta_kind kind, size_t size)
+{
+	void *object;
+
+	size = ALIGN_UP(size, META_ALIGN);
+	for (;;) {
+		meta_lock();
+		object = take_freed(kind, size);
+		if (!object)
+			object = take_fresh(size);
+		meta_unlock();
+		if (object || !map_chunk(size))
+			return object;
+	}
+}
+
+void meta_free(enum meta_kind kind, void *record)
+{
+	struct free_object *object = record;
+
+	meta_lock();
+	object->next = meta.freed[kind];
+	meta.freed[kind] = object;
+	meta_unlock();
+}
+
+bool meta_overlaps(const void *base, size_t size)
+{
+	uintptr_t start = (uintptr_t)base;
+	bool overlaps = false;
+
+	meta_lock();
+	for (struct chunk *chunk = meta.chunks; chunk && !overlaps; chunk = chunk->next)
+		overlaps = start < (uintptr_t)chunk + chunk->size &&
+			   (uintptr_t)chunk < start + size;
+	meta_unlock();
+	return overlaps;
+}
+
+size_t meta_bytes(void)
+{
+	size_t bytes;
+
+	meta_lock();
+	bytes = meta.bytes;
+	meta_unlock();
+	return bytes;
+}
+
+/* Chunks are never unmapped, so the list may be walked with the lock dropped. */
+size_t meta_resident(void)
+{
+	struct chunk *chunk;
+	size_t bytes, sum = 0;
+
+	meta_lock();
+	chunk = meta.chunks;
+	meta_unlock();
+	for (; chunk; chunk = chunk->next)
+		sum += pages_resident(chunk, chunk->size, &bytes) == PAGES_MAPPED ? bytes
+										   : chunk->size;
+	return sum;
+}
+
+/* Every record is gone after this. */
+void meta_fini(void)
+{
+	struct chunk *chunk, *next;
+
+	for (chunk = meta.chunks; chunk; chunk = next) {
+		next = chunk->next;
+		pages_unmap(chunk, chunk->size);
+	}
+	__builtin_memset(&meta, 0, sizeof(meta));
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HAKMEM_META_H
+#define HAKMEM_META_H
+
+#include "base.h"
+
+/* One kind, one size. */
+enum meta_kind {
+	META_SUPERSLAB,
+	META_CACHE,
+	META_LEAF,
+	NR_META_KINDS,
+};
+
+#define META_ALIGN ((size_t)64)
+
+void *meta_alloc(enum meta_kind kind, size_t size);
+void meta_free(enum meta_kind kind, void *object);
+bool meta_overlaps(const void *base, size_t size);
+size_t meta_bytes(void);
+size_t meta_resident(void);
+void meta_lock(void);
+void meta_unlock(void);
+void meta_lock_word(void);
+void meta_unlock_word(void);
+void meta_fini(void);
+
+#endif

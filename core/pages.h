@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HAKMEM_PAGES_H
+#define HAKMEM_PAGES_H
+
+#include "base.h"
+
+/* Relaxed counters; provider calls are far apart. */
+struct pages_counters {
+	_Atomic uint64_t maps, unmaps, purges, failures;
+	_Atomic uint64_t requested, mapped, purged;
+};
+
+extern HAK_HIDDEN struct pages_counters pages_counters;
+
+bool pages_attach(const struct hak_provider *provider);
+void pages_detach(void);
+
+bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping *out);
+bool pages_unmap(void *base, size_t size);
+bool pages_unmaps_parts(void);
+
+/* The HAK_PAGES_* that hold now, or a negative value: contents unchanged. */
+int pages_purge(void *base, size_t size);
+
+/* Does the provider know this memory? Sets @bytes to what is backed. */
+enum pages_state {
+	PAGES_UNKNOWN, /* the provider cannot tell */
+	PAGES_UNMAPPED,
+	PAGES_MAPPED,
+};
+enum pages_state pages_resident(const void *base, size_t size, size_t *bytes);
+
+#endif

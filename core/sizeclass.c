@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tables of sizeclass.h, filled in by the compiler: constants, so that the
+ * first allocation of a process needs no initialisation.
+ */
+#include "sizeclass.h"
+
+#define CLASS_ROW(size, capacity)                                                                  \
+	{                                                                                          \
+		(size), CLASS_INVERSE(size), (uint16_t)(65536 / (size)), (uint16_t)(capacity)      \
+	}
+#define SMALL_ROW(class, below, size) [class] = CLASS_ROW(size, MAGAZINE_CAPACITY(size)),
+
+const struct size_class size_class[NR_SLAB_CLASSES] = {
+	SMALL_CLASSES(SMALL_ROW) MEDIUM_CLASSES(SMALL_ROW)
+	[CLASS_BITMAP_512] = CLASS_ROW(512, 0),
+	[CLASS_BITMAP_1024] = CLASS_ROW(1024, 0),
+};
+
+#define SMALL_RANGE(class, below, size)                                                            \
+	[(below) / SIZE_STEP + 1 ...(size) / SIZE_STEP] =                                          \
+		(class) < CLASS_SMALLEST ? CLASS_SMALLEST : (class),
+
+const uint8_t small_class[SMALL_MAX / SIZE_STEP + 1] = {
+	[0] = CLASS_SMALLEST,
+	SMALL_CLASSES(SMALL_RANGE)
+};
+

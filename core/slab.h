@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HAKMEM_SLAB_H
+#define HAKMEM_SLAB_H
+
+#include "base.h"
+#include "bug.h"
+#include "superslab.h"
+
+struct slab_counters {
+	uint64_t taken; /* blocks handed out, ever */
+	uint64_t put;	/* blocks come back, ever */
+	uint64_t slabs; /* slabs of the class now */
+};
+
+unsigned slab_take(unsigned class, void **end, unsigned n);
+void slab_put(unsigned class, void *const *blocks, unsigned n);
+
+/* What is wrong with freeing @block, of this class by the page map? */
+enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail);
+
+void slab_read_counters(unsigned class, struct slab_counters *counters);
+const char *slab_check(void);
+void slab_lock_all(void);
+void slab_unlock_all(void);
+void slab_fini(void);
+
+#endif

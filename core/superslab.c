@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns all memory of the heap in units of 2 MiB, hands out runs of slabs, and
+ * gives empty SuperSlabs back.
+ *
+ * Each SuperSlab is on the list of its longest run of unused slabs. A request
+ * for n slabs takes from the first non-empty list >= n: always found without
+ * searching, best fit, and the most broken-up SuperSlab goes first, so that
+ * the others have a chance to become empty. Full ones are on no list; those on
+ * list 32 are empty: the reserve. A longer run continues into SuperSlabs that
+ * are adjacent by address and leaves the rest of the last one usable.
+ *
+ *	unused == 0xffffffff	<=>  run == 32	<=>  counted in `reserve`
+ *	clean, zero		 C=  unused
+ *	active			  =  mapped - released
+ *	class byte of a slab	  =  0 while it is unused
+ *
+ * Lock: one, LOCK_SUPERSLAB; the provider and meta_alloc() are called with it
+ * dropped. A SuperSlab that is to go is first taken off every list and out of
+ * the page map, then unmapped; if the provider refuses, it is put back and
+ * stays in the reserve until superslab_trim() asks again.
+ *
+ * Failure: superslab_take() returns 0 after every unused run was considered.
+ */
+#include "superslab.h"
+
+#include "lock.h"
+#include "meta.h"
+#include "pagemap.h"
+#include "pages.h"
+#include "release.h"
+#include "sizeclass.h"
+
+#define ALL_SLABS 0xffffffffu
+#define NR_RUNS	  (SLABS_PER_SUPERSLAB + 1)
+
+static struct {
+	struct lock lock;
+	struct list_node *by_run[NR_RUNS];
+	struct list_node *all;
+	uint64_t runs; /* bit n: by_run[n] is not empty */
+	struct superslab_counters counters;
+} heap;
+
+void superslab_lock(void)
+{
+	lock_acquire(&heap.lock, LOCK_SUPERSLAB);
+}
+
+void superslab_unlock(void)
+{
+	lock_release(&heap.lock, LOCK_SUPERSLAB);
+}
+
+/* For fork(). */
+void superslab_lock_word(void)
+{
+	lock_word_acquire(&heap.lock);
+}
+
+void superslab_unlock_word(void)
+{
+	lock_word_release(&heap.lock);
+}
+
+/* Bits at which a run of @n set bits of @mask starts. */
+static uint32_t run_starts(uint32_t mask, unsigned n)
+{
+	unsigned have = 1;
+
+	/* after each step a bit stands for `have` set bits from it upwards */
+	while (have < n) {
+		unsigned step = have < n - have ? have : n - have;
+
+		mask &= mask >> step;
+		have += step;
+	}
+	return mask;
+}
+
+static unsigned longest_run(uint32_t mask)
+{
+	unsigned n = 0;
+
+	while (mask) {
+		mask &= mask >> 1;
+		n++;
+	}
+	return n;
+}
+
+/* The bits 0, @step, 2 * @step ... for a power of two @step <= 32. */
+static uint32_t every(unsigned step)
+{
+	uint32_t mask = 1;
+
+	for (; step < SLABS_PER_SUPERSLAB; step <<= 1)
+		mask |= mask << step;
+	return mask;
+}
+
+static void list_by_run(struct superslab *superslab)
+{
+	superslab->run = (uint8_t)longest_run(superslab->unused);
+	if (superslab->run) {
+		list_add(&heap.by_run[superslab->run], &superslab->node);
+		heap.runs |= (uint64_t)1 << superslab->run;
+	}
+	if (superslab->run == SLABS_PER_SUPERSLAB)
+		heap.counters.reserve++;
+}
+
+static void unlist(struct superslab *superslab)
+{
+	if (!superslab->run)
+		return;
+	list_del(&superslab->node);
+	if (!heap.by_run[superslab->run])
+		heap.runs &= ~((uint64_t)1 << superslab->run);
+	if (superslab->run == SLABS_PER_SUPERSLAB)
+		heap.counters.reserve--;
+}
+
+static void set_unused(struct superslab *superslab, uint32_t unused)
+{
+	unlist(superslab);
+	superslab->unused = unused;
+	list_by_run(superslab);
+}
+
+/* The part of the slabs from @base on that lies in one SuperSlab, as bits. */
+static uint32_t part_of(uintptr_t base, size_t slabs)
+{
+	unsigned first = (unsigned)(base / SLAB_SIZE % SLABS_PER_SUPERSLAB);
+	size_t rest = SLABS_PER_SUPERSLAB - first;
+
+	return bit_run(first, (unsigned)(slabs < rest ? slabs : rest));
+}
+
+/* Are all of these slabs unused? They may lie in any number of SuperSlabs. */
+static bool run_is_unused(uintptr_t base, size_t slabs)
+{
+	while (slabs) {
+		struct superslab *superslab = pagemap_superslab(base);
+		uint32_t part = part_of(base, slabs);
+
+		if (!superslab || part & ~superslab->unused)
+			return false;
+		slabs -= count_bits(part);
+		base += count_bits(part) * SLAB_SIZE;
+	}
+	return true;
+}
+
+/* Take slabs that run_is_unused(); do they all read zero? */
+static bool take_run_locked(uintptr_t base, size_t slabs)
+{
+	bool zero = true;
+
+	heap.counters.slabs_used += slabs;
+	while (slabs) {
+		struct superslab *superslab = pagemap_superslab(base);
+		uint32_t part = part_of(base, slabs);
+
+		zero &= !(part & ~(superslab->clean & superslab->zero));
+		superslab->clean &= ~part;
+		superslab->zero &= ~part;
+		set_unused(superslab, superslab->unused & ~part);
+		slabs -= count_bits(part);
+		base += count_bits(part) * SLAB_SIZE;
+	}
+	return zero;
+}
+
+/* Find a run inside one SuperSlab: the one whose longest run fits best. */
+static uintptr_t find_within(size_t slabs, unsigned step)
+{
+	uint64_t lists = heap.runs & ~(((uint64_t)1 << slabs) - 1);
+
+	for (; lists; lists &= lists - 1) {
+		struct list_node *node = heap.by_run[lowest_bit(lists)];
+
+		/* more than one turn only for alignments above that of slabs */
+		for (; node; node = node->next) {
+			struct superslab *superslab = list_entry(node, struct superslab, node);
+			uint32_t starts = run_starts(superslab->unused, (unsigned)slabs);
+
+			starts &= every(step);
+			if (starts)
+				return superslab->base + lowest_bit(starts) * SLAB_SIZE;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Find a run that crosses from one SuperSlab into the next. Looks at all of
+ * them, so it is asked only for runs that no single one can hold, or when
+ * there is no other memory.
+ */
+static uintptr_t find_across(size_t slabs, size_t align)
+{
+	for (struct list_node *node = heap.all; node; node = node->next) {
+		struct superslab *superslab = list_entry(node, struct superslab, all);
+		uint32_t used = ~superslab->unused;
+		unsigned tail = used ? highest_bit(used) + 1 : 0;
+		uintptr_t base = ALIGN_UP(superslab->base + tail * SLAB_SIZE, align);
+
+		if (base < superslab->base + SUPERSLAB_SIZE && run_is_unused(base, slabs))
+			return base;
+	}
+	return 0;
+}
+
+/* Cheap places first; @hard looks everywhere. */
+static uintptr_t take_unused(size_t slabs, size_t align, bool hard, bool *zero)
+{
+	unsigned step = (unsigned)(align > SUPERSLAB_SIZE ? SLABS_PER_SUPERSLAB
+							  : align / SLAB_SIZE);
+	uintptr_t base = 0;
+
+	superslab_lock();
+	if (slabs <= SLABS_PER_SUPERSLAB && align <= SUPERSLAB_SIZE)
+		base = find_within(slabs, step);
+	if (!base && (hard || slabs > SLABS_PER_SUPERSLAB || align > SUPERSLAB_SIZE))
+		base = find_across(slabs, align);
+	if (base)
+		*zero = take_run_locked(base, slabs);
+	superslab_unlock();
+	return base;
+}
+
+static void superslab_init(struct superslab *superslab, uintptr_t base,
+			   const struct hak_mapping *mapping, size_t map_size)
+{
+	superslab->base = base;
+	superslab->map_base = (uintptr_t)mapping->base;
+	superslab->map_size = map_size;
+	superslab->unused = ALL_SLABS;
+	superslab->clean = ALL_SLABS;
+	superslab->zero = mapping->flags & HAK_PAGES_ZERO ? ALL_SLABS : 0;
+	superslab->purgeable = mapping->flags & HAK_PAGES_PURGE;
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
+		superslab->slab[i].index = (uint8_t)i;
+}
+
+/* Enter a SuperSlab, new or refused by the provider, into lists and page map. */
+static void register_locked(struct superslab *superslab)
+{
+	pagemap_set_superslab(superslab->base, superslab);
+	list_add(&heap.all, &superslab->all);
+	list_by_run(superslab);
+	if (++heap.counters.active > heap.counters.peak)
+		heap.counters.peak = heap.counters.active;
+}
+
+static void unregister_locked(struct superslab *superslab)
+{
+	unlist(superslab);
+	list_del(&superslab->all);
+	pagemap_set_superslab(superslab->base, NULL);
+	heap.counters.active--;
+}
+
+/* Memory that overlaps other memory of ours is not to be touched, nor unmapped. */
+static bool overlaps(uintptr_t base, size_t count)
+{
+	if (meta_overlaps((void *)base, count * SUPERSLAB_SIZE))
+		return true;
+	for (size_t i = 0; i < count; i++)
+		if (pagemap_superslab(base + i * SUPERSLAB_SIZE))
+			return true;
+	return false;
+}
+
+static void free_descriptors(struct list_node *chain)
+{
+	for (struct list_node *next; chain; chain = next) {
+		next = chain->next;
+		meta_free(META_SUPERSLAB, list_entry(chain, struct superslab, node));
+	}
+}
+
+/* A chain of @count descriptors through node.next; NULL if there are too few. */
+static struct list_node *alloc_descriptors(size_t count)
+{
+	struct list_node *chain = NULL;
+
+	while (count--) {
+		struct superslab *superslab = meta_alloc(META_SUPERSLAB, sizeof(*superslab));
+
+		if (!superslab) {
+			free_descriptors(chain);
+			return NULL;
+		}
+		superslab->node.next = chain;
+		chain = &superslab->node;
+	}
+	return chain;
+}
+
+/* Map enough for @slabs, and take them from its start. */
+static uintptr_t take_new(size_t slabs, size_t align, bool *zero)
+{
+	size_t count = DIV_ROUND_UP(slabs, SLABS_PER_SUPERSLAB);
+	size_t size = count * SUPERSLAB_SIZE;
+	struct list_node *chain = alloc_descriptors(count);
+	struct hak_mapping mapping;
+	uintptr_t base;
+
+	if (!chain)
+		return 0;
+	if (align < SUPERSLAB_SIZE)
+		align = SUPERSLAB_SIZE;
+	if (!pages_map(size, align, HAK_WANT_HEAP, &mapping)) {
+		free_descriptors(chain);
+		return 0;
+	}
+	base = (uintptr_t)mapping.base;
+	if (overlaps(base, count)) {
+		free_descriptors(chain);
+		return 0;
+	}
+	if (!pagemap_reserve(base, count)) {
+		pages_unmap(mapping.base, size);
+		free_descriptors(chain);
+		return 0;
+	}
+	superslab_lock();
+	for (size_t i = 0; i < count; i++) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		chain = chain->next;
+		superslab_init(superslab, base + i * SUPERSLAB_SIZE, &mapping, size);
+		register_locked(superslab);
+	}
+	heap.counters.mapped += count;
+	*zero = take_run_locked(base, slabs);
+	superslab_unlock();
+	return base;
+}
+
+/**
+ * superslab_take() - take a run of unused slabs
+ * @slabs: how many
+ * @align: of the first, a power of two >= SLAB_SIZE
+ * @zero:  set to whether all of it is known to read zero
+ *
+ * Unused slabs before new SuperSlabs, and when there are none of these either,
+ * a run across the edge of two. Returns the address of the first, or 0.
+ */
+uintptr_t superslab_take(size_t slabs, size_t align, bool *zero)
+{
+	uintptr_t base = take_unused(slabs, align, false, zero);
+
+	if (!base)
+		base = take_new(slabs, align, zero);
+	if (!base)
+		base = take_unused(slabs, align, true, zero);
+	return base;
+}
+
+/* Take these very slabs, if nobody uses them: how a span grows where it is. */
+bool superslab_take_at(uintptr_t base, size_t slabs)
+{
+	bool taken;
+
+	superslab_lock();
+	taken = run_is_unused(base, slabs);
+	if (taken)
+		take_run_locked(base, slabs);
+	superslab_unlock();
+	return taken;
+}
+
+/*
+ * May this empty SuperSlab be unmapped? If the provider takes back only whole
+ * mappings, all the others of its mapping must be empty too.
+ */
+static bool is_unmappable(const struct superslab *superslab)
+{
+	if (superslab->refused)
+		return false;
+	if (pages_unmaps_parts() || superslab->map_size == SUPERSLAB_SIZE)
+		return true;
+	return run_is_unused(superslab->map_base, superslab->map_size / SLAB_SIZE);
+}
+
+/* Take an empty SuperSlab, or all of its mapping, out and append it to a chain. */
+static void collect_locked(struct superslab *superslab, struct list_node ***tail)
+{
+	uintptr_t base = superslab->base, end = base + SUPERSLAB_SIZE;
+
+	if (!pages_unmaps_parts()) {
+		base = superslab->map_base;
+		end = base + superslab->map_size;
+	}
+	for (; base < end; base += SUPERSLAB_SIZE) {
+		superslab = pagemap_superslab(base);
+		unregister_locked(superslab);
+		superslab->node.next = NULL;
+		**tail = &superslab->node;
+		*tail = &superslab->node.next;
+	}
+}
+
+/* The provider would not have it: it is ours, and dirty, until the next trim. */
+static void keep_refused(struct list_node *chain)
+{
+	superslab_lock();
+	for (struct list_node *next; chain; chain = next) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		next = chain->next;
+		superslab->refused = true;
+		superslab->clean = 0;
+		superslab->zero = 0;
+		register_locked(superslab);
+		heap.counters.refused++;
+	}
+	superslab_unlock();
+}
+
+/* Unmap a chain of collected SuperSlabs, neighbours of one mapping together. */
+static size_t release(struct list_node *chain)
+{
+	size_t released = 0;
+
+	while (chain) {
+		struct superslab *first = list_entry(chain, struct superslab, node);
+		struct superslab *last = first;
+		struct list_node *rest;
+		size_t size = SUPERSLAB_SIZE;
+
+		for (rest = chain->next; rest; rest = rest->next, size += SUPERSLAB_SIZE) {
+			struct superslab *next = list_entry(rest, struct superslab, node);
+
+			if (next->base != last->base + SUPERSLAB_SIZE ||
+			    next->map_base != first->map_base)
+				break;
+			last = next;
+		}
+		last->node.next = NULL;
+		if (pages_unmap((void *)first->base, size)) {
+			released += size;
+			free_descriptors(chain);
+		} else {
+			keep_refused(chain);
+		}
+		chain = rest;
+	}
+	superslab_lock();
+	heap.counters.released += released / SUPERSLAB_SIZE;
+	superslab_unlock();
+	return released;
+}
+
+/* What is known of slabs that are given back: purge()'s flags, or this. */
+#define SLABS_DIRTY (-1)
+
+static void put_run(uintptr_t base, size_t slabs, int flags)
+{
+	struct list_node *chain = NULL, **tail = &chain;
+
+	superslab_lock();
+	heap.counters.slabs_used -= slabs;
+	while (slabs) {
+		struct superslab *superslab = pagemap_superslab(base);
+		uint32_t part = part_of(base, slabs);
+		bool keep = release_keeps(heap.counters.reserve);
+
+		slabs -= count_bits(part);
+		base += count_bits(part) * SLAB_SIZE;
+		if (flags >= 0)
+			superslab->clean |= part;
+		if (flags >= 0 && flags & HAK_PAGES_ZERO)
+			superslab->zero |= part;
+		set_unused(superslab, superslab->unused | part);
+		if (superslab->unused != ALL_SLABS)
+			continue;
+		heap.counters.emptied++;
+		if (!keep && is_unmappable(superslab))
+			collect_locked(superslab, &tail);
+	}
+	superslab_unlock();
+	release(chain);
+}
+
+/**
+ * superslab_put() - give a run of slabs back
+ *
+ * Their class bytes become 0 here, before anybody else can take them.
+ * SuperSlabs that become empty are released, but for the reserve.
+ */
+void superslab_put(uintptr_t base, size_t slabs)
+{
+	pagemap_set_class(base, slabs, CLASS_NONE);
+	put_run(base, slabs, SLABS_DIRTY);
+}
+
+/* Release the reserve, also what was refused before. */
+static size_t release_reserve(void)
+{
+	struct list_node *chain = NULL, **tail = &chain;
+	struct list_node *node, *next;
+
+	superslab_lock();
+	for (node = heap.by_run[SLABS_PER_SUPERSLAB]; node; node = next) {
+		struct superslab *superslab = list_entry(node, struct superslab, node);
+
+		next = node->next;
+		superslab->refused = false;
+		if (!is_unmappable(superslab))
+			continue;
+		collect_locked(superslab, &tail);
+		next = heap.by_run[SLABS_PER_SUPERSLAB]; /* its neighbours went too */
+	}
+	superslab_unlock();
+	return release(chain);
+}
+
+/* Take one run of unused slabs that a purge could give back; its length, or 0. */
+static unsigned take_dirty_run(uintptr_t *base)
+{
+	unsigned slabs = 0;
+
+	superslab_lock();
+	for (struct list_node *node = heap.all; node && !slabs; node = node->next) {
+		struct superslab *superslab = list_entry(node, struct superslab, all);
+		uint32_t dirty = superslab->unused & ~superslab->clean;
+
+		if (!dirty || !superslab->purgeable)
+			continue;
+		*base = superslab->base + lowest_bit(dirty) * SLAB_SIZE;
+		slabs = lowest_bit(~((uint64_t)dirty >> lowest_bit(dirty)));
+		take_run_locked(*base, slabs);
+	}
+	superslab_unlock();
+	return slabs;
+}
+
+/**
+ * superslab_trim() - give back what no block needs: the reserve, unused slabs
+ *
+ * Returns bytes. While a run is being purged it counts as used, so that no
+ * lock has to be held.
+ */
+size_t superslab_trim(void)
+{
+	size_t bytes = release_reserve();
+	uintptr_t base = 0;
+	unsigned slabs;
+
+	while ((slabs = take_dirty_run(&base))) {
+		int flags = pages_purge((void *)base, slabs * SLAB_SIZE);
+
+		if (flags >= 0)
+			bytes += slabs * SLAB_SIZE;
+		else
+			pagemap_superslab(base)->purgeable = false; /* not again */
+		put_run(base, slabs, flags);
+	}
+	return bytes;
+}
+
+/* Walking all SuperSlabs, under superslab_lock(). */
+struct superslab *superslab_first(void)
+{
+	return heap.all ? list_entry(heap.all, struct superslab, all) : NULL;
+}
+
+struct superslab *superslab_next(struct superslab *superslab)
+{
+	return superslab->all.next ? list_entry(superslab->all.next, struct superslab, all) : NULL;
+}
+
+void superslab_read_counters(struct superslab_counters *counters)
+{
+	superslab_lock();
+	*counters = heap.counters;
+	superslab_unlock();
+}
+
+/*
+ * Bytes of the heap that are backed by memory. The provider is asked with the
+ * lock dropped, a batch at a time; what comes or goes meanwhile may be missed.
+ */
+uint64_t superslab_resident(void)
+{
+	uintptr_t batch[32];
+	size_t done = 0, skip, n, bytes;
+	uint64_t sum = 0;
+
+	do {
+		n = 0;
+		skip = done;
+		superslab_lock();
+		for (struct list_node *node = heap.all; node && n < ARRAY_SIZE(batch);
+		     node = node->next)
+			if (!skip)
+				batch[n++] = list_entry(node, struct superslab, all)->base;
+			else
+				skip--;
+		superslab_unlock();
+		done += n;
+		for (size_t i = 0; i < n; i++)
+			sum += pages_resident((void *)batch[i], SUPERSLAB_SIZE, &bytes) ==
+					       PAGES_UNKNOWN
+				       ? SUPERSLAB_SIZE
+				       : bytes;
+	} while (n);
+	return sum;
+}
+
+static const char *check_one(struct superslab *superslab)
+{
+	if (pagemap_superslab(superslab->base) != superslab)
+		return "page map: entry of a SuperSlab";
+	if (superslab->run != longest_run(superslab->unused))
+		return "SuperSlab: longest run";
+	if ((superslab->clean | superslab->zero) & ~superslab->unused)
+		return "SuperSlab: clean or zero slabs that are in use";
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
+		if (superslab->unused >> i & 1 &&
+		    pagemap_class(superslab->base + i * SLAB_SIZE) != CLASS_NONE)
+			return "page map: class of an unused slab";
+	return NULL;
+}
+
+static const char *check_list(unsigned run)
+{
+	if (!heap.by_run[run] != !(heap.runs >> run & 1))
+		return "SuperSlab lists: the mask of lists";
+	for (struct list_node *node = heap.by_run[run]; node; node = node->next)
+		if (list_entry(node, struct superslab, node)->run != run)
+			return "SuperSlab lists: a SuperSlab on the wrong one";
+	return NULL;
+}
+
+/* The equations at the head of this file; NULL, or the one that fails. */
+const char *superslab_check(void)
+{
+	uint64_t active = 0, listed = 0, used = 0, reserve = 0;
+	const char *failed = NULL;
+	struct superslab *superslab;
+
+	superslab_lock();
+	for (superslab = superslab_first(); superslab && !failed;
+	     superslab = superslab_next(superslab)) {
+		failed = check_one(superslab);
+		active++;
+		listed += superslab->run != 0;
+		used += count_bits(~superslab->unused);
+		reserve += superslab->unused == ALL_SLABS;
+	}
+	for (unsigned run = 1; run < NR_RUNS && !failed; run++) {
+		failed = check_list(run);
+		for (struct list_node *node = heap.by_run[run]; node; node = node->next)
+			listed--;
+	}
+	if (!failed && listed)
+		failed = "SuperSlab lists: one missing or too many";
+	if (!failed && (active != heap.counters.active || reserve != heap.counters.reserve ||
+			active != heap.counters.mapped - heap.counters.released))
+		failed = "SuperSlab counters: active or reserve";
+	if (!failed && used != heap.counters.slabs_used)
+		failed = "SuperSlab counters: slabs used";
+	superslab_unlock();
+	return failed;
+}
+
+/* Everything goes, used or not. */
+void superslab_fini(void)
+{
+	struct list_node *chain = NULL, **tail = &chain;
+
+	superslab_lock();
+	while (heap.all)
+		collect_locked(superslab_first(), &tail);
+	superslab_unlock();
+	release(chain);
+	__builtin_memset(&heap, 0, sizeof(heap));
+}

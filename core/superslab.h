@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SuperSlabs: 2 MiB of memory, 2 MiB-aligned, cut into 32 slabs that are
+ * handed out in runs. See superslab.c.
+ */
+#ifndef HAKMEM_SUPERSLAB_H
+#define HAKMEM_SUPERSLAB_H
+
+#include "base.h"
+#include "list.h"
+
+/* Bits of a bitmap that need no memory of its own: 128 blocks. */
+#define SLAB_INLINE_WORDS 2u
+
+/**
+ * struct slab - 64 KiB for blocks of one class, or a part of a span
+ * @node:   on a list of the class while it has free blocks and is not empty
+ * @bitmap: a bit per block, 1 = free: inline_bits, or a block of CLASS_BITMAP_*
+ * @free:   bits set in @bitmap
+ * @hint:   no word of @bitmap below this one has a bit set
+ * @class:  its class, CLASS_SPAN.., or CLASS_NONE while not in use
+ * @index:  its place in the SuperSlab
+ * @bucket: which list of the class @node is on
+ * @span_slabs: slabs of the span that starts here (CLASS_SPAN)
+ */
+struct slab {
+	struct list_node node;
+	uint64_t *bitmap;
+	union {
+		uint64_t inline_bits[SLAB_INLINE_WORDS];
+		size_t span_slabs;
+	};
+	uint16_t free;
+	uint16_t hint;
+	uint8_t class;
+	uint8_t index;
+	uint8_t bucket;
+};
+
+/**
+ * struct superslab - the descriptor of one SuperSlab
+ * @node:     on the list for the length of its longest free run
+ * @all:      on the list of all SuperSlabs
+ * @base:     its address
+ * @map_base: the mapping that it came with, maybe with neighbours,
+ * @map_size: and the size of that
+ * @unused:   bit per slab: not handed out
+ * @clean:    bit per slab: unused since it was mapped or purged
+ * @zero:     bit per slab: reads zero as long as it is clean
+ * @run:      length of the longest run of unused slabs; the list of @node
+ * @purgeable: the provider takes purges of it
+ * @refused:  the provider refused to take it back
+ */
+struct superslab {
+	struct list_node node;
+	struct list_node all;
+	uintptr_t base;
+	uintptr_t map_base;
+	size_t map_size;
+	uint32_t unused;
+	uint32_t clean;
+	uint32_t zero;
+	uint8_t run;
+	bool purgeable;
+	bool refused;
+	struct slab slab[SLABS_PER_SUPERSLAB];
+};
+
+struct superslab_counters {
+	uint64_t mapped, released, active, peak, reserve, emptied, refused;
+	uint64_t slabs_used;
+};
+
+static inline struct superslab *slab_superslab(const struct slab *slab)
+{
+	return (struct superslab *)((char *)(slab - slab->index) -
+				    offsetof(struct superslab, slab));
+}
+
+static inline uintptr_t slab_base(const struct slab *slab)
+{
+	return slab_superslab(slab)->base + slab->index * SLAB_SIZE;
+}
+
+static inline struct slab *superslab_slab(struct superslab *superslab, uintptr_t address)
+{
+	return &superslab->slab[address / SLAB_SIZE % SLABS_PER_SUPERSLAB];
+}
+
+uintptr_t superslab_take(size_t slabs, size_t align, bool *zero);
+bool superslab_take_at(uintptr_t base, size_t slabs);
+void superslab_put(uintptr_t base, size_t slabs);
+size_t superslab_trim(void);
+
+void superslab_lock(void);
+void superslab_unlock(void);
+void superslab_lock_word(void);
+void superslab_unlock_word(void);
+struct superslab *superslab_first(void);
+struct superslab *superslab_next(struct superslab *superslab);
+void superslab_read_counters(struct superslab_counters *counters);
+uint64_t superslab_resident(void);
+const char *superslab_check(void);
+void superslab_fini(void);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can be chosen when the library is built: `make CONFIG_HAK_X=y|n`.
+ * Every option is 0 or 1 and is tested with IS_ENABLED(), so that both sides
+ * of every choice are always compiled.
+ */
+#ifndef HAKMEM_CONFIG_H
+#define HAKMEM_CONFIG_H
+
+/*
+ * Checks that cost time on every call: assertions, the order of locks, and
+ * every free compared with its slab and its magazine, so that an interior
+ * pointer or a double free is reported by the call that commits it.
+ * `make DEBUG=1` sets it.
+ */
+#ifndef CONFIG_HAK_DEBUG
+#define CONFIG_HAK_DEBUG 0
+#endif
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One cache per thread: attached by the thread's first miss, given back by the
+ * destructor of a pthread key.
+ *
+ * Other destructors of the same thread may run after ours and allocate or
+ * free. They find hak_cache_never, a second stand-in, and work without a
+ * cache: a new one would have nobody to give it back.
+ *
+ * pthread_setspecific() may itself allocate. By then the thread's pointer is
+ * set, so that call is an ordinary one.
+ *
+ * Around fork() all locks are held, so that the child finds the heap in order.
+ * The caches of the threads that it does not have stay as they are: one may
+ * have been in the middle of a push, so what they hold is left alone.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+
+#include <hakmem/host.h>
+
+#include "fork.h"
+#include "magazine.h"
+
+static struct hak_cache hak_cache_never = { .slot = { NULL } };
+
+__thread struct hak_cache *hak_tls_cache = &hak_cache_none;
+__thread unsigned hak_tls_held;
+
+static pthread_key_t key;
+static bool have_key;
+
+static void thread_ends(void *cache)
+{
+	hak_tls_cache = &hak_cache_never;
+	hak_cache_detach(cache);
+}
+
+static void make_key(void)
+{
+	have_key = pthread_key_create(&key, thread_ends) == 0;
+}
+
+bool hak_host_set_cache(struct hak_cache *cache)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, make_key);
+	hak_tls_cache = cache;
+	if (have_key && pthread_setspecific(key, cache == &hak_cache_none ? NULL : cache) == 0)
+		return true;
+	hak_tls_cache = &hak_cache_none;
+	return false;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	pthread_atfork(fork_prepare, fork_done, fork_done);
+}

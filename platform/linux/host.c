@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the core asks of its host (hakmem/host.h), answered by Linux with
+ * system calls that allocate nothing.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <hakmem/host.h>
+
+#include "linux.h"
+
+_Noreturn void hak_host_panic(const char *line)
+{
+	struct iovec text[2] = {
+		{ .iov_base = (char *)line, .iov_len = strlen(line) },
+		{ .iov_base = "\n", .iov_len = 1 },
+	};
+
+	/* One call, so that lines of several threads do not mix. */
+	if (writev(STDERR_FILENO, text, 2) < 0)
+		abort(); /* nobody is listening */
+	abort();
+}
+
+void hak_host_wait(_Atomic unsigned *word, unsigned seen)
+{
+	int saved = errno;
+
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+	errno = saved;
+}
+
+void hak_host_wake(_Atomic unsigned *word)
+{
+	int saved = errno;
+
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	errno = saved;
+}
+
+void hak_host_set_error(enum hak_error error)
+{
+	errno = error == HAK_EINVAL ? EINVAL : ENOMEM;
+}
+
+const struct hak_provider *hak_host_provider(void)
+{
+	return &hak_linux_provider;
+}

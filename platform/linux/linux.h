@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the files of this platform.
+ */
+#ifndef HAKMEM_LINUX_H
+#define HAKMEM_LINUX_H
+
+#include <hakmem/provider.h>
+
+extern const struct hak_provider hak_linux_provider;
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The names of the C library, with its semantics (malloc(3), glibc 2.36) where
+ * they differ from ours. malloc and free are the fast path itself.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include <hakmem/hakmem.h>
+
+#include "fastpath.h"
+
+#define PAGE ((size_t)4096)
+
+HAK_API void *malloc(size_t size)
+{
+	return malloc_fast(size);
+}
+
+HAK_API void free(void *block)
+{
+	free_fast(block);
+}
+
+HAK_API void *calloc(size_t n, size_t size)
+{
+	return hak_calloc(n, size);
+}
+
+HAK_API void *realloc(void *block, size_t size)
+{
+	return hak_realloc(block, size);
+}
+
+HAK_API void *reallocarray(void *block, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return hak_realloc(block, bytes);
+}
+
+HAK_API void *aligned_alloc(size_t align, size_t size)
+{
+	return hak_aligned_alloc(align, size);
+}
+
+/* As glibc's: an alignment that is no power of two means the next one. */
+HAK_API void *memalign(size_t align, size_t size)
+{
+	size_t power = 1;
+
+	while (power && power < align)
+		power <<= 1;
+	return hak_aligned_alloc(power, size); /* 0 gives EINVAL */
+}
+
+HAK_API int posix_memalign(void **out, size_t align, size_t size)
+{
+	int saved = errno, error;
+	void *block;
+
+	if (!is_power_of_two(align) || align % sizeof(void *))
+		return EINVAL;
+	block = hak_aligned_alloc(align, size);
+	error = block ? 0 : errno;
+	errno = saved;
+	if (block)
+		*out = block;
+	return error;
+}
+
+HAK_API void *valloc(size_t size)
+{
+	return hak_aligned_alloc(PAGE, size);
+}
+
+HAK_API void *pvalloc(size_t size)
+{
+	size_t rounded = ALIGN_UP(size, PAGE);
+
+	if (rounded < size) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return hak_aligned_alloc(PAGE, rounded ? rounded : PAGE);
+}
+
+HAK_API size_t malloc_usable_size(void *block)
+{
+	return hak_usable_size(block);
+}
+
+/* The padding that glibc would keep at the top of its heap has no meaning here. */
+HAK_API int malloc_trim(size_t pad)
+{
+	(void)pad;
+	return hak_trim() > 0;
+}

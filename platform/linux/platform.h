@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the core takes from this platform at compile time: the width of its
+ * addresses, its alignment, and the one line that finds the cache of whoever
+ * runs. Each platform has a file of this name; the build picks one.
+ */
+#ifndef HAKMEM_PLATFORM_H
+#define HAKMEM_PLATFORM_H
+
+/* User addresses end at 2^47; the page map reaches one bit further. */
+#define HAK_ADDRESS_BITS 48
+
+/*
+ * One page-map leaf covers 4 GiB. A leaf is 80 KiB of address space, of which
+ * only what describes real SuperSlabs is ever touched, and 4 GiB makes the
+ * index of a slab the upper half of a 32-bit register.
+ */
+#define HAK_LEAF_BITS 32
+
+/* glibc aligns even one byte to 16, and programs have come to rely on it. */
+#define HAK_MIN_ALIGN 16
+
+struct hak_cache;
+
+/*
+ * This thread's cache. Initial-exec: found in two instructions, and eight
+ * bytes of static TLS are few enough for dlopen().
+ */
+extern __thread struct hak_cache *hak_tls_cache __attribute__((tls_model("initial-exec")));
+
+static inline struct hak_cache *this_cache(void)
+{
+	return hak_tls_cache;
+}
+
+/* The ranks of the locks this thread holds (CONFIG_HAK_DEBUG only). */
+extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec")));
+
+static inline unsigned *this_held(void)
+{
+	return &hak_tls_held;
+}
+
+#endif

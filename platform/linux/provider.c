@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages from the Linux kernel. Memory is mapped where the kernel likes; when
+ * that is not aligned, a longer range is mapped and both its ends are given
+ * back. The kernel places mappings from high to low addresses one below the
+ * other, so after the first SuperSlab that is rare.
+ *
+ * Whatever happens here, errno stays what it was: free() must not change it.
+ *
+ * Lock: none; the kernel has its own.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "linux.h"
+
+static void *map_anywhere(size_t size, int protection)
+{
+	void *base = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return base == MAP_FAILED ? NULL : base;
+}
+
+/* Map with enough room to align in, then cut. All or nothing. */
+static void *map_and_cut(size_t size, size_t align, int protection)
+{
+	size_t room = size + align - HAK_GRANULE, before;
+	char *base;
+
+	if (room < size)
+		return NULL;
+	base = map_anywhere(room, protection);
+	if (!base)
+		return NULL;
+	before = -(uintptr_t)base & (align - 1);
+	if ((before && munmap(base, before)) ||
+	    (room - before > size && munmap(base + before + size, room - before - size))) {
+		munmap(base, room); /* too many mappings to split one more */
+		return NULL;
+	}
+	return base + before;
+}
+
+static void *map_aligned(size_t size, size_t align, int protection)
+{
+	void *base = map_anywhere(size, protection);
+
+	if (!base || !((uintptr_t)base & (align - 1)))
+		return base;
+	munmap(base, size);
+	return map_and_cut(size, align, protection);
+}
+
+static int linux_map(void *ctx, size_t size, size_t align, enum hak_want want,
+		     struct hak_mapping *out)
+{
+	int saved = errno;
+
+	(void)ctx;
+	(void)want;
+	out->base = map_aligned(size, align, PROT_READ | PROT_WRITE);
+	out->flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
+	errno = saved;
+	return out->base ? 0 : -1;
+}
+
+static int linux_unmap(void *ctx, void *base, size_t size)
+{
+	int saved = errno;
+	int failed = munmap(base, size);
+
+	(void)ctx;
+	errno = saved;
+	return failed;
+}
+
+/* MADV_DONTNEED, not MADV_FREE: what is given back is then seen to be gone. */
+static int linux_purge(void *ctx, void *base, size_t size)
+{
+	int saved = errno;
+	int failed = madvise(base, size, MADV_DONTNEED);
+
+	(void)ctx;
+	errno = saved;
+	return failed ? -1 : (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE);
+}
+
+/* Move page tables, not bytes, onto an aligned range that is reserved first. */
+static void *move_aligned(void *base, size_t old, size_t size)
+{
+	void *target = map_aligned(size, HAK_SUPERSLAB_SIZE, PROT_NONE);
+	void *moved;
+
+	if (!target)
+		return NULL;
+	moved = mremap(base, old, size, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+	if (moved != MAP_FAILED)
+		return moved;
+	munmap(target, size);
+	return NULL;
+}
+
+static int linux_resize(void *ctx, void *base, size_t old, size_t size, struct hak_mapping *out)
+{
+	int saved = errno;
+	void *moved = mremap(base, old, size, 0);
+
+	(void)ctx;
+	out->base = moved == MAP_FAILED ? move_aligned(base, old, size) : moved;
+	out->flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
+	errno = saved;
+	return out->base ? 0 : -1;
+}
+
+static int linux_resident(void *ctx, const void *base, size_t size, size_t *bytes)
+{
+	unsigned char page[512];
+	const char *from = base;
+	int saved = errno, failed = 0;
+
+	(void)ctx;
+	*bytes = 0;
+	while (size && !failed) {
+		size_t part = size < sizeof(page) * HAK_GRANULE ? size : sizeof(page) * HAK_GRANULE;
+
+		failed = mincore((void *)from, part, page);
+		for (size_t i = 0; !failed && i < part / HAK_GRANULE; i++)
+			*bytes += (page[i] & 1) * HAK_GRANULE;
+		from += part;
+		size -= part;
+	}
+	errno = saved;
+	return failed;
+}
+
+const struct hak_provider hak_linux_provider = {
+	.name = "linux",
+	.flags = HAK_UNMAP_PARTS,
+	.map = linux_map,
+	.unmap = linux_unmap,
+	.purge = linux_purge,
+	.resize = linux_resize,
+	.resident = linux_resident,
+};
