@@ -15,8 +15,8 @@
 #include <hakmem/provider.h>
 #include <platform.h>
 
-#define SLAB_SIZE	   ((size_t)64 << 10)
-#define SUPERSLAB_SIZE	   HAK_SUPERSLAB_SIZE
+#define SLAB_SIZE	    ((size_t)64 << 10)
+#define SUPERSLAB_SIZE	    HAK_SUPERSLAB_SIZE
 #define SLABS_PER_SUPERSLAB 32u
 
 #define IS_ENABLED(option) (option)
@@ -29,7 +29,7 @@
  * what follows. No instruction: the fast path uses them where the compiler is
  * too clever to use the addressing modes of the machine.
  */
-#define OPTIMIZER_HIDE_VAR(value)  __asm__("" : "+r"(value))
+#define OPTIMIZER_HIDE_VAR(value) __asm__("" : "+r"(value))
 #define OPTIMIZER_HIDE_WORD(word) __asm__("" : "+m"(word))
 
 /* Data that code of other files reaches without a detour through the GOT. */

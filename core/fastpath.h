@@ -45,8 +45,7 @@ static inline void free_fast(void *block)
 	struct hak_cache *cache = this_cache();
 	uintptr_t address = (uintptr_t)block;
 
-	if (likely(pagemap_leaf_index(address) < PAGEMAP_LEAVES) &&
-	    !IS_ENABLED(CONFIG_HAK_DEBUG)) {
+	if (likely(pagemap_leaf_index(address) < PAGEMAP_LEAVES) && !IS_ENABLED(CONFIG_HAK_DEBUG)) {
 		size_t class = pagemap_class_in_range(address);
 		size_t top = cache->magazine[class].top;
 

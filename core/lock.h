@@ -37,9 +37,8 @@ static inline void lock_word_wait(struct lock *lock)
 	for (unsigned i = 0; i < LOCK_SPINS; i++) {
 		unsigned seen = 0;
 
-		if (atomic_compare_exchange_weak_explicit(&lock->word, &seen, 1,
-							  memory_order_acquire,
-							  memory_order_relaxed))
+		if (atomic_compare_exchange_weak_explicit(
+			    &lock->word, &seen, 1, memory_order_acquire, memory_order_relaxed))
 			return;
 		cpu_relax();
 	}

@@ -116,9 +116,9 @@ static void refill(struct hak_cache *cache, unsigned class)
 	if (got < want)
 		__builtin_memmove(blocks, blocks + want - got, got * sizeof(*blocks));
 	magazine->top = (uint16_t)(base + got);
-	magazine->limit = (uint16_t)(base + magazine_next_limit(magazine->limit - base,
-								size_class[class].capacity,
-								MAGAZINE_REFILL));
+	magazine->limit =
+		(uint16_t)(base + magazine_next_limit(magazine->limit - base,
+						      size_class[class].capacity, MAGAZINE_REFILL));
 	cache->cold->spilled_last[class] = false;
 	batches->refills += got > 0;
 	batches->refilled += got;
@@ -199,7 +199,7 @@ static void cache_init(struct hak_cache *cache)
 {
 	cache->cold = (struct cache_cold *)&cache->slot[1 + MAGAZINE_SLOTS];
 	cache->cold->cache = cache;
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
 		unsigned base = magazine_base(class);
 
 		cache->magazine[class].top = (uint16_t)base;
@@ -237,7 +237,7 @@ bool cache_flush(struct hak_cache *cache)
 {
 	bool any = false;
 
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
 		unsigned held = cache->magazine[class].top - magazine_base(class);
 
 		if (held)
@@ -273,7 +273,7 @@ void hak_cache_detach(struct hak_cache *cache)
 	cache_lock();
 	list_del(&cache->cold->node);
 	cache_list.count--;
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class++)
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++)
 		add_counters(&cache_list.gone[class], cache, class);
 	cache_unlock();
 	meta_free(META_CACHE, cache);
@@ -332,7 +332,7 @@ const char *cache_check(void)
 	const struct hak_cache *cache = this_cache();
 	const char *failed = NULL;
 
-	for (unsigned class = CLASS_FIRST; cache->cold && class <= CLASS_LAST && !failed; class++)
+	for (unsigned class = CLASS_FIRST; cache->cold && class <= CLASS_LAST && !failed; class ++)
 		failed = check_magazine(cache, class);
 	return failed;
 }

@@ -55,7 +55,9 @@ struct hak_cache {
 	void *slot[];
 };
 
-#define CACHE_SIZE                                                                                 	(sizeof(struct hak_cache) + (1 + MAGAZINE_SLOTS) * sizeof(void *) +                        	 sizeof(struct cache_cold))
+#define CACHE_SIZE                                                                                 \
+	(sizeof(struct hak_cache) + (1 + MAGAZINE_SLOTS) * sizeof(void *) +                        \
+	 sizeof(struct cache_cold))
 
 _Static_assert(CACHE_SIZE <= 24 << 10, "a cache has to fit on small machines, once per CPU");
 

@@ -160,8 +160,8 @@ bool meta_overlaps(const void *base, size_t size)
 
 	meta_lock();
 	for (struct chunk *chunk = meta.chunks; chunk && !overlaps; chunk = chunk->next)
-		overlaps = start < (uintptr_t)chunk + chunk->size &&
-			   (uintptr_t)chunk < start + size;
+		overlaps =
+			start < (uintptr_t)chunk + chunk->size && (uintptr_t)chunk < start + size;
 	meta_unlock();
 	return overlaps;
 }
@@ -187,7 +187,7 @@ size_t meta_resident(void)
 	meta_unlock();
 	for (; chunk; chunk = chunk->next)
 		sum += pages_resident(chunk, chunk->size, &bytes) == PAGES_MAPPED ? bytes
-										   : chunk->size;
+										  : chunk->size;
 	return sum;
 }
 

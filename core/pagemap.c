@@ -94,7 +94,7 @@ void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
 {
 	for (uintptr_t address = base; slabs; slabs--, address += SLAB_SIZE)
 		atomic_store_explicit(&leaf_of(address)->class[address / SLAB_SIZE % LEAF_SLABS],
-				      (uint8_t)class, memory_order_relaxed);
+				      (uint8_t) class, memory_order_relaxed);
 }
 
 /* The leaves themselves go with meta_fini(). */

@@ -12,8 +12,7 @@
 #define SMALL_ROW(class, below, size) [class] = CLASS_ROW(size, MAGAZINE_CAPACITY(size)),
 
 const struct size_class size_class[NR_SLAB_CLASSES] = {
-	SMALL_CLASSES(SMALL_ROW) MEDIUM_CLASSES(SMALL_ROW)
-	[CLASS_BITMAP_512] = CLASS_ROW(512, 0),
+	SMALL_CLASSES(SMALL_ROW) MEDIUM_CLASSES(SMALL_ROW)[CLASS_BITMAP_512] = CLASS_ROW(512, 0),
 	[CLASS_BITMAP_1024] = CLASS_ROW(1024, 0),
 };
 
@@ -21,8 +20,5 @@ const struct size_class size_class[NR_SLAB_CLASSES] = {
 	[(below) / SIZE_STEP + 1 ...(size) / SIZE_STEP] =                                          \
 		(class) < CLASS_SMALLEST ? CLASS_SMALLEST : (class),
 
-const uint8_t small_class[SMALL_MAX / SIZE_STEP + 1] = {
-	[0] = CLASS_SMALLEST,
-	SMALL_CLASSES(SMALL_RANGE)
-};
-
+const uint8_t small_class[SMALL_MAX / SIZE_STEP + 1] = { [0] = CLASS_SMALLEST,
+							 SMALL_CLASSES(SMALL_RANGE) };

@@ -73,11 +73,11 @@ enum {
 	NR_SLAB_CLASSES = CLASS_SPAN, /* the classes whose slabs have bitmaps */
 };
 
-#define SMALL_MAX     ((size_t)1024)  /* found in the byte table */
-#define CLASS_MAX     ((size_t)32768) /* above it: spans */
-#define SIZE_STEP     8u
-#define MAGAZINE_MAX  112u
-#define MAGAZINE_MIN  8u
+#define SMALL_MAX      ((size_t)1024)  /* found in the byte table */
+#define CLASS_MAX      ((size_t)32768) /* above it: spans */
+#define SIZE_STEP      8u
+#define MAGAZINE_MAX   112u
+#define MAGAZINE_MIN   8u
 #define MAGAZINE_BYTES (48u << 10)
 
 /* Most blocks that a magazine of a class holds: MAGAZINE_BYTES, within limits. */
@@ -106,7 +106,7 @@ extern HAK_HIDDEN const struct size_class size_class[NR_SLAB_CLASSES];
 
 /* The slots of a cache: for each class its blocks and one that stays NULL. */
 #define CLASS_SLOTS(class, below, size) +1 + MAGAZINE_CAPACITY(size)
-#define MAGAZINE_SLOTS (0 SMALL_CLASSES(CLASS_SLOTS) MEDIUM_CLASSES(CLASS_SLOTS))
+#define MAGAZINE_SLOTS			(0 SMALL_CLASSES(CLASS_SLOTS) MEDIUM_CLASSES(CLASS_SLOTS))
 
 /* The smallest class that a request may get: HAK_MIN_ALIGN is its alignment. */
 #define CLASS_SMALLEST (HAK_MIN_ALIGN > 8 ? CLASS_FIRST + 1 : CLASS_FIRST)
@@ -130,7 +130,7 @@ static inline unsigned class_of_medium(size_t size)
 		doubling = highest_bit(size - 1);
 		return 22 + 4 * (doubling - 10) + (unsigned)((size - 1) >> (doubling - 2) & 3);
 	}
-	for (class = 34; size_class[class].size < size; class++)
+	for (class = 34; size_class[class].size < size; class ++)
 		;
 	return class;
 }

@@ -155,7 +155,7 @@ static void read_heap(struct hak_stats *out)
 static void read_all(struct hak_stats *out)
 {
 	*out = (struct hak_stats){ .version = HAK_STATS_VERSION, .size = sizeof(*out) };
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
 		read_class(class, &out->classes[class - CLASS_FIRST]);
 		add(&out->total, &out->classes[class - CLASS_FIRST]);
 	}
@@ -185,7 +185,8 @@ static void row_text(hak_sink *sink, void *ctx, const char *name, const struct h
 		hak_format(sink, ctx, "%8s", name);
 	else
 		hak_format(sink, ctx, "%8lu", row->block_bytes);
-	hak_format(sink, ctx, " %12lu %12lu %8lu %12lu %10lu %5lu %10lu %5lu %8lu %10lu %8lu %6lu\n",
+	hak_format(sink, ctx,
+		   " %12lu %12lu %8lu %12lu %10lu %5lu %10lu %5lu %8lu %10lu %8lu %6lu\n",
 		   row->allocations, row->frees, row->failures, row->magazine_hits, row->refills,
 		   row->refilled_blocks / misses, row->spills, row->spilled_blocks / spills,
 		   row->bypass_frees, row->live_blocks, row->magazine_blocks, row->slabs);
@@ -219,8 +220,9 @@ void hak_stats_text(hak_sink *sink, void *ctx)
 		   "%lu KiB requested, %lu KiB purged\n",
 		   stats.provider_maps, stats.provider_unmaps, stats.provider_purges,
 		   stats.provider_failures, stats.requested_bytes >> 10, stats.purged_bytes >> 10);
-	hak_format(sink, ctx, "memory: %lu KiB live, %lu KiB mapped, %lu KiB resident, "
-			      "%lu KiB for descriptors\n",
+	hak_format(sink, ctx,
+		   "memory: %lu KiB live, %lu KiB mapped, %lu KiB resident, "
+		   "%lu KiB for descriptors\n",
 		   stats.total.live_bytes >> 10, stats.mapped_bytes >> 10,
 		   stats.resident_bytes >> 10, stats.meta_bytes >> 10);
 }
@@ -231,31 +233,45 @@ struct field {
 	size_t offset;
 };
 
-#define CLASS_FIELD(name) { #name, offsetof(struct hak_class_stats, name) }
-#define STATS_FIELD(name) { #name, offsetof(struct hak_stats, name) }
+#define CLASS_FIELD(name)                                                                          \
+	{                                                                                          \
+#name, offsetof(struct hak_class_stats, name)                                      \
+	}
+#define STATS_FIELD(name)                                                                          \
+	{                                                                                          \
+#name, offsetof(struct hak_stats, name)                                            \
+	}
 
 static const struct field class_fields[] = {
-	CLASS_FIELD(block_bytes),	 CLASS_FIELD(allocations),
-	CLASS_FIELD(frees),		 CLASS_FIELD(failures),
-	CLASS_FIELD(magazine_hits),	 CLASS_FIELD(magazine_misses),
-	CLASS_FIELD(refills),		 CLASS_FIELD(refilled_blocks),
-	CLASS_FIELD(spills),		 CLASS_FIELD(spilled_blocks),
-	CLASS_FIELD(bypass_allocations), CLASS_FIELD(bypass_frees),
-	CLASS_FIELD(live_blocks),	 CLASS_FIELD(magazine_blocks),
-	CLASS_FIELD(live_bytes),	 CLASS_FIELD(slabs),
+	CLASS_FIELD(block_bytes),    CLASS_FIELD(allocations),	      CLASS_FIELD(frees),
+	CLASS_FIELD(failures),	     CLASS_FIELD(magazine_hits),      CLASS_FIELD(magazine_misses),
+	CLASS_FIELD(refills),	     CLASS_FIELD(refilled_blocks),    CLASS_FIELD(spills),
+	CLASS_FIELD(spilled_blocks), CLASS_FIELD(bypass_allocations), CLASS_FIELD(bypass_frees),
+	CLASS_FIELD(live_blocks),    CLASS_FIELD(magazine_blocks),    CLASS_FIELD(live_bytes),
+	CLASS_FIELD(slabs),
 };
 
 static const struct field stats_fields[] = {
-	STATS_FIELD(caches),		  STATS_FIELD(bitmap_slabs),
-	STATS_FIELD(slabs_used),	  STATS_FIELD(superslabs_mapped),
-	STATS_FIELD(superslabs_released), STATS_FIELD(superslabs_active),
-	STATS_FIELD(superslabs_peak),	  STATS_FIELD(superslabs_reserve),
-	STATS_FIELD(superslabs_emptied),  STATS_FIELD(superslabs_refused),
-	STATS_FIELD(utilisation_permille), STATS_FIELD(provider_maps),
-	STATS_FIELD(provider_unmaps),	  STATS_FIELD(provider_purges),
-	STATS_FIELD(provider_failures),	  STATS_FIELD(requested_bytes),
-	STATS_FIELD(mapped_bytes),	  STATS_FIELD(purged_bytes),
-	STATS_FIELD(meta_bytes),	  STATS_FIELD(resident_bytes),
+	STATS_FIELD(caches),
+	STATS_FIELD(bitmap_slabs),
+	STATS_FIELD(slabs_used),
+	STATS_FIELD(superslabs_mapped),
+	STATS_FIELD(superslabs_released),
+	STATS_FIELD(superslabs_active),
+	STATS_FIELD(superslabs_peak),
+	STATS_FIELD(superslabs_reserve),
+	STATS_FIELD(superslabs_emptied),
+	STATS_FIELD(superslabs_refused),
+	STATS_FIELD(utilisation_permille),
+	STATS_FIELD(provider_maps),
+	STATS_FIELD(provider_unmaps),
+	STATS_FIELD(provider_purges),
+	STATS_FIELD(provider_failures),
+	STATS_FIELD(requested_bytes),
+	STATS_FIELD(mapped_bytes),
+	STATS_FIELD(purged_bytes),
+	STATS_FIELD(meta_bytes),
+	STATS_FIELD(resident_bytes),
 };
 
 static void fields_json(hak_sink *sink, void *ctx, const void *from, const struct field *fields,

@@ -215,8 +215,8 @@ static uintptr_t find_across(size_t slabs, size_t align)
 /* Cheap places first; @hard looks everywhere. */
 static uintptr_t take_unused(size_t slabs, size_t align, bool hard, bool *zero)
 {
-	unsigned step = (unsigned)(align > SUPERSLAB_SIZE ? SLABS_PER_SUPERSLAB
-							  : align / SLAB_SIZE);
+	unsigned step =
+		(unsigned)(align > SUPERSLAB_SIZE ? SLABS_PER_SUPERSLAB : align / SLAB_SIZE);
 	uintptr_t base = 0;
 
 	superslab_lock();

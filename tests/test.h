@@ -69,4 +69,10 @@ const struct hak_provider *port_provider(void);
 /* Bytes of memory that the program has, as the platform's owner sees it. */
 uint64_t port_resident(void);
 
+/* Is memory counted page by page there, rather than in frames of 2 MiB? */
+bool port_counts_pages(void);
+
+/* What to call the platform in a heading. */
+const char *port_name(void);
+
 #endif

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define HAK_GRANULE        ((size_t)4096)
+#define HAK_GRANULE	   ((size_t)4096)
 #define HAK_SUPERSLAB_SIZE ((size_t)2 << 20)
 
 /* What a mapping is for. */
@@ -32,7 +32,7 @@ enum hak_want {
 };
 
 /* Properties of memory, as map() and purge() report them. */
-#define HAK_PAGES_ZERO  1u /* the memory reads zero until it is written */
+#define HAK_PAGES_ZERO	1u /* the memory reads zero until it is written */
 #define HAK_PAGES_PURGE 2u /* purge() may be called on it */
 
 /* Abilities of a provider. */

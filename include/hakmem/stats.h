@@ -24,16 +24,16 @@ extern "C" {
 
 /* One size class, or the sum of all of them and of the spans. */
 struct hak_class_stats {
-	uint64_t block_bytes;	  /* size of a block; 0 in the total */
-	uint64_t allocations;	  /* calls that returned a block */
+	uint64_t block_bytes; /* size of a block; 0 in the total */
+	uint64_t allocations; /* calls that returned a block */
 	uint64_t frees;
-	uint64_t failures;	  /* calls that returned NULL for want of memory */
-	uint64_t magazine_hits;	  /* allocations from a magazine as it stood */
-	uint64_t magazine_misses; /* those that found it empty */
-	uint64_t refills;	  /* batches fetched from slabs ... */
-	uint64_t refilled_blocks; /* ... and the blocks in them */
-	uint64_t spills;	  /* batches given back to slabs ... */
-	uint64_t spilled_blocks;  /* ... and the blocks in them */
+	uint64_t failures;	     /* calls that returned NULL for want of memory */
+	uint64_t magazine_hits;	     /* allocations from a magazine as it stood */
+	uint64_t magazine_misses;    /* those that found it empty */
+	uint64_t refills;	     /* batches fetched from slabs ... */
+	uint64_t refilled_blocks;    /* ... and the blocks in them */
+	uint64_t spills;	     /* batches given back to slabs ... */
+	uint64_t spilled_blocks;     /* ... and the blocks in them */
 	uint64_t bypass_allocations; /* by callers without a cache */
 	uint64_t bypass_frees;	     /* likewise: frees that no magazine took */
 	uint64_t live_blocks;	     /* allocated and not freed */
@@ -47,12 +47,12 @@ struct hak_stats {
 	uint32_t size;	  /* sizeof(struct hak_stats) as the library has it */
 
 	struct hak_class_stats classes[HAK_STATS_CLASSES]; /* by rising size */
-	struct hak_class_stats spans; /* blocks of whole slabs, of any size */
+	struct hak_class_stats spans;			   /* blocks of whole slabs, of any size */
 	struct hak_class_stats total;
 
-	uint64_t caches;	  /* caches of threads or CPUs in use */
-	uint64_t bitmap_slabs;	  /* slabs that hold the bitmaps of others */
-	uint64_t slabs_used;	  /* all slabs in use, spans and bitmaps too */
+	uint64_t caches;       /* caches of threads or CPUs in use */
+	uint64_t bitmap_slabs; /* slabs that hold the bitmaps of others */
+	uint64_t slabs_used;   /* all slabs in use, spans and bitmaps too */
 
 	uint64_t superslabs_mapped;   /* ever mapped */
 	uint64_t superslabs_released; /* given back */

@@ -37,3 +37,13 @@ uint64_t port_resident(void)
 {
 	return (hak_frames_total() - hak_frames_free()) * HAK_SUPERSLAB_SIZE;
 }
+
+bool port_counts_pages(void)
+{
+	return false;
+}
+
+const char *port_name(void)
+{
+	return "bare metal";
+}

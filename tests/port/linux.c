@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <hakmem/host.h>
@@ -56,4 +57,20 @@ uint64_t port_resident(void)
 	text[n] = '\0';
 	line = strstr(text, "VmRSS:");
 	return line ? strtoull(line + 6, NULL, 10) << 10 : 0;
+}
+
+bool port_counts_pages(void)
+{
+	return true;
+}
+
+const char *port_name(void)
+{
+	return "Linux";
+}
+
+/* Huge pages would hide which pages were touched, where they are switched on. */
+__attribute__((constructor)) static void count_small_pages(void)
+{
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }

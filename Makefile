@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+#
+# `make help` lists the targets and variables. Everything that is built goes to
+# $(O); nothing is built in the source tree.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+ARCH          ?= x86_64
+CROSS_COMPILE ?=
+LLVM          ?=
+O             ?= build
+V             ?=
+W             ?=
+DEBUG         ?=
+SAN           ?=
+
+# Options of include/hakmem/config.h that can be given on the command line.
+CONFIGS := CONFIG_HAK_DEBUG
+
+ifeq ($(wildcard arch/$(ARCH)/cpu.h),)
+$(error ARCH=$(ARCH) is not supported; there is: $(notdir $(wildcard arch/*)))
+endif
+ifneq ($(filter-out address undefined thread,$(SAN)),)
+$(error SAN=$(SAN) is unknown; there is: address undefined thread)
+endif
+unknown := $(filter-out $(CONFIGS),$(filter CONFIG_HAK_%,$(.VARIABLES)))
+ifneq ($(unknown),)
+$(error unknown option $(unknown); there is: $(CONFIGS))
+endif
+
+ifeq ($(V),)
+say = @printf '  %-7s %s\n' $(1) $(2);
+else
+say =
+endif
+
+# ---------------------------------------------------------------- tools, flags
+
+ifeq ($(LLVM),)
+CC      := gcc
+HOSTLD  := ld
+HOSTOBJCOPY := objcopy
+HOSTAR  := ar
+BM_CC      := $(CROSS_COMPILE)gcc
+BM_LD      := $(CROSS_COMPILE)ld
+BM_AR      := $(CROSS_COMPILE)ar
+BM_OBJCOPY := $(CROSS_COMPILE)objcopy
+# Without it, addresses that two accesses share are computed first instead of
+# by the addressing modes: two instructions more in the fast path.
+FASTPATH_FLAGS := -fno-tree-slsr
+BM_FLAGS   :=
+else
+CC      := clang
+HOSTLD  := ld.lld
+HOSTOBJCOPY := llvm-objcopy
+HOSTAR  := llvm-ar
+BM_CC      := clang --target=x86_64-unknown-none-elf
+BM_LD      := ld.lld
+BM_AR      := llvm-ar
+BM_OBJCOPY := llvm-objcopy
+FASTPATH_FLAGS :=
+BM_FLAGS   :=
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef \
+	    -Wpointer-arith -Wvla -Werror
+ifneq ($(W),)
+WARNINGS += -Wconversion -Wno-sign-conversion -Wcast-qual -Wno-error
+endif
+
+COMMON := -std=gnu11 -g $(WARNINGS) -fvisibility=hidden -MMD -MP
+COMMON += $(if $(DEBUG),-Og -DCONFIG_HAK_DEBUG=1,-O2)
+COMMON += $(foreach c,$(CONFIGS),$(if $($(c)),-D$(c)=$(if $(filter y 1,$($(c))),1,0)))
+ifneq ($(DEBUG),)
+ifneq ($(CONFIG_HAK_DEBUG),)
+$(error DEBUG=1 and CONFIG_HAK_DEBUG: give only one of them)
+endif
+endif
+
+LINUX_INCLUDES := -Iinclude -Icore -Iarch/$(ARCH) -Iplatform/linux
+LINUX_CFLAGS   := $(COMMON) -fPIC $(LINUX_INCLUDES) $(if $(SAN),-fsanitize=$(SAN) \
+		  -fno-sanitize-recover=all -fno-omit-frame-pointer)
+LINUX_LDFLAGS  := $(if $(SAN),-fsanitize=$(SAN)) -pthread
+
+BM_INCLUDES := -Iinclude -Icore -Iarch/$(ARCH) -Iplatform/baremetal
+BM_CFLAGS   := $(COMMON) $(BM_FLAGS) $(BM_INCLUDES) -ffreestanding -fno-pie -fno-stack-protector \
+	       -fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone
+BM_KERNEL   := -mgeneral-regs-only
+BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack --build-id=none
+
+# --------------------------------------------------------------------- sources
+
+CORE       := $(basename $(wildcard core/*.c))
+LINUX      := $(basename $(wildcard platform/linux/*.c))
+BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c))
+BOOT       := $(basename $(wildcard arch/$(ARCH)/*.c)) $(wildcard arch/$(ARCH)/*.S) \
+	      qemu/boot qemu/exit
+
+L := $(O)/linux
+B := $(O)/baremetal
+linux_objects = $(patsubst %,$(L)/obj/%.o,$(1))
+bm_objects    = $(patsubst %,$(B)/obj/%.o,$(1))
+
+# What a build was made with: objects are made again when it changes.
+FLAGS_STAMP := $(O)/flags
+flags := $(CC) $(LINUX_CFLAGS) $(BM_CC) $(BM_CFLAGS)
+$(shell mkdir -p $(O); [ "$$(cat $(FLAGS_STAMP) 2>/dev/null)" = '$(flags)' ] || \
+	echo '$(flags)' > $(FLAGS_STAMP))
+
+all: linux baremetal
+linux: $(L)/libhakmem.so $(L)/libhakmem.a
+baremetal: $(B)/libhakmem.a $(B)/scaling.elf
+
+# ----------------------------------------------------------------------- Linux
+
+$(L)/obj/core/%.o: core/%.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(LINUX_CFLAGS) -ffreestanding $(FASTPATH_FLAGS) -c $< -o $@
+
+$(L)/obj/platform/%.o: platform/%.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(LINUX_CFLAGS) -fno-builtin-malloc $(FASTPATH_FLAGS) -c $< -o $@
+
+# Tests may use nothing but what the core gives them, so they see its headers.
+$(L)/obj/tests/%.o: tests/%.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(LINUX_CFLAGS) -Itests -c $< -o $@
+
+LIBRARY := $(call linux_objects,$(CORE) $(LINUX))
+
+$(L)/libhakmem.so: $(LIBRARY)
+	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,now,-z,relro,-soname,libhakmem.so.0 \
+		$(LINUX_LDFLAGS) $^ -o $@
+	@ln -sf libhakmem.so $(L)/libhakmem.so.0
+
+# One object, in which only the public names are left.
+$(L)/hakmem.o: $(LIBRARY)
+	$(call say,LD,$@)$(HOSTLD) -r $^ -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
+$(L)/libhakmem.a: $(L)/hakmem.o
+	@rm -f $@
+	$(call say,AR,$@)$(HOSTAR) rcs $@ $<
+
+# ------------------------------------------------------------------ bare metal
+
+$(B)/obj/core/%.o: core/%.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) $(FASTPATH_FLAGS) -c $< -o $@
+
+$(B)/obj/%.o: %.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) -Itests -c $< -o $@
+
+$(B)/obj/%.S.o: %.S $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,AS,$@)$(BM_CC) $(BM_CFLAGS) -c $< -o $@
+
+# The core as one object, with the names of a library; the platform piece by
+# piece, so that a kernel can have its own instead of any of them.
+$(B)/hakmem.o: $(call bm_objects,$(CORE))
+	$(call say,LD,$@)$(BM_LD) -r $^ -o $@ && \
+		$(BM_OBJCOPY) --wildcard --keep-global-symbol='hak_*' $@
+$(B)/libhakmem.a: $(B)/hakmem.o $(call bm_objects,$(BAREMETAL))
+	@rm -f $@
+	$(call say,AR,$@)$(BM_AR) rcs $@ $^
+
+# -------------------------------------------------------------- test programs
+
+# Test programs are linked with the core's objects, not with the library: they
+# look inside. The C library keeps its own malloc there, and the sanitizers
+# theirs.
+TESTED := $(call linux_objects,$(CORE) $(filter-out platform/linux/malloc,$(LINUX)) \
+	  tests/test tests/port/linux)
+
+# Sources of each program, which is built for both platforms where it can be.
+unit    := $(basename $(wildcard tests/unit/*.c)) tests/fake
+model   := $(basename $(wildcard tests/model/*.c)) tests/fake
+fault   := $(basename $(wildcard tests/fault/*.c)) tests/fake
+stress  := $(basename $(wildcard tests/stress/*.c))
+death   := $(basename $(wildcard tests/death/*.c))
+scaling := tests/bench/scaling
+
+LINUX_PROGRAMS := unit model fault stress death scaling
+IMAGES         := unit model fault scaling
+
+define linux_program
+$(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
+	$$(call say,LD,$$@)$$(CC) $$(LINUX_LDFLAGS) $$^ -o $$@
+endef
+define image
+$(B)/$(1).elf: $$(call bm_objects,$$($(1)) $$(CORE) $$(BOOT) $$(BAREMETAL) $$(IMAGE_TESTED)) \
+	       qemu/image.ld
+	$$(call say,LD,$$@)$$(BM_LD) $$(BM_LDFLAGS) $$(filter %.o,$$^) -o $$@
+endef
+
+IMAGE_TESTED := tests/test tests/port/baremetal
+$(foreach program,$(LINUX_PROGRAMS),$(eval $(call linux_program,$(program))))
+$(foreach program,$(filter-out scaling,$(IMAGES)),$(eval $(call image,$(program))))
+
+# This one as an outsider would link it.
+$(B)/scaling.elf: $(call bm_objects,$(scaling) $(BOOT) $(IMAGE_TESTED)) $(B)/libhakmem.a \
+		  qemu/image.ld
+	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) $(filter %.o %.a,$^) -o $@
+
+linux-programs: $(addprefix $(L)/,$(LINUX_PROGRAMS))
+images: $(patsubst %,$(B)/%.elf,$(IMAGES))
+
+# ---------------------------------------------------- main targets for people
+
+PACKAGES      := gcc libc6-dev make binutils qemu-system-x86
+TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format
+
+setup:
+	@tests/setup.sh $(PACKAGES)
+setup-test:
+	@tests/setup.sh $(TEST_PACKAGES)
+
+demo: $(L)/scaling $(B)/scaling.elf
+	@$(L)/scaling
+	@qemu/run.sh $(B)/scaling.elf
+
+clean:
+	rm -rf $(O)
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
+
+.PHONY: all linux baremetal linux-programs images setup setup-test demo clean
