@@ -163,6 +163,8 @@ $(B)/hakmem.o: $(call bm_objects,$(CORE))
 	$(call say,LD,$@)$(BM_LD) -r $^ -o $@ && \
 		$(BM_OBJCOPY) --wildcard --keep-global-symbol='hak_*' $@
 $(B)/libhakmem.a: $(B)/hakmem.o $(call bm_objects,$(BAREMETAL))
+$(B)/platform.a: $(call bm_objects,$(BAREMETAL))
+$(B)/libhakmem.a $(B)/platform.a:
 	@rm -f $@
 	$(call say,AR,$@)$(BM_AR) rcs $@ $^
 
@@ -181,18 +183,19 @@ fault   := $(basename $(wildcard tests/fault/*.c)) tests/fake
 stress  := $(basename $(wildcard tests/stress/*.c))
 death   := $(basename $(wildcard tests/death/*.c))
 scaling := tests/bench/scaling
+pair    := tests/bench/pair
 
 LINUX_PROGRAMS := unit model fault stress death scaling
-IMAGES         := unit model fault scaling
+IMAGES         := unit model fault scaling pair
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
 	$$(call say,LD,$$@)$$(CC) $$(LINUX_LDFLAGS) $$^ -o $$@
 endef
 define image
-$(B)/$(1).elf: $$(call bm_objects,$$($(1)) $$(CORE) $$(BOOT) $$(BAREMETAL) $$(IMAGE_TESTED)) \
+$(B)/$(1).elf: $$(call bm_objects,$$($(1)) $$(CORE) $$(BOOT) $$(IMAGE_TESTED)) $(B)/platform.a \
 	       qemu/image.ld
-	$$(call say,LD,$$@)$$(BM_LD) $$(BM_LDFLAGS) $$(filter %.o,$$^) -o $$@
+	$$(call say,LD,$$@)$$(BM_LD) $$(BM_LDFLAGS) $$(filter %.o %.a,$$^) -o $$@
 endef
 
 IMAGE_TESTED := tests/test tests/port/baremetal
@@ -206,6 +209,31 @@ $(B)/scaling.elf: $(call bm_objects,$(scaling) $(BOOT) $(IMAGE_TESTED)) $(B)/lib
 
 linux-programs: $(addprefix $(L)/,$(LINUX_PROGRAMS))
 images: $(patsubst %,$(B)/%.elf,$(IMAGES))
+
+# ---------------------------------------------------------------------- newlib
+
+NEWLIB := $(O)/newlib
+NEWLIB_SOURCE ?= $(firstword $(wildcard /usr/src/newlib/newlib-*.tar.*) \
+		 /usr/src/newlib/newlib-3.3.0.tar.xz)
+
+$(NEWLIB)/stamp: qemu/newlib-build.sh
+	$(call say,NEWLIB,$(NEWLIB))CC="$(CROSS_COMPILE)gcc" CROSS_COMPILE="$(CROSS_COMPILE)" \
+		qemu/newlib-build.sh $(NEWLIB_SOURCE) $(NEWLIB)
+
+# Programs of newlib may use floating point, and see newlib's headers.
+$(B)/obj/newlib/%.o: %.c $(FLAGS_STAMP) $(NEWLIB)/stamp
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(NEWLIB_CFLAGS) -c $< -o $@
+
+NEWLIB_CFLAGS = -D_GNU_SOURCE -nostdinc -isystem $(shell $(BM_CC) -print-file-name=include) \
+		-isystem $(NEWLIB)/include
+newlib_objects := $(patsubst %,$(B)/obj/newlib/%.o,tests/qemu/newlib qemu/newlib-stubs)
+
+# The library before newlib, and asked for by name: else the linker would find
+# newlib's heap first.
+$(B)/newlib.elf: $(newlib_objects) $(call bm_objects,$(BOOT)) $(B)/libhakmem.a qemu/image.ld
+	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) -u _malloc_r -Map=$(B)/newlib.map $(filter %.o,$^) \
+		--start-group $(B)/libhakmem.a $(NEWLIB)/lib/libc.a $(NEWLIB)/lib/libm.a --end-group -o $@
 
 # ---------------------------------------------------- main targets for people
 
@@ -221,9 +249,107 @@ demo: $(L)/scaling $(B)/scaling.elf
 	@$(L)/scaling
 	@qemu/run.sh $(B)/scaling.elf
 
+# A suite is a line "NAME: COMMAND" for tests/run.sh.
+RUN := tests/run.sh -d $(O)/test-logs
+
+# The same programs built otherwise, each in a directory of its own.
+DEBUG_BUILD  := $(MAKE) O=$(O)/debug DEBUG=1 SAN=
+ASAN_BUILD   := $(MAKE) O=$(O)/asan DEBUG=1 SAN=address
+UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
+TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
+CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
+
+test-builds: linux baremetal linux-programs images $(B)/newlib.elf
+	+@$(DEBUG_BUILD) linux-programs
+	+@$(ASAN_BUILD) linux-programs
+	+@$(UBSAN_BUILD) linux-programs
+	+@$(TSAN_BUILD) linux-programs
+	+@$(CLANG_BUILD) linux baremetal linux-programs images
+
+# What runs in QEMU.
+define QEMU_SUITES
+qemu-unit: qemu/run.sh $(B)/unit.elf
+qemu-unit-pc: qemu/run.sh $(B)/unit.elf --machine pc
+qemu-model: qemu/run.sh $(B)/model.elf --memory 256M
+qemu-fault: qemu/run.sh $(B)/fault.elf
+qemu-scaling: qemu/run.sh $(B)/scaling.elf
+qemu-pair: qemu/run.sh $(B)/pair.elf --icount
+qemu-newlib: qemu/run.sh $(B)/newlib.elf
+qemu-newlib-pc: qemu/run.sh $(B)/newlib.elf --machine pc
+qemu-newlib-map: tests/qemu/check-newlib-map.sh $(B)/newlib.map
+endef
+
+define LINUX_SUITES
+lint: tests/lint/run.sh
+unit: $(L)/unit
+unit-debug: $(O)/debug/linux/unit
+unit-asan: $(O)/asan/linux/unit
+unit-ubsan: $(O)/ubsan/linux/unit
+unit-tsan: $(O)/tsan/linux/unit
+unit-clang: $(O)/clang/linux/unit
+model: $(L)/model --ops 10000000
+model-debug: $(O)/debug/linux/model --ops 1000000
+model-asan: $(O)/asan/linux/model --ops 500000
+model-ubsan: $(O)/ubsan/linux/model --ops 500000
+model-clang: $(O)/clang/linux/model --ops 1000000
+fault: $(L)/fault
+fault-debug: $(O)/debug/linux/fault
+fault-asan: $(O)/asan/linux/fault
+fault-ubsan: $(O)/ubsan/linux/fault
+stress: $(L)/stress
+stress-debug: $(O)/debug/linux/stress
+stress-asan: $(O)/asan/linux/stress
+stress-tsan: $(O)/tsan/linux/stress
+death: $(L)/death
+death-debug: $(O)/debug/linux/death
+scaling: $(L)/scaling
+api: tests/api/run.sh $(L)
+fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
+endef
+export QEMU_SUITES LINUX_SUITES
+
+test: test-builds
+	@{ echo "$$LINUX_SUITES"; echo "$$QEMU_SUITES"; } | $(RUN)
+
+qemu-test: images $(B)/newlib.elf
+	@echo "$$QEMU_SUITES" | $(RUN)
+
+linux-test: test-builds
+	@echo "$$LINUX_SUITES" | $(RUN)
+
+help:
+	@echo 'Targets:'
+	@echo '  all             libraries for Linux and bare metal, the demo image (default)'
+	@echo '  linux           $(L)/libhakmem.so and .a'
+	@echo '  baremetal       $(B)/libhakmem.a'
+	@echo '  setup           install the Debian packages that building and the demo need'
+	@echo '  setup-test      install those that the tests need, too'
+	@echo '  demo            the scaling workload, on Linux and in QEMU'
+	@echo '  test            all tests; ends with "N passed, N failed"'
+	@echo '  linux-test      those that run on Linux, under the sanitizers too'
+	@echo '  qemu-test       those that run in QEMU'
+	@echo '  format          let clang-format lay out the sources'
+	@echo '  clean           remove $(O)'
+	@echo 'Variables:'
+	@echo '  ARCH=$(ARCH)     the only one so far'
+	@echo '  CROSS_COMPILE=  prefix of the bare-metal tools, as x86_64-linux-gnu-'
+	@echo '  LLVM=1          clang, lld and the LLVM tools instead of gcc and binutils'
+	@echo '  O=DIR           where everything is built; now $(O)'
+	@echo '  V=1             show the commands'
+	@echo '  W=1             more warnings, none of them fatal'
+	@echo '  DEBUG=1         -Og and CONFIG_HAK_DEBUG=y'
+	@echo '  SAN=address|undefined|thread'
+	@echo '                  the Linux build under a sanitizer'
+	@echo '  CONFIG_HAK_X=y|n'
+	@echo '                  an option of include/hakmem/config.h: $(CONFIGS)'
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
 clean:
 	rm -rf $(O)
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
-.PHONY: all linux baremetal linux-programs images setup setup-test demo clean
+.PHONY: all linux baremetal linux-programs images setup setup-test demo test-builds test \
+	linux-test qemu-test help format clean

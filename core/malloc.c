@@ -7,9 +7,6 @@
  * caller has a cache or, for want of memory or at its end, has none and goes
  * to the slabs block by block. These are all the cases there are.
  *
- * Before a request fails, the caller's own magazines are emptied, because what
- * they hold may be all that keeps a SuperSlab from serving another class.
- *
  * Lock: none.
  */
 #include <hakmem/hakmem.h>
@@ -41,12 +38,16 @@ static struct hak_cache *cache_get(void)
 	return likely(cache->cold) ? cache : cache_attach();
 }
 
-/* Is there anything in the caller's magazines that could serve others? */
+/*
+ * Before a request fails: give up what is only kept for speed, the blocks in
+ * the caller's magazines and the reserve. Was there anything?
+ */
 static bool reclaim(void)
 {
 	struct hak_cache *cache = this_cache();
+	bool flushed = cache->cold && cache_flush(cache);
 
-	return cache->cold && cache_flush(cache);
+	return superslab_release_reserve() || flushed;
 }
 
 static void *try_class(unsigned class)

@@ -299,39 +299,45 @@ static struct list_node *alloc_descriptors(size_t count)
 	return chain;
 }
 
+/*
+ * Map @count SuperSlabs and get all the records for them; NULL if any of it
+ * cannot be had. Memory comes first: if there is none, then records for it
+ * would be many, too, and records are never given back.
+ */
+static struct list_node *map_superslabs(size_t count, size_t align, struct hak_mapping *mapping)
+{
+	size_t size = count * SUPERSLAB_SIZE;
+	struct list_node *chain = NULL;
+
+	if (!pages_map(size, align < SUPERSLAB_SIZE ? SUPERSLAB_SIZE : align, HAK_WANT_HEAP,
+		       mapping))
+		return NULL;
+	if (overlaps((uintptr_t)mapping->base, count))
+		return NULL;
+	if (pagemap_reserve((uintptr_t)mapping->base, count))
+		chain = alloc_descriptors(count);
+	if (!chain)
+		pages_unmap(mapping->base, size);
+	return chain;
+}
+
 /* Map enough for @slabs, and take them from its start. */
 static uintptr_t take_new(size_t slabs, size_t align, bool *zero)
 {
 	size_t count = DIV_ROUND_UP(slabs, SLABS_PER_SUPERSLAB);
-	size_t size = count * SUPERSLAB_SIZE;
-	struct list_node *chain = alloc_descriptors(count);
 	struct hak_mapping mapping;
-	uintptr_t base;
+	struct list_node *chain = map_superslabs(count, align, &mapping);
+	uintptr_t base = (uintptr_t)mapping.base;
 
 	if (!chain)
 		return 0;
-	if (align < SUPERSLAB_SIZE)
-		align = SUPERSLAB_SIZE;
-	if (!pages_map(size, align, HAK_WANT_HEAP, &mapping)) {
-		free_descriptors(chain);
-		return 0;
-	}
-	base = (uintptr_t)mapping.base;
-	if (overlaps(base, count)) {
-		free_descriptors(chain);
-		return 0;
-	}
-	if (!pagemap_reserve(base, count)) {
-		pages_unmap(mapping.base, size);
-		free_descriptors(chain);
-		return 0;
-	}
 	superslab_lock();
 	for (size_t i = 0; i < count; i++) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
 
 		chain = chain->next;
-		superslab_init(superslab, base + i * SUPERSLAB_SIZE, &mapping, size);
+		superslab_init(superslab, base + i * SUPERSLAB_SIZE, &mapping,
+			       count * SUPERSLAB_SIZE);
 		register_locked(superslab);
 	}
 	heap.counters.mapped += count;
@@ -498,8 +504,12 @@ void superslab_put(uintptr_t base, size_t slabs)
 	put_run(base, slabs, SLABS_DIRTY);
 }
 
-/* Release the reserve, also what was refused before. */
-static size_t release_reserve(void)
+/**
+ * superslab_release_reserve() - release empty SuperSlabs, also those refused before
+ *
+ * Returns bytes.
+ */
+size_t superslab_release_reserve(void)
 {
 	struct list_node *chain = NULL, **tail = &chain;
 	struct list_node *node, *next;
@@ -547,7 +557,7 @@ static unsigned take_dirty_run(uintptr_t *base)
  */
 size_t superslab_trim(void)
 {
-	size_t bytes = release_reserve();
+	size_t bytes = superslab_release_reserve();
 	uintptr_t base = 0;
 	unsigned slabs;
 

@@ -90,6 +90,7 @@ static inline struct slab *superslab_slab(struct superslab *superslab, uintptr_t
 uintptr_t superslab_take(size_t slabs, size_t align, bool *zero);
 bool superslab_take_at(uintptr_t base, size_t slabs);
 void superslab_put(uintptr_t base, size_t slabs);
+size_t superslab_release_reserve(void);
 size_t superslab_trim(void);
 
 void superslab_lock(void);

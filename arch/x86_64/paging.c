@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page tables after start-up: memory above 4 GiB, and page 0. What else is
+ * below 4 GiB was mapped by boot.S.
+ *
+ * Owns the entries of boot_pdpt from the fifth on. Only RAM is mapped, one to
+ * one, in 2 MiB pages: a wild pointer faults instead of reaching a device that
+ * a big table would have covered. These entries only ever change from absent
+ * to present, so no TLB flush is needed.
+ *
+ * Start-up only, no lock. On failure what was mapped stays, which is harmless.
+ */
+#include "boot.h"
+
+#define PAGE_PRESENT  0x01
+#define PAGE_WRITABLE 0x02
+#define PAGE_LARGE    0x80
+#define PAGE_ADDRESS  0x000ffffffffff000u
+
+#define SIZE_2M	  ((uint64_t)2 << 20)
+#define SIZE_1G	  ((uint64_t)1 << 30)
+#define SIZE_512G ((uint64_t)512 << 30)
+
+/* The page directory of the GiB that holds @address, a new one if need be. */
+static uint64_t *page_directory(uint64_t address, void *(*new_page)(void))
+{
+	uint64_t *entry = &boot_pdpt[address / SIZE_1G];
+
+	if (!(*entry & PAGE_PRESENT)) {
+		uint64_t *page = new_page();
+
+		if (!page)
+			return NULL;
+		for (unsigned i = 0; i < 512; i++)
+			page[i] = 0;
+		*entry = (uintptr_t)page | PAGE_PRESENT | PAGE_WRITABLE;
+	}
+	return (uint64_t *)(uintptr_t)(*entry & PAGE_ADDRESS);
+}
+
+int paging_map(uint64_t base, uint64_t end, void *(*new_page)(void))
+{
+	if (end > SIZE_512G)
+		return -1;
+	for (uint64_t address = base & ~(SIZE_2M - 1); address < end; address += SIZE_2M) {
+		uint64_t *directory = page_directory(address, new_page);
+
+		if (!directory)
+			return -1;
+		directory[address / SIZE_2M % 512] =
+			address | PAGE_PRESENT | PAGE_WRITABLE | PAGE_LARGE;
+	}
+	return 0;
+}
+
+void paging_guard_null(void)
+{
+	boot_pt[0] = 0;
+	__asm__ volatile("invlpg (%0)" : : "r"(0ul) : "memory");
+}

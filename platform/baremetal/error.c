@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reason for a NULL: errno if the image has a newlib, else nothing.
+ *
+ * newlib reaches errno through __errno(). The reference is weak, so that an
+ * image without a C library links; in one with newlib, whoever reads errno has
+ * brought the function in.
+ */
+#include <hakmem/host.h>
+
+/* newlib's values; its headers are not at hand when the library is built */
+#define NEWLIB_ENOMEM 12
+#define NEWLIB_EINVAL 22
+
+extern int *__errno(void) __attribute__((weak));
+
+void hak_host_set_error(enum hak_error error)
+{
+	if (__errno)
+		*__errno() = error == HAK_EINVAL ? NEWLIB_EINVAL : NEWLIB_ENOMEM;
+}

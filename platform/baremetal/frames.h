@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page provider of this platform: 2 MiB frames of physical memory.
+ */
+#ifndef HAKMEM_FRAMES_H
+#define HAKMEM_FRAMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hakmem/provider.h>
+
+/* Why hak_region_add() refused a region. */
+enum hak_region_error {
+	HAK_REGION_SMALL = -1,	 /* it holds no whole page */
+	HAK_REGION_RANGE = -2,	 /* it is, in part, page 0 or above 2^HAK_ADDRESS_BITS */
+	HAK_REGION_OVERLAP = -3, /* a part of it was added before */
+};
+
+/**
+ * hak_region_add() - let the provider have some memory
+ * @base: its address, any alignment
+ * @size: in bytes, any
+ *
+ * The memory must be mapped one to one and be used by nobody else. Partial
+ * pages at its ends are left alone. Regions may be added in any order and at
+ * any time, and adjacent ones become one. Returns 0 or an enum
+ * hak_region_error, and has then added nothing.
+ */
+int hak_region_add(uintptr_t base, size_t size);
+
+/**
+ * hak_frames_total() - how many whole frames the regions contain
+ */
+size_t hak_frames_total(void);
+
+/**
+ * hak_frames_free() - how many of them are free
+ */
+size_t hak_frames_free(void);
+
+/* For hak_init(). Has no zeroed memory, no purge and no resize. */
+extern const struct hak_provider hak_frames_provider;
+
+#endif

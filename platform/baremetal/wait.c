@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for a lock where nobody can put a thread to sleep: look again soon.
+ * The holder is on another CPU, inside a critical section of some hundred
+ * instructions. Owns nothing. A kernel with a scheduler may do better and
+ * defines both functions itself.
+ */
+#include <hakmem/host.h>
+
+#include <cpu.h>
+
+void hak_host_wait(_Atomic unsigned *word, unsigned seen)
+{
+	(void)word;
+	(void)seen;
+	cpu_relax();
+}
+
+void hak_host_wake(_Atomic unsigned *word)
+{
+	(void)word;
+}

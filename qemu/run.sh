@@ -1,0 +1,131 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Boot an image in QEMU, stream its console to stdout, return its status.
+
+usage()
+{
+	cat <<'END'
+usage: run.sh IMAGE [OPTION]... [-- ARGUMENT...]
+
+  --machine microvm|pc  default: microvm
+  --memory SIZE         as QEMU takes it: 128M (the default), 5G, ...
+  --smp N               number of CPUs, default: 1
+  --icount              count instructions: one tick of the TSC is one
+                        instruction, and every run is like the other
+  --timeout SECONDS     how long the image may take, default: 60
+
+The ARGUMENTs reach the image's main() split at blanks; there is no quoting.
+
+The status is what main() returned (0 to 100), or
+  101  the image panicked, as it does on an exception
+  111  main() returned something else
+  124  the image did not end in time
+  125  QEMU could not run it, or these arguments are wrong
+  126  the machine was reset, as by a triple fault
+For every status of this list the reason is on stderr, with the last lines
+that the image printed.
+
+Environment: QEMU, the program to run, default qemu-system-x86_64.
+END
+}
+
+fail()
+{
+	echo "run.sh: $*" >&2
+	exit 125
+}
+
+# needs_value OPTION NUMBER-OF-ARGUMENTS-LEFT
+needs_value()
+{
+	[ "$2" -ge 2 ] || fail "$1 needs a value"
+}
+
+image=
+machine=microvm
+memory=128M
+smp=1
+accel=tcg
+icount=
+timeout=60
+while [ $# -gt 0 ]; do
+	case $1 in
+	--machine) needs_value "$1" $# && machine=$2 && shift ;;
+	--memory) needs_value "$1" $# && memory=$2 && shift ;;
+	--smp) needs_value "$1" $# && smp=$2 && shift ;;
+	--timeout) needs_value "$1" $# && timeout=$2 && shift ;;
+	--icount) icount=shift=0,sleep=off ;;
+	--help) usage && exit 0 ;;
+	--) shift && break ;;
+	-*) fail "unknown option $1; see run.sh --help" ;;
+	*) [ -z "$image" ] || fail "more than one image; arguments of the image go after --"
+	   image=$1 ;;
+	esac
+	shift
+done
+
+case $timeout in
+'' | *[!0-9]*) fail "--timeout takes whole seconds" ;;
+esac
+[ -n "$image" ] || fail "no image; see run.sh --help"
+[ -r "$image" ] || fail "cannot read $image"
+case $machine in
+microvm | pc) ;;
+*) fail "unknown machine $machine: microvm or pc" ;;
+esac
+qemu=${QEMU:-qemu-system-x86_64}
+command -v "$qemu" >/dev/null || fail "no $qemu: run 'make setup' (Debian package qemu-system-x86)"
+
+scratch=$(mktemp -d) || fail "cannot make a temporary directory"
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The arguments of the image are what is left in "$*".
+boot()
+{
+	timeout --foreground -k 5 "$timeout" "$qemu" \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-machine "$machine" -accel "$accel" ${icount:+-icount "$icount"} \
+		-m "$memory" -smp "$smp" -serial stdio \
+		-device isa-debug-exit,iobase=0xf4,iosize=4 \
+		-kernel "$image" -append "$*" </dev/null 2>"$scratch/errors"
+	echo $? >"$scratch/status"
+}
+
+began=$(date +%s)
+boot "$@" | tee "$scratch/console"
+took=$(($(date +%s) - began))
+status=$(cat "$scratch/status") || fail "QEMU did not start"
+
+# Says why, shows the end of the console, and exits.
+report()
+{
+	echo "run.sh: $image: $2" >&2
+	grep -v 'terminating on signal' "$scratch/errors" | sed 's/^/  /' >&2
+	if [ -s "$scratch/console" ]; then
+		echo "run.sh: the image's last lines:" >&2
+		tail -n 5 "$scratch/console" | sed 's/^/  /' >&2
+	fi
+	exit "$1"
+}
+
+# A QEMU that timeout(1) had to kill is 137, which is a status of images too.
+if [ "$status" -eq 137 ] && [ "$took" -ge "$timeout" ]; then
+	status=124
+fi
+# See exit.c: QEMU ends with 2 * (status + 16) + 1.
+case $status in
+0) report 126 "the machine was reset (a triple fault?)" ;;
+124) report 124 "did not end in $timeout s" ;;
+esac
+if [ "$status" -lt 33 ] || [ $((status % 2)) -eq 0 ]; then
+	report 125 "QEMU failed (status $status)"
+fi
+status=$(((status - 33) / 2))
+case $status in
+101) report 101 "panic" ;;
+111) report 111 "main() returned a status that is not 0 to 100" ;;
+esac
+exit "$status"
