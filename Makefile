@@ -184,9 +184,10 @@ stress  := $(basename $(wildcard tests/stress/*.c))
 death   := $(basename $(wildcard tests/death/*.c))
 scaling := tests/bench/scaling
 pair    := tests/bench/pair
+status  := tests/qemu/status
 
 LINUX_PROGRAMS := unit model fault stress death scaling
-IMAGES         := unit model fault scaling pair
+IMAGES         := unit model fault scaling pair status
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
@@ -274,6 +275,7 @@ qemu-model: qemu/run.sh $(B)/model.elf --memory 256M
 qemu-fault: qemu/run.sh $(B)/fault.elf
 qemu-scaling: qemu/run.sh $(B)/scaling.elf
 qemu-pair: qemu/run.sh $(B)/pair.elf --icount
+qemu-status: tests/qemu/check-status.sh $(B)/status.elf
 qemu-newlib: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc: qemu/run.sh $(B)/newlib.elf --machine pc
 qemu-newlib-map: tests/qemu/check-newlib-map.sh $(B)/newlib.map

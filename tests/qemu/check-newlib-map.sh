@@ -12,7 +12,7 @@ set -u
 
 fail()
 {
-	echo "check-newlib-map.sh: $map: $*" >&2
+	echo "FAIL newlib_map: $map: $*"
 	exit 1
 }
 
@@ -35,3 +35,4 @@ found=$(grep -oE "libc\.a\((lib_a-)?(nano-)?(($heap)r|mallocr[a-z]*|freer|mlock|
 if grep -qE '(^|[[:space:]])_?sbrk(_r)?$' "$map"; then
 	fail "something asks for sbrk"
 fi
+echo "ok newlib_map"

@@ -28,17 +28,26 @@ void *_realloc_r(struct _reent *reent, void *block, size_t size);
 void *_memalign_r(struct _reent *reent, size_t align, size_t size);
 size_t _malloc_usable_size_r(struct _reent *reent, void *block);
 
-static unsigned nr_checks, nr_failed;
+static unsigned nr_failed, nr_failed_tests;
 
 #define check(condition) check_at(__LINE__, #condition, condition)
 
 static void check_at(int line, const char *text, int good)
 {
-	nr_checks++;
 	if (good)
 		return;
-	nr_failed++;
-	printf("newlib.c:%d: failed: %s\n", line, text);
+	if (!nr_failed++)
+		printf("FAIL newlib: newlib.c:%d: %s\n", line, text);
+}
+
+/* One test: its line says ok unless one of its checks has said FAIL. */
+static void run(const char *name, void (*test)(void))
+{
+	nr_failed = 0;
+	test();
+	nr_failed_tests += nr_failed > 0;
+	if (!nr_failed)
+		printf("ok newlib_%s\n", name);
 }
 
 /* Calls that returned a block so far. */
@@ -135,7 +144,7 @@ static void test_errors(void)
 {
 	/* volatile, because compilers warn of errors that they see */
 	volatile size_t huge = (size_t)-8, odd = 24;
-	void *block = &nr_checks;
+	void *block = &nr_failed;
 
 	errno = 0;
 	check(malloc(huge) == NULL && errno == ENOMEM);
@@ -147,10 +156,10 @@ static void test_errors(void)
 	check(realloc(NULL, huge) == NULL && errno == ENOMEM);
 	errno = 0;
 	check(aligned_alloc(odd, 24) == NULL && errno == EINVAL);
-	check(posix_memalign(&block, odd, 8) == EINVAL && block == &nr_checks);
-	check(posix_memalign(&block, 0, 8) == EINVAL && block == &nr_checks);
-	check(posix_memalign(&block, 4, 8) == EINVAL && block == &nr_checks);
-	check(posix_memalign(&block, 64, huge) == ENOMEM && block == &nr_checks);
+	check(posix_memalign(&block, odd, 8) == EINVAL && block == &nr_failed);
+	check(posix_memalign(&block, 0, 8) == EINVAL && block == &nr_failed);
+	check(posix_memalign(&block, 4, 8) == EINVAL && block == &nr_failed);
+	check(posix_memalign(&block, 64, huge) == ENOMEM && block == &nr_failed);
 	block = malloc(100);
 	errno = 0;
 	check(realloc(block, huge) == NULL && errno == ENOMEM && hak_owns(block));
@@ -285,27 +294,36 @@ static void test_many(void)
 	free(blocks);
 }
 
-int main(void)
+/* stdout's buffer comes from the heap, or from the program. */
+static void test_stdout(void)
 {
 	static char buffer[256];
-	uint64_t before;
+	uint64_t before = allocations();
 
-	check(hak_init(&hak_frames_provider));
-	before = allocations();
 	printf("newlib over hakmem\n");
-	check(allocations() > before); /* the buffer of stdout */
-	test_malloc_calloc();
-	test_realloc();
-	test_aligned();
-	test_errors();
-	test_reentrant();
-	test_strings();
-	test_sort();
-	test_stdio();
-	test_many();
-	check(hak_check() == NULL);
+	check(allocations() > before);
 	check(fflush(stdout) == 0 && setvbuf(stdout, buffer, _IOFBF, sizeof(buffer)) == 0);
-	printf("%u checks, %u failed\n", nr_checks, nr_failed);
-	check(fflush(stdout) == 0);
-	return nr_failed != 0;
+}
+
+static void test_heap(void)
+{
+	check(hak_check() == NULL);
+}
+
+int main(void)
+{
+	if (!hak_init(&hak_frames_provider))
+		return 1;
+	run("stdout", test_stdout);
+	run("malloc_calloc", test_malloc_calloc);
+	run("realloc", test_realloc);
+	run("aligned", test_aligned);
+	run("errors", test_errors);
+	run("reentrant", test_reentrant);
+	run("strings", test_strings);
+	run("sort", test_sort);
+	run("stdio", test_stdio);
+	run("many", test_many);
+	run("heap", test_heap);
+	return fflush(stdout) || nr_failed_tests;
 }
