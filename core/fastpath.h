@@ -25,19 +25,23 @@ void free_slow(void *block);
 static inline void *malloc_fast(size_t size)
 {
 	struct hak_cache *cache = this_cache();
+	size_t class;
+	void *block;
 
-	if (likely(size <= SMALL_MAX)) {
-		size_t class = class_of_small(size);
-		void *block = cache->slot[cache->magazine[class].top];
+	if (likely(size <= SMALL_MAX))
+		class = class_of_small(size);
+	else if (likely(size <= CLASS_MAX))
+		class = class_of_medium(size);
+	else
+		return malloc_slow(size);
 
-		if (likely(block)) {
-			OPTIMIZER_HIDE_WORD(cache->magazine[class].top);
-			cache->magazine[class].top--;
-			cache->pops[class]++;
-			return block;
-		}
-	}
-	return malloc_slow(size);
+	block = cache->slot[cache->magazine[class].top];
+	if (unlikely(!block))
+		return malloc_slow(size);
+	OPTIMIZER_HIDE_WORD(cache->magazine[class].top);
+	cache->magazine[class].top--;
+	cache->pops[class]++;
+	return block;
 }
 
 static inline void free_fast(void *block)

@@ -16,9 +16,15 @@ const struct size_class size_class[NR_SLAB_CLASSES] = {
 	[CLASS_BITMAP_1024] = CLASS_ROW(1024, 0),
 };
 
-#define SMALL_RANGE(class, below, size)                                                            \
-	[(below) / SIZE_STEP + 1 ...(size) / SIZE_STEP] =                                          \
+#define RANGE(class, below, size, step)                                                            \
+	[(below) / (step) + 1 ...(size) / (step)] =                                                \
 		(class) < CLASS_SMALLEST ? CLASS_SMALLEST : (class),
+#define SMALL_RANGE(class, below, size)	 RANGE(class, below, size, SMALL_STEP)
+#define MEDIUM_RANGE(class, below, size) RANGE(class, below, size, MEDIUM_STEP)
 
-const uint8_t small_class[SMALL_MAX / SIZE_STEP + 1] = { [0] = CLASS_SMALLEST,
-							 SMALL_CLASSES(SMALL_RANGE) };
+const uint8_t small_class[SMALL_MAX / SMALL_STEP + 1] = {
+	[0] = CLASS_SMALLEST,
+	SMALL_CLASSES(SMALL_RANGE)
+};
+
+const uint8_t medium_class[CLASS_MAX / MEDIUM_STEP + 1] = { MEDIUM_CLASSES(MEDIUM_RANGE) };

@@ -5,7 +5,9 @@
  *
  * 8, then steps of 16 to 128 (one step of 8 would save nothing that alignment
  * does not take back), then four per doubling to 8 KiB (internal waste at most
- * 20 %, about 10 % on average), then the sizes that divide a slab.
+ * 20 %, about 10 % on average), then a slab divided by 7, 6, 5, 4, 3 and 2,
+ * rounded down to 128 bytes. Up to 1 KiB every size is a multiple of 8, above
+ * of 128, so that two small tables of bytes lead from any size to its class.
  *
  * Class 0 is "not a block": absent memory. Behind the classes of users come
  * two of the allocator's own, for bitmaps, and two that mark spans. None of
@@ -54,12 +56,12 @@
 	X(31, 5120, 6144)                                                                          \
 	X(32, 6144, 7168)                                                                          \
 	X(33, 7168, 8192)                                                                          \
-	X(34, 8192, 9360)                                                                          \
-	X(35, 9360, 10912)                                                                         \
-	X(36, 10912, 13104)                                                                        \
-	X(37, 13104, 16384)                                                                        \
-	X(38, 16384, 21840)                                                                        \
-	X(39, 21840, 32768)
+	X(34, 8192, 9344)                                                                          \
+	X(35, 9344, 10880)                                                                         \
+	X(36, 10880, 13056)                                                                        \
+	X(37, 13056, 16384)                                                                        \
+	X(38, 16384, 21760)                                                                        \
+	X(39, 21760, 32768)
 
 enum {
 	CLASS_NONE,
@@ -75,7 +77,8 @@ enum {
 
 #define SMALL_MAX      ((size_t)1024)  /* found in the byte table */
 #define CLASS_MAX      ((size_t)32768) /* above it: spans */
-#define SIZE_STEP      8u
+#define SMALL_STEP     8u
+#define MEDIUM_STEP    128u
 #define MAGAZINE_MAX   112u
 #define MAGAZINE_MIN   8u
 #define MAGAZINE_BYTES (48u << 10)
@@ -111,33 +114,25 @@ extern HAK_HIDDEN const struct size_class size_class[NR_SLAB_CLASSES];
 /* The smallest class that a request may get: HAK_MIN_ALIGN is its alignment. */
 #define CLASS_SMALLEST (HAK_MIN_ALIGN > 8 ? CLASS_FIRST + 1 : CLASS_FIRST)
 
-/* Class by size in steps of SIZE_STEP, for 0 .. SMALL_MAX. */
-extern HAK_HIDDEN const uint8_t small_class[SMALL_MAX / SIZE_STEP + 1];
+/* Class by size in steps of SMALL_STEP for 0 .. SMALL_MAX, and likewise above. */
+extern HAK_HIDDEN const uint8_t small_class[SMALL_MAX / SMALL_STEP + 1];
+extern HAK_HIDDEN const uint8_t medium_class[CLASS_MAX / MEDIUM_STEP + 1];
 
 /* The class of @size <= SMALL_MAX. */
 static inline size_t class_of_small(size_t size)
 {
-	return small_class[(size + SIZE_STEP - 1) / SIZE_STEP];
+	return small_class[(size + SMALL_STEP - 1) / SMALL_STEP];
 }
 
 /* The class of SMALL_MAX < @size <= CLASS_MAX. */
-static inline unsigned class_of_medium(size_t size)
+static inline size_t class_of_medium(size_t size)
 {
-	unsigned class, doubling;
-
-	if (size <= 8192) {
-		/* four per doubling: the two bits below the highest one */
-		doubling = highest_bit(size - 1);
-		return 22 + 4 * (doubling - 10) + (unsigned)((size - 1) >> (doubling - 2) & 3);
-	}
-	for (class = 34; size_class[class].size < size; class ++)
-		;
-	return class;
+	return medium_class[(size + MEDIUM_STEP - 1) / MEDIUM_STEP];
 }
 
 static inline unsigned class_of(size_t size)
 {
-	return size <= SMALL_MAX ? (unsigned)class_of_small(size) : class_of_medium(size);
+	return (unsigned)(size <= SMALL_MAX ? class_of_small(size) : class_of_medium(size));
 }
 
 /* Words of 64 bits in the bitmap of a slab. */
