@@ -63,14 +63,16 @@ void cache_unlock_word(void)
 	lock_word_release(&cache_list.lock);
 }
 
-/* The index of the NULL below the blocks of each magazine. */
-static unsigned magazine_base(unsigned class)
+/* The index of the NULL below the blocks of a magazine. */
+static unsigned magazine_base(const struct hak_cache *cache, unsigned class)
 {
-	unsigned base = 1;
+	return cache->cold->base[class];
+}
 
-	for (unsigned below = CLASS_FIRST; below < class; below++)
-		base += 1u + size_class[below].capacity;
-	return base;
+/* How many blocks it holds. */
+static unsigned magazine_held(const struct hak_cache *cache, unsigned class)
+{
+	return (unsigned)cache->magazine[class].top - magazine_base(cache, class);
 }
 
 /* The fewest blocks that a magazine is limited to. */
@@ -128,7 +130,7 @@ static void refill(struct hak_cache *cache, unsigned class)
 static void give_back(struct hak_cache *cache, unsigned class, unsigned n)
 {
 	struct magazine *magazine = &cache->magazine[class];
-	unsigned base = magazine_base(class), held = magazine->top - base;
+	unsigned base = magazine_base(cache, class), held = magazine_held(cache, class);
 	void **blocks = &cache->slot[base + 1];
 
 	slab_put(class, blocks, n);
@@ -143,7 +145,7 @@ static void spill(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	bool again = cache->cold->spilled_last[class];
-	unsigned base = magazine_base(class);
+	unsigned base = magazine_base(cache, class);
 	unsigned limit = magazine_next_limit(magazine->limit - base, size_class[class].capacity,
 					     again ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL);
 
@@ -197,13 +199,15 @@ bool magazine_has(const struct hak_cache *cache, unsigned class, const void *blo
 
 static void cache_init(struct hak_cache *cache)
 {
+	unsigned base = 1;
+
 	cache->cold = (struct cache_cold *)&cache->slot[1 + MAGAZINE_SLOTS];
 	cache->cold->cache = cache;
 	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
-		unsigned base = magazine_base(class);
-
+		cache->cold->base[class] = (uint16_t)base;
 		cache->magazine[class].top = (uint16_t)base;
 		cache->magazine[class].limit = (uint16_t)(base + MAGAZINE_MIN);
+		base += 1u + size_class[class].capacity;
 	}
 }
 
@@ -238,7 +242,7 @@ bool cache_flush(struct hak_cache *cache)
 	bool any = false;
 
 	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
-		unsigned held = cache->magazine[class].top - magazine_base(class);
+		unsigned held = magazine_held(cache, class);
 
 		if (held)
 			give_back(cache, class, held);
@@ -252,7 +256,7 @@ static void add_counters(struct cache_counters *sum, const struct hak_cache *cac
 	const struct magazine_batches *batches = &cache->cold->batches[class];
 
 	sum->pops += cache->pops[class];
-	sum->blocks += cache->magazine[class].top - magazine_base(class);
+	sum->blocks += magazine_held(cache, class);
 	sum->batches.misses += batches->misses;
 	sum->batches.refills += batches->refills;
 	sum->batches.refilled += batches->refilled;
@@ -309,7 +313,7 @@ NO_SANITIZE_THREAD void cache_read_counters(unsigned class, struct cache_counter
 static const char *check_magazine(const struct hak_cache *cache, unsigned class)
 {
 	const struct magazine *magazine = &cache->magazine[class];
-	unsigned base = magazine_base(class);
+	unsigned base = magazine_base(cache, class);
 
 	if (cache->slot[base])
 		return "magazine: a block below the first";

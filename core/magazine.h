@@ -35,6 +35,7 @@ struct cache_cold {
 	struct hak_cache *cache;
 	struct list_node node; /* on the list of caches in use */
 	struct magazine_batches batches[CLASS_LAST + 1];
+	uint16_t base[CLASS_LAST + 1];	   /* index of the NULL below each magazine */
 	bool spilled_last[CLASS_LAST + 1]; /* was the last batch a spill? */
 };
 

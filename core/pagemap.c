@@ -23,42 +23,19 @@
 
 struct pagemap pagemap;
 
-static struct pagemap_leaf *leaf_of(uintptr_t address)
-{
-	intptr_t distance;
-
-	if (pagemap_leaf_index(address) >= PAGEMAP_LEAVES)
-		return NULL;
-	/* acquire: pairs with the release in reserve_leaf() */
-	distance = atomic_load_explicit(&pagemap.root[pagemap_leaf_index(address)],
-					memory_order_acquire);
-	return distance ? (struct pagemap_leaf *)((char *)pagemap.absent + distance) : NULL;
-}
-
-struct superslab *pagemap_superslab(uintptr_t address)
-{
-	struct pagemap_leaf *leaf = leaf_of(address);
-
-	if (!leaf)
-		return NULL;
-	/* acquire: pairs with the release in pagemap_set_superslab() */
-	return atomic_load_explicit(&leaf->superslab[address / SUPERSLAB_SIZE % LEAF_SUPERSLABS],
-				    memory_order_acquire);
-}
-
 static bool reserve_leaf(uintptr_t address)
 {
 	struct pagemap_leaf *leaf;
 	_Atomic intptr_t *entry = &pagemap.root[pagemap_leaf_index(address)];
 
-	if (leaf_of(address))
+	if (pagemap_leaf(address))
 		return true;
 	leaf = meta_alloc(META_LEAF, sizeof(*leaf));
 	if (!leaf)
 		return false;
 	meta_lock();
-	if (!leaf_of(address)) {
-		/* release: pairs with the acquire in leaf_of() */
+	if (!pagemap_leaf(address)) {
+		/* release: pairs with the acquire in pagemap_leaf() */
 		atomic_store_explicit(entry, (char *)leaf - (char *)pagemap.absent,
 				      memory_order_release);
 		leaf = NULL;
@@ -83,7 +60,7 @@ bool pagemap_reserve(uintptr_t base, size_t superslabs)
 
 void pagemap_set_superslab(uintptr_t base, struct superslab *superslab)
 {
-	struct pagemap_leaf *leaf = leaf_of(base);
+	struct pagemap_leaf *leaf = pagemap_leaf(base);
 
 	/* release: pairs with the acquire in pagemap_superslab() */
 	atomic_store_explicit(&leaf->superslab[base / SUPERSLAB_SIZE % LEAF_SUPERSLABS], superslab,
@@ -93,8 +70,9 @@ void pagemap_set_superslab(uintptr_t base, struct superslab *superslab)
 void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
 {
 	for (uintptr_t address = base; slabs; slabs--, address += SLAB_SIZE)
-		atomic_store_explicit(&leaf_of(address)->class[address / SLAB_SIZE % LEAF_SLABS],
-				      (uint8_t) class, memory_order_relaxed);
+		atomic_store_explicit(
+			&pagemap_leaf(address)->class[address / SLAB_SIZE % LEAF_SLABS],
+			(uint8_t) class, memory_order_relaxed);
 }
 
 /* The leaves themselves go with meta_fini(). */

@@ -69,7 +69,31 @@ static inline unsigned pagemap_class(uintptr_t address)
 	return pagemap_class_in_range(address);
 }
 
-struct superslab *pagemap_superslab(uintptr_t address);
+/* The leaf for any address, or NULL. */
+static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
+{
+	intptr_t distance;
+
+	if (pagemap_leaf_index(address) >= PAGEMAP_LEAVES)
+		return NULL;
+	/* acquire: pairs with the release in reserve_leaf() */
+	distance = atomic_load_explicit(&pagemap.root[pagemap_leaf_index(address)],
+					memory_order_acquire);
+	return distance ? (struct pagemap_leaf *)((char *)pagemap.absent + distance) : NULL;
+}
+
+/* The descriptor of the SuperSlab at any address, or NULL. */
+static inline struct superslab *pagemap_superslab(uintptr_t address)
+{
+	struct pagemap_leaf *leaf = pagemap_leaf(address);
+
+	if (!leaf)
+		return NULL;
+	/* acquire: pairs with the release in pagemap_set_superslab() */
+	return atomic_load_explicit(&leaf->superslab[address / SUPERSLAB_SIZE % LEAF_SUPERSLABS],
+				    memory_order_acquire);
+}
+
 bool pagemap_reserve(uintptr_t base, size_t superslabs);
 void pagemap_set_superslab(uintptr_t base, struct superslab *superslab);
 void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class);

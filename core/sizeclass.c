@@ -22,9 +22,7 @@ const struct size_class size_class[NR_SLAB_CLASSES] = {
 #define SMALL_RANGE(class, below, size)	 RANGE(class, below, size, SMALL_STEP)
 #define MEDIUM_RANGE(class, below, size) RANGE(class, below, size, MEDIUM_STEP)
 
-const uint8_t small_class[SMALL_MAX / SMALL_STEP + 1] = {
-	[0] = CLASS_SMALLEST,
-	SMALL_CLASSES(SMALL_RANGE)
-};
+const uint8_t small_class[SMALL_MAX / SMALL_STEP + 1] = { [0] = CLASS_SMALLEST,
+							  SMALL_CLASSES(SMALL_RANGE) };
 
 const uint8_t medium_class[CLASS_MAX / MEDIUM_STEP + 1] = { MEDIUM_CLASSES(MEDIUM_RANGE) };

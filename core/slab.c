@@ -234,32 +234,61 @@ enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail
 	return bug;
 }
 
-/* Free one block. An empty slab leaves its list for the chain @emptied. */
-static enum hak_bug_code put_one(struct class_heap *heap, unsigned class, void *block,
-				 struct list_node **emptied, size_t *detail)
+static _Noreturn void report(unsigned class, const void *block)
 {
-	enum hak_bug_code bug;
-	struct slab *slab;
-	unsigned index;
+	size_t detail;
+	enum hak_bug_code bug = slab_inspect(class, block, &detail);
 
-	bug = locate(class, block, &slab, &index, detail);
-	if (bug)
-		return bug;
-	slab->bitmap[index / 64] |= (uint64_t)1 << index % 64;
-	if (index / 64 < slab->hint)
-		slab->hint = (uint16_t)(index / 64);
-	slab->free++;
-	heap->counters.put++;
-	if (slab->free < size_class[class].blocks) {
-		relist(heap, slab);
-		return HAK_BUG_NONE;
+	hak_bug(bug, "free", block, size_class[class].size, detail);
+}
+
+/*
+ * Free blocks up to the first that lies in another slab than blocks[0], or
+ * cannot be freed; returns how many. An empty slab leaves its list for the
+ * chain @emptied.
+ */
+static unsigned put_run(struct class_heap *heap, unsigned class, void *const *blocks, unsigned n,
+			struct list_node **emptied)
+{
+	uintptr_t base = (uintptr_t)blocks[0] & ~(uintptr_t)(SLAB_SIZE - 1);
+	struct superslab *superslab = pagemap_superslab(base);
+	struct slab *slab;
+	unsigned done;
+
+	if (unlikely(!superslab))
+		return 0;
+	slab = superslab_slab(superslab, base);
+	if (unlikely(slab->class != class))
+		return 0;
+	for (done = 0; done < n; done++) {
+		size_t offset = (uintptr_t)blocks[done] - base;
+		uint64_t bit;
+		unsigned index;
+		bool start;
+
+		if (offset >= SLAB_SIZE)
+			break;
+		index = class_block_index(class, offset, &start);
+		bit = (uint64_t)1 << index % 64;
+		if (unlikely(!start || index >= size_class[class].blocks ||
+			     slab->bitmap[index / 64] & bit))
+			break;
+		slab->bitmap[index / 64] |= bit;
+		if (index / 64 < slab->hint)
+			slab->hint = (uint16_t)(index / 64);
 	}
-	if (list_has(&slab->node))
-		list_del(&slab->node);
-	slab->node.next = *emptied;
-	*emptied = &slab->node;
-	heap->counters.slabs--;
-	return HAK_BUG_NONE;
+	slab->free = (uint16_t)(slab->free + done);
+	heap->counters.put += done;
+	if (done && slab->free == size_class[class].blocks) {
+		if (list_has(&slab->node))
+			list_del(&slab->node);
+		slab->node.next = *emptied;
+		*emptied = &slab->node;
+		heap->counters.slabs--;
+	} else {
+		relist(heap, slab);
+	}
+	return done;
 }
 
 /**
@@ -271,17 +300,17 @@ static enum hak_bug_code put_one(struct class_heap *heap, unsigned class, void *
 void slab_put(unsigned class, void *const *blocks, unsigned n)
 {
 	struct class_heap *heap = &class_heap[class];
-	enum hak_bug_code bug = HAK_BUG_NONE;
 	struct list_node *emptied = NULL;
-	size_t detail = 0;
-	unsigned i;
+	unsigned done = 0, run;
 
 	lock_acquire(&heap->lock, LOCK_CLASS);
-	for (i = 0; i < n && !bug; i++)
-		bug = put_one(heap, class, blocks[i], &emptied, &detail);
+	do {
+		run = put_run(heap, class, blocks + done, n - done, &emptied);
+		done += run;
+	} while (run && done < n);
 	lock_release(&heap->lock, LOCK_CLASS);
-	if (unlikely(bug))
-		hak_bug(bug, "free", blocks[i - 1], size_class[class].size, detail);
+	if (unlikely(done < n))
+		report(class, blocks[done]);
 	while (emptied) {
 		struct slab *slab = list_entry(emptied, struct slab, node);
 
