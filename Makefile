@@ -238,6 +238,11 @@ $(B)/newlib.elf: $(newlib_objects) $(call bm_objects,$(BOOT)) $(B)/libhakmem.a q
 
 # ---------------------------------------------------- main targets for people
 
+# `make -j setup demo` installs before it builds.
+ifneq ($(filter setup setup-test,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
+
 PACKAGES      := gcc libc6-dev make binutils qemu-system-x86
 TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format
 

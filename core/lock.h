@@ -6,7 +6,9 @@
  *
  * A holder of one may take another of a higher rank, never of the same or a
  * lower one; nobody holds any while calling the provider or the host. Debug
- * builds check both. fork() takes all of them in this order.
+ * builds check both. fork() takes all of them in this order. Which ranks a
+ * thread or CPU holds is noted before it takes the lock and after it has
+ * dropped it, so that a signal handler can tell whether it interrupted us.
  *
  * The word is 0 when free, 1 when held, 2 when held and somebody may wait
  * (the three-state mutex of Drepper, "Futexes are tricky"). Waiting is the
@@ -66,24 +68,23 @@ static inline void lock_word_release(struct lock *lock)
 
 static inline void lock_acquire(struct lock *lock, enum lock_rank rank)
 {
-	if (IS_ENABLED(CONFIG_HAK_DEBUG)) {
-		hak_assert(*this_held() >> rank == 0);
-		*this_held() |= 1u << rank;
-	}
+	hak_assert(*this_held() >> rank == 0);
+	*this_held() |= 1u << rank;
+	atomic_signal_fence(memory_order_seq_cst);
 	lock_word_acquire(lock);
 }
 
 static inline void lock_release(struct lock *lock, enum lock_rank rank)
 {
-	if (IS_ENABLED(CONFIG_HAK_DEBUG))
-		*this_held() &= ~(1u << rank);
 	lock_word_release(lock);
+	atomic_signal_fence(memory_order_seq_cst);
+	*this_held() &= ~(1u << rank);
 }
 
-static inline void lock_assert_none_held(void)
+/* Does the caller, or what it interrupted, hold any lock? */
+static inline bool lock_is_any_held(void)
 {
-	if (IS_ENABLED(CONFIG_HAK_DEBUG))
-		hak_assert(*this_held() == 0);
+	return *this_held() != 0;
 }
 
 #endif

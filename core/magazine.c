@@ -88,8 +88,8 @@ static unsigned least_limit(unsigned capacity)
  *
  * Every refill doubles it: larger batches make allocation cheaper, and what
  * they fetch is about to be used. Frees alone take it back, by a quarter for
- * each spill: what such a magazine collects nobody is waiting for. It does not
- * fall below a quarter of the capacity, so that spills stay batches.
+ * each spill: what such a magazine collects nobody is waiting for. Who frees
+ * gets at least a quarter of the capacity, so that spills are batches.
  */
 unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_event event)
 {
@@ -99,10 +99,12 @@ unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_ev
 	case MAGAZINE_REFILL:
 		return limit * 2 < capacity ? limit * 2 : capacity;
 	case MAGAZINE_SPILL_AGAIN:
-		return limit - limit / 4 > least ? limit - limit / 4 : least;
-	default:
-		return limit;
+		limit -= limit / 4;
+		break;
+	case MAGAZINE_SPILL:
+		break;
 	}
+	return limit > least ? limit : least;
 }
 
 /* Fill an empty magazine, to half of its limit. Pops will rise in address. */
@@ -140,16 +142,17 @@ static void give_back(struct hak_cache *cache, unsigned class, unsigned n)
 	cache->cold->batches[class].spilled += n;
 }
 
-/* Make room in a full magazine: the older half goes. */
+/* Make room in a full magazine: it is allowed more, or the older half goes. */
 static void spill(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	bool again = cache->cold->spilled_last[class];
-	unsigned base = magazine_base(cache, class);
+	unsigned base = magazine_base(cache, class), held = magazine_held(cache, class);
 	unsigned limit = magazine_next_limit(magazine->limit - base, size_class[class].capacity,
 					     again ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL);
 
-	give_back(cache, class, magazine->top - base - limit / 2);
+	if (held >= limit)
+		give_back(cache, class, held - limit / 2);
 	magazine->limit = (uint16_t)(base + limit);
 	cache->cold->spilled_last[class] = true;
 }

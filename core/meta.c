@@ -18,6 +18,7 @@
 #include "meta.h"
 
 #include "lock.h"
+#include "pagemap.h"
 #include "pages.h"
 
 #define META_CHUNK ((size_t)64 << 10)
@@ -113,8 +114,10 @@ static bool map_chunk(size_t need)
 		if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping))
 			return false;
 	}
-	if (meta_overlaps(mapping.base, size))
-		return false; /* ours already: not to be unmapped */
+	if (meta_overlaps(mapping.base, size) || pagemap_overlaps((uintptr_t)mapping.base, size)) {
+		pages_disown(size);
+		return false;
+	}
 	meta_lock();
 	add_chunk(&mapping, size);
 	meta_unlock();

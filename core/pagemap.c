@@ -8,54 +8,43 @@
  * shorter, but reading it trusts the pointer: a free of a foreign address
  * would read foreign memory, or fault.
  *
- * Written under LOCK_META (leaves) or by the owner of the SuperSlab (its
- * entries); read without a lock. Leaves stay until hak_fini(). The order that
+ * No lock: leaves are added atomically, and stay until hak_fini(); the entries
+ * of a SuperSlab are written by whoever owns it at the time. The order that
  * matters is the writer's: class bytes are stored before a block of the slab
  * is handed out, and the lock or the program's own synchronisation that hands
  * the block on carries them along.
  *
- * Failure: only pagemap_reserve() can fail, and leaves nothing behind but
- * leaves for next time.
+ * Failure: none. The memory of leaves comes from above, where there is some.
  */
 #include "pagemap.h"
 
-#include "meta.h"
-
 struct pagemap pagemap;
 
-static bool reserve_leaf(uintptr_t address)
+/* Is there a SuperSlab of ours in this range of memory? */
+bool pagemap_overlaps(uintptr_t base, size_t size)
 {
-	struct pagemap_leaf *leaf;
-	_Atomic intptr_t *entry = &pagemap.root[pagemap_leaf_index(address)];
+	uintptr_t end = base + size;
 
-	if (pagemap_leaf(address))
-		return true;
-	leaf = meta_alloc(META_LEAF, sizeof(*leaf));
-	if (!leaf)
-		return false;
-	meta_lock();
-	if (!pagemap_leaf(address)) {
-		/* release: pairs with the acquire in pagemap_leaf() */
-		atomic_store_explicit(entry, (char *)leaf - (char *)pagemap.absent,
-				      memory_order_release);
-		leaf = NULL;
-	}
-	meta_unlock();
-	if (leaf)
-		meta_free(META_LEAF, leaf);
-	return true;
+	for (base &= ~(uintptr_t)(SUPERSLAB_SIZE - 1); base < end; base += SUPERSLAB_SIZE)
+		if (pagemap_superslab(base))
+			return true;
+	return false;
 }
 
-/* Make sure that there are leaves for @superslabs from @base on. */
-bool pagemap_reserve(uintptr_t base, size_t superslabs)
+/**
+ * pagemap_add_leaf() - add the leaf for @address
+ * @leaf: zeroed; the page map's until pagemap_fini(), if true is returned
+ *
+ * Returns false if there is one already.
+ */
+bool pagemap_add_leaf(uintptr_t address, struct pagemap_leaf *leaf)
 {
-	uintptr_t end = base + superslabs * SUPERSLAB_SIZE;
-	uintptr_t step = (uintptr_t)1 << HAK_LEAF_BITS;
+	intptr_t none = 0, distance = (char *)leaf - (char *)pagemap.absent;
 
-	for (uintptr_t address = base; address < end; address = (address | (step - 1)) + 1)
-		if (!reserve_leaf(address))
-			return false;
-	return true;
+	/* release: pairs with the acquire in pagemap_leaf() */
+	return atomic_compare_exchange_strong_explicit(&pagemap.root[pagemap_leaf_index(address)],
+						       &none, distance, memory_order_release,
+						       memory_order_relaxed);
 }
 
 void pagemap_set_superslab(uintptr_t base, struct superslab *superslab)
@@ -75,7 +64,7 @@ void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
 			(uint8_t) class, memory_order_relaxed);
 }
 
-/* The leaves themselves go with meta_fini(). */
+/* The leaves' memory is the caller's again. */
 void pagemap_fini(void)
 {
 	for (size_t i = 0; i < PAGEMAP_LEAVES; i++)

@@ -94,7 +94,8 @@ static inline struct superslab *pagemap_superslab(uintptr_t address)
 				    memory_order_acquire);
 }
 
-bool pagemap_reserve(uintptr_t base, size_t superslabs);
+bool pagemap_overlaps(uintptr_t base, size_t size);
+bool pagemap_add_leaf(uintptr_t address, struct pagemap_leaf *leaf);
 void pagemap_set_superslab(uintptr_t base, struct superslab *superslab);
 void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class);
 void pagemap_fini(void);

@@ -62,7 +62,7 @@ bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping
 {
 	const struct hak_provider *provider = provider_get();
 
-	lock_assert_none_held();
+	hak_assert(!lock_is_any_held());
 	if (!provider) {
 		pages_attach(hak_host_provider());
 		provider = provider_get();
@@ -90,12 +90,24 @@ bool pages_unmap(void *base, size_t size)
 {
 	const struct hak_provider *provider = provider_get();
 
-	lock_assert_none_held();
+	hak_assert(!lock_is_any_held());
 	if (!provider->unmap || provider->unmap(provider->ctx, base, size))
 		return false;
 	count(&pages_counters.unmaps, 1);
 	atomic_fetch_sub_explicit(&pages_counters.mapped, size, memory_order_relaxed);
 	return true;
+}
+
+/*
+ * A mapping turned out to overlap other memory of ours: it is not used, and
+ * not unmapped either, because that would take the other memory away.
+ */
+void pages_disown(size_t size)
+{
+	count(&pages_counters.failures, 1);
+	atomic_fetch_sub_explicit(&pages_counters.maps, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&pages_counters.requested, size, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&pages_counters.mapped, size, memory_order_relaxed);
 }
 
 bool pages_unmaps_parts(void)
@@ -108,7 +120,7 @@ int pages_purge(void *base, size_t size)
 	const struct hak_provider *provider = provider_get();
 	int flags;
 
-	lock_assert_none_held();
+	hak_assert(!lock_is_any_held());
 	if (!provider->purge)
 		return -1;
 	flags = provider->purge(provider->ctx, base, size);

@@ -39,6 +39,7 @@ static struct {
 	struct list_node *by_run[NR_RUNS];
 	struct list_node *all;
 	uint64_t runs; /* bit n: by_run[n] is not empty */
+	uint64_t maps; /* mappings so far */
 	struct superslab_counters counters;
 } heap;
 
@@ -236,6 +237,7 @@ static void superslab_init(struct superslab *superslab, uintptr_t base,
 	superslab->base = base;
 	superslab->map_base = (uintptr_t)mapping->base;
 	superslab->map_size = map_size;
+	superslab->map_id = heap.maps;
 	superslab->unused = ALL_SLABS;
 	superslab->clean = ALL_SLABS;
 	superslab->zero = mapping->flags & HAK_PAGES_ZERO ? ALL_SLABS : 0;
@@ -262,15 +264,24 @@ static void unregister_locked(struct superslab *superslab)
 	heap.counters.active--;
 }
 
-/* Memory that overlaps other memory of ours is not to be touched, nor unmapped. */
-static bool overlaps(uintptr_t base, size_t count)
+/* Make sure that the page map has leaves for @size bytes from @base on. */
+static bool reserve_leaves(uintptr_t base, size_t size)
 {
-	if (meta_overlaps((void *)base, count * SUPERSLAB_SIZE))
-		return true;
-	for (size_t i = 0; i < count; i++)
-		if (pagemap_superslab(base + i * SUPERSLAB_SIZE))
-			return true;
-	return false;
+	uintptr_t step = (uintptr_t)1 << HAK_LEAF_BITS;
+
+	for (uintptr_t address = base; address < base + size;
+	     address = (address | (step - 1)) + 1) {
+		struct pagemap_leaf *leaf;
+
+		if (pagemap_leaf(address))
+			continue;
+		leaf = meta_alloc(META_LEAF, sizeof(*leaf));
+		if (!leaf)
+			return false;
+		if (!pagemap_add_leaf(address, leaf))
+			meta_free(META_LEAF, leaf);
+	}
+	return true;
 }
 
 static void free_descriptors(struct list_node *chain)
@@ -302,20 +313,26 @@ static struct list_node *alloc_descriptors(size_t count)
 /*
  * Map @count SuperSlabs and get all the records for them; NULL if any of it
  * cannot be had. Memory comes first: if there is none, then records for it
- * would be many, too, and records are never given back.
+ * would be many, too, and records are never given back. Whether it overlaps
+ * what we have is asked last, when no record can be put into it any more.
  */
 static struct list_node *map_superslabs(size_t count, size_t align, struct hak_mapping *mapping)
 {
 	size_t size = count * SUPERSLAB_SIZE;
 	struct list_node *chain = NULL;
+	uintptr_t base;
 
 	if (!pages_map(size, align < SUPERSLAB_SIZE ? SUPERSLAB_SIZE : align, HAK_WANT_HEAP,
 		       mapping))
 		return NULL;
-	if (overlaps((uintptr_t)mapping->base, count))
-		return NULL;
-	if (pagemap_reserve((uintptr_t)mapping->base, count))
+	base = (uintptr_t)mapping->base;
+	if (reserve_leaves(base, size))
 		chain = alloc_descriptors(count);
+	if (pagemap_overlaps(base, size) || meta_overlaps(mapping->base, size)) {
+		pages_disown(size);
+		free_descriptors(chain);
+		return NULL;
+	}
 	if (!chain)
 		pages_unmap(mapping->base, size);
 	return chain;
@@ -332,6 +349,7 @@ static uintptr_t take_new(size_t slabs, size_t align, bool *zero)
 	if (!chain)
 		return 0;
 	superslab_lock();
+	heap.maps++;
 	for (size_t i = 0; i < count; i++) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
 
@@ -442,7 +460,7 @@ static size_t release(struct list_node *chain)
 			struct superslab *next = list_entry(rest, struct superslab, node);
 
 			if (next->base != last->base + SUPERSLAB_SIZE ||
-			    next->map_base != first->map_base)
+			    next->map_id != first->map_id)
 				break;
 			last = next;
 		}

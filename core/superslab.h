@@ -43,7 +43,8 @@ struct slab {
  * @all:      on the list of all SuperSlabs
  * @base:     its address
  * @map_base: the mapping that it came with, maybe with neighbours,
- * @map_size: and the size of that
+ * @map_size: the size of that,
+ * @map_id:   and its number, since a later one may have the same base
  * @unused:   bit per slab: not handed out
  * @clean:    bit per slab: unused since it was mapped or purged
  * @zero:     bit per slab: reads zero as long as it is clean
@@ -57,6 +58,7 @@ struct superslab {
 	uintptr_t base;
 	uintptr_t map_base;
 	size_t map_size;
+	uint64_t map_id;
 	uint32_t unused;
 	uint32_t clean;
 	uint32_t zero;

@@ -27,7 +27,7 @@ struct hak_cache;
 struct hak_cpu {
 	struct hak_cpu *self;
 	struct hak_cache *cache; /* what malloc uses; &hak_cache_none at first */
-	unsigned held;		 /* ranks of the locks held (CONFIG_HAK_DEBUG) */
+	unsigned held;		 /* ranks of the locks held, as bits */
 	unsigned id;
 };
 

@@ -33,7 +33,7 @@ static inline struct hak_cache *this_cache(void)
 	return hak_tls_cache;
 }
 
-/* The ranks of the locks this thread holds (CONFIG_HAK_DEBUG only). */
+/* The ranks of the locks that this thread holds, as bits. */
 extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec")));
 
 static inline unsigned *this_held(void)
