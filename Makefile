@@ -182,11 +182,12 @@ model   := $(basename $(wildcard tests/model/*.c)) tests/fake
 fault   := $(basename $(wildcard tests/fault/*.c)) tests/fake
 stress  := $(basename $(wildcard tests/stress/*.c))
 death   := $(basename $(wildcard tests/death/*.c))
+provider := tests/linux/provider
 scaling := tests/bench/scaling
 pair    := tests/bench/pair
 status  := tests/qemu/status
 
-LINUX_PROGRAMS := unit model fault stress death scaling
+LINUX_PROGRAMS := unit model fault stress death provider scaling
 IMAGES         := unit model fault scaling pair status
 
 define linux_program
@@ -279,6 +280,8 @@ qemu-unit-pc: qemu/run.sh $(B)/unit.elf --machine pc
 qemu-model: qemu/run.sh $(B)/model.elf --memory 256M
 qemu-fault: qemu/run.sh $(B)/fault.elf
 qemu-scaling: qemu/run.sh $(B)/scaling.elf
+qemu-1-gib-block: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
+qemu-16-mib-machine: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
 qemu-pair: qemu/run.sh $(B)/pair.elf --icount
 qemu-status: tests/qemu/check-status.sh $(B)/status.elf
 qemu-newlib: qemu/run.sh $(B)/newlib.elf
@@ -309,6 +312,7 @@ stress-asan: $(O)/asan/linux/stress
 stress-tsan: $(O)/tsan/linux/stress
 death: $(L)/death
 death-debug: $(O)/debug/linux/death
+provider: $(L)/provider
 scaling: $(L)/scaling
 api: tests/api/run.sh $(L)
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so

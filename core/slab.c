@@ -196,28 +196,26 @@ unsigned slab_take(unsigned class, void **end, unsigned n)
 	return taken;
 }
 
-/* Find the slab and the bit of a block; tell why that cannot be done. */
-static enum hak_bug_code locate(unsigned class, const void *block, struct slab **slab,
-				unsigned *index, size_t *detail)
+/* Why can this block not be freed? Nothing wrong with it: HAK_BUG_NONE. */
+static enum hak_bug_code why_not(unsigned class, const void *block, size_t *detail)
 {
 	uintptr_t address = (uintptr_t)block;
-	size_t offset = address % SLAB_SIZE;
 	struct superslab *superslab = pagemap_superslab(address);
+	const struct slab *slab;
+	unsigned index;
 	bool start;
 
 	*detail = 0;
 	if (!superslab)
 		return HAK_BUG_FOREIGN;
-	*slab = superslab_slab(superslab, address);
-	if ((*slab)->class != class)
+	slab = superslab_slab(superslab, address);
+	index = class_block_index(class, address % SLAB_SIZE, &start);
+	if (slab->class != class || index >= size_class[class].blocks)
 		return HAK_BUG_UNUSED;
-	*index = class_block_index(class, offset, &start);
-	if (*index >= size_class[class].blocks)
-		return HAK_BUG_UNUSED;
-	*detail = offset - *index * (size_t)size_class[class].size;
+	*detail = address % SLAB_SIZE - index * (size_t)size_class[class].size;
 	if (!start)
 		return HAK_BUG_INTERIOR;
-	if ((*slab)->bitmap[*index / 64] >> *index % 64 & 1)
+	if (slab->bitmap[index / 64] >> index % 64 & 1)
 		return HAK_BUG_DOUBLE_FREE;
 	return HAK_BUG_NONE;
 }
@@ -225,21 +223,11 @@ static enum hak_bug_code locate(unsigned class, const void *block, struct slab *
 enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail)
 {
 	enum hak_bug_code bug;
-	struct slab *slab;
-	unsigned index;
 
 	lock_acquire(&class_heap[class].lock, LOCK_CLASS);
-	bug = locate(class, block, &slab, &index, detail);
+	bug = why_not(class, block, detail);
 	lock_release(&class_heap[class].lock, LOCK_CLASS);
 	return bug;
-}
-
-static _Noreturn void report(unsigned class, const void *block)
-{
-	size_t detail;
-	enum hak_bug_code bug = slab_inspect(class, block, &detail);
-
-	hak_bug(bug, "free", block, size_class[class].size, detail);
 }
 
 /*
@@ -301,16 +289,20 @@ void slab_put(unsigned class, void *const *blocks, unsigned n)
 {
 	struct class_heap *heap = &class_heap[class];
 	struct list_node *emptied = NULL;
+	enum hak_bug_code bug = HAK_BUG_NONE;
 	unsigned done = 0, run;
+	size_t detail;
 
 	lock_acquire(&heap->lock, LOCK_CLASS);
 	do {
 		run = put_run(heap, class, blocks + done, n - done, &emptied);
 		done += run;
 	} while (run && done < n);
-	lock_release(&heap->lock, LOCK_CLASS);
 	if (unlikely(done < n))
-		report(class, blocks[done]);
+		bug = why_not(class, blocks[done], &detail);
+	lock_release(&heap->lock, LOCK_CLASS);
+	if (unlikely(bug))
+		hak_bug(bug, "free", blocks[done], size_class[class].size, detail);
 	while (emptied) {
 		struct slab *slab = list_entry(emptied, struct slab, node);
 

@@ -479,8 +479,9 @@ static size_t release(struct list_node *chain)
 	return released;
 }
 
-/* What is known of slabs that are given back: purge()'s flags, or this. */
-#define SLABS_DIRTY (-1)
+/* What is known of slabs that are given back: what purge() returned, or ... */
+#define SLABS_DIRTY	  (-1)
+#define SLABS_UNPURGEABLE (-2) /* it refused: not to be tried again */
 
 static void put_run(uintptr_t base, size_t slabs, int flags)
 {
@@ -495,6 +496,8 @@ static void put_run(uintptr_t base, size_t slabs, int flags)
 
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
+		if (flags == SLABS_UNPURGEABLE)
+			superslab->purgeable = false;
 		if (flags >= 0)
 			superslab->clean |= part;
 		if (flags >= 0 && flags & HAK_PAGES_ZERO)
@@ -584,9 +587,7 @@ size_t superslab_trim(void)
 
 		if (flags >= 0)
 			bytes += slabs * SLAB_SIZE;
-		else
-			pagemap_superslab(base)->purgeable = false; /* not again */
-		put_run(base, slabs, flags);
+		put_run(base, slabs, flags >= 0 ? flags : SLABS_UNPURGEABLE);
 	}
 	return bytes;
 }

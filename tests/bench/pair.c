@@ -13,7 +13,7 @@
 
 #include <hakmem/hakmem.h>
 
-#define PAIRS	     100000u
+#define PAIRS	    100000u
 #define MOST_A_PAIR 40u
 
 static const size_t sizes[] = { 8, 16, 64, 512, 1024, 4096, 16384 };

@@ -5,7 +5,7 @@
  * afterwards? One source for Linux and bare metal.
  *
  *	scaling			100000, 500000 and 1000000 blocks of 16 bytes
- *	scaling N [SIZE]	N blocks of SIZE bytes
+ *	scaling N [SIZE]	N blocks of SIZE bytes, as many as there is memory for
  *
  * The array of pointers is not the heap's. "Resident" is what the provider
  * says is backed by memory, descriptors included (on Linux, mincore); where the
@@ -174,6 +174,15 @@ static bool parse(const char *text, size_t *value)
 	return !*text && *value && *value < (size_t)1 << 32;
 }
 
+/* Whatever was asked for: it could be had, and nothing is left of it. */
+static void check_given(void)
+{
+	CHECK(row->failed == 0);
+	CHECK(row->flushed.total.live_blocks == 0);
+	CHECK(row->flushed.superslabs_active == row->flushed.superslabs_reserve);
+	CHECK(hak_check() == NULL);
+}
+
 static int run_given(int argc, char **argv)
 {
 	size_t n, size = 16;
@@ -183,10 +192,12 @@ static int run_given(int argc, char **argv)
 		return 2;
 	}
 	print_header(port_name());
-	if (!run("", n, size))
+	if (!run("scaling_as_given", n, size))
 		return 1;
 	print_row();
-	return 0;
+	test_print("\n");
+	test_run(row->name, check_given);
+	return test_finish();
 }
 
 int main(int argc, char **argv)

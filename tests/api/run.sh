@@ -1,0 +1,158 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The Linux libraries as programs meet them: preloaded into programs that know
+# nothing of them, linked, linked statically, opened while a program runs; what
+# they export; and some of the machine's own commands, which must do under
+# LD_PRELOAD what they do without.
+#
+#	tests/api/run.sh DIRECTORY	where libhakmem.so and libhakmem.a are
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$here/../..
+directory=$(cd "${1:?usage: $0 DIRECTORY}" && pwd) || exit 2
+library=$directory/libhakmem.so
+archive=$directory/libhakmem.a
+cc=${CC:-gcc}
+status=0
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+
+fail()
+{
+	echo "FAIL $*"
+	status=1
+}
+
+# build NAME ARGUMENTS: a program as its user would build it
+build()
+{
+	local name=$1
+
+	shift
+	$cc -std=gnu11 -O1 -g -Wall -Wextra -Wno-deprecated-declarations -fno-builtin \
+		-I"$root/include" "$@" -pthread -o "$scratch/$name" 2>"$scratch/errors" && return
+	fail "$name-builds: $(head -n 3 "$scratch/errors")"
+	return 1
+}
+
+test_programs()
+{
+	build preloaded "$here/api.c" &&
+		{ LD_PRELOAD=$library "$scratch/preloaded" preloaded || status=1; }
+	build linked "$here/api.c" -L"$directory" -Wl,-rpath,"$directory" -lhakmem &&
+		{ "$scratch/linked" linked || status=1; }
+	build archive "$here/api.c" "$archive" && { "$scratch/archive" archive || status=1; }
+	build static -static "$here/api.c" "$archive" && { "$scratch/static" static || status=1; }
+	build plugin "$here/plugin.c" -ldl && { "$scratch/plugin" "$library" || status=1; }
+}
+
+# Without the library the same program is to notice that it is not there.
+test_that_it_can_fail()
+{
+	if "$scratch/preloaded" without >"$scratch/output"; then
+		fail "notices-other-malloc: passed with another malloc"
+	else
+		echo "ok notices-other-malloc"
+	fi
+}
+
+# Names that a program gets: ours begin with hak_, the others are these twelve.
+exports()
+{
+	local c_names='malloc|free|calloc|realloc|reallocarray|aligned_alloc|memalign|posix_memalign'
+
+	c_names="$c_names|valloc|pvalloc|malloc_usable_size|malloc_trim"
+	awk 'NF == 3 && $2 ~ /[TDBRVWiu]/ { print $3 }' | sort -u | tee "$scratch/names" |
+		grep -vE "^(hak_[a-z_]+|$c_names)\$"
+	[ "$(grep -cE "^($c_names)\$" "$scratch/names")" -eq 12 ] || echo "not all of $c_names"
+}
+
+test_exports()
+{
+	local strange
+
+	strange=$(nm -D --defined-only "$library" | exports)
+	[ -z "$strange" ] && echo "ok exports-of-library" ||
+		fail "exports-of-library: ${strange//$'\n'/ }"
+	strange=$(nm -g --defined-only "$archive" | exports)
+	[ -z "$strange" ] && echo "ok exports-of-archive" ||
+		fail "exports-of-archive: ${strange//$'\n'/ }"
+}
+
+# command NAME COMMAND: output, errors and status do not depend on the library
+command_case()
+{
+	local name=$1 command=$2 expected got
+
+	(cd "$scratch" && bash -c "$command") >"$scratch/expected" 2>&1
+	expected=$?
+	(cd "$scratch" && LD_PRELOAD=$library bash -c "$command") >"$scratch/got" 2>&1
+	got=$?
+	if [ ! -s "$scratch/expected" ] || [ $expected -ne 0 ]; then
+		fail "$name: status $expected without the library: $(tail -n 1 "$scratch/expected")"
+	elif [ $got -ne 0 ] || ! cmp -s "$scratch/expected" "$scratch/got"; then
+		fail "$name: status $got: $(diff "$scratch/expected" "$scratch/got" | head -n 3)"
+	else
+		echo "ok $name"
+	fi
+}
+
+# optional NAME PROGRAM COMMAND: likewise, if the machine has the program
+optional_case()
+{
+	command -v "$2" >/dev/null && command_case "$1" "$3"
+}
+
+test_commands()
+{
+	local git='git -c user.name=x -c user.email=x@x -c init.defaultBranch=main'
+
+	awk 'BEGIN { srand(1); for (i = 0; i < 400000; i++) print int(rand() * 1e9) }' \
+		>"$scratch/numbers"
+	export GIT_AUTHOR_DATE='2020-01-01T00:00:00Z' GIT_COMMITTER_DATE='2020-01-01T00:00:00Z'
+	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+	command_case ls 'ls -lR /usr/share/doc /usr/include | md5sum'
+	command_case sort 'sort --parallel=2 -S 64M -n numbers | md5sum'
+	command_case awk 'awk "{ s[\$1 % 50021] += \$1 } END { for (i in s) n += s[i]; print n }" numbers'
+	command_case shell 'for ((i = 0; i < 20000; i++)); do a[i]=$i$i; done; echo "${#a[*]}"'
+	command_case tar 'tar cf - --sort=name -C /usr/include . | tar tf - | md5sum'
+	command_case make 'printf "all: a b\n\t@echo c\na b:\n\t@echo \$@\n" | make -s -f -'
+	optional_case xz xz 'xz -T2 -1 -c numbers | xz -T2 -dc | md5sum'
+	optional_case perl perl 'perl -e '\''
+		my %h; $h{$_ * 7919 % 100003} .= "x" x ($_ % 90) for 1 .. 300000;
+		my $s = 0; $s += length($h{$_}) for sort keys %h; print "$s\n"'\'
+	optional_case python python3 'python3 -c '\''
+import json, threading
+def work(out, n): out[n] = len(json.dumps([{str(i): [i] * (i % 50)} for i in range(20000)]))
+out = {}
+threads = [threading.Thread(target=work, args=(out, n)) for n in range(4)]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(sorted(out.items()))'\'
+	command_case compiler "$cc -std=gnu11 -O2 -I$root/include -I$root/core \
+		-I$root/arch/x86_64 -I$root/platform/linux -c $root/core/slab.c -o slab.o &&
+		md5sum slab.o"
+	optional_case git git "git --version; rm -rf repo; $git init -q repo && cd repo &&
+		for i in 1 2 3; do seq \$i 20000 >file; $git add file; $git commit -qm \$i; done;
+		$git log -p --stat | md5sum; $git gc -q; $git fsck 2>/dev/null; git log --oneline"
+}
+
+# Whether LD_PRELOAD reaches what the cases above run: all of it would fail.
+test_preload_matters()
+{
+	echo '__attribute__((constructor)) static void f(void) { _exit(1); }' |
+		$cc -w -shared -fPIC -x c - -o "$scratch/abort.so"
+	if (library=$scratch/abort.so && command_case ls 'ls /') | grep -q ^FAIL &&
+		LD_PRELOAD=$library grep -qF "$library" /proc/self/maps; then
+		echo "ok preload-matters"
+	else
+		fail "preload-matters: commands do not have the library that is preloaded"
+	fi
+}
+
+test_programs
+test_that_it_can_fail
+test_exports
+test_commands
+test_preload_matters
+exit $status

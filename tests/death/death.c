@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Crimes against the heap, each committed by a child of its own, and the line
+ * that reports it, compared in full. A child must end by abort(), and at the
+ * moment that hakmem.h promises: at once, or when the block reaches its slab.
+ *
+ * Then what is no crime but only asks for too much: NULL, ENOMEM, and life
+ * goes on.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <hakmem/hakmem.h>
+
+#include "magazine.h"
+#include "pagemap.h"
+#include "superslab.h"
+
+#include "../test.h"
+
+enum when {
+	AT_ONCE,  /* in every build */
+	AT_FLUSH, /* when the block reaches its slab; at once in debug builds */
+	IN_DEBUG, /* in debug builds, at once; others let it pass */
+};
+
+struct crime {
+	const char *name;
+	void (*commit)(void);
+	enum when when;
+	const char *caller;
+	const char *what;
+};
+
+/* What a child tells its parent, in memory that both share. */
+static struct evidence {
+	const void *pointer;
+	bool survived; /* the crime was not reported at once */
+} * evidence;
+
+/* Hidden from the compiler, which would know that all this is wrong. */
+static void *volatile hidden;
+static volatile size_t hidden_size;
+
+static const char static_data[64] __attribute__((aligned(64)));
+
+/* This pointer is the one that the report has to name. */
+static void *suspect(const void *pointer)
+{
+	evidence->pointer = pointer;
+	hidden = (void *)pointer;
+	return hidden;
+}
+
+static void *suspect_at(const void *block, size_t offset)
+{
+	return suspect((const char *)block + offset);
+}
+
+static void *allocate(size_t size)
+{
+	hidden = hak_malloc(size);
+	if (!hidden)
+		_exit(99);
+	return hidden;
+}
+
+static void double_free(void)
+{
+	void *block = suspect(allocate(64));
+
+	hak_free(block);
+	hak_free(hidden);
+}
+
+static void double_free_of_large_block(void)
+{
+	void *block = suspect(allocate(32768));
+
+	hak_free(block);
+	hak_free(hidden);
+}
+
+/* The first copy has already reached its slab, which others keep in use. */
+static void double_free_after_flush(void)
+{
+	void *block = suspect(allocate(1000)), *neighbour = allocate(1000);
+
+	hak_free(block);
+	hak_flush();
+	hak_free(suspect(block));
+	hidden = neighbour;
+}
+
+/* The slab is gone, the SuperSlab is the reserve. */
+static void double_free_after_its_slab(void)
+{
+	void *block = allocate(64);
+
+	hak_free(block);
+	hak_flush();
+	hak_free(suspect(block));
+}
+
+static void double_free_after_its_superslab(void)
+{
+	void *block = allocate(64);
+
+	hak_free(block);
+	(void)hak_trim();
+	hak_free(suspect(block));
+}
+
+static pthread_key_t late_key;
+
+static void free_twice(void *block)
+{
+	hak_free(block);
+	hak_free(hidden);
+}
+
+static void *leave_to_destructor(void *block)
+{
+	hak_free(allocate(16)); /* now there is a cache to destroy */
+	pthread_setspecific(late_key, suspect(block));
+	return NULL;
+}
+
+/* By a thread whose cache is gone, because its destructor ran before. */
+static void double_free_without_cache(void)
+{
+	void *block = allocate(64), *neighbour = allocate(64);
+	pthread_t thread;
+
+	if (pthread_key_create(&late_key, free_twice) ||
+	    pthread_create(&thread, NULL, leave_to_destructor, block))
+		_exit(99);
+	pthread_join(thread, NULL);
+	hidden = neighbour;
+}
+
+static void interior(void)
+{
+	hak_free(suspect_at(allocate(64), 8));
+}
+
+static void interior_of_large_block(void)
+{
+	hak_free(suspect_at(allocate(32768), 4096));
+}
+
+static void *free_it(void *block)
+{
+	hak_free(block);
+	return NULL;
+}
+
+/* A thread without a cache takes the slow path, which looks at once. */
+static void interior_by_new_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, free_it, suspect_at(allocate(64), 16)))
+		_exit(99);
+	pthread_join(thread, NULL);
+}
+
+static void interior_of_span(void)
+{
+	hak_free(suspect_at(allocate(200000), 4096));
+}
+
+static void interior_of_span_second_slab(void)
+{
+	hak_free(suspect_at(allocate(200000), 65536));
+}
+
+static void interior_of_span_last_slab(void)
+{
+	hak_free(suspect_at(allocate(200000), 3 * 65536 + 16));
+}
+
+static void interior_of_span_other_superslab(void)
+{
+	hak_free(suspect_at(allocate(5 << 20), 4 << 20));
+}
+
+static void span_twice(void)
+{
+	void *block = suspect(allocate(200000));
+
+	hak_free(block);
+	hak_free(hidden);
+}
+
+static void span_of_superslabs_twice(void)
+{
+	void *block = suspect(allocate(5 << 20));
+
+	hak_free(block);
+	hak_free(hidden);
+}
+
+static void span_twice_after_trim(void)
+{
+	void *block = suspect(allocate(200000));
+
+	hak_free(block);
+	(void)hak_trim();
+	hak_free(suspect(block));
+}
+
+static void foreign_stack(void)
+{
+	char local[64];
+
+	hak_free(allocate(64));
+	hidden = local;
+	hak_free(suspect(hidden));
+}
+
+static void foreign_static(void)
+{
+	hak_free(allocate(64));
+	hak_free(suspect(static_data));
+}
+
+static void foreign_mapping(void)
+{
+	hak_free(allocate(64));
+	hak_free(suspect_at(port_map(HAK_SUPERSLAB_SIZE), 4096));
+}
+
+static void foreign_unmapped(void)
+{
+	char *base = port_map(HAK_SUPERSLAB_SIZE);
+
+	hak_free(allocate(64));
+	port_unmap(base, HAK_SUPERSLAB_SIZE);
+	hak_free(suspect_at(base, 64));
+}
+
+/* Nobody has asked for memory yet, so nobody can be asked about it either. */
+static void foreign_before_all(void)
+{
+	hak_free(suspect(static_data));
+}
+
+static void free_address(uintptr_t address)
+{
+	hak_free(allocate(64));
+	hak_free(suspect((const void *)address));
+}
+
+static void foreign_null_page(void)
+{
+	free_address(8);
+}
+
+static void foreign_non_canonical(void)
+{
+	free_address(0xdeadbeefdeadbeef);
+}
+
+static void foreign_first_beyond_page_map(void)
+{
+	free_address((uintptr_t)1 << 48);
+}
+
+static void foreign_last_of_all(void)
+{
+	free_address(UINTPTR_MAX);
+}
+
+static void own_descriptor(void)
+{
+	hak_free(suspect(pagemap_superslab((uintptr_t)allocate(64))));
+}
+
+static void own_cache(void)
+{
+	hak_free(allocate(64));
+	hak_free(suspect(this_cache()));
+}
+
+static void own_bitmap(void)
+{
+	uintptr_t block = (uintptr_t)allocate(16);
+
+	hak_free(suspect(superslab_slab(pagemap_superslab(block), block)->bitmap));
+}
+
+/* 1365 blocks of 48 bytes leave 16 of a slab. */
+static void tail_of_slab(void)
+{
+	uintptr_t block = (uintptr_t)allocate(48);
+
+	hak_free(suspect((void *)((block & ~(uintptr_t)0xffff) + 1365 * 48)));
+}
+
+static void unused_slab(void)
+{
+	uintptr_t block = (uintptr_t)allocate(64);
+
+	hak_free(suspect((void *)((block | (HAK_SUPERSLAB_SIZE - 1)) - 0xffff)));
+}
+
+static void realloc_foreign(void)
+{
+	hak_free(allocate(64));
+	hidden = hak_realloc(suspect(static_data), 100);
+}
+
+static void realloc_interior(void)
+{
+	hidden = hak_realloc(suspect_at(allocate(64), 24), 100);
+}
+
+static void realloc_interior_of_span(void)
+{
+	hidden = hak_realloc(suspect_at(allocate(200000), 65536), 100);
+}
+
+static void realloc_to_nothing(void)
+{
+	hidden = hak_realloc(suspect_at(allocate(64), 24), 0);
+}
+
+static void realloc_of_freed(void)
+{
+	void *block = suspect(allocate(64));
+
+	hak_free(block);
+	hidden = hak_realloc(hidden, 100);
+}
+
+static void realloc_of_freed_span(void)
+{
+	void *block = suspect(allocate(200000));
+
+	hak_free(block);
+	hidden = hak_realloc(hidden, 100);
+}
+
+static void usable_size_foreign(void)
+{
+	hak_free(allocate(64));
+	hidden_size = hak_usable_size(suspect(static_data));
+}
+
+static void usable_size_interior(void)
+{
+	hidden_size = hak_usable_size(suspect_at(allocate(64), 1));
+}
+
+static void usable_size_of_freed(void)
+{
+	void *block = suspect(allocate(64));
+
+	hak_free(block);
+	hidden_size = hak_usable_size(hidden);
+}
+
+static void free_sized_foreign(void)
+{
+	hak_free(allocate(64));
+	hak_free_sized(suspect(static_data), 64);
+}
+
+static void free_sized_interior_of_span(void)
+{
+	hak_free_sized(suspect_at(allocate(200000), 16), 200000);
+}
+
+static void free_sized_wrong(void)
+{
+	hak_free_sized(suspect(allocate(64)), 65);
+}
+
+static void free_sized_wrong_span(void)
+{
+	hak_free_sized(suspect(allocate(200000)), 300000);
+}
+
+#define MAPPED	 "not from this heap (mapped by someone else)"
+#define UNMAPPED "not from this heap (unmapped)"
+#define UNUSED	 "memory of the heap that is not in use"
+#define INTERNAL "memory that the allocator itself uses"
+#define SIZED	 (IS_ENABLED(CONFIG_HAK_DEBUG) ? "free_sized" : "free")
+
+#define CRIME(function, when, caller, what)                                                        \
+	{                                                                                          \
+#function, function, when, caller, what                                            \
+	}
+
+static const struct crime crimes[] = {
+	CRIME(double_free, AT_FLUSH, "free", "double free of a block of 64 bytes"),
+	CRIME(double_free_of_large_block, AT_FLUSH, "free",
+	      "double free of a block of 32768 bytes"),
+	CRIME(double_free_after_flush, AT_FLUSH, "free", "double free of a block of 1024 bytes"),
+	CRIME(double_free_after_its_slab, AT_ONCE, "free", UNUSED),
+	CRIME(double_free_after_its_superslab, AT_ONCE, "free", UNMAPPED),
+	CRIME(double_free_without_cache, AT_ONCE, "free", "double free of a block of 64 bytes"),
+	CRIME(interior, AT_FLUSH, "free", "8 bytes inside a block of 64 bytes"),
+	CRIME(interior_of_large_block, AT_FLUSH, "free",
+	      "4096 bytes inside a block of 32768 bytes"),
+	CRIME(interior_by_new_thread, AT_ONCE, "free", "16 bytes inside a block of 64 bytes"),
+	CRIME(interior_of_span, AT_ONCE, "free", "4096 bytes inside a block of 262144 bytes"),
+	CRIME(interior_of_span_second_slab, AT_ONCE, "free",
+	      "65536 bytes inside a block of 262144 bytes"),
+	CRIME(interior_of_span_last_slab, AT_ONCE, "free",
+	      "196624 bytes inside a block of 262144 bytes"),
+	CRIME(interior_of_span_other_superslab, AT_ONCE, "free",
+	      "4194304 bytes inside a block of 5242880 bytes"),
+	CRIME(span_twice, AT_ONCE, "free", UNUSED),
+	CRIME(span_of_superslabs_twice, AT_ONCE, "free", UNUSED),
+	CRIME(span_twice_after_trim, AT_ONCE, "free", UNMAPPED),
+	CRIME(foreign_stack, AT_ONCE, "free", MAPPED),
+	CRIME(foreign_static, AT_ONCE, "free", MAPPED),
+	CRIME(foreign_mapping, AT_ONCE, "free", MAPPED),
+	CRIME(foreign_unmapped, AT_ONCE, "free", UNMAPPED),
+	CRIME(foreign_before_all, AT_ONCE, "free", "not from this heap"),
+	CRIME(foreign_null_page, AT_ONCE, "free", UNMAPPED),
+	CRIME(foreign_non_canonical, AT_ONCE, "free", UNMAPPED),
+	CRIME(foreign_first_beyond_page_map, AT_ONCE, "free", UNMAPPED),
+	CRIME(foreign_last_of_all, AT_ONCE, "free", UNMAPPED),
+	CRIME(own_descriptor, AT_ONCE, "free", INTERNAL),
+	CRIME(own_cache, AT_ONCE, "free", INTERNAL),
+	CRIME(own_bitmap, AT_ONCE, "free", INTERNAL),
+	CRIME(tail_of_slab, AT_FLUSH, "free", UNUSED),
+	CRIME(unused_slab, AT_ONCE, "free", UNUSED),
+	CRIME(realloc_foreign, AT_ONCE, "realloc", MAPPED),
+	CRIME(realloc_interior, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),
+	CRIME(realloc_interior_of_span, AT_ONCE, "realloc",
+	      "65536 bytes inside a block of 262144 bytes"),
+	CRIME(realloc_to_nothing, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),
+	CRIME(realloc_of_freed, IN_DEBUG, "realloc", "double free of a block of 64 bytes"),
+	CRIME(realloc_of_freed_span, AT_ONCE, "realloc", UNUSED),
+	CRIME(usable_size_foreign, AT_ONCE, "usable_size", MAPPED),
+	CRIME(usable_size_interior, AT_ONCE, "usable_size", "1 bytes inside a block of 64 bytes"),
+	CRIME(usable_size_of_freed, IN_DEBUG, "usable_size", "double free of a block of 64 bytes"),
+	CRIME(free_sized_foreign, AT_ONCE, SIZED, MAPPED),
+	CRIME(free_sized_interior_of_span, AT_ONCE, SIZED,
+	      "16 bytes inside a block of 262144 bytes"),
+	CRIME(free_sized_wrong, IN_DEBUG, "free_sized", "size 65 given for a block of 64 bytes"),
+	CRIME(free_sized_wrong_span, IN_DEBUG, "free_sized",
+	      "size 300000 given for a block of 262144 bytes"),
+};
+
+static const struct crime *crime;
+
+static _Noreturn void child(int report)
+{
+	const struct rlimit no_core = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	alarm(60);
+	dup2(report, STDERR_FILENO);
+	crime->commit();
+	evidence->survived = true;
+	if (crime->when == AT_FLUSH)
+		hak_flush();
+	_exit(0);
+}
+
+/* Commit the crime; what the child wrote to its stderr, and how it ended. */
+static int observe(char *report, size_t size)
+{
+	size_t length = 0;
+	int ends[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	*evidence = (struct evidence){ NULL, false };
+	if (pipe(ends))
+		return -1;
+	pid = fork();
+	if (!pid)
+		child(ends[1]);
+	close(ends[1]);
+	while (length < size - 1 && (n = read(ends[0], report + length, size - 1 - length)) > 0)
+		length += (size_t)n;
+	report[length] = '\0';
+	close(ends[0]);
+	return pid > 0 && waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+static void judge(void)
+{
+	bool lenient = crime->when == IN_DEBUG && !IS_ENABLED(CONFIG_HAK_DEBUG);
+	bool delayed = crime->when == AT_FLUSH && !IS_ENABLED(CONFIG_HAK_DEBUG);
+	char report[2048], expected[256] = "";
+	int status = observe(report, sizeof(report));
+
+	if (!lenient)
+		snprintf(expected, sizeof(expected), "hakmem: %s(0x%lx): %s\n", crime->caller,
+			 (unsigned long)evidence->pointer, crime->what);
+	if (strcmp(report, expected))
+		test_print("%s: expected: %sreported: %s", crime->name, expected, report);
+	CHECK(strcmp(report, expected) == 0);
+	CHECK(evidence->survived == (lenient || delayed));
+	if (lenient)
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	else
+		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+/* The expression is NULL, and for this reason. */
+#define FAILS(expression, reason)                                                                  \
+	do {                                                                                       \
+		errno = 0;                                                                         \
+		CHECK((expression) == NULL);                                                       \
+		CHECK(errno == (reason));                                                          \
+	} while (0)
+
+static size_t hide(size_t size)
+{
+	hidden_size = size;
+	return hidden_size;
+}
+
+static void too_much(void)
+{
+	size_t most = PTRDIFF_MAX;
+
+	FAILS(hak_malloc(hide(SIZE_MAX)), ENOMEM);
+	FAILS(hak_malloc(hide(SIZE_MAX - 7)), ENOMEM);
+	FAILS(hak_malloc(hide(most + 1)), ENOMEM);
+	FAILS(hak_malloc(hide(most)), ENOMEM);
+	FAILS(hak_malloc(hide(most - 65536)), ENOMEM);
+	FAILS(hak_malloc(hide((size_t)1 << 47)), ENOMEM);
+	FAILS(hak_zalloc(hide(SIZE_MAX)), ENOMEM);
+	FAILS(hak_zalloc(hide(most + 1)), ENOMEM);
+	CHECK(hak_good_size(most + 1) == 0);
+	CHECK(hak_good_size(SIZE_MAX) == 0);
+	CHECK(hak_check() == NULL);
+}
+
+static void too_many(void)
+{
+	FAILS(hak_calloc(hide(SIZE_MAX), 2), ENOMEM);
+	FAILS(hak_calloc(2, hide(SIZE_MAX)), ENOMEM);
+	FAILS(hak_calloc((size_t)1 << 32, hide((size_t)1 << 32)), ENOMEM);
+	FAILS(hak_calloc(((size_t)1 << 32) + 1, hide(((size_t)1 << 32) + 1)), ENOMEM);
+	FAILS(hak_calloc(1, hide(SIZE_MAX)), ENOMEM);
+	FAILS(hak_calloc(2, hide(((size_t)1 << 62) + 1)), ENOMEM);
+	CHECK(hak_check() == NULL);
+}
+
+static void bad_alignment(void)
+{
+	FAILS(hak_aligned_alloc(0, 16), EINVAL);
+	FAILS(hak_aligned_alloc(3, 16), EINVAL);
+	FAILS(hak_aligned_alloc(hide(SIZE_MAX), 16), EINVAL);
+	FAILS(hak_aligned_alloc(48, hide(SIZE_MAX)), EINVAL);
+	FAILS(hak_aligned_alloc(64, hide(SIZE_MAX)), ENOMEM);
+	FAILS(hak_aligned_alloc(64, hide(SIZE_MAX - 62)), ENOMEM);
+	FAILS(hak_aligned_alloc((size_t)1 << 63, 16), ENOMEM);
+	FAILS(hak_aligned_alloc((size_t)1 << 62, 16), ENOMEM);
+	CHECK(hak_check() == NULL);
+}
+
+/* A realloc that fails leaves the block as it was. */
+static void realloc_to_too_much(void)
+{
+	static const size_t sizes[] = { 24, 20000, 200000, 5 << 20 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t size = sizes[i];
+		unsigned char *block = hak_malloc(size);
+
+		CHECK(block);
+		memset(block, 0x5a, size);
+		FAILS(hak_realloc(block, hide(SIZE_MAX)), ENOMEM);
+		FAILS(hak_realloc(block, hide((size_t)PTRDIFF_MAX + 1)), ENOMEM);
+		FAILS(hak_realloc(block, hide(PTRDIFF_MAX)), ENOMEM);
+		FAILS(hak_realloc(block, hide((size_t)1 << 47)), ENOMEM);
+		for (size_t at = 0; at < size; at++)
+			CHECK(block[at] == 0x5a);
+		hak_free(block);
+	}
+	CHECK(hak_check() == NULL);
+}
+
+static void nothing_to_free(void)
+{
+	errno = 7;
+	hak_free(NULL);
+	hak_free_sized(NULL, 100);
+	CHECK(errno == 7);
+	CHECK(hak_usable_size(NULL) == 0);
+	CHECK(!hak_owns(NULL));
+	CHECK(hak_check() == NULL);
+}
+
+int main(void)
+{
+	evidence = mmap(NULL, sizeof(*evidence), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
+	if (evidence == MAP_FAILED)
+		return 1;
+	/* The children first: each of them starts with a heap never used. */
+	for (size_t i = 0; i < sizeof(crimes) / sizeof(crimes[0]); i++) {
+		crime = &crimes[i];
+		test_run(crime->name, judge);
+	}
+	TEST_RUN(too_much);
+	TEST_RUN(too_many);
+	TEST_RUN(bad_alignment);
+	TEST_RUN(realloc_to_too_much);
+	TEST_RUN(nothing_to_free);
+	return test_finish();
+}

@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The tests of what counts tests: that tests/run.sh sees every way in which a
+# suite can fail, and that each check of this directory finds what it is for.
+
+. "$(dirname "$0")/lint.sh"
+
+here=$ROOT/tests/lint
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+unset ROOT
+
+# run_case NAME EXPECTED-LAST-LINE EXPECTED-TEXT SUITE ...
+run_case()
+{
+	local name=$1 last=$2 text=$3 output status expected=0
+
+	shift 3
+	output=$("$here/../run.sh" -d "$scratch/logs" -t 2 "$@" 2>&1)
+	status=$?
+	[[ $last == *' 0 failed' ]] || expected=1
+	if [ "$(tail -n 1 <<<"$output")" != "$last" ] || [ $status -ne $expected ] ||
+		! grep -qF -- "$text" <<<"$output"; then
+		lint_fail "run-$name: status $status, output: ${output//$'\n'/ | }"
+	else
+		echo "ok run-$name"
+	fi
+}
+
+test_runner()
+{
+	local both='passes: echo ok one; echo ok two'
+
+	run_case passes '2 passed, 0 failed' 'passes' "$both"
+	run_case fails '3 passed, 1 failed' 'bad: FAIL three: why' "$both" \
+		'bad: echo ok one; echo FAIL three: why; exit 1'
+	run_case fails-with-status-0 '0 passed, 1 failed' 'bad: FAIL x: why' \
+		'bad: echo FAIL x: why'
+	run_case status '1 passed, 1 failed' 'bad: FAIL bad: exit status 3' \
+		'bad: echo ok one; exit 3'
+	run_case crash '1 passed, 1 failed' 'bad: FAIL bad: exit status 134' \
+		'bad: echo ok one; kill -ABRT $$'
+	run_case silent '0 passed, 1 failed' 'bad: FAIL bad: no test was run' 'bad: true'
+	run_case missing '0 passed, 1 failed' 'bad: FAIL bad: exit status 127' \
+		'bad: ./there-is-no-such-file'
+	run_case hang '1 passed, 1 failed' 'bad: FAIL bad: took more than 2 s' \
+		'bad: echo ok one; sleep 60'
+	run_case carriage-return '1 passed, 1 failed' 'bad: FAIL y: why' \
+		"bad: printf 'ok x\\r\\nFAIL y: why\\r\\n'"
+	run_case no-suite '0 passed, 1 failed' 'FAIL no suite was given' </dev/null
+	run_case input '2 passed, 1 failed' 'b: FAIL b: exit status 1' <<-'END'
+		# a comment
+
+		a: echo ok one; echo ok two
+		b: false
+	END
+	run_case parallel '2 passed, 1 failed' 'b: FAIL b: exit status 1' -j 2 \
+		'a: sleep 0.3; echo ok one' 'b: false' 'c: echo ok two'
+}
+
+# tree_case NAME CHECK EXPECTED-FAILURE: the check fails for the tree prepared in $tree
+tree=$scratch/tree
+tree_case()
+{
+	local name=$1 check=$2 text=$3 output
+
+	if output=$(ROOT=$tree "$here/$check" 2>&1) || ! grep -qF -- "FAIL $text" <<<"$output"; then
+		lint_fail "finds-$name: ${output//$'\n'/ | }"
+	else
+		echo "ok finds-$name"
+	fi
+}
+
+# A fresh tree of two good files: $1 is appended to its core/meta.c.
+prepare()
+{
+	rm -rf "$tree"
+	mkdir -p "$tree/core" "$tree/include/hakmem"
+	cp "$here/../../.clang-format" "$tree/"
+	printf '/* SPDX-License-Identifier: MIT */\n#include "pages.h"\n' >"$tree/core/meta.c"
+	[ -z "$1" ] || echo "$1" >>"$tree/core/meta.c"
+	printf '/* SPDX-License-Identifier: MIT */\nint pages(void);\n' |
+		tee "$tree/core/pages.h" >"$tree/include/hakmem/hakmem.h"
+}
+
+test_trees()
+{
+	local check
+
+	prepare ''
+	for check in include-graph.sh no-if.sh format.sh; do
+		if ROOT=$tree "$here/$check" >"$scratch/output" 2>&1; then
+			echo "ok accepts-good-files-$check"
+		else
+			lint_fail "accepts-good-files-$check: $(grep FAIL "$scratch/output")"
+		fi
+	done
+	prepare '#include "slab.h"'
+	tree_case include-upwards include-graph.sh 'include-graph: core/meta.c (rank 4) includes slab.h'
+	prepare '#  include "bitmaps.h"'
+	tree_case include-without-rank include-graph.sh 'include-graph: core/meta.c includes bitmaps.h'
+	prepare ''
+	: >"$tree/core/new.c"
+	tree_case file-without-rank include-graph.sh 'include-graph: core/new has no rank'
+	prepare 'void slab_put(unsigned class);'
+	tree_case declaration include-graph.sh 'declarations-in-headers: core/meta.c:3:'
+	prepare '#ifdef CONFIG_HAK_DEBUG'
+	tree_case conditional no-if.sh 'no-conditionals-in-core: core/meta.c:3:'
+	prepare '# if 0'
+	tree_case spaced-conditional no-if.sh 'no-conditionals-in-core: core/meta.c:3:'
+	prepare 'int x = __linux__;'
+	tree_case platform-name no-if.sh 'no-platform-names-in-core: core/meta.c:3:'
+	prepare '#include <limits.h>'
+	tree_case system-header no-if.sh 'freestanding-headers: core/meta.c:3:'
+}
+
+test_style()
+{
+	prepare 'int  x;'
+	tree_case format format.sh 'clang-format: core/meta.c:3'
+	prepare 'int x; // no'
+	tree_case line-comment format.sh 'no-line-comments: core/meta.c:3:'
+	prepare "$(printf 'int f(void)\n{\n'; for i in {1..60}; do printf '\tg();\n'; done; echo '}')"
+	tree_case long-function format.sh 'short-functions: core/meta.c:4: a function of 60 lines'
+	prepare ''
+	echo 'int x;' >"$tree/core/pages.c"
+	tree_case no-licence format.sh 'licence-lines: core/pages.c: no SPDX line first'
+	printf '#!/bin/sh\n#\n# SPDX-License-Identifier: MIT\n' >"$tree/x.sh"
+	tree_case late-licence format.sh 'licence-lines: x.sh: no SPDX line'
+	printf 'x \n' >"$tree/x.sh"
+	tree_case trailing-space format.sh 'no-trailing-space: x.sh:1: space at the end'
+}
+
+test_undefined()
+{
+	local name expected
+
+	for name in printf hak_host_wait memcpy slab_take; do
+		printf 'void %s(void);\nvoid f(void);\nvoid f(void)\n{\n\t%s();\n}\n' $name $name |
+			${CC:-gcc} -w -fno-builtin -c -x c - -o "$scratch/object.o"
+		expected=1
+		case $name in hak_host_wait | memcpy) expected=0 ;; esac
+		"$here/undefined.sh" linux "$scratch/object.o" >"$scratch/output" 2>&1
+		if [ $? -eq $expected ] && { [ $expected -eq 0 ] || grep -q "$name" "$scratch/output"; }; then
+			echo "ok undefined-$name"
+		else
+			lint_fail "undefined-$name: $(head -n 1 "$scratch/output")"
+		fi
+	done
+}
+
+test_runner
+test_trees
+test_style
+test_undefined
+lint_finish

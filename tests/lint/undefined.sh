@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What the core needs of others when it is linked: the four memory functions
+# that compilers call by themselves, those of hakmem/host.h, and on Linux the
+# two words of a thread. On bare metal these are the platform's business.
+#
+#	undefined.sh [PLATFORM OBJECT-OR-ARCHIVE ...]
+#
+# Without arguments the core is compiled here, for both platforms, once as
+# released and once with every check in.
+
+. "$(dirname "$0")/lint.sh"
+
+memory='memcpy memmove memset memcmp'
+host=$(sed -nE 's/^.*[ *](hak_host_[a-z_]+)\(.*/\1/p' "$ROOT/include/hakmem/host.h" | sort -u)
+linux='hak_tls_cache hak_tls_held'
+baremetal=$(sed -nE 's/^extern .*[ *](hak_[a-z_]+)(\[[^]]*\])?;.*/\1/p' \
+	"$ROOT/platform/baremetal/platform.h")
+
+# check_objects PLATFORM OBJECT ...: undefined symbols that no object defines
+check_objects()
+{
+	local own=${!1} symbols allowed
+
+	shift
+	allowed=$(printf '%s\n' _GLOBAL_OFFSET_TABLE_ $memory $host $own | sort -u)
+	symbols=$(nm -g "$@" | awk '
+		NF == 2 && $1 ~ /^[Uwv]$/ { undefined[$2] }
+		NF == 3 && $2 !~ /^[Uwv]$/ { defined[$3] }
+		END { for (s in undefined) if (!(s in defined)) print s }' | sort)
+	[ -n "$symbols" ] || echo "no undefined symbols at all: these are not the core's objects"
+	comm -23 <(echo "$symbols") <(echo "$allowed")
+}
+
+compile()
+{
+	local platform=$1 debug=$2 target=$3 source flags=
+	local cc=${CC:-gcc}
+
+	[ "$platform" = baremetal ] && flags='-mno-red-zone -mgeneral-regs-only'
+	[ "$platform" = linux ] && flags=-fPIC
+	for source in "$ROOT"/core/*.c; do
+		# shellcheck disable=SC2086
+		$cc -std=gnu11 -O2 -ffreestanding -nostdlib -fvisibility=hidden $flags \
+			-DCONFIG_HAK_DEBUG="$debug" -I"$ROOT/include" -I"$ROOT/core" \
+			-I"$ROOT/arch/x86_64" -I"$ROOT/platform/$platform" \
+			-c "$source" -o "$target/$(basename "$source" .c).o" || return
+	done
+}
+
+if [ $# -gt 1 ]; then
+	platform=$1
+	shift
+	lint_report "undefined-symbols-$platform" "$(check_objects "$platform" "$@")"
+	lint_finish
+fi
+
+scratch=$(mktemp -d) || exit 2
+trap 'rm -r "$scratch"' EXIT
+for platform in linux baremetal; do
+	for debug in 0 1; do
+		name=undefined-symbols-$platform-$([ $debug = 1 ] && echo debug || echo release)
+		if compile "$platform" "$debug" "$scratch"; then
+			lint_report "$name" "$(check_objects "$platform" "$scratch"/*.o)"
+		else
+			lint_fail "$name: the core does not compile"
+		fi
+	done
+done
+lint_finish

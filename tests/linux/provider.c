@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The provider of the Linux platform, asked directly: alignment, nothing left
+ * behind, purging, moving, residency, and that errno stays what it was.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <hakmem/host.h>
+
+#include "../test.h"
+
+#define MIB  ((size_t)1 << 20)
+#define PAGE HAK_GRANULE
+
+static const struct hak_provider *linux_provider;
+
+static char *map(size_t size, size_t align)
+{
+	struct hak_mapping mapping = { 0 };
+
+	if (linux_provider->map(NULL, size, align, HAK_WANT_HEAP, &mapping))
+		return NULL;
+	return mapping.base;
+}
+
+static bool unmap(void *base, size_t size)
+{
+	return linux_provider->unmap(NULL, base, size) == 0;
+}
+
+/* Bytes of address space that the process has. */
+static size_t virtual_size(void)
+{
+	size_t pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	if (file && fscanf(file, "%zu", &pages) != 1)
+		pages = 0;
+	if (file)
+		fclose(file);
+	return pages * PAGE;
+}
+
+static bool reads(const char *base, size_t size, char value)
+{
+	for (size_t i = 0; i < size; i++)
+		if (base[i] != value)
+			return false;
+	return true;
+}
+
+static void provider_aligns(void)
+{
+	size_t before = virtual_size();
+
+	for (size_t align = PAGE; align <= 64 * MIB; align *= 2) {
+		char *odd = map(PAGE, PAGE), *base = map(2 * MIB, align);
+
+		CHECK(odd && base);
+		CHECK(((uintptr_t)base & (align - 1)) == 0);
+		CHECK(reads(base, 2 * MIB, 0));
+		/* exactly that, and no slack around it */
+		CHECK(virtual_size() == before + 2 * MIB + PAGE);
+		CHECK(unmap(base, 2 * MIB) && unmap(odd, PAGE));
+		CHECK(virtual_size() == before);
+	}
+}
+
+static void provider_takes_parts_back(void)
+{
+	char *base = map(6 * MIB, 2 * MIB);
+	size_t bytes;
+
+	CHECK(linux_provider->flags & HAK_UNMAP_PARTS);
+	memset(base, 1, 6 * MIB);
+	CHECK(unmap(base + 2 * MIB, 2 * MIB));
+	CHECK(linux_provider->resident(NULL, base, 2 * MIB, &bytes) == 0 && bytes == 2 * MIB);
+	CHECK(linux_provider->resident(NULL, base + 2 * MIB, PAGE, &bytes) != 0);
+	CHECK(reads(base, 2 * MIB, 1) && reads(base + 4 * MIB, 2 * MIB, 1));
+	CHECK(unmap(base, 2 * MIB) && unmap(base + 4 * MIB, 2 * MIB));
+}
+
+static void provider_purges(void)
+{
+	char *base = map(2 * MIB, 2 * MIB);
+	size_t bytes;
+
+	memset(base, 1, 2 * MIB);
+	CHECK(linux_provider->purge(NULL, base + PAGE, 3 * PAGE) ==
+	      (HAK_PAGES_ZERO | HAK_PAGES_PURGE));
+	CHECK(linux_provider->resident(NULL, base, 2 * MIB, &bytes) == 0);
+	CHECK(bytes == 2 * MIB - 3 * PAGE);
+	CHECK(reads(base + PAGE, 3 * PAGE, 0));
+	CHECK(base[0] == 1 && base[4 * PAGE] == 1);
+	CHECK(unmap(base, 2 * MIB));
+	CHECK(linux_provider->purge(NULL, base, PAGE) < 0);
+}
+
+/* Locked pages cannot be purged: a refusal, and they are as they were. */
+static void provider_refuses_locked(void)
+{
+	char *base = map(2 * MIB, 2 * MIB);
+
+	memset(base, 1, PAGE);
+	CHECK(mlock(base, PAGE) == 0);
+	CHECK(linux_provider->purge(NULL, base, PAGE) < 0);
+	CHECK(base[0] == 1);
+	CHECK(unmap(base, 2 * MIB));
+}
+
+/* Grows in place or elsewhere, shrinks; 2 MiB-aligned, contents kept. */
+static void provider_resizes(void)
+{
+	size_t before = virtual_size();
+	struct hak_mapping mapping;
+	char *base = map(2 * MIB, 2 * MIB);
+	char *wall = mmap(base + 2 * MIB, PAGE, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	memset(base, 7, 2 * MIB);
+	CHECK(linux_provider->resize(NULL, base, 2 * MIB, 8 * MIB, &mapping) == 0);
+	base = mapping.base;
+	CHECK(((uintptr_t)base & (2 * MIB - 1)) == 0);
+	CHECK(reads(base, 2 * MIB, 7) && reads(base + 2 * MIB, 6 * MIB, 0));
+	CHECK(linux_provider->resize(NULL, base, 8 * MIB, 2 * MIB, &mapping) == 0);
+	CHECK(mapping.base == base && reads(base, 2 * MIB, 7));
+	CHECK(linux_provider->resize(NULL, base, 2 * MIB, (size_t)1 << 60, &mapping) != 0);
+	CHECK(reads(base, 2 * MIB, 7));
+	CHECK(unmap(base, 2 * MIB));
+	if (wall != MAP_FAILED)
+		munmap(wall, PAGE);
+	CHECK(virtual_size() == before);
+}
+
+static void provider_runs_out(void)
+{
+	struct rlimit old, tight;
+	char *base;
+
+	getrlimit(RLIMIT_AS, &old);
+	tight = old;
+	tight.rlim_cur = virtual_size() + 16 * MIB;
+	CHECK(setrlimit(RLIMIT_AS, &tight) == 0);
+	errno = 77;
+	base = map(64 * MIB, 2 * MIB);
+	setrlimit(RLIMIT_AS, &old);
+	CHECK(!base && errno == 77);
+	CHECK(map((size_t)1 << 60, 2 * MIB) == NULL);
+	CHECK(map(SIZE_MAX & ~(2 * MIB - 1), 4 * MIB) == NULL);
+	CHECK(errno == 77);
+}
+
+int main(void)
+{
+	linux_provider = hak_host_provider();
+	provider_aligns(); /* once unmeasured: stdio allocates */
+	TEST_RUN(provider_aligns);
+	TEST_RUN(provider_takes_parts_back);
+	TEST_RUN(provider_purges);
+	TEST_RUN(provider_refuses_locked);
+	TEST_RUN(provider_resizes);
+	TEST_RUN(provider_runs_out);
+	return test_finish();
+}

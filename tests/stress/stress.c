@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads that allocate, pass on and free each other's blocks; threads that
+ * come and go; processes that fork meanwhile. Every block carries a pattern
+ * that depends on who made it, checked by whoever frees it, so that a block
+ * that two have at once is seen. When all is done the heap has to be sound and
+ * empty.
+ *
+ *	stress [--threads N] [--ops N] [--seconds N] [--seed N]
+ *
+ * The number of operations is fixed, so that a run does what it does however
+ * fast the machine is; --seconds repeats everything with other seeds until
+ * that time is over.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <hakmem/hakmem.h>
+#include <hakmem/stats.h>
+
+#include "../test.h"
+
+#define MAX_THREADS 64u
+#define NR_MAILS    512u
+#define RING_SIZE   256u
+#define HANG	    120u /* seconds after which something hangs */
+
+static struct {
+	unsigned long threads, ops, seconds, seed;
+} options = { .threads = 4, .ops = 300000, .seed = 1 };
+
+/* Blocks begin with this; the rest of them follows from it. */
+struct block {
+	uint64_t tag;
+	size_t size;
+};
+
+/* What went wrong in a thread, first come first served: test_fail() is for one. */
+static const char *_Atomic wrong;
+
+static void blame(const char *what)
+{
+	const char *none = NULL;
+
+	atomic_compare_exchange_strong(&wrong, &none, what);
+}
+
+static uint64_t word_of(uint64_t tag, size_t i)
+{
+	return (tag ^ i) * 0x9e3779b97f4a7c15u;
+}
+
+/* The words of a block that are written: all of a small one, some of each page. */
+static size_t next_word(size_t i)
+{
+	return i < 256 ? i + 1 : i + 61;
+}
+
+static void write_pattern(struct block *block, size_t from)
+{
+	uint64_t *word = (uint64_t *)block;
+
+	for (size_t i = 2; i < block->size / sizeof(*word); i = next_word(i))
+		if (i >= from)
+			word[i] = word_of(block->tag, i);
+}
+
+static bool has_pattern(const struct block *block, size_t size)
+{
+	const uint64_t *word = (const uint64_t *)block;
+
+	for (size_t i = 2; i < size / sizeof(*word); i = next_word(i))
+		if (word[i] != word_of(block->tag, i))
+			return false;
+	return true;
+}
+
+/* Mostly small, some of any class, few spans. */
+static size_t random_size(uint64_t *random)
+{
+	uint64_t r = test_random(random);
+
+	switch (r >> 32 & 1023) {
+	case 0:
+		return 32768 + r % (2500u << 10);
+	case 1 ... 12:
+		return 32768 + r % 200000;
+	case 13 ... 160:
+		return sizeof(struct block) + r % 33000;
+	default:
+		return sizeof(struct block) + r % 600;
+	}
+}
+
+static void *allocate(size_t size, uint64_t r)
+{
+	switch (r & 15) {
+	case 0:
+		return hak_calloc(1, size);
+	case 1:
+		return hak_aligned_alloc((size_t)16 << (r >> 8) % 10, size);
+	default:
+		return hak_malloc(size);
+	}
+}
+
+static bool is_zero(const void *block, size_t size)
+{
+	const unsigned char *byte = block;
+
+	for (size_t i = 0; i < size; i += i < 2048 ? 1 : 251)
+		if (byte[i])
+			return false;
+	return true;
+}
+
+static struct block *make(uint64_t *random)
+{
+	size_t size = random_size(random);
+	uint64_t r = test_random(random);
+	struct block *block = allocate(size, r);
+
+	if (!block) {
+		blame("no memory");
+		return NULL;
+	}
+	if ((r & 15) == 0 && !is_zero(block, size))
+		blame("a block from calloc that is not zero");
+	block->tag = r;
+	block->size = size;
+	write_pattern(block, 0);
+	return block;
+}
+
+static struct block *resize(struct block *block, uint64_t *random)
+{
+	size_t old = block->size, size = random_size(random);
+	struct block *moved = hak_realloc(block, size);
+
+	if (!moved) {
+		blame("no memory to resize");
+		return block;
+	}
+	if (!has_pattern(moved, old < size ? old : size))
+		blame("a block changed by realloc");
+	moved->size = size;
+	write_pattern(moved, 0);
+	return moved;
+}
+
+static void destroy(struct block *block)
+{
+	if (!block)
+		return;
+	if (!has_pattern(block, block->size))
+		blame("a block that somebody else wrote to");
+	block->tag = 0;
+	hak_free(block);
+}
+
+/* ------------------------------------------------------------------- mailboxes */
+
+/* Whoever puts a block in takes out what was there. */
+static struct block *_Atomic mail[NR_MAILS];
+
+static struct block *exchange(struct block *block, uint64_t r)
+{
+	return atomic_exchange_explicit(&mail[r % NR_MAILS], block, memory_order_acq_rel);
+}
+
+static void empty_mail(void)
+{
+	for (unsigned i = 0; i < NR_MAILS; i++)
+		destroy(exchange(NULL, i));
+}
+
+static uint64_t seed_of(uint64_t thread)
+{
+	return (options.seed * 1000003 + thread + 1) * 0x9e3779b97f4a7c15u | 1;
+}
+
+static void some_operations(uint64_t *random, unsigned long ops)
+{
+	while (ops--) {
+		struct block *block = make(random);
+		uint64_t r = test_random(random);
+
+		if (block && r >> 60 == 0)
+			block = resize(block, random);
+		if (r >> 56 & 3)
+			block = exchange(block, r);
+		destroy(block);
+		if (r >> 50 == 0)
+			hak_flush();
+		if (r >> 46 == 0)
+			(void)hak_trim();
+	}
+}
+
+static void *exchange_thread(void *number)
+{
+	uint64_t random = seed_of((uintptr_t)number);
+
+	some_operations(&random, options.ops);
+	return NULL;
+}
+
+/* ------------------------------------------------------- one allocates, one frees */
+
+static struct ring {
+	struct block *_Atomic slot[RING_SIZE];
+} rings[MAX_THREADS];
+
+static void *producer_thread(void *number)
+{
+	struct ring *ring = &rings[(uintptr_t)number];
+	uint64_t random = seed_of(1000 + (uintptr_t)number);
+
+	for (unsigned long i = 0; i < options.ops; i++) {
+		struct block *block = make(&random);
+
+		if (!block)
+			return NULL;
+		while (atomic_load_explicit(&ring->slot[i % RING_SIZE], memory_order_acquire))
+			sched_yield();
+		atomic_store_explicit(&ring->slot[i % RING_SIZE], block, memory_order_release);
+	}
+	return NULL;
+}
+
+static void *consumer_thread(void *number)
+{
+	struct ring *ring = &rings[(uintptr_t)number];
+
+	for (unsigned long i = 0; i < options.ops; i++) {
+		struct block *block;
+
+		while (!(block = atomic_exchange_explicit(&ring->slot[i % RING_SIZE], NULL,
+							  memory_order_acq_rel))) {
+			if (wrong)
+				return NULL;
+			sched_yield();
+		}
+		destroy(block);
+	}
+	return NULL;
+}
+
+/* --------------------------------------------------------------- starting, ending */
+
+static void join_all(pthread_t *thread, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(thread[i], NULL);
+}
+
+static unsigned start(pthread_t *thread, unsigned n, void *(*function)(void *))
+{
+	for (uintptr_t i = 0; i < n; i++) {
+		if (pthread_create(&thread[i], NULL, function, (void *)i)) {
+			blame("a thread that could not be started");
+			return (unsigned)i;
+		}
+	}
+	return n;
+}
+
+/* Nobody has a block; is the heap as empty as it is full of nothing? */
+static void check_empty(void)
+{
+	static struct hak_stats stats;
+	const char *failed;
+
+	if (wrong)
+		test_fail(__FILE__, __LINE__, wrong);
+	wrong = NULL;
+	hak_flush();
+	failed = hak_check();
+	if (failed)
+		test_print("hak_check: %s\n", failed);
+	CHECK(!failed);
+	hak_stats_read(&stats, sizeof(stats));
+	CHECK(stats.total.live_blocks == 0);
+	CHECK(stats.total.magazine_blocks == 0);
+	CHECK(stats.total.allocations == stats.total.frees);
+	CHECK(stats.total.failures == 0);
+	CHECK(stats.caches <= 1);
+	CHECK(stats.slabs_used == 0);
+	(void)hak_trim();
+	hak_stats_read(&stats, sizeof(stats));
+	CHECK(stats.superslabs_active == 0);
+	CHECK(stats.superslabs_mapped == stats.superslabs_released);
+	CHECK(stats.mapped_bytes == stats.meta_bytes);
+	CHECK(hak_check() == NULL);
+}
+
+static void blocks_exchanged(void)
+{
+	pthread_t thread[MAX_THREADS];
+
+	join_all(thread, start(thread, (unsigned)options.threads, exchange_thread));
+	empty_mail();
+	check_empty();
+}
+
+static void blocks_passed_on(void)
+{
+	pthread_t producer[MAX_THREADS], consumer[MAX_THREADS];
+	unsigned n = (unsigned)(options.threads + 1) / 2, producers, consumers;
+
+	producers = start(producer, n, producer_thread);
+	consumers = start(consumer, n, consumer_thread);
+	join_all(producer, producers);
+	join_all(consumer, consumers);
+	for (unsigned i = 0; i < n * RING_SIZE; i++)
+		destroy(atomic_exchange(&rings[i / RING_SIZE].slot[i % RING_SIZE], NULL));
+	check_empty();
+}
+
+/* ------------------------------------------------------------------ thread churn */
+
+static pthread_key_t late_key;
+static _Atomic unsigned late_frees;
+
+/*
+ * Runs after the allocator's own destructor, whose key is older: the thread
+ * has no cache any more, and gets none. It sets its value again and again, so
+ * that the last time is after the last time that anybody could clean up.
+ */
+static void late_destructor(void *block)
+{
+	static __thread unsigned rounds;
+	uint64_t random = ((struct block *)block)->tag | 1;
+	struct block *again;
+
+	destroy(block);
+	for (unsigned i = 0; i < 3; i++)
+		destroy(make(&random));
+	destroy(exchange(make(&random), random));
+	late_frees++;
+	if (++rounds == PTHREAD_DESTRUCTOR_ITERATIONS)
+		return;
+	again = make(&random);
+	if (again && pthread_setspecific(late_key, again))
+		destroy(again);
+}
+
+/* The first act is a free, the last one too, of blocks that came by mail. */
+static void *short_thread(void *number)
+{
+	uint64_t random = seed_of(2000 + (uintptr_t)number);
+	struct block *last;
+
+	destroy(exchange(NULL, random));
+	if ((uintptr_t)number % 3 == 0)
+		return NULL;
+	some_operations(&random, (uintptr_t)number % 3 * 20);
+	last = make(&random);
+	if (last && pthread_setspecific(late_key, last))
+		destroy(last);
+	return NULL;
+}
+
+static void fill_mail(void)
+{
+	uint64_t random = seed_of(3000);
+
+	for (unsigned i = 0; i < NR_MAILS; i++)
+		destroy(exchange(make(&random), i));
+}
+
+static void threads_come_and_go(void)
+{
+	pthread_t thread[MAX_THREADS];
+	unsigned long rounds = options.ops / 50 / options.threads + 1, round, expected = 0;
+
+	late_frees = 0;
+	fill_mail(); /* the allocator's key is made here, before ours */
+	CHECK(pthread_key_create(&late_key, late_destructor) == 0);
+	for (round = 0; round < rounds && !wrong; round++) {
+		unsigned n = 0;
+
+		for (; n < options.threads; n++) {
+			uintptr_t number = round * options.threads + n;
+
+			if (pthread_create(&thread[n], NULL, short_thread, (void *)number))
+				break;
+			expected += number % 3 != 0;
+		}
+		join_all(thread, n);
+		if (n < options.threads)
+			blame("a thread that could not be started");
+	}
+	CHECK(pthread_key_delete(late_key) == 0);
+	CHECK(late_frees == expected * PTHREAD_DESTRUCTOR_ITERATIONS);
+	empty_mail();
+	check_empty();
+}
+
+/* -------------------------------------------------------------------------- fork */
+
+static _Atomic bool forks_done;
+
+static void *until_forks_are_done(void *number)
+{
+	uint64_t random = seed_of(4000 + (uintptr_t)number);
+
+	do
+		some_operations(&random, 200);
+	while (!forks_done && !wrong);
+	return NULL;
+}
+
+/* Has a heap of its own from here on, with one thread. */
+static _Noreturn void child(struct block *inherited, uint64_t random)
+{
+	alarm(HANG / 2);
+	destroy(inherited);
+	some_operations(&random, 300);
+	hak_flush();
+	for (unsigned i = 0; i < NR_MAILS; i++)
+		destroy(exchange(NULL, i));
+	some_operations(&random, 300);
+	(void)hak_trim();
+	_exit(wrong ? 1 : 0);
+}
+
+static void fork_once(uint64_t *random)
+{
+	struct block *inherited = make(random);
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid)
+		child(inherited, test_random(random) | 1);
+	destroy(inherited);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		blame("a child that could not be started");
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		blame("a child that hangs");
+	else if (status)
+		blame("a child that failed");
+}
+
+static void *fork_thread(void *number)
+{
+	uint64_t random = seed_of(5000 + (uintptr_t)number);
+
+	for (unsigned long i = 0; i < options.ops / 3000 + 1 && !wrong; i++)
+		fork_once(&random);
+	return NULL;
+}
+
+static void forks_among_threads(void)
+{
+	pthread_t thread[MAX_THREADS], forking[2];
+	unsigned n, forks;
+
+	forks_done = false;
+	n = start(thread, (unsigned)options.threads, until_forks_are_done);
+	forks = start(forking, 2, fork_thread);
+	join_all(forking, forks);
+	forks_done = true;
+	join_all(thread, n);
+	empty_mail();
+	check_empty();
+}
+
+/*
+ * A handler that forks while the thread it interrupts is in the allocator, with
+ * a lock in hand. All of it in a process of its own, since it is the parent that
+ * would hang.
+ */
+static volatile sig_atomic_t handler_forks;
+
+static void fork_in_handler(int signal)
+{
+	int saved = errno, status;
+	pid_t pid = fork();
+
+	(void)signal;
+	if (!pid)
+		_exit(0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		_exit(1);
+	handler_forks++;
+	errno = saved;
+}
+
+static _Noreturn void interrupted_process(void)
+{
+	static const struct itimerval often = { { 0, 300 }, { 0, 300 } }, never;
+	static void *block[1000];
+
+	alarm(15);
+	signal(SIGVTALRM, fork_in_handler);
+	setitimer(ITIMER_VIRTUAL, &often, NULL);
+	while (handler_forks < 100) {
+		for (unsigned i = 0; i < 1000; i++)
+			block[i] = hak_malloc(64 + i % 500);
+		for (unsigned i = 0; i < 1000; i++)
+			hak_free(block[i]);
+		hak_flush();
+	}
+	setitimer(ITIMER_VIRTUAL, &never, NULL);
+	_exit(hak_check() ? 1 : 0);
+}
+
+static void fork_in_signal_handler(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid)
+		interrupted_process();
+	CHECK(pid > 0);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(!WIFSIGNALED(status) || WTERMSIG(status) != SIGALRM); /* it hangs */
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* ------------------------------------------------------------------------- main */
+
+static const struct {
+	const char *name;
+	unsigned long *value;
+} flags[] = {
+	{ "--threads", &options.threads },
+	{ "--ops", &options.ops },
+	{ "--seconds", &options.seconds },
+	{ "--seed", &options.seed },
+};
+
+static bool parse(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i += 2) {
+		size_t f = 0;
+		char *end;
+
+		while (f < sizeof(flags) / sizeof(flags[0]) && strcmp(argv[i], flags[f].name))
+			f++;
+		if (f == sizeof(flags) / sizeof(flags[0]) || i + 1 == argc)
+			return false;
+		*flags[f].value = strtoul(argv[i + 1], &end, 0);
+		if (*end)
+			return false;
+	}
+	return options.threads >= 1 && options.threads <= MAX_THREADS;
+}
+
+int main(int argc, char **argv)
+{
+	time_t start_time = time(NULL);
+
+	if (!parse(argc, argv)) {
+		test_print("usage: stress [--threads 1..%u] [--ops N] [--seconds N] [--seed N]\n",
+			   MAX_THREADS);
+		return 2;
+	}
+	do {
+		test_print("threads %lu, ops %lu, seed %lu\n", options.threads, options.ops,
+			   options.seed);
+		alarm(HANG + (unsigned)(options.ops / 1000));
+		TEST_RUN(blocks_exchanged);
+		TEST_RUN(blocks_passed_on);
+		TEST_RUN(threads_come_and_go);
+		TEST_RUN(forks_among_threads);
+		TEST_RUN(fork_in_signal_handler);
+		options.seed++;
+	} while (time(NULL) - start_time < (time_t)options.seconds);
+	return test_finish();
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All unit tests in one program, on Linux and on bare metal. From the bottom
+ * layer up, so that the first failure is the cause of those that follow.
+ */
+#include "unit.h"
+
+int main(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	unit_sizeclass();
+	unit_format();
+	unit_lock();
+	unit_list();
+	unit_pages();
+	unit_meta();
+	unit_pagemap();
+	unit_superslab();
+	unit_slab();
+	unit_magazine();
+	unit_span();
+	unit_malloc();
+	unit_release();
+	unit_stats();
+	unit_check();
+	return test_finish();
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/check: does hak_check() see damage, and name it? Each test makes a heap
+ * in which the damage is possible, does it, asks, repairs it, and asks again.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <magazine.h>
+#include <pagemap.h>
+#include <sizeclass.h>
+#include <slab.h>
+#include <superslab.h>
+
+#define CLASS_512 17
+#define CLASS_1K  21
+
+static uintptr_t slab_at(size_t n)
+{
+	return (uintptr_t)unit_fake.arena + n * SLAB_SIZE;
+}
+
+static struct superslab *superslab_at(size_t n)
+{
+	return pagemap_superslab(slab_at(n));
+}
+
+static struct slab *slab_of(const void *block)
+{
+	return superslab_slab(pagemap_superslab((uintptr_t)block), (uintptr_t)block);
+}
+
+static bool open_heap(void)
+{
+	return unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE);
+}
+
+/* The arrays of lists are not ours to see, but their nodes point into them. */
+static struct list_node **list_heads(struct list_node *only, unsigned index)
+{
+	return only->link - index;
+}
+
+#define FINDS(expected) CHECK(unit_same(hak_check(), expected))
+#define FINDS_NOTHING() CHECK(unit_same(hak_check(), NULL))
+
+static void check_superslab_words(void)
+{
+	struct superslab *superslab;
+
+	CHECK(open_heap() && hak_malloc(4 * SLAB_SIZE));
+	FINDS_NOTHING();
+	superslab = superslab_at(0);
+
+	superslab->run--;
+	FINDS("SuperSlab: longest run");
+	superslab->run++;
+
+	superslab->clean |= 1;
+	FINDS("SuperSlab: clean or zero slabs that are in use");
+	superslab->clean &= ~1u;
+	superslab->zero |= 2;
+	FINDS("SuperSlab: clean or zero slabs that are in use");
+	superslab->zero &= ~2u;
+
+	pagemap_set_superslab(superslab->base, NULL);
+	FINDS("page map: entry of a SuperSlab");
+	pagemap_set_superslab(superslab->base, superslab);
+
+	pagemap_set_class(slab_at(31), 1, CLASS_1K);
+	FINDS("page map: class of an unused slab");
+	pagemap_set_class(slab_at(31), 1, CLASS_NONE);
+
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+/* A slab that counts as used and is in nobody's hands, and the other way. */
+static void check_superslab_counts(void)
+{
+	struct superslab *superslab;
+	char *one, *two;
+
+	CHECK(open_heap());
+	one = hak_malloc(4 * SLAB_SIZE);
+	two = hak_malloc(4 * SLAB_SIZE);
+	CHECK(one && two && hak_malloc(SLAB_SIZE));
+	hak_free(one);
+	superslab = superslab_at(0);
+	CHECK(superslab->unused == 0xfffffe0fu && superslab->run == 23);
+	superslab->unused &= ~1u; /* the longest run stays what it is */
+	FINDS("SuperSlab counters: slabs used");
+	superslab->unused |= 1u;
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+static void check_superslab_lists(void)
+{
+	struct superslab *first, *second;
+	struct list_node **heads;
+
+	CHECK(open_heap() && hak_malloc(20 * SLAB_SIZE) && hak_malloc(20 * SLAB_SIZE));
+	first = superslab_at(0);
+	second = superslab_at(32);
+	CHECK(first->run == 12 && second->run == 12);
+	heads = list_heads(&second->node, 12);
+
+	list_del(&first->node);
+	FINDS("SuperSlab lists: one missing or too many");
+	list_add(&heads[12], &first->node);
+	FINDS_NOTHING();
+
+	/* a third, with a list of its own, so that only the place is wrong */
+	CHECK(hak_malloc(22 * SLAB_SIZE));
+	CHECK(superslab_at(64)->run == 10);
+	list_del(&first->node);
+	list_add(&heads[10], &first->node);
+	FINDS("SuperSlab lists: a SuperSlab on the wrong one");
+	list_del(&first->node);
+	list_add(&heads[12], &first->node);
+	FINDS_NOTHING();
+
+	list_del(&superslab_at(64)->node);
+	FINDS("SuperSlab lists: the mask of lists");
+	list_add(&heads[10], &superslab_at(64)->node);
+	FINDS_NOTHING();
+
+	list_del(&first->node);
+	list_del(&first->all);
+	FINDS("SuperSlab counters: active or reserve");
+	CHECK(superslab_first() == superslab_at(64));
+	list_add(superslab_at(64)->all.link, &first->all);
+	list_add(&heads[12], &first->node);
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+static void check_bitmap(void)
+{
+	struct slab *slab;
+	char *block;
+
+	CHECK(open_heap());
+	block = hak_malloc(1000);
+	CHECK(block);
+	slab = slab_of(block);
+	CHECK(slab->free == 60 && slab->bitmap[0] == ~(uint64_t)0 << 4);
+
+	slab->bitmap[0] &= slab->bitmap[0] - 1; /* a block that is lost */
+	FINDS("slab: bits in the bitmap and the count of free blocks");
+	slab->bitmap[0] |= (uint64_t)1 << 4;
+	slab->free++; /* a block too many */
+	FINDS("slab: bits in the bitmap and the count of free blocks");
+	slab->free--;
+
+	/* consistent in itself, but not with what was taken */
+	slab->bitmap[0] &= slab->bitmap[0] - 1;
+	slab->free--;
+	FINDS("class: blocks taken less blocks put");
+	slab->bitmap[0] |= (uint64_t)1 << 4;
+	slab->free++;
+
+	slab->hint = 1;
+	FINDS("slab: a free block below the hint");
+	slab->hint = 0;
+
+	slab->bitmap[0] = ~(uint64_t)0;
+	slab->free = 64;
+	FINDS("slab: empty and not returned");
+	slab->bitmap[0] = ~(uint64_t)0 << 4;
+	slab->free = 60;
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+/* The same for a bitmap that is a block of a slab itself. */
+static void check_outer_bitmap(void)
+{
+	struct slab *slab, *bitmaps;
+
+	CHECK(open_heap());
+	slab = slab_of(hak_malloc(16));
+	CHECK(slab->free == 4092 && slab->bitmap != slab->inline_bits);
+	slab->bitmap[63] ^= 1;
+	FINDS("slab: bits in the bitmap and the count of free blocks");
+	slab->bitmap[63] ^= 1;
+	bitmaps = slab_of(slab->bitmap);
+	CHECK(bitmaps->class == CLASS_BITMAP_512 && bitmaps->free == 127);
+	bitmaps->inline_bits[0] ^= 1;
+	FINDS("slab: bits in the bitmap and the count of free blocks");
+	bitmaps->inline_bits[0] ^= 1;
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+static void check_slab_lists(void)
+{
+	struct list_node **heads;
+	struct slab *slab;
+	unsigned bucket;
+
+	CHECK(open_heap());
+	slab = slab_of(hak_malloc(1000));
+	bucket = slab->bucket;
+	CHECK(bucket == 3);
+	heads = list_heads(&slab->node, bucket);
+
+	list_del(&slab->node);
+	FINDS("slab: on a list without free blocks, or not with them");
+	list_add(&heads[bucket], &slab->node);
+
+	slab->bucket = 0;
+	FINDS("slab: on the wrong list");
+	slab->bucket = (uint8_t)bucket;
+	FINDS_NOTHING();
+
+	heads[bucket] = NULL; /* the list has lost it, it does not know */
+	FINDS("class: slabs missing on its lists, or too many");
+	heads[bucket] = &slab->node;
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+static void check_slab_classes(void)
+{
+	struct slab *slab;
+	char *block = NULL;
+
+	CHECK(open_heap());
+	/* until a slab is full, so that it is on no list */
+	for (unsigned i = 0; i < 128; i++)
+		block = hak_malloc(500);
+	slab = slab_of(block);
+	CHECK(slab->class == CLASS_512 && slab->free == 0);
+
+	pagemap_set_class(slab_base(slab), 1, CLASS_1K);
+	FINDS("page map: class of a slab");
+	pagemap_set_class(slab_base(slab), 1, CLASS_512);
+
+	/* a class of the same geometry: only the numbers are wrong */
+	slab->class = CLASS_BITMAP_512;
+	pagemap_set_class(slab_base(slab), 1, CLASS_BITMAP_512);
+	FINDS("class: number of slabs");
+	slab->class = CLASS_512;
+	pagemap_set_class(slab_base(slab), 1, CLASS_512);
+	FINDS_NOTHING();
+
+	superslab_at(0)->slab[31].class = CLASS_1K;
+	FINDS("slab: has a class and is unused");
+	superslab_at(0)->slab[31].class = CLASS_NONE;
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+static void check_spans(void)
+{
+	char *block;
+	struct slab *head;
+
+	CHECK(open_heap());
+	block = hak_malloc(5 * SLAB_SIZE);
+	CHECK(block);
+	head = slab_of(block);
+
+	head->span_slabs = 4;
+	FINDS("span counters");
+	head->span_slabs = 6;
+	FINDS("page map: class of the rest of a span");
+	head->span_slabs = 5;
+
+	pagemap_set_class((uintptr_t)block, 1, CLASS_SPAN_REST);
+	FINDS("page map: class of a span");
+	pagemap_set_class((uintptr_t)block, 1, CLASS_SPAN);
+	pagemap_set_class((uintptr_t)block + 4 * SLAB_SIZE, 1, CLASS_SPAN);
+	FINDS("page map: class of the rest of a span");
+	pagemap_set_class((uintptr_t)block + 4 * SLAB_SIZE, 1, CLASS_SPAN_REST);
+
+	head->class = CLASS_NONE;
+	FINDS("span counters");
+	head->class = CLASS_SPAN;
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+static void check_magazines(void)
+{
+	struct hak_cache *cache;
+	struct magazine *magazine;
+	void **top, *block, *lost;
+
+	CHECK(open_heap());
+	block = hak_malloc(1000);
+	CHECK(block);
+	cache = this_cache();
+	magazine = &cache->magazine[CLASS_1K];
+	top = &cache->slot[magazine->top];
+	lost = *top;
+	CHECK(lost && !top[-3]);
+
+	*top = (char *)lost + 8; /* no block starts there */
+	FINDS("magazine: a block that is not one, or is free in its slab");
+	*top = unit_fake.arena + 8 * MIB; /* not of the heap */
+	FINDS("magazine: a block that is not one, or is free in its slab");
+	*top = (char *)block + 10 * 1024; /* free */
+	FINDS("magazine: a block that is not one, or is free in its slab");
+	*top = lost;
+
+	top[-3] = block;
+	FINDS("magazine: a block below the first");
+	top[-3] = NULL;
+
+	magazine->limit = (uint16_t)(magazine->top - 1);
+	FINDS("magazine: its top or limit");
+	magazine->limit = (uint16_t)(magazine->top + size_class[CLASS_1K].capacity);
+	FINDS("magazine: its top or limit");
+	magazine->limit = (uint16_t)(magazine->top + 13);
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+void unit_check(void)
+{
+	TEST_RUN(check_superslab_words);
+	TEST_RUN(check_superslab_counts);
+	TEST_RUN(check_superslab_lists);
+	TEST_RUN(check_bitmap);
+	TEST_RUN(check_outer_bitmap);
+	TEST_RUN(check_slab_lists);
+	TEST_RUN(check_slab_classes);
+	TEST_RUN(check_spans);
+	TEST_RUN(check_magazines);
+}

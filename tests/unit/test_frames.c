@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame provider of the bare-metal platform, tested on both: a copy of its
+ * own of the source, with its state in reach, over a piece of memory that plays
+ * the machine's RAM.
+ */
+#include <platform.h>
+
+#include "test.h"
+
+/* Few enough frames that searching from address 0 is quick on Linux too. */
+#undef HAK_ADDRESS_BITS
+#define HAK_ADDRESS_BITS 36
+
+/* The names, because the image of these tests has the original too. */
+#define hak_region_add	    test_region_add
+#define hak_frames_total    test_frames_total
+#define hak_frames_free	    test_frames_free
+#define hak_frames_provider test_frames_provider
+#include "../../platform/baremetal/frames.c"
+
+#if __STDC_HOSTED__
+#include <sys/mman.h>
+#endif
+
+#define RAM_FRAMES 8
+#define RAM_SIZE   (RAM_FRAMES * FRAME_SIZE)
+#define RAM_PAGES  (RAM_SIZE / PAGE_SIZE)
+#define MIB	   ((size_t)1 << 20)
+
+static uintptr_t ram;
+
+/* On Linux, memory comes from high addresses; 1 GiB is free under every sanitizer too. */
+static bool get_ram(void)
+{
+#if __STDC_HOSTED__
+	void *at = mmap((void *)((uintptr_t)1 << 30), RAM_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	ram = at == MAP_FAILED ? 0 : (uintptr_t)at;
+#else
+	ram = (uintptr_t)port_map(RAM_SIZE);
+#endif
+	return ram;
+}
+
+static void put_ram(void)
+{
+#if __STDC_HOSTED__
+	munmap((void *)ram, RAM_SIZE);
+#else
+	port_unmap((void *)ram, RAM_SIZE);
+#endif
+}
+
+/* As after a reset of the machine. */
+static void forget(void)
+{
+	__builtin_memset(&frames, 0, sizeof(frames));
+}
+
+/* Returns the address, or 0 for a failure. */
+static uintptr_t map(size_t size, size_t align, enum hak_want want)
+{
+	struct hak_mapping mapping;
+
+	if (hak_frames_provider.map(NULL, size, align, want, &mapping))
+		return 0;
+	return (uintptr_t)mapping.base;
+}
+
+static uintptr_t map_frames(size_t count, size_t align)
+{
+	return map(count * FRAME_SIZE, align, HAK_WANT_HEAP);
+}
+
+static uintptr_t map_page(void)
+{
+	return map(PAGE_SIZE, PAGE_SIZE, HAK_WANT_META);
+}
+
+static bool unmap(uintptr_t base, size_t size)
+{
+	return hak_frames_provider.unmap(NULL, (void *)base, size) == 0;
+}
+
+static bool resident(uintptr_t base, size_t size)
+{
+	size_t bytes = 0;
+
+	return hak_frames_provider.resident(NULL, (void *)base, size, &bytes) == 0 && bytes == size;
+}
+
+static void region_errors(void)
+{
+	forget();
+	CHECK(hak_region_add(ram, 0) == HAK_REGION_SMALL);
+	CHECK(hak_region_add(ram + 1, 2 * PAGE_SIZE - 2) == HAK_REGION_SMALL);
+	CHECK(hak_region_add(0, MIB) == HAK_REGION_RANGE);
+	CHECK(hak_region_add(PAGE_SIZE - 1, MIB) == HAK_REGION_RANGE);
+	CHECK(hak_region_add(((uintptr_t)1 << HAK_ADDRESS_BITS) - MIB, 2 * MIB) ==
+	      HAK_REGION_RANGE);
+	CHECK(hak_region_add(~(uintptr_t)0 - MIB, 2 * MIB) == HAK_REGION_RANGE);
+	CHECK(hak_frames_total() == 0 && hak_frames_free() == 0);
+	CHECK(!map_frames(1, FRAME_SIZE) && !map_page());
+}
+
+static void region_overlaps(void)
+{
+	forget();
+	CHECK(hak_region_add(ram + 2 * FRAME_SIZE, 2 * FRAME_SIZE + MIB) == 0);
+	CHECK(hak_region_add(ram, RAM_SIZE) == HAK_REGION_OVERLAP);
+	CHECK(hak_region_add(ram + 3 * FRAME_SIZE, PAGE_SIZE) == HAK_REGION_OVERLAP);
+	CHECK(hak_region_add(ram, 2 * FRAME_SIZE + PAGE_SIZE) == HAK_REGION_OVERLAP);
+	CHECK(hak_region_add(ram + 4 * FRAME_SIZE, PAGE_SIZE) == HAK_REGION_OVERLAP);
+	CHECK(hak_region_add(ram + 4 * FRAME_SIZE, 2 * FRAME_SIZE) == HAK_REGION_OVERLAP);
+	CHECK(hak_region_add(ram + 5 * FRAME_SIZE - MIB - PAGE_SIZE, FRAME_SIZE) ==
+	      HAK_REGION_OVERLAP);
+	/* nothing was added by any of them */
+	CHECK(hak_frames_total() == 2 && hak_frames_free() == 2);
+	CHECK(hak_region_add(ram, 2 * FRAME_SIZE) == 0);
+	CHECK(hak_region_add(ram + 5 * FRAME_SIZE - MIB, MIB) == 0);
+	CHECK(hak_frames_total() == 5 && hak_frames_free() == 5);
+}
+
+/* What is left of a region around its frames serves pages, but for the record. */
+static void region_remainders(void)
+{
+	size_t pages = 0;
+
+	forget();
+	CHECK(hak_region_add(ram + FRAME_SIZE - 3 * PAGE_SIZE - 1,
+			     FRAME_SIZE + 3 * PAGE_SIZE + 1 + 4 * PAGE_SIZE + 100) == 0);
+	CHECK(hak_frames_total() == 1 && hak_frames_free() == 1);
+	while (hak_frames_free()) {
+		uintptr_t page = map_page();
+
+		CHECK(page % PAGE_SIZE == 0);
+		CHECK(page >= ram + FRAME_SIZE - 3 * PAGE_SIZE);
+		CHECK(page < ram + 2 * FRAME_SIZE + 4 * PAGE_SIZE);
+		pages++;
+	}
+	/* 2 of 3, 3 of 4, and the first of the frame that had to be split */
+	CHECK(pages == 6);
+}
+
+static void regions_join(void)
+{
+	forget();
+	CHECK(hak_region_add(ram + 3 * FRAME_SIZE - MIB, MIB + FRAME_SIZE) == 0);
+	CHECK(hak_region_add(ram + FRAME_SIZE, FRAME_SIZE) == 0);
+	CHECK(hak_frames_total() == 2 && !map_frames(3, FRAME_SIZE));
+	CHECK(hak_region_add(ram + 2 * FRAME_SIZE, MIB) == 0);
+	CHECK(hak_frames_total() == 3 && hak_frames_free() == 3);
+	CHECK(map_frames(3, FRAME_SIZE) == ram + FRAME_SIZE);
+}
+
+/* A frame gets whole only when its pages have come back. */
+static void regions_join_later(void)
+{
+	uintptr_t page;
+
+	forget();
+	CHECK(hak_region_add(ram, MIB) == 0);
+	page = map_page();
+	CHECK(page && hak_region_add(ram + MIB, MIB) == 0);
+	CHECK(hak_frames_total() == 1 && hak_frames_free() == 0);
+	CHECK(!map_frames(1, FRAME_SIZE));
+	CHECK(unmap(page, PAGE_SIZE));
+	CHECK(hak_frames_free() == 1 && map_frames(1, FRAME_SIZE) == ram);
+}
+
+static void runs_and_alignment(void)
+{
+	uintptr_t four = (ram + 4 * MIB - 1) & -(4 * MIB);
+
+	forget();
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(!map_frames(RAM_FRAMES + 1, FRAME_SIZE));
+	CHECK(map_frames(RAM_FRAMES, FRAME_SIZE) == ram && hak_frames_free() == 0);
+	CHECK(unmap(ram, RAM_SIZE) && hak_frames_free() == RAM_FRAMES);
+	CHECK(map_frames(2, 4 * MIB) == four);
+	CHECK(unmap(four + FRAME_SIZE, FRAME_SIZE)); /* a part of it */
+	CHECK(map_frames(1, 4 * MIB) == four + 4 * MIB);
+	CHECK(map_frames(1, HAK_GRANULE) % FRAME_SIZE == 0);
+	CHECK(!map_frames(1, (size_t)1 << 40));
+	CHECK(!map_frames((size_t)1 << 40, FRAME_SIZE));
+	CHECK(!map(0, FRAME_SIZE, HAK_WANT_HEAP));
+	CHECK(!map(FRAME_SIZE, 3 * FRAME_SIZE, HAK_WANT_HEAP));
+	CHECK(!map(~(size_t)0, FRAME_SIZE, HAK_WANT_HEAP));
+}
+
+static void pages_split_and_return(void)
+{
+	uintptr_t small, large, aligned, whole;
+
+	forget();
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	small = map_page();
+	CHECK(small && hak_frames_free() == RAM_FRAMES - 1);
+	large = map(MIB, PAGE_SIZE, HAK_WANT_META);
+	CHECK(large && hak_frames_free() == RAM_FRAMES - 1);
+	aligned = map(PAGE_SIZE, MIB, HAK_WANT_META);
+	CHECK(aligned % MIB == 0 && hak_frames_free() == RAM_FRAMES - 2);
+	whole = map(MIB + PAGE_SIZE, PAGE_SIZE, HAK_WANT_META);
+	CHECK(whole % FRAME_SIZE == 0 && hak_frames_free() == RAM_FRAMES - 3);
+	CHECK(unmap(small, PAGE_SIZE) && unmap(aligned, PAGE_SIZE));
+	CHECK(unmap(large, MIB) && unmap(whole, MIB + PAGE_SIZE));
+	CHECK(hak_frames_free() == RAM_FRAMES && hak_frames_total() == RAM_FRAMES);
+	CHECK(map_frames(RAM_FRAMES, FRAME_SIZE) == ram);
+}
+
+static void wrong_unmaps(void)
+{
+	uintptr_t frame, page;
+
+	forget();
+	CHECK(hak_region_add(ram, 3 * FRAME_SIZE) == 0);
+	frame = map_frames(1, FRAME_SIZE);
+	page = map(2 * PAGE_SIZE, PAGE_SIZE, HAK_WANT_META);
+	CHECK(frame == ram && page == ram + FRAME_SIZE + PAGE_SIZE);
+	CHECK(!unmap(frame, 0));
+	CHECK(!unmap(frame + PAGE_SIZE, FRAME_SIZE));
+	CHECK(!unmap(frame, 2 * FRAME_SIZE));		   /* the second is split */
+	CHECK(!unmap(frame + 2 * FRAME_SIZE, FRAME_SIZE)); /* free */
+	CHECK(!unmap(frame + 3 * FRAME_SIZE, FRAME_SIZE)); /* not ours */
+	CHECK(!unmap(page + 2 * PAGE_SIZE, PAGE_SIZE));	   /* free */
+	CHECK(!unmap(page - PAGE_SIZE, PAGE_SIZE));	   /* the record */
+	CHECK(!unmap(page - PAGE_SIZE, 3 * PAGE_SIZE));
+	CHECK(!unmap(page + 1, PAGE_SIZE));
+	CHECK(!unmap(page, 2 * FRAME_SIZE));
+	CHECK(!unmap((uintptr_t)1 << 60, FRAME_SIZE));
+	CHECK(!unmap(frame, ~(size_t)0));
+	CHECK(unmap(page, 2 * PAGE_SIZE) && unmap(frame, FRAME_SIZE));
+	CHECK(!unmap(frame, FRAME_SIZE) && hak_frames_free() == 3);
+}
+
+static void resident_is_what_is_mapped(void)
+{
+	uintptr_t frame, page;
+
+	forget();
+	CHECK(hak_region_add(ram, 2 * FRAME_SIZE + MIB) == 0);
+	frame = map_frames(2, FRAME_SIZE);
+	page = map(3 * PAGE_SIZE, PAGE_SIZE, HAK_WANT_META);
+	CHECK(resident(frame, 2 * FRAME_SIZE) && resident(frame + MIB, MIB + PAGE_SIZE));
+	CHECK(resident(page, 3 * PAGE_SIZE));
+	CHECK(!resident(frame, 2 * FRAME_SIZE + PAGE_SIZE)); /* a record follows */
+	CHECK(!resident(page, 4 * PAGE_SIZE));
+	CHECK(!resident(frame - PAGE_SIZE, 2 * PAGE_SIZE));
+	CHECK(!resident((uintptr_t)1 << HAK_ADDRESS_BITS, PAGE_SIZE));
+	CHECK(!resident(PAGE_SIZE, ~(size_t)0));
+	CHECK(unmap(frame + FRAME_SIZE, FRAME_SIZE) && !resident(frame, 2 * FRAME_SIZE));
+}
+
+/* The machine of random_use: who has each page, and all mappings. */
+#define MAX_MAPPINGS 64
+
+static uint8_t owner[RAM_PAGES];
+static struct {
+	uintptr_t base;
+	size_t size;
+} mappings[MAX_MAPPINGS];
+
+static bool set_owner(uintptr_t base, size_t size, uint8_t from, uint8_t to)
+{
+	for (size_t page = (base - ram) / PAGE_SIZE; size; page++, size -= PAGE_SIZE) {
+		if (page >= RAM_PAGES || owner[page] != from)
+			return false;
+		owner[page] = to;
+		/* would destroy a record of the provider's that should not be here */
+		*(size_t *)(ram + page * PAGE_SIZE) = ~(size_t)0;
+	}
+	return true;
+}
+
+static bool random_map(uint64_t *state, uint8_t slot)
+{
+	uint64_t random = test_random(state);
+	bool heap = random % 4 == 0;
+	size_t unit = heap ? FRAME_SIZE : PAGE_SIZE;
+	size_t size = unit * (1 + (random >> 8) % (heap ? 3 : 64));
+	size_t align = unit << (random >> 16) % (heap ? 2 : 9);
+	uintptr_t base = map(size, align, heap ? HAK_WANT_HEAP : HAK_WANT_META);
+
+	if (!base)
+		return true;
+	mappings[slot].base = base;
+	mappings[slot].size = size;
+	return base % align == 0 && base >= ram && set_owner(base, size, 0, slot + 1);
+}
+
+static bool random_unmap(uint8_t slot)
+{
+	uintptr_t base = mappings[slot].base;
+	size_t size = mappings[slot].size;
+
+	mappings[slot].base = 0;
+	return resident(base, size) && set_owner(base, size, slot + 1, 0) && unmap(base, size) &&
+	       !unmap(base, size);
+}
+
+static void random_use(void)
+{
+	uint64_t state = 20240229;
+
+	forget();
+	CHECK(hak_region_add(ram + 9 * PAGE_SIZE, 3 * FRAME_SIZE) == 0);
+	CHECK(hak_region_add(ram + 4 * FRAME_SIZE - 50 * PAGE_SIZE, 4 * FRAME_SIZE) == 0);
+	for (unsigned i = 0; i < 50000; i++) {
+		uint8_t slot = (uint8_t)(test_random(&state) % MAX_MAPPINGS);
+
+		if (mappings[slot].base)
+			CHECK(random_unmap(slot));
+		else
+			CHECK(random_map(&state, slot));
+		CHECK(hak_frames_free() <= hak_frames_total());
+	}
+	for (uint8_t slot = 0; slot < MAX_MAPPINGS; slot++)
+		CHECK(!mappings[slot].base || random_unmap(slot));
+	CHECK(hak_frames_total() == 5 && hak_frames_free() == 5);
+}
+
+static void no_memory_to_play_ram(void)
+{
+	CHECK(ram);
+}
+
+/* Called by the main() of the unit tests. */
+void unit_frames(void);
+
+void unit_frames(void)
+{
+	if (!get_ram()) {
+		TEST_RUN(no_memory_to_play_ram);
+		return;
+	}
+	TEST_RUN(region_errors);
+	TEST_RUN(region_overlaps);
+	TEST_RUN(region_remainders);
+	TEST_RUN(regions_join);
+	TEST_RUN(regions_join_later);
+	TEST_RUN(runs_and_alignment);
+	TEST_RUN(pages_split_and_return);
+	TEST_RUN(wrong_unmaps);
+	TEST_RUN(resident_is_what_is_mapped);
+	TEST_RUN(random_use);
+	put_ram();
+}

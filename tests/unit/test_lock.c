@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/lock, core/fork: the words of a lock as one thread sees them, the ranks
+ * that it holds, and that fork() leaves no lock taken. What several
+ * threads do is the stress test's.
+ */
+#include "unit.h"
+
+#include <fork.h>
+#include <hakmem/hakmem.h>
+#include <lock.h>
+#include <superslab.h>
+
+static void lock_words(void)
+{
+	struct lock lock = { 0 };
+
+	lock_word_acquire(&lock);
+	CHECK(lock.word == 1);
+	lock_word_release(&lock);
+	CHECK(lock.word == 0);
+
+	/* somebody waits: the word is released all the same */
+	lock.word = 2;
+	lock_word_release(&lock);
+	CHECK(lock.word == 0);
+
+	/* taken by who has waited: 2 as long as others may wait */
+	lock_word_wait(&lock);
+	CHECK(lock.word == 1 || lock.word == 2);
+	lock_word_release(&lock);
+	CHECK(lock.word == 0);
+}
+
+static void lock_ranks(void)
+{
+	struct lock class = { 0 }, superslab = { 0 }, meta = { 0 };
+
+	CHECK(*this_held() == 0 && !lock_is_any_held());
+	lock_acquire(&class, LOCK_CLASS);
+	CHECK(*this_held() == 1u && lock_is_any_held());
+	lock_acquire(&superslab, LOCK_SUPERSLAB);
+	CHECK(*this_held() == 3u);
+	lock_acquire(&meta, LOCK_META);
+	CHECK(*this_held() == 7u);
+	CHECK(class.word == 1 && superslab.word == 1 && meta.word == 1);
+	/* in any order */
+	lock_release(&superslab, LOCK_SUPERSLAB);
+	CHECK(*this_held() == 5u);
+	lock_release(&class, LOCK_CLASS);
+	CHECK(lock_is_any_held());
+	lock_release(&meta, LOCK_META);
+	CHECK(*this_held() == 0 && !lock_is_any_held());
+	CHECK(class.word == 0 && superslab.word == 0 && meta.word == 0);
+	/* a lower one may be skipped */
+	lock_acquire(&meta, LOCK_META);
+	CHECK(*this_held() == 4u);
+	lock_release(&meta, LOCK_META);
+	CHECK(!lock_is_any_held());
+}
+
+static void lock_fork(void)
+{
+	void *block;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	for (unsigned i = 0; i < 3; i++) {
+		fork_prepare();
+		fork_done();
+		block = hak_malloc(100);
+		CHECK(block);
+		hak_free(block);
+		block = hak_malloc(100000);
+		CHECK(block);
+		hak_free(block);
+		hak_flush();
+		CHECK(!hak_check());
+	}
+	CHECK(unit_close());
+}
+
+/* A fork by a signal handler that interrupted the allocator takes no lock. */
+static void lock_fork_inside(void)
+{
+	struct lock class = { 0 };
+	void *block;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	lock_acquire(&class, LOCK_CLASS);
+	fork_prepare();
+	superslab_lock(); /* this would hang */
+	superslab_unlock();
+	fork_done();
+	CHECK(class.word == 1 && *this_held() == 1u);
+	lock_release(&class, LOCK_CLASS);
+	block = hak_malloc(100);
+	CHECK(block);
+	hak_free(block);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+void unit_lock(void)
+{
+	TEST_RUN(lock_words);
+	TEST_RUN(lock_ranks);
+	TEST_RUN(lock_fork);
+	TEST_RUN(lock_fork_inside);
+}

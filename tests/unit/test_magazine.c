@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/magazine: how limits move, what refills fetch and spills give back, in
+ * which order blocks come out; caches that come, go, or cannot be had.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <hakmem/host.h>
+#include <magazine.h>
+#include <meta.h>
+#include <pagemap.h>
+#include <pages.h>
+#include <slab.h>
+#include <superslab.h>
+
+#define CLASS_64  5
+#define CLASS_1K  21
+#define CLASS_32K 39
+
+static void *blocks[512];
+
+static struct cache_counters counters(unsigned class)
+{
+	struct cache_counters sum;
+
+	cache_read_counters(class, &sum);
+	return sum;
+}
+
+static uint64_t outstanding(unsigned class)
+{
+	struct slab_counters now;
+
+	slab_read_counters(class, &now);
+	return now.taken - now.put;
+}
+
+/* What the platform does when the owner of a cache ends. */
+static void detach(struct hak_cache *cache)
+{
+	hak_host_set_cache(&hak_cache_none);
+	hak_cache_detach(cache);
+}
+
+static unsigned held(const struct hak_cache *cache, unsigned class)
+{
+	unsigned n = 0;
+
+	while (cache->slot[cache->magazine[class].top - n])
+		n++;
+	return n;
+}
+
+/* How many it may hold: from the NULL below the blocks to the limit. */
+static unsigned limit(const struct hak_cache *cache, unsigned class)
+{
+	const struct magazine *magazine = &cache->magazine[class];
+
+	return magazine->limit - (magazine->top - held(cache, class));
+}
+
+static void magazine_limits(void)
+{
+	CHECK(magazine_next_limit(8, 112, MAGAZINE_REFILL) == 16);
+	CHECK(magazine_next_limit(16, 112, MAGAZINE_REFILL) == 32);
+	CHECK(magazine_next_limit(32, 112, MAGAZINE_REFILL) == 64);
+	CHECK(magazine_next_limit(64, 112, MAGAZINE_REFILL) == 112);
+	CHECK(magazine_next_limit(112, 112, MAGAZINE_REFILL) == 112);
+	CHECK(magazine_next_limit(8, 8, MAGAZINE_REFILL) == 8);
+	CHECK(magazine_next_limit(112, 112, MAGAZINE_SPILL) == 112);
+	CHECK(magazine_next_limit(8, 112, MAGAZINE_SPILL) == 28);
+	CHECK(magazine_next_limit(30, 112, MAGAZINE_SPILL) == 30);
+	CHECK(magazine_next_limit(8, 8, MAGAZINE_SPILL) == 8);
+	CHECK(magazine_next_limit(8, 112, MAGAZINE_SPILL_AGAIN) == 28);
+	CHECK(magazine_next_limit(112, 112, MAGAZINE_SPILL_AGAIN) == 84);
+	CHECK(magazine_next_limit(84, 112, MAGAZINE_SPILL_AGAIN) == 63);
+	CHECK(magazine_next_limit(30, 112, MAGAZINE_SPILL_AGAIN) == 28);
+	CHECK(magazine_next_limit(28, 112, MAGAZINE_SPILL_AGAIN) == 28);
+	CHECK(magazine_next_limit(8, 8, MAGAZINE_SPILL_AGAIN) == 8);
+	CHECK(magazine_next_limit(12, 12, MAGAZINE_SPILL_AGAIN) == 9);
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+		unsigned capacity = size_class[class].capacity;
+
+		for (unsigned n = MAGAZINE_MIN; n <= capacity; n++) {
+			unsigned more = magazine_next_limit(n, capacity, MAGAZINE_REFILL);
+			unsigned less = magazine_next_limit(n, capacity, MAGAZINE_SPILL_AGAIN);
+
+			CHECK(more >= n && more <= capacity && less <= (n > 28 ? n : 28));
+			CHECK(less >= MAGAZINE_MIN && less <= capacity);
+		}
+	}
+}
+
+/* The stand-in: empty and full at once in every class, and nobody's. */
+static void magazine_stand_in(void)
+{
+	CHECK(this_cache() == &hak_cache_none);
+	CHECK(!hak_cache_none.cold && !hak_cache_none.slot[0]);
+	for (unsigned class = 0; class < NR_CLASSES; class ++) {
+		CHECK(hak_cache_none.magazine[class].top == 0);
+		CHECK(hak_cache_none.magazine[class].limit == 0);
+		CHECK(hak_cache_none.pops[class] == 0);
+	}
+}
+
+static void magazine_attach(void)
+{
+	struct hak_cache *cache;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(cache_count() == 0);
+	cache = cache_attach();
+	CHECK(cache && cache == this_cache() && cache != &hak_cache_none);
+	CHECK(cache_count() == 1 && !cache_attach());
+	CHECK(cache_count() == 1 && cache == this_cache());
+	for (unsigned class = 0; class < NR_CLASSES; class ++) {
+		bool user = class >= CLASS_FIRST && class <= CLASS_LAST;
+
+		CHECK(held(cache, class) == 0);
+		CHECK(limit(cache, class) == (user ? MAGAZINE_MIN : 0));
+	}
+	CHECK(!cache_check());
+	/* a magazine's blocks do not reach into the next one's */
+	for (unsigned class = CLASS_FIRST; class < CLASS_LAST; class ++)
+		CHECK(cache->magazine[class + 1].top - cache->magazine[class].top ==
+		      1 + size_class[class].capacity);
+	CHECK(cache->magazine[CLASS_LAST].top + size_class[CLASS_LAST].capacity == MAGAZINE_SLOTS);
+	detach(cache);
+	CHECK(cache_count() == 0 && this_cache() == &hak_cache_none);
+	CHECK(cache_attach() == cache); /* the memory is used again */
+	CHECK(cache_count() == 1);
+	CHECK(unit_close());
+	CHECK(cache_count() == 0);
+}
+
+/* Refills fetch half of the limit, which doubles; blocks rise in address. */
+static void magazine_refills(void)
+{
+	static const unsigned batch[] = { 4, 8, 16, 32, 56, 56 };
+	static const unsigned limits[] = { 16, 32, 64, 112, 112, 112 };
+	struct hak_cache *cache;
+	unsigned n = 0;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	for (unsigned i = 0; i < ARRAY_SIZE(batch); i++) {
+		uint64_t taken = n + batch[i];
+
+		for (unsigned k = 0; k < batch[i]; k++) {
+			blocks[n] = magazine_pop(cache, CLASS_64);
+			CHECK(blocks[n]);
+			CHECK(!n || (char *)blocks[n] == (char *)blocks[n - 1] + 64);
+			n++;
+			CHECK(outstanding(CLASS_64) == taken);
+			CHECK(held(cache, CLASS_64) == taken - n);
+			CHECK(limit(cache, CLASS_64) == limits[i]);
+			CHECK(!cache_check());
+		}
+	}
+	CHECK(counters(CLASS_64).pops == n && counters(CLASS_64).batches.misses == 6);
+	CHECK(counters(CLASS_64).batches.refills == 6 && counters(CLASS_64).batches.refilled == n);
+	CHECK(counters(CLASS_64).batches.spills == 0 && counters(CLASS_64).blocks == 0);
+	CHECK(counters(CLASS_1K).pops == 0);
+	CHECK(unit_close());
+}
+
+/* The block that was freed last is warm: it goes out first. */
+static void magazine_last_in_first_out(void)
+{
+	struct hak_cache *cache;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	for (unsigned i = 0; i < 8; i++)
+		blocks[i] = magazine_pop(cache, CLASS_1K);
+	for (unsigned i = 0; i < 8; i++) {
+		CHECK(!magazine_has(cache, CLASS_1K, blocks[i]));
+		magazine_push(cache, CLASS_1K, blocks[i]);
+		CHECK(magazine_has(cache, CLASS_1K, blocks[i]));
+		CHECK(!magazine_has(cache, CLASS_64, blocks[i]));
+	}
+	for (unsigned i = 8; i--;) {
+		CHECK(magazine_pop(cache, CLASS_1K) == blocks[i]);
+		CHECK(!magazine_has(cache, CLASS_1K, blocks[i]));
+	}
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* A full magazine gives its older half back; the limit stays the first time. */
+static void magazine_spills(void)
+{
+	struct hak_cache *cache;
+	unsigned freed = 0;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	for (unsigned i = 0; i < 172; i++) /* 4 + 8 + 16 + 32 + 56 + 56 */
+		blocks[i] = magazine_pop(cache, CLASS_64);
+	CHECK(outstanding(CLASS_64) == 172 && held(cache, CLASS_64) == 0);
+	for (; freed < 112; freed++)
+		magazine_push(cache, CLASS_64, blocks[freed]);
+	CHECK(held(cache, CLASS_64) == 112 && outstanding(CLASS_64) == 172);
+	magazine_push(cache, CLASS_64, blocks[freed++]);
+	CHECK(held(cache, CLASS_64) == 57 && outstanding(CLASS_64) == 172 - 56);
+	CHECK(limit(cache, CLASS_64) == 112);
+	for (unsigned i = 0; i < 113; i++)
+		CHECK(magazine_has(cache, CLASS_64, blocks[i]) == (i >= 56));
+	/* nothing but frees: the next spill takes it down to 84 */
+	for (; freed < 168; freed++)
+		magazine_push(cache, CLASS_64, blocks[freed]);
+	CHECK(held(cache, CLASS_64) == 112);
+	magazine_push(cache, CLASS_64, blocks[freed++]);
+	CHECK(limit(cache, CLASS_64) == 84 && held(cache, CLASS_64) == 43);
+	CHECK(outstanding(CLASS_64) == 172 - 56 - 70);
+	CHECK(counters(CLASS_64).batches.spills == 2);
+	CHECK(counters(CLASS_64).batches.spilled == 126);
+	CHECK(!hak_check());
+	/* in order: what is left are the youngest, the last on top */
+	for (unsigned i = 0; i < 43; i++)
+		CHECK(magazine_pop(cache, CLASS_64) == blocks[168 - i]);
+	CHECK(unit_close());
+}
+
+/* The limit of one who only frees falls to a quarter; a refill ends that. */
+static void magazine_adapts(void)
+{
+	struct hak_cache *cache;
+	unsigned last = 0;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	for (unsigned i = 0; i < 512; i++)
+		blocks[i] = magazine_pop(cache, CLASS_64);
+	for (unsigned i = 0; i < 512; i++) {
+		unsigned now;
+
+		magazine_push(cache, CLASS_64, blocks[i]);
+		now = limit(cache, CLASS_64);
+		CHECK(!last || now == last || now == last - last / 4 || now == 28);
+		CHECK(held(cache, CLASS_64) <= now);
+		last = now;
+	}
+	CHECK(last == 28);
+	while (held(cache, CLASS_64))
+		CHECK(magazine_pop(cache, CLASS_64));
+	CHECK(limit(cache, CLASS_64) == 28);
+	CHECK(magazine_pop(cache, CLASS_64));
+	CHECK(held(cache, CLASS_64) == 13 && limit(cache, CLASS_64) == 56);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* Who only ever frees gets room for a batch before the first one goes. */
+static void magazine_only_frees(void)
+{
+	struct hak_cache *cache;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned i = 0; i < 100; i++)
+		CHECK(slab_take(CLASS_64, blocks + i + 1, 1) == 1);
+	cache = cache_attach();
+	CHECK(cache);
+	for (unsigned i = 0; i < 28; i++) {
+		magazine_push(cache, CLASS_64, blocks[i]);
+		CHECK(held(cache, CLASS_64) == i + 1);
+		CHECK(limit(cache, CLASS_64) == (i < 8 ? 8 : 28));
+	}
+	CHECK(counters(CLASS_64).batches.spills == 0 && outstanding(CLASS_64) == 100);
+	for (unsigned i = 28; i < 100; i++) {
+		magazine_push(cache, CLASS_64, blocks[i]);
+		CHECK(limit(cache, CLASS_64) == 28);
+		CHECK(held(cache, CLASS_64) == 15 + i % 14);
+	}
+	CHECK(counters(CLASS_64).batches.spills == 6);
+	CHECK(counters(CLASS_64).batches.spilled == 6 * 14);
+	CHECK(outstanding(CLASS_64) == 16 && held(cache, CLASS_64) == 16);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* The first spill after a refill is not one of many: whoever does both needs room. */
+static void magazine_first_spill(void)
+{
+	struct hak_cache *cache;
+	unsigned n = 0;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	while (n < 172)
+		blocks[n++] = magazine_pop(cache, CLASS_64);
+	for (unsigned round = 1; round <= 3; round++) {
+		uint64_t refills = counters(CLASS_64).batches.refills;
+
+		while (counters(CLASS_64).batches.spills < round)
+			magazine_push(cache, CLASS_64, blocks[--n]);
+		CHECK(limit(cache, CLASS_64) == 112 && held(cache, CLASS_64) == 57);
+		while (counters(CLASS_64).batches.refills == refills)
+			blocks[n++] = magazine_pop(cache, CLASS_64);
+		CHECK(limit(cache, CLASS_64) == 112 && held(cache, CLASS_64) == 55);
+	}
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+static void magazine_flush(void)
+{
+	struct hak_cache *cache;
+	unsigned before;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	CHECK(!cache_flush(cache));
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++)
+		blocks[class] = magazine_pop(cache, class);
+	CHECK(cache_flush(cache));
+	CHECK(!cache_flush(cache));
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+		CHECK(held(cache, class) == 0 && outstanding(class) == 1);
+		before = limit(cache, class);
+		magazine_push(cache, class, blocks[class]);
+		CHECK(limit(cache, class) == before);
+	}
+	CHECK(!hak_check());
+	CHECK(cache_flush(cache));
+	CHECK(unit_fake.outstanding_heap == SUPERSLAB_SIZE); /* the reserve */
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* The counts of a cache that is gone are not; its blocks are. */
+static void magazine_detach(void)
+{
+	struct hak_cache *cache;
+	struct cache_counters before, after;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned round = 1; round <= 3; round++) {
+		cache = cache_attach();
+		CHECK(cache);
+		for (unsigned i = 0; i < 10; i++)
+			blocks[i] = magazine_pop(cache, CLASS_1K);
+		for (unsigned i = 0; i < 10; i++)
+			magazine_push(cache, CLASS_1K, blocks[i]);
+		before = counters(CLASS_1K);
+		CHECK(before.blocks == 12 && before.pops == 10 * round);
+		detach(cache);
+		after = counters(CLASS_1K);
+		CHECK(after.blocks == 0 && after.pops == before.pops);
+		CHECK(after.batches.refilled == before.batches.refilled);
+		CHECK(after.batches.spilled == before.batches.spilled + 12);
+		CHECK(outstanding(CLASS_1K) == 0 && !hak_check());
+	}
+	CHECK(unit_close());
+}
+
+/* Who gets no cache works without, block by block, and gets one later. */
+static void magazine_no_cache(void)
+{
+	void *one, *two, *three;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	/* one block from the slabs, so that all that is missing is a cache */
+	CHECK(slab_take(CLASS_64, blocks + 1, 1) == 1);
+	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
+	while (meta_alloc(META_LEAF, META_ALIGN))
+		;
+	CHECK(!cache_attach());
+	one = hak_malloc(64);
+	two = hak_malloc(64);
+	CHECK(one && two && one != two);
+	CHECK(this_cache() == &hak_cache_none && cache_count() == 0);
+	CHECK(outstanding(CLASS_64) == 3);
+	hak_free(one);
+	CHECK(outstanding(CLASS_64) == 2);
+	three = hak_malloc(60);
+	CHECK(at(three) == at(one));
+	fake_heal(&unit_fake);
+	hak_free(two);
+	CHECK(this_cache() != &hak_cache_none && cache_count() == 1);
+	CHECK(held(this_cache(), CLASS_64) == 1 && outstanding(CLASS_64) == 3);
+	hak_free(three);
+	hak_flush();
+	slab_put(CLASS_64, blocks, 1);
+	CHECK(outstanding(CLASS_64) == 0 && !hak_check());
+	CHECK(unit_close());
+}
+
+/* A refill that finds fewer blocks than it would like. */
+static void magazine_partial_refill(void)
+{
+	struct hak_cache *cache;
+	bool zero;
+
+	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache && superslab_take(31, SLAB_SIZE, &zero));
+	/* one slab of two blocks: a refill wants 4, and later more */
+	blocks[0] = magazine_pop(cache, CLASS_32K);
+	CHECK(blocks[0] && held(cache, CLASS_32K) == 1);
+	blocks[1] = magazine_pop(cache, CLASS_32K);
+	CHECK(blocks[1] == (char *)blocks[0] + 32768 && held(cache, CLASS_32K) == 0);
+	CHECK(!magazine_pop(cache, CLASS_32K) && !magazine_pop(cache, CLASS_32K));
+	CHECK(counters(CLASS_32K).batches.misses == 3);
+	CHECK(counters(CLASS_32K).batches.refills == 1);
+	CHECK(counters(CLASS_32K).batches.refilled == 2 && counters(CLASS_32K).pops == 2);
+	magazine_push(cache, CLASS_32K, blocks[1]);
+	CHECK(magazine_pop(cache, CLASS_32K) == blocks[1]);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+void unit_magazine(void)
+{
+	TEST_RUN(magazine_limits);
+	TEST_RUN(magazine_stand_in);
+	TEST_RUN(magazine_attach);
+	TEST_RUN(magazine_refills);
+	TEST_RUN(magazine_last_in_first_out);
+	TEST_RUN(magazine_spills);
+	TEST_RUN(magazine_adapts);
+	TEST_RUN(magazine_only_frees);
+	TEST_RUN(magazine_first_spill);
+	TEST_RUN(magazine_flush);
+	TEST_RUN(magazine_detach);
+	TEST_RUN(magazine_no_cache);
+	TEST_RUN(magazine_partial_refill);
+}

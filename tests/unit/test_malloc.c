@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/malloc: every function of the API, at the edges of its arguments and at
+ * the edges between classes and spans, over memory that is never zero by luck.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <magazine.h>
+#include <sizeclass.h>
+#include <superslab.h>
+
+#define TOO_LARGE ((size_t)PTRDIFF_MAX + 1)
+
+/* The compiler warns of sizes that nothing can hold; these are meant. */
+static size_t hidden(size_t size)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	return size;
+}
+
+static uint64_t active(void)
+{
+	struct superslab_counters counters;
+
+	superslab_read_counters(&counters);
+	return counters.active;
+}
+
+/* Each class and its neighbours, and spans up to some MiB. */
+static void malloc_sizes(void)
+{
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (size_t size = 0; size <= 3 * MIB; size += size < 40000 ? 1 + size / 64 : 70001) {
+		size_t good = hak_good_size(size);
+		uint8_t *block = hak_malloc(size);
+
+		CHECK(block && (uintptr_t)block % HAK_MIN_ALIGN == 0);
+		CHECK(size <= 8 || (uintptr_t)block % 16 == 0);
+		CHECK(good >= size && good && hak_usable_size(block) == good);
+		CHECK(hak_owns(block) && hak_owns(block + good - 1));
+		unit_fill(block, good, (unsigned)size);
+		CHECK(unit_is_filled(block, good, (unsigned)size));
+		hak_free(block);
+	}
+	CHECK(!hak_check());
+	hak_trim();
+	CHECK(active() == 0);
+	CHECK(unit_close());
+}
+
+static void malloc_zero_bytes(void)
+{
+	void *one, *two;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	one = hak_malloc(0);
+	two = hak_malloc(0);
+	CHECK(one && two && at(one) != at(two));
+	CHECK(hak_usable_size(one) == HAK_MIN_ALIGN);
+	hak_free(one);
+	hak_free(two);
+	hak_free(NULL);
+	hak_free_sized(NULL, 5);
+	one = hak_zalloc(0);
+	two = hak_calloc(0, SIZE_MAX);
+	CHECK(one && two && at(one) != at(two));
+	hak_free(one);
+	hak_free(two);
+	two = hak_calloc(SIZE_MAX, 0);
+	CHECK(two);
+	hak_free(two);
+	CHECK(unit_close());
+}
+
+/* Sizes that no memory can hold: NULL, and nothing has changed. */
+static void malloc_too_large(void)
+{
+	static const size_t sizes[] = { TOO_LARGE,   SIZE_MAX,	      SIZE_MAX - 4096,
+					PTRDIFF_MAX, (size_t)1 << 48, 16 * MIB };
+	uint8_t *block, *span;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	block = hak_malloc(100);
+	span = hak_malloc(100000);
+	CHECK(block && span);
+	unit_fill(block, 100, 1);
+	unit_fill(span, 100000, 2);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		size_t size = hidden(sizes[i]);
+
+		CHECK(!hak_malloc(size));
+		CHECK(!hak_zalloc(size));
+		CHECK(!hak_calloc(1, size) && !hak_calloc(size, 1) && !hak_calloc(size, 2));
+		CHECK(!hak_aligned_alloc(16, size) && !hak_aligned_alloc(1 * MIB, size));
+		CHECK(!hak_realloc(NULL, size));
+		CHECK(!hak_realloc(block, size) && !hak_realloc(span, size));
+		CHECK(unit_is_filled(block, 100, 1) && unit_is_filled(span, 100000, 2));
+		CHECK(hak_good_size(size) == (size > PTRDIFF_MAX ? 0 : ALIGN_UP(size, SLAB_SIZE)));
+	}
+	CHECK(!hak_check());
+	hak_free(block);
+	hak_free(span);
+	/* all of it is still there to be had */
+	block = hak_malloc(14 * MIB);
+	CHECK(block);
+	hak_free(block);
+	CHECK(unit_close());
+}
+
+static void malloc_calloc_overflow(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(!hak_calloc(hidden(SIZE_MAX), 2) && !hak_calloc(2, hidden(SIZE_MAX)));
+	CHECK(!hak_calloc(hidden((size_t)1 << 32), (size_t)1 << 32));
+	CHECK(!hak_calloc(hidden(SIZE_MAX / 3), 4));	      /* wraps to something small */
+	CHECK(!hak_calloc(hidden(((size_t)1 << 63) + 1), 2)); /* wraps to 2 */
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* Zero, after everything that it may get was written to. */
+static void malloc_zeroed(void)
+{
+	static const unsigned flags[] = { FAKE_PARTS, FAKE_PARTS | FAKE_ZERO };
+
+	for (unsigned f = 0; f < ARRAY_SIZE(flags); f++) {
+		CHECK(unit_open(16 * MIB, flags[f], f ? FAKE_PURGE_ZERO : FAKE_PURGE_DIRTY));
+		for (unsigned round = 0; round < 2; round++) {
+			for (size_t size = 1; size <= 3 * MIB; size += 1 + size / 4) {
+				uint8_t *block = hak_malloc(size);
+
+				CHECK(block);
+				__builtin_memset(block, 0xff, hak_usable_size(block));
+				hak_free(block);
+				block = hak_zalloc(size);
+				CHECK(block && unit_is_zero(block, size));
+				__builtin_memset(block, 0xff, hak_usable_size(block));
+				hak_free(block);
+				block = hak_calloc(size / 3 + 1, 3);
+				CHECK(block && unit_is_zero(block, size));
+				__builtin_memset(block, 0xff, hak_usable_size(block));
+				hak_free(block);
+			}
+			hak_trim();
+		}
+		CHECK(unit_close());
+	}
+}
+
+static void malloc_aligned(void)
+{
+	CHECK(unit_open_aligned(32 * MIB, 8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (size_t align = 1; align <= 4 * MIB; align *= 2) {
+		static const size_t sizes[] = {
+			0,     1,     8,     24,    100,    1000,    4097,
+			16384, 20000, 32768, 32769, 100000, 2 * MIB, 2100000
+		};
+
+		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+			size_t size = sizes[i];
+			uint8_t *one = hak_aligned_alloc(align, size);
+			uint8_t *two = hak_aligned_alloc(align, size);
+
+			CHECK(one && two && at(one) != at(two));
+			CHECK(at(one) % align == 0 && at(two) % align == 0);
+			CHECK(hak_usable_size(one) >= size);
+			unit_fill(one, size, 1);
+			unit_fill(two, size, 2);
+			CHECK(unit_is_filled(one, size, 1));
+			hak_free(one);
+			hak_free_sized(two, size);
+		}
+	}
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* An alignment costs no more than the class or the slabs that have it. */
+static void malloc_aligned_cost(void)
+{
+	static const struct {
+		size_t align, size, usable;
+	} cases[] = {
+		{ 16, 24, 32 },
+		{ 32, 40, 64 },
+		{ 64, 65, 128 },
+		{ 64, 129, 192 },
+		{ 32, 100, 128 },
+		{ 256, 700, 768 },
+		{ 4096, 1, 4096 },
+		{ 4096, 5000, 8192 },
+		{ 16384, 9000, 16384 },
+		{ 32768, 1, 32768 },
+		{ 65536, 1, 65536 },
+		{ 131072, 1, 65536 },
+		{ 4194304, 70000, 131072 },
+	};
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		void *block = hak_aligned_alloc(cases[i].align, cases[i].size);
+
+		CHECK(block && hak_usable_size(block) == cases[i].usable);
+		hak_free(block);
+	}
+	CHECK(unit_close());
+}
+
+static void malloc_bad_alignment(void)
+{
+	static const size_t bad[] = { 0, 3, 6, 12, 24, 48, 4095, 4097, SIZE_MAX, TOO_LARGE + 1 };
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		CHECK(!hak_aligned_alloc(hidden(bad[i]), 16));
+		CHECK(!hak_aligned_alloc(hidden(bad[i]), 100000));
+	}
+	/* powers of two that nothing can satisfy */
+	CHECK(!hak_aligned_alloc(hidden(TOO_LARGE), 16));
+	CHECK(!hak_aligned_alloc(hidden((size_t)1 << 62), 16));
+	CHECK(!hak_aligned_alloc(hidden((size_t)1 << 40), 16));
+	CHECK(!hak_aligned_alloc(64, hidden(TOO_LARGE)));
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+static void malloc_good_size(void)
+{
+	CHECK(hak_good_size(0) == HAK_MIN_ALIGN);
+	CHECK(hak_good_size(1) == HAK_MIN_ALIGN);
+	CHECK(hak_good_size(17) == 32);
+	CHECK(hak_good_size(1024) == 1024);
+	CHECK(hak_good_size(1025) == 1280);
+	CHECK(hak_good_size(32768) == 32768);
+	CHECK(hak_good_size(32769) == 65536);
+	CHECK(hak_good_size(65536) == 65536);
+	CHECK(hak_good_size(65537) == 131072);
+	CHECK(hak_good_size(PTRDIFF_MAX) == (size_t)1 << 63);
+	CHECK(hak_good_size(TOO_LARGE) == 0);
+	CHECK(hak_good_size(SIZE_MAX) == 0);
+	for (size_t size = 0; size < 200000; size += 7) {
+		CHECK(hak_good_size(size) >= size);
+		CHECK(hak_good_size(hak_good_size(size)) == hak_good_size(size));
+	}
+}
+
+static void malloc_owns(void)
+{
+	char on_stack, *block, *span;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(!hak_owns(unit_fake.arena));
+	block = hak_malloc(4096); /* its bitmap is in the descriptor */
+	span = hak_malloc(5 * SLAB_SIZE);
+	CHECK(block && span);
+	CHECK(hak_owns(block) && hak_owns(block + 5) && hak_owns(block + 4095));
+	CHECK(hak_owns(span) && hak_owns(span + 5 * SLAB_SIZE - 1));
+	CHECK(!hak_owns(span + 5 * SLAB_SIZE));
+	CHECK(!hak_owns(NULL) && !hak_owns(&on_stack) && !hak_owns(&unit_fake));
+	CHECK(!hak_owns((void *)UINTPTR_MAX) && !hak_owns((void *)((uintptr_t)1 << 60)));
+	hak_free(span);
+	CHECK(!hak_owns(span));
+	hak_free(block);
+	hak_flush();
+	CHECK(!hak_owns(block));
+	/* the slab of bitmaps that this makes is nobody's block */
+	block = hak_malloc(16);
+	CHECK(block && hak_owns(block));
+	for (size_t i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		char *slab = unit_fake.arena + i * SLAB_SIZE;
+
+		CHECK(hak_owns(slab) == (slab == block - (uintptr_t)block % SLAB_SIZE));
+	}
+	CHECK(unit_close());
+	CHECK(!hak_owns(block));
+}
+
+static void malloc_realloc_edges(void)
+{
+	void *block;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	block = hak_realloc(NULL, 100);
+	CHECK(block && hak_usable_size(block) == 112);
+	CHECK(!hak_realloc(block, 0)); /* freed */
+	CHECK(at(hak_malloc(100)) == at(block));
+	block = hak_realloc(NULL, 0);
+	CHECK(block);
+	CHECK(!hak_realloc(block, 0));
+	block = hak_malloc(200000);
+	CHECK(block && !hak_realloc(block, 0));
+	CHECK(!hak_owns(block));
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* In place as long as more than half of the block is used. */
+static void malloc_realloc_in_place(void)
+{
+	char *block, *moved;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	block = hak_malloc(1000);
+	CHECK(block);
+	unit_fill(block, 1024, 1);
+	CHECK(at(hak_realloc(block, 1024)) == at(block));
+	CHECK(at(hak_realloc(block, 900)) == at(block));
+	CHECK(at(hak_realloc(block, 513)) == at(block));
+	moved = hak_realloc(block, 512);
+	CHECK(moved && at(moved) != at(block) && hak_usable_size(moved) == 512);
+	CHECK(unit_is_filled(moved, 512, 1));
+	block = hak_realloc(moved, 513);
+	CHECK(block && at(block) != at(moved) && hak_usable_size(block) == 640);
+	CHECK(unit_is_filled(block, 512, 1));
+	hak_free(block);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+static void malloc_realloc_spans(void)
+{
+	char *block, *behind, *moved;
+
+	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	block = hak_malloc(4 * SLAB_SIZE);
+	CHECK(block);
+	unit_fill(block, 4 * SLAB_SIZE, 4);
+	/* nobody is behind it */
+	CHECK(at(hak_realloc(block, 10 * SLAB_SIZE)) == at(block));
+	CHECK(hak_usable_size(block) == 10 * SLAB_SIZE);
+	behind = hak_malloc(SLAB_SIZE);
+	CHECK(at(behind) == at(block) + 10 * SLAB_SIZE);
+	/* now there is */
+	moved = hak_realloc(block, 11 * SLAB_SIZE);
+	CHECK(moved && at(moved) != at(block) && unit_is_filled(moved, 4 * SLAB_SIZE, 4));
+	CHECK(!hak_owns(block));
+	/* shorter: what it gives up is free at once */
+	CHECK(at(hak_realloc(moved, 2 * SLAB_SIZE)) == at(moved));
+	CHECK(hak_usable_size(moved) == 2 * SLAB_SIZE && !hak_owns(moved + 2 * SLAB_SIZE));
+	CHECK(at(hak_realloc(moved, 32769)) == at(moved));
+	CHECK(hak_usable_size(moved) == SLAB_SIZE);
+	/* half a slab: a class holds it */
+	block = hak_realloc(moved, 32768);
+	CHECK(block && hak_usable_size(block) == 32768 && unit_is_filled(block, 32768, 4));
+	CHECK(!hak_owns(moved));
+	/* and from a class to a span */
+	moved = hak_realloc(block, 40000);
+	CHECK(moved && hak_usable_size(moved) == SLAB_SIZE && unit_is_filled(moved, 32768, 4));
+	moved = hak_realloc(moved, 9 * MIB);
+	CHECK(moved && unit_is_filled(moved, 32768, 4));
+	hak_free(moved);
+	hak_free(behind);
+	hak_trim();
+	CHECK(active() == 0 && !hak_check());
+	CHECK(unit_close());
+}
+
+/* When there is no memory to move to, the block is as it was. */
+static void malloc_realloc_fails(void)
+{
+	char *small, *span, *filler;
+
+	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	small = hak_malloc(30000);
+	span = hak_malloc(3 * SLAB_SIZE);
+	CHECK(small && span);
+	unit_fill(small, 30000, 1);
+	unit_fill(span, 3 * SLAB_SIZE, 2);
+	do
+		filler = hak_malloc(40000);
+	while (filler);
+	CHECK(!hak_realloc(small, 40000) && !hak_realloc(span, 3 * SLAB_SIZE + 1));
+	CHECK(unit_is_filled(small, 30000, 1) && unit_is_filled(span, 3 * SLAB_SIZE, 2));
+	CHECK(hak_usable_size(small) == 32768 && hak_usable_size(span) == 3 * SLAB_SIZE);
+	CHECK(!hak_check());
+	CHECK(at(hak_realloc(span, 2 * SLAB_SIZE)) == at(span)); /* this one can */
+	CHECK(unit_is_filled(span, 2 * SLAB_SIZE, 2));
+	CHECK(hak_realloc(small, 40000));
+	CHECK(unit_close());
+}
+
+/* NULL when there is no more; everything intact; later there is. */
+static void malloc_exhaustion(void)
+{
+	static char *blocks[4096];
+	unsigned n = 0;
+
+	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned round = 0; round < 3; round++) {
+		for (n = 0; n < ARRAY_SIZE(blocks) && (blocks[n] = hak_malloc(1000)); n++)
+			unit_fill(blocks[n], 1000, n);
+		CHECK(n == 32 * 64); /* every slab of the one SuperSlab */
+		CHECK(!hak_malloc(1000) && !hak_malloc(10) && !hak_malloc(40000));
+		CHECK(!hak_check());
+		for (unsigned i = 0; i < n; i++)
+			CHECK(unit_is_filled(blocks[i], 1000, i));
+		/* the whole of one slab, of which the magazine has the most */
+		for (unsigned i = 0; i < 64; i++)
+			hak_free(blocks[i]);
+		/* so it must be emptied for whoever wants a slab */
+		blocks[0] = round & 1 ? hak_malloc(4000) : hak_malloc(40000);
+		CHECK(blocks[0]);
+		hak_free(blocks[0]);
+		hak_flush();
+		for (unsigned i = 64; i < n; i++)
+			hak_free(blocks[i]);
+		hak_flush();
+		CHECK(!hak_check());
+	}
+	hak_trim();
+	CHECK(active() == 0 && unit_fake.outstanding_heap == 0);
+	CHECK(unit_close());
+}
+
+static void malloc_flush_and_trim(void)
+{
+	char *small, *span;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(hak_trim() == 0);
+	hak_flush();
+	small = hak_malloc(100);
+	span = hak_malloc(5 * MIB);
+	CHECK(small && span);
+	hak_free(small);
+	hak_free(span);
+	CHECK(hak_owns(small)); /* it waits in the magazine */
+	hak_flush();
+	CHECK(!hak_owns(small));
+	CHECK(active() == 1); /* the reserve */
+	CHECK(hak_trim() == 2 * MIB);
+	CHECK(active() == 0 && hak_trim() == 0);
+	/* a survivor: unused slabs are purged around it */
+	small = hak_malloc(100);
+	CHECK(small);
+	span = hak_malloc(10 * SLAB_SIZE);
+	hak_free(span);
+	CHECK(hak_trim() >= 10 * SLAB_SIZE && active() == 1);
+	CHECK(unit_fake.purged >= 10 * SLAB_SIZE);
+	hak_free(small);
+	hak_trim();
+	CHECK(active() == 0);
+	CHECK(unit_close());
+}
+
+/* One heap after the other, with blocks that nobody freed. */
+static void malloc_many_heaps(void)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		CHECK(unit_open(16 * MIB, i & 1 ? FAKE_PARTS : 0, FAKE_PURGE_NONE));
+		for (size_t size = 1; size < 4 * MIB; size *= 3)
+			CHECK(hak_malloc(size));
+		CHECK(!hak_check());
+		CHECK(unit_close());
+		CHECK(this_cache() == &hak_cache_none && !hak_check());
+	}
+}
+
+/* As large as it gets, from the platform's own provider; or not at all. */
+static void malloc_gigabyte(void)
+{
+	const size_t size = (size_t)1 << 30;
+	uint8_t *block;
+
+	CHECK(hak_init(port_provider()));
+	block = hak_malloc(size);
+	if (block) {
+		CHECK(hak_usable_size(block) == size);
+		block[0] = 1;
+		block[size / 2] = 2;
+		block[size - 1] = 3;
+		CHECK(hak_owns(block + size - 1) && !hak_check());
+		CHECK(block[0] == 1 && block[size / 2] == 2 && block[size - 1] == 3);
+		hak_free(block);
+	}
+	CHECK(!hak_check());
+	block = hak_malloc(3 * MIB);
+	CHECK(block);
+	hak_free(block);
+	hak_trim();
+	CHECK(active() == 0);
+	hak_fini();
+}
+
+void unit_malloc(void)
+{
+	TEST_RUN(malloc_sizes);
+	TEST_RUN(malloc_zero_bytes);
+	TEST_RUN(malloc_too_large);
+	TEST_RUN(malloc_calloc_overflow);
+	TEST_RUN(malloc_zeroed);
+	TEST_RUN(malloc_aligned);
+	TEST_RUN(malloc_aligned_cost);
+	TEST_RUN(malloc_bad_alignment);
+	TEST_RUN(malloc_good_size);
+	TEST_RUN(malloc_owns);
+	TEST_RUN(malloc_realloc_edges);
+	TEST_RUN(malloc_realloc_in_place);
+	TEST_RUN(malloc_realloc_spans);
+	TEST_RUN(malloc_realloc_fails);
+	TEST_RUN(malloc_exhaustion);
+	TEST_RUN(malloc_flush_and_trim);
+	TEST_RUN(malloc_many_heaps);
+	TEST_RUN(malloc_gigabyte);
+}

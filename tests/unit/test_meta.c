@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/meta: records are zero, aligned, disjoint and used again by their own
+ * kind; chunks are as few as can be and all go back.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <meta.h>
+#include <pages.h>
+#include <superslab.h>
+
+#define RECORD ((size_t)1000) /* becomes 1024 */
+
+/* The provider's memory is dirty, and so is what was freed. */
+static void meta_records(void)
+{
+	char *record[100];
+
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	for (unsigned i = 0; i < ARRAY_SIZE(record); i++) {
+		record[i] = meta_alloc(META_SUPERSLAB, RECORD);
+		CHECK(record[i]);
+		CHECK((uintptr_t)record[i] % META_ALIGN == 0);
+		CHECK(unit_is_zero(record[i], RECORD));
+		CHECK(fake_is_mapped(&unit_fake, record[i], RECORD));
+		CHECK(meta_overlaps(record[i], RECORD));
+		unit_fill(record[i], RECORD, i);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(record); i++)
+		CHECK(unit_is_filled(record[i], RECORD, i));
+	/* 63 in each of two chunks of 64 KiB, whose first 64 bytes are the head */
+	CHECK(unit_fake.calls[FAKE_MAP_META] == 2 && unit_fake.calls[FAKE_MAP_HEAP] == 0);
+	CHECK(meta_bytes() == 128 * KIB && meta_bytes() == unit_balance());
+	CHECK(unit_close());
+	CHECK(meta_bytes() == 0);
+}
+
+static void meta_reuse(void)
+{
+	void *one, *two, *other;
+
+	CHECK(unit_open(2 * MIB, FAKE_ZERO, FAKE_PURGE_NONE));
+	one = meta_alloc(META_SUPERSLAB, RECORD);
+	two = meta_alloc(META_SUPERSLAB, RECORD);
+	CHECK(one && two && one != two);
+	unit_fill(one, RECORD, 1);
+	unit_fill(two, RECORD, 2);
+	meta_free(META_SUPERSLAB, one);
+	meta_free(META_SUPERSLAB, two);
+	/* other kinds have other sizes: never theirs */
+	other = meta_alloc(META_CACHE, 2 * RECORD);
+	CHECK(other && other != one && other != two);
+	CHECK(unit_is_zero(other, 2 * RECORD));
+	/* last in, first out, and zero again */
+	CHECK(meta_alloc(META_SUPERSLAB, RECORD) == two);
+	CHECK(meta_alloc(META_SUPERSLAB, RECORD) == one);
+	CHECK(unit_is_zero(one, RECORD) && unit_is_zero(two, RECORD));
+	CHECK(unit_fake.calls[FAKE_MAP] == 1);
+	CHECK(unit_close());
+}
+
+/* A record that is larger than a chunk gets one of its own. */
+static void meta_large(void)
+{
+	void *small, *large, *next;
+
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	small = meta_alloc(META_SUPERSLAB, RECORD);
+	large = meta_alloc(META_LEAF, 80 * KIB);
+	CHECK(small && large && unit_is_zero(large, 80 * KIB));
+	CHECK(meta_bytes() == 64 * KIB + 128 * KIB);
+	next = meta_alloc(META_SUPERSLAB, RECORD);
+	CHECK(next && unit_is_zero(next, RECORD));
+	CHECK(unit_fake.calls[FAKE_MAP] == 2);
+	CHECK(unit_close());
+}
+
+/* Where 64 KiB are not to be had, as many pages as it takes. */
+static void meta_little_memory(void)
+{
+	void *record;
+
+	CHECK(unit_open(12 * KIB, 0, FAKE_PURGE_NONE));
+	record = meta_alloc(META_SUPERSLAB, 5000);
+	CHECK(record && unit_is_zero(record, 5000));
+	CHECK(meta_bytes() == 8 * KIB && unit_balance() == 8 * KIB);
+	CHECK(meta_alloc(META_SUPERSLAB, 1000)); /* from what is left of it */
+	CHECK(meta_bytes() == 8 * KIB);
+	CHECK(!meta_alloc(META_SUPERSLAB, 5000)); /* there is but one page */
+	CHECK(meta_bytes() == 8 * KIB && unit_balance() == 8 * KIB);
+	CHECK(meta_alloc(META_CACHE, 4032)); /* which suffices for this */
+	CHECK(unit_balance() == 12 * KIB);
+	CHECK(!meta_alloc(META_CACHE, 4032));
+	meta_free(META_SUPERSLAB, record);
+	CHECK(at(meta_alloc(META_SUPERSLAB, 5000)) == at(record));
+	CHECK(unit_close());
+}
+
+static void meta_failures(void)
+{
+	void *record;
+
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	fake_fail(&unit_fake, FAKE_MAP, 1, true, FAKE_FAILS);
+	CHECK(!meta_alloc(META_CACHE, RECORD));
+	CHECK(unit_fake.calls[FAKE_MAP] == 2); /* a chunk, and then less */
+	CHECK(meta_bytes() == 0);
+	fake_fail(&unit_fake, FAKE_MAP, 1, true, FAKE_MISALIGNED);
+	CHECK(!meta_alloc(META_CACHE, RECORD));
+	CHECK(meta_bytes() == 0 && unit_balance() == 0);
+	fake_heal(&unit_fake);
+	record = meta_alloc(META_CACHE, RECORD);
+	CHECK(record);
+	unit_fill(record, RECORD, 1);
+	CHECK(unit_close());
+}
+
+/* A chunk that overlaps another is refused: not used, not unmapped. */
+static void meta_overlapping_chunk(void)
+{
+	char *record;
+	size_t mapped;
+
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	record = meta_alloc(META_CACHE, RECORD);
+	CHECK(record);
+	unit_fill(record, RECORD, 1);
+	mapped = unit_balance();
+	fake_fail(&unit_fake, FAKE_MAP, 1, true, FAKE_OVERLAPS_META);
+	CHECK(!meta_alloc(META_LEAF, 80 * KIB));
+	CHECK(unit_fake.faults && unit_balance() == mapped && meta_bytes() == mapped);
+	CHECK(unit_is_filled(record, RECORD, 1));
+	fake_heal(&unit_fake);
+	CHECK(meta_alloc(META_LEAF, 80 * KIB));
+	CHECK(unit_is_filled(record, RECORD, 1));
+	CHECK(unit_close());
+}
+
+/* Nor may descriptors come to lie in blocks. */
+static void meta_overlapping_heap(void)
+{
+	size_t mapped;
+	char *block;
+
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
+	block = hak_malloc(2 * MIB);
+	CHECK(block);
+	unit_fill(block, 2 * MIB, 7);
+	mapped = unit_balance();
+	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_OVERLAPS_HEAP);
+	while (meta_alloc(META_CACHE, 20 * KIB) && unit_balance() == mapped && !unit_fake.faults)
+		;
+	CHECK(unit_fake.faults);
+	CHECK(!meta_overlaps(block, 2 * MIB));
+	CHECK(unit_is_filled(block, 2 * MIB, 7));
+	CHECK(unit_close());
+}
+
+static void meta_overlap_query(void)
+{
+	char *record;
+
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	record = meta_alloc(META_CACHE, RECORD);
+	CHECK(record);
+	record -= (uintptr_t)record % HAK_GRANULE; /* the chunk */
+	CHECK(meta_overlaps(record, 1));
+	CHECK(meta_overlaps(record + 64 * KIB - 1, 1));
+	CHECK(meta_overlaps(record - 1, 2));
+	CHECK(meta_overlaps(record - MIB, 2 * MIB));
+	CHECK(!meta_overlaps(record - 1, 1));
+	CHECK(!meta_overlaps(record + 64 * KIB, 1));
+	CHECK(!meta_overlaps(NULL, 4096));
+	CHECK(unit_close());
+}
+
+static void meta_residence(void)
+{
+	CHECK(unit_open(2 * MIB, FAKE_RESIDENT, FAKE_PURGE_NONE));
+	CHECK(meta_resident() == 0);
+	CHECK(meta_alloc(META_CACHE, RECORD) && meta_alloc(META_LEAF, 80 * KIB));
+	CHECK(meta_resident() == unit_balance());
+	CHECK(unit_close());
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(meta_alloc(META_CACHE, RECORD));
+	CHECK(meta_resident() == 64 * KIB); /* unknown: all of it */
+	CHECK(unit_close());
+}
+
+void unit_meta(void)
+{
+	TEST_RUN(meta_records);
+	TEST_RUN(meta_reuse);
+	TEST_RUN(meta_large);
+	TEST_RUN(meta_little_memory);
+	TEST_RUN(meta_failures);
+	TEST_RUN(meta_overlapping_chunk);
+	TEST_RUN(meta_overlapping_heap);
+	TEST_RUN(meta_overlap_query);
+	TEST_RUN(meta_residence);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/pagemap: what was never entered is absent, whatever the address; what
+ * was entered is found, and only that. The addresses here are nobody's.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <meta.h>
+#include <pagemap.h>
+#include <sizeclass.h>
+#include <superslab.h>
+
+#define LEAF_BYTES   ((uintptr_t)1 << HAK_LEAF_BITS)
+#define END_OF_SPACE ((uintptr_t)1 << HAK_ADDRESS_BITS)
+
+static bool is_absent(uintptr_t address)
+{
+	return pagemap_class(address) == CLASS_NONE && !pagemap_superslab(address);
+}
+
+static void pagemap_absent(void)
+{
+	CHECK(is_absent(0));
+	CHECK(is_absent(1));
+	CHECK(is_absent(END_OF_SPACE - 1));
+	CHECK(is_absent(END_OF_SPACE));
+	CHECK(is_absent(UINTPTR_MAX));
+	CHECK(is_absent((uintptr_t)1 << 63));
+	for (uintptr_t address = 0; address < END_OF_SPACE; address += LEAF_BYTES)
+		CHECK(is_absent(address) && is_absent(address + LEAF_BYTES - 1));
+}
+
+/* As superslab.c does: the page map is given the memory for its leaves. */
+static bool add_leaf(uintptr_t address)
+{
+	struct pagemap_leaf *leaf = meta_alloc(META_LEAF, sizeof(*leaf));
+
+	return leaf && pagemap_add_leaf(address, leaf);
+}
+
+static void pagemap_entries(void)
+{
+	static struct superslab one, two;
+	uintptr_t base = 2 * LEAF_BYTES - SUPERSLAB_SIZE; /* the next is in another leaf */
+
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(add_leaf(base) && add_leaf(base + SUPERSLAB_SIZE));
+	CHECK(is_absent(base) && is_absent(base + SUPERSLAB_SIZE));
+	pagemap_set_superslab(base, &one);
+	pagemap_set_superslab(base + SUPERSLAB_SIZE, &two);
+	CHECK(pagemap_superslab(base) == &one);
+	CHECK(pagemap_superslab(base + SUPERSLAB_SIZE - 1) == &one);
+	CHECK(pagemap_superslab(base + SUPERSLAB_SIZE) == &two);
+	CHECK(pagemap_superslab(base + 2 * SUPERSLAB_SIZE - 1) == &two);
+	CHECK(!pagemap_superslab(base - 1) && !pagemap_superslab(base + 2 * SUPERSLAB_SIZE));
+
+	pagemap_set_class(base + SUPERSLAB_SIZE - 3 * SLAB_SIZE, 5, CLASS_SPAN);
+	for (unsigned i = 0; i < 2 * SLABS_PER_SUPERSLAB; i++) {
+		unsigned class = i >= 29 && i < 34 ? CLASS_SPAN : CLASS_NONE;
+
+		CHECK(pagemap_class(base + i * SLAB_SIZE) == class);
+		CHECK(pagemap_class(base + (i + 1) * SLAB_SIZE - 1) == class);
+	}
+	CHECK(pagemap_class(base - 1) == CLASS_NONE);
+	/* the same place in other leaves is another place */
+	CHECK(is_absent(base + SUPERSLAB_SIZE - SLAB_SIZE - LEAF_BYTES));
+	CHECK(is_absent(base + SUPERSLAB_SIZE - SLAB_SIZE + LEAF_BYTES));
+	pagemap_set_superslab(base, NULL);
+	CHECK(!pagemap_superslab(base) && pagemap_superslab(base + SUPERSLAB_SIZE) == &two);
+	CHECK(unit_close());
+	CHECK(is_absent(base + SUPERSLAB_SIZE));
+}
+
+/* One leaf for each 2^HAK_LEAF_BITS: the first that is added stays. */
+static void pagemap_leaves(void)
+{
+	struct pagemap_leaf *first, *second;
+
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	first = meta_alloc(META_LEAF, sizeof(*first));
+	second = meta_alloc(META_LEAF, sizeof(*second));
+	CHECK(first && second);
+	CHECK(!pagemap_leaf(LEAF_BYTES));
+	CHECK(pagemap_add_leaf(LEAF_BYTES + 7 * SUPERSLAB_SIZE, first));
+	CHECK(pagemap_leaf(LEAF_BYTES) == first && pagemap_leaf(2 * LEAF_BYTES - 1) == first);
+	CHECK(!pagemap_leaf(LEAF_BYTES - 1) && !pagemap_leaf(2 * LEAF_BYTES));
+	CHECK(!pagemap_add_leaf(LEAF_BYTES, second));
+	CHECK(pagemap_leaf(LEAF_BYTES) == first);
+	pagemap_set_class(LEAF_BYTES, 1, 7);
+	CHECK(first->class[0] == 7 && second->class[0] == 0);
+	CHECK(unit_close());
+}
+
+/* Any byte of a range that lies in a SuperSlab of ours counts. */
+static void pagemap_overlap(void)
+{
+	static struct superslab one, two;
+	uintptr_t base = 2 * LEAF_BYTES - SUPERSLAB_SIZE, end = base + SUPERSLAB_SIZE;
+
+	CHECK(!pagemap_overlaps(base, SUPERSLAB_SIZE));
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(add_leaf(base) && add_leaf(end));
+	CHECK(!pagemap_overlaps(base, 2 * SUPERSLAB_SIZE));
+	pagemap_set_superslab(base, &one);
+	CHECK(pagemap_overlaps(base, 1) && pagemap_overlaps(end - 1, 1));
+	CHECK(pagemap_overlaps(base - 1, 2) &&
+	      pagemap_overlaps(base - 4 * SUPERSLAB_SIZE, LEAF_BYTES));
+	CHECK(!pagemap_overlaps(base - 1, 1) && !pagemap_overlaps(end, 1));
+	CHECK(!pagemap_overlaps(base - SUPERSLAB_SIZE, SUPERSLAB_SIZE));
+	CHECK(!pagemap_overlaps(end, SUPERSLAB_SIZE));
+	pagemap_set_superslab(base, NULL);
+	pagemap_set_superslab(end, &two);
+	CHECK(pagemap_overlaps(base, SUPERSLAB_SIZE + 1));
+	CHECK(!pagemap_overlaps(base, SUPERSLAB_SIZE));
+	CHECK(unit_close());
+}
+
+static void pagemap_end_of_space(void)
+{
+	static struct superslab last;
+	uintptr_t base = END_OF_SPACE - SUPERSLAB_SIZE;
+
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(add_leaf(base));
+	pagemap_set_superslab(base, &last);
+	pagemap_set_class(base, SLABS_PER_SUPERSLAB, 3);
+	CHECK(pagemap_class(END_OF_SPACE - 1) == 3);
+	CHECK(pagemap_superslab(END_OF_SPACE - 1) == &last);
+	CHECK(is_absent(END_OF_SPACE) && is_absent(0) && is_absent(base - 1));
+	CHECK(unit_close());
+}
+
+/* The root and the shared leaf: what the fast path counts on. */
+static void pagemap_layout(void)
+{
+	CHECK(PAGEMAP_LEAVES * LEAF_BYTES == END_OF_SPACE);
+	CHECK(LEAF_SLABS * SLAB_SIZE == LEAF_BYTES);
+	CHECK(LEAF_SUPERSLABS * SUPERSLAB_SIZE == LEAF_BYTES);
+	CHECK(pagemap_leaf_index(END_OF_SPACE - 1) == PAGEMAP_LEAVES - 1);
+	CHECK(pagemap_leaf_index(UINTPTR_MAX) >= PAGEMAP_LEAVES);
+	for (size_t i = 0; i < LEAF_SLABS; i++)
+		CHECK(pagemap.absent[i] == CLASS_NONE);
+	for (size_t i = 0; i < PAGEMAP_LEAVES; i++)
+		CHECK(pagemap.root[i] == 0);
+}
+
+void unit_pagemap(void)
+{
+	TEST_RUN(pagemap_absent);
+	TEST_RUN(pagemap_entries);
+	TEST_RUN(pagemap_leaves);
+	TEST_RUN(pagemap_overlap);
+	TEST_RUN(pagemap_end_of_space);
+	TEST_RUN(pagemap_layout);
+}

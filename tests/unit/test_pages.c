@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/pages: attaching, the checks of what a provider returns, the counts.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <hakmem/host.h>
+#include <pages.h>
+
+static int no_map(void *ctx, size_t size, size_t align, enum hak_want want, struct hak_mapping *out)
+{
+	(void)ctx;
+	(void)size;
+	(void)align;
+	(void)want;
+	(void)out;
+	return -1;
+}
+
+static void pages_attaching(void)
+{
+	const struct hak_provider without_map = { .name = "without map" };
+	const struct hak_provider one = { .name = "one", .map = no_map };
+	const struct hak_provider two = { .name = "two", .map = no_map };
+
+	CHECK(!pages_attach(NULL));
+	CHECK(!pages_attach(&without_map));
+	CHECK(pages_attach(&one));
+	CHECK(!pages_attach(&two));
+	CHECK(!pages_attach(&one));
+	CHECK(!hak_init(&two));
+	CHECK(!pages_unmaps_parts());
+	pages_detach();
+	CHECK(hak_init(&two));
+	hak_fini();
+	CHECK(!hak_init(&without_map));
+}
+
+/* The host's own provider is attached by the first request, if there is one. */
+static void pages_default_provider(void)
+{
+	struct hak_mapping mapping;
+	bool mapped = pages_map(HAK_GRANULE, HAK_GRANULE, HAK_WANT_META, &mapping);
+
+	CHECK(mapped == (hak_host_provider() != NULL));
+	if (mapped) {
+		CHECK(!pages_attach(hak_host_provider()));
+		CHECK(pages_unmap(mapping.base, HAK_GRANULE));
+	}
+	CHECK(pages_counters.mapped == 0);
+	pages_detach();
+}
+
+static void pages_counts(void)
+{
+	struct hak_mapping heap, meta;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_ZERO));
+	CHECK(pages_unmaps_parts());
+	CHECK(pages_map(4 * MIB, 2 * MIB, HAK_WANT_HEAP, &heap));
+	CHECK(heap.flags == (HAK_PAGES_ZERO | HAK_PAGES_PURGE));
+	CHECK(pages_map(64 * KIB, 4 * KIB, HAK_WANT_META, &meta));
+	CHECK(pages_counters.maps == 2 && pages_counters.failures == 0);
+	CHECK(pages_counters.requested == 4 * MIB + 64 * KIB);
+	CHECK(pages_counters.mapped == unit_balance());
+
+	CHECK(!pages_map(16 * MIB, 2 * MIB, HAK_WANT_HEAP, &(struct hak_mapping){ 0 }));
+	CHECK(pages_counters.maps == 2 && pages_counters.failures == 1);
+	CHECK(pages_counters.requested == 4 * MIB + 64 * KIB);
+
+	CHECK(pages_unmap((char *)heap.base + 2 * MIB, 2 * MIB));
+	CHECK(pages_counters.unmaps == 1);
+	CHECK(pages_counters.mapped == 2 * MIB + 64 * KIB);
+	CHECK(pages_unmap(meta.base, 64 * KIB));
+	CHECK(pages_unmap(heap.base, 2 * MIB));
+	CHECK(pages_counters.unmaps == 3 && pages_counters.mapped == 0);
+	CHECK(pages_counters.requested == 4 * MIB + 64 * KIB);
+	CHECK(unit_close());
+	CHECK(pages_counters.maps == 0 && pages_counters.requested == 0);
+}
+
+/* Memory that cannot be used is a failure, and goes back. */
+static void pages_unsound_memory(void)
+{
+	static const enum fake_fault faults[] = { FAKE_FAILS, FAKE_MISALIGNED, FAKE_UNREACHABLE,
+						  FAKE_NULL };
+	struct hak_mapping mapping;
+
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
+	for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
+		fake_fail(&unit_fake, FAKE_MAP, 1, false, faults[i]);
+		CHECK(!pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+		fake_fail(&unit_fake, FAKE_MAP, 1, false, faults[i]);
+		CHECK(!pages_map(8 * KIB, 4 * KIB, HAK_WANT_META, &mapping));
+		CHECK(unit_balance() == 0);
+		CHECK(pages_counters.failures == 2 * (i + 1));
+	}
+	CHECK(unit_fake.faults == 2 * ARRAY_SIZE(faults));
+	CHECK(pages_counters.maps == 0 && pages_counters.unmaps == 0);
+	CHECK(pages_counters.requested == 0 && pages_counters.mapped == 0);
+	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	CHECK(mapping.flags == 0);
+	CHECK(pages_unmap(mapping.base, 2 * MIB));
+	CHECK(unit_close());
+}
+
+static int map_at_end(void *ctx, size_t size, size_t align, enum hak_want want,
+		      struct hak_mapping *out)
+{
+	(void)align;
+	(void)want;
+	out->base = (void *)(((uintptr_t)1 << HAK_ADDRESS_BITS) - size + *(size_t *)ctx);
+	out->flags = 0;
+	return 0;
+}
+
+/* The last page that the page map reaches is good, the one behind it not. */
+static void pages_end_of_addresses(void)
+{
+	size_t beyond = 0;
+	const struct hak_provider provider = { .name = "end", .ctx = &beyond, .map = map_at_end };
+	struct hak_mapping mapping;
+
+	CHECK(pages_attach(&provider));
+	CHECK(pages_map(4 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	beyond = 2 * MIB;
+	CHECK(!pages_map(4 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	beyond = 4 * MIB;
+	CHECK(!pages_map(4 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	CHECK(pages_counters.failures == 2);
+	pages_detach();
+}
+
+static void pages_refused_unmap(void)
+{
+	struct hak_mapping mapping;
+
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(!pages_unmaps_parts());
+	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	fake_fail(&unit_fake, FAKE_UNMAP, 1, false, FAKE_FAILS);
+	CHECK(!pages_unmap(mapping.base, 2 * MIB));
+	CHECK(pages_counters.unmaps == 0 && pages_counters.mapped == 2 * MIB);
+	CHECK(pages_unmap(mapping.base, 2 * MIB));
+	CHECK(pages_counters.unmaps == 1 && pages_counters.mapped == 0);
+	CHECK(unit_close());
+
+	CHECK(unit_open(4 * MIB, FAKE_NO_UNMAP, FAKE_PURGE_NONE));
+	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	CHECK(!pages_unmap(mapping.base, 2 * MIB));
+	CHECK(pages_counters.mapped == 2 * MIB);
+	CHECK(unit_close());
+}
+
+static void pages_purging(void)
+{
+	struct hak_mapping mapping;
+
+	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	CHECK(pages_purge(mapping.base, MIB) == (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE));
+	CHECK(unit_is_zero(mapping.base, MIB) && !unit_is_zero((char *)mapping.base + MIB, MIB));
+	CHECK(pages_counters.purges == 1 && pages_counters.purged == MIB);
+	CHECK(pages_counters.mapped == 2 * MIB);
+	fake_fail(&unit_fake, FAKE_PURGE, 1, false, FAKE_FAILS);
+	CHECK(pages_purge(mapping.base, MIB) < 0);
+	CHECK(pages_counters.purges == 1 && pages_counters.purged == MIB);
+	CHECK(pages_unmap(mapping.base, 2 * MIB));
+	CHECK(unit_close());
+
+	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	CHECK(pages_purge(mapping.base, MIB) < 0);
+	CHECK(pages_counters.purges == 0);
+	CHECK(pages_unmap(mapping.base, 2 * MIB));
+	CHECK(unit_close());
+}
+
+static void pages_residence(void)
+{
+	struct hak_mapping mapping;
+	size_t bytes = 1;
+
+	pages_detach();
+	CHECK(pages_resident(&mapping, HAK_GRANULE, &bytes) == PAGES_UNKNOWN && bytes == 0);
+	CHECK(unit_open(4 * MIB, FAKE_RESIDENT, FAKE_PURGE_ZERO));
+	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	CHECK(pages_resident(mapping.base, 2 * MIB, &bytes) == PAGES_MAPPED && bytes == 2 * MIB);
+	CHECK(pages_purge(mapping.base, MIB) >= 0);
+	CHECK(pages_resident(mapping.base, 2 * MIB, &bytes) == PAGES_MAPPED && bytes == MIB);
+	CHECK(pages_resident((char *)mapping.base + 2 * MIB, MIB, &bytes) == PAGES_UNMAPPED);
+	CHECK(pages_unmap(mapping.base, 2 * MIB));
+	CHECK(pages_resident(mapping.base, 2 * MIB, &bytes) == PAGES_UNMAPPED);
+	CHECK(unit_close());
+
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(pages_resident(unit_fake.arena, 2 * MIB, &bytes) == PAGES_UNKNOWN && bytes == 0);
+	CHECK(unit_close());
+}
+
+void unit_pages(void)
+{
+	TEST_RUN(pages_attaching);
+	TEST_RUN(pages_default_provider);
+	TEST_RUN(pages_counts);
+	TEST_RUN(pages_unsound_memory);
+	TEST_RUN(pages_end_of_addresses);
+	TEST_RUN(pages_refused_unmap);
+	TEST_RUN(pages_purging);
+	TEST_RUN(pages_residence);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/sizeclass: the tables and the arithmetic, against a list of the sizes
+ * that is written out here and a search that any reader believes.
+ */
+#include "unit.h"
+
+#include <sizeclass.h>
+
+static const uint32_t sizes[] = {
+	0,    8,    16,	  32,	48,   64,   80,	  96,	 112,	128,   160,   192,   224,  256,
+	320,  384,  448,  512,	640,  768,  896,  1024,	 1280,	1536,  1792,  2048,  2560, 3072,
+	3584, 4096, 5120, 6144, 7168, 8192, 9344, 10880, 13056, 16384, 21760, 32768,
+};
+
+static unsigned naive_class(size_t size)
+{
+	unsigned class = HAK_MIN_ALIGN > 8 ? 2 : 1;
+
+	while (sizes[class] < size)
+		class ++;
+	return class;
+}
+
+static void sizeclass_rows(void)
+{
+	CHECK(ARRAY_SIZE(sizes) == CLASS_LAST + 1);
+	CHECK(sizes[CLASS_LAST] == CLASS_MAX);
+	CHECK(CLASS_SMALLEST == naive_class(0));
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+		CHECK(size_class[class].size == sizes[class]);
+		CHECK(size_class[class].size > size_class[class - 1].size);
+		CHECK(size_class[class].blocks == SLAB_SIZE / sizes[class]);
+		CHECK(class_bitmap_words(class) == (SLAB_SIZE / sizes[class] + 63) / 64);
+	}
+	CHECK(size_class[CLASS_NONE].size == 0 && size_class[CLASS_NONE].capacity == 0);
+	CHECK(size_class[CLASS_BITMAP_512].size == 512);
+	CHECK(size_class[CLASS_BITMAP_512].blocks == 128);
+	CHECK(size_class[CLASS_BITMAP_512].capacity == 0);
+	CHECK(size_class[CLASS_BITMAP_1024].size == 1024);
+	CHECK(size_class[CLASS_BITMAP_1024].blocks == 64);
+	CHECK(size_class[CLASS_BITMAP_1024].capacity == 0);
+}
+
+/* As many blocks as fit in 48 KiB, but at least 8 and at most 112. */
+static void sizeclass_capacities(void)
+{
+	unsigned slots = 0;
+
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+		unsigned capacity = 48 * 1024 / sizes[class];
+
+		capacity = capacity > 112 ? 112 : capacity < 8 ? 8 : capacity;
+		CHECK(size_class[class].capacity == capacity);
+		slots += 1 + capacity;
+	}
+	CHECK(slots == MAGAZINE_SLOTS);
+}
+
+static void sizeclass_every_size(void)
+{
+	for (size_t size = 0; size <= CLASS_MAX; size++) {
+		unsigned class = class_of(size);
+
+		CHECK(class == naive_class(size));
+		if (size <= SMALL_MAX)
+			CHECK(class_of_small(size) == class);
+		else
+			CHECK(class_of_medium(size) == class);
+	}
+}
+
+/* At most a fifth of a block is wasted up to 8 KiB, a quarter up to 21760. */
+static void sizeclass_waste(void)
+{
+	for (size_t size = 129; size <= CLASS_MAX; size++) {
+		size_t block = size_class[class_of(size)].size;
+
+		CHECK((block - size) * (size <= 8192 ? 5 : size <= 21760 ? 4 : 2) <= block);
+	}
+	for (size_t size = HAK_MIN_ALIGN + 1; size <= 128; size++)
+		CHECK(size_class[class_of(size)].size - size < 16);
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++)
+		CHECK(SLAB_SIZE % sizes[class] * 16 <= SLAB_SIZE);
+}
+
+static void sizeclass_block_index(void)
+{
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; class ++) {
+		uint32_t size = size_class[class].size, index = 0, rest = 0;
+
+		for (size_t offset = 0; offset < SLAB_SIZE; offset++) {
+			bool start;
+
+			CHECK(class_block_index(class, offset, &start) == index);
+			CHECK(start == (rest == 0));
+			if (++rest == size) {
+				rest = 0;
+				index++;
+			}
+		}
+	}
+}
+
+/* Multiples of 16 from 16 up; powers of two are aligned to themselves. */
+static void sizeclass_alignment(void)
+{
+	unsigned powers = 0;
+
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+		CHECK(class == CLASS_FIRST ? sizes[class] == 8 : sizes[class] % 16 == 0);
+		if (is_power_of_two(sizes[class])) {
+			CHECK(SLAB_SIZE % sizes[class] == 0);
+			powers++;
+		}
+	}
+	CHECK(powers == 13); /* 2^3 .. 2^15 */
+	CHECK(size_class[CLASS_SMALLEST].size == HAK_MIN_ALIGN);
+}
+
+static void sizeclass_bits(void)
+{
+	for (unsigned i = 0; i < 64; i++) {
+		CHECK(lowest_bit((uint64_t)1 << i) == i);
+		CHECK(lowest_bit(~(uint64_t)0 << i) == i);
+		CHECK(highest_bit((uint64_t)1 << i) == i);
+		CHECK(highest_bit(~(uint64_t)0 >> i) == 63 - i);
+		CHECK(count_bits(~(uint64_t)0 >> i) == 64 - i);
+		CHECK(count_bits(0x123456789abcdef0u >> i << i) <= 32);
+	}
+	CHECK(count_bits(0) == 0);
+	CHECK(count_bits(0x123456789abcdef0u) == 32);
+	CHECK(bit_run(0, 32) == 0xffffffffu);
+	CHECK(bit_run(31, 1) == 0x80000000u);
+	CHECK(bit_run(4, 8) == 0xff0u);
+	CHECK(is_power_of_two(1) && is_power_of_two((size_t)1 << 63));
+	CHECK(!is_power_of_two(0) && !is_power_of_two(3) && !is_power_of_two(SIZE_MAX));
+}
+
+void unit_sizeclass(void)
+{
+	TEST_RUN(sizeclass_rows);
+	TEST_RUN(sizeclass_capacities);
+	TEST_RUN(sizeclass_every_size);
+	TEST_RUN(sizeclass_waste);
+	TEST_RUN(sizeclass_block_index);
+	TEST_RUN(sizeclass_alignment);
+	TEST_RUN(sizeclass_bits);
+}

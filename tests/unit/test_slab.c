@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/slab: which blocks a refill gets, and in which order; the bitmaps, also
+ * those of bitmaps; that slabs come and go when they should.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <pagemap.h>
+#include <sizeclass.h>
+#include <slab.h>
+
+#define CLASS_16   2
+#define CLASS_448  16
+#define CLASS_512  17
+#define CLASS_1024 21
+#define CLASS_32K  39
+
+/* A slab of the smallest blocks has 8192 of them. */
+static void *blocks[8192];
+
+/* Take @n blocks into blocks[@from] .. in the order in which they are used. */
+static unsigned take(unsigned class, unsigned from, unsigned n)
+{
+	unsigned taken = 0;
+
+	while (taken < n) {
+		void *batch[64];
+		unsigned want = n - taken < 64 ? n - taken : 64;
+		unsigned got = slab_take(class, batch + 64, want);
+
+		for (unsigned i = 0; i < got; i++)
+			blocks[from + taken++] = batch[63 - i];
+		if (!got)
+			break;
+	}
+	return taken;
+}
+
+static void put(unsigned class, unsigned from, unsigned n)
+{
+	slab_put(class, blocks + from, n);
+}
+
+static struct slab_counters counters(unsigned class)
+{
+	struct slab_counters now;
+
+	slab_read_counters(class, &now);
+	return now;
+}
+
+static uint64_t slabs_used(void)
+{
+	struct superslab_counters now;
+
+	superslab_read_counters(&now);
+	return now.slabs_used;
+}
+
+static struct slab *slab_of(const void *block)
+{
+	return superslab_slab(pagemap_superslab((uintptr_t)block), (uintptr_t)block);
+}
+
+/* Each class: all blocks of a slab, rising, disjoint, and all back again. */
+static void slab_whole(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; class ++) {
+		struct slab_counters before = counters(class);
+		unsigned n = size_class[class].blocks;
+		uintptr_t base;
+
+		CHECK(take(class, 0, n) == n);
+		base = (uintptr_t)blocks[0];
+		CHECK(base % SLAB_SIZE == 0);
+		for (unsigned i = 0; i < n; i++)
+			CHECK((uintptr_t)blocks[i] == base + i * (uintptr_t)size_class[class].size);
+		CHECK(counters(class).slabs == 1 && counters(class).taken == before.taken + n);
+		CHECK(pagemap_class(base) == class && slab_of(blocks[0])->class == class);
+		CHECK(slab_of(blocks[0])->free == 0);
+		CHECK(!slab_check() && !superslab_check());
+		/* the last and the first come back first */
+		put(class, n - 1, 1);
+		put(class, 0, n - 1);
+		CHECK(counters(class).slabs == 0 && counters(class).put == before.put + n);
+		CHECK(slabs_used() == 0 && pagemap_class(base) == CLASS_NONE);
+	}
+	CHECK(unit_close());
+}
+
+/* The order of an array that is filled downwards: end[-1] is used first. */
+static void slab_batch(void)
+{
+	void *batch[6] = { 0 };
+	uintptr_t base;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(slab_take(CLASS_1024, batch + 5, 4) == 4);
+	base = (uintptr_t)batch[4];
+	CHECK(base % SLAB_SIZE == 0 && (uintptr_t)batch[3] == base + 1024);
+	CHECK((uintptr_t)batch[2] == base + 2048 && (uintptr_t)batch[1] == base + 3072);
+	CHECK(!batch[0] && !batch[5]);
+	slab_put(CLASS_1024, batch + 1, 4);
+	CHECK(unit_close());
+}
+
+/* A partial slab before an unused one before a new SuperSlab. */
+static void slab_refill_order(void)
+{
+	unsigned n = size_class[CLASS_1024].blocks;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(CLASS_1024, 0, n) == n);
+	CHECK(slabs_used() == 1);
+	put(CLASS_1024, 10, 3);
+	/* what is partial is all that a request for more gets ... */
+	CHECK(slab_take(CLASS_1024, blocks + n + 20, 20) == 3);
+	CHECK(slabs_used() == 1);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(blocks[n + 19 - i] == blocks[10 + i]);
+	/* ... and only when there is nothing, an unused slab is taken */
+	CHECK(take(CLASS_1024, n, 1) == 1);
+	CHECK(slabs_used() == 2 && unit_fake.calls[FAKE_MAP_HEAP] == 1);
+	CHECK((uintptr_t)blocks[n] == (uintptr_t)blocks[0] + SLAB_SIZE);
+	while (slabs_used() < 32)
+		CHECK(take(CLASS_512, 2 * n, 128) == 128);
+	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 1);
+	CHECK(take(CLASS_32K, 4 * n, 1) == 1);
+	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 2 && slabs_used() == 33);
+	CHECK(!slab_check());
+	CHECK(unit_close());
+}
+
+/* Of the partial slabs the fullest, by quarters. */
+static void slab_fullest_first(void)
+{
+	unsigned n = size_class[CLASS_1024].blocks; /* 64 */
+	const struct slab *slab[4];
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(CLASS_1024, 0, 4 * n) == 4 * n);
+	for (unsigned i = 0; i < 4; i++)
+		slab[i] = slab_of(blocks[i * n]);
+	put(CLASS_1024, 3 * n, 15); /* less than a quarter free */
+	put(CLASS_1024, 1 * n, 16);
+	put(CLASS_1024, 0 * n, 33);
+	put(CLASS_1024, 2 * n, 63);
+	CHECK(slab[3]->bucket == 0 && slab[1]->bucket == 1);
+	CHECK(slab[0]->bucket == 2 && slab[2]->bucket == 3);
+	CHECK(!slab_check());
+	/* they are used up in this order: a batch takes from one after the other */
+	CHECK(slab_take(CLASS_1024, blocks + 5 * n, 15 + 16 + 1) == 32);
+	for (unsigned i = 0; i < 32; i++)
+		CHECK(slab_of(blocks[5 * n - 1 - i]) == (i < 15	  ? slab[3]
+							 : i < 31 ? slab[1]
+								  : slab[0]));
+	CHECK(slab[3]->free == 0 && slab[1]->free == 0 && slab[0]->free == 32);
+	CHECK(slab[0]->bucket == 2);
+	CHECK(slab_take(CLASS_1024, blocks + 5 * n, 1) == 1);
+	CHECK(slab[0]->free == 31 && slab[0]->bucket == 1);
+	CHECK(slab[2]->free == 63);
+	CHECK(!slab_check());
+	CHECK(unit_close());
+}
+
+/* The lowest block that is free, also after lower ones were freed. */
+static void slab_lowest_first(void)
+{
+	unsigned n = size_class[CLASS_16].blocks;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(CLASS_16, 0, n) == n);
+	put(CLASS_16, 3000, 2);
+	CHECK(take(CLASS_16, 3000, 1) == 1);
+	CHECK(blocks[3000] == (char *)blocks[0] + 3000 * 16);
+	put(CLASS_16, 70, 1); /* below where the last one was found */
+	CHECK(slab_of(blocks[0])->hint <= 1);
+	CHECK(take(CLASS_16, 70, 1) == 1);
+	CHECK(blocks[70] == (char *)blocks[0] + 70 * 16);
+	CHECK(take(CLASS_16, 3001, 1) == 1);
+	CHECK(blocks[3001] == (char *)blocks[0] + 3001 * 16);
+	CHECK(slab_of(blocks[0])->free == 0);
+	CHECK(!slab_check());
+	CHECK(unit_close());
+}
+
+/* Above 128 blocks the bitmap is a block of a class of its own. */
+static void slab_bitmaps(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+		unsigned n = size_class[class].blocks;
+		bool inline_bits = n <= 128;
+		unsigned small = !inline_bits && n <= 4096, large = n > 4096;
+		uint64_t taken = counters(CLASS_BITMAP_512).taken;
+		const struct slab *slab;
+
+		CHECK(take(class, 0, 1) == 1);
+		slab = slab_of(blocks[0]);
+		CHECK((slab->bitmap == slab->inline_bits) == inline_bits);
+		CHECK(slab->free == n - 1);
+		CHECK(slabs_used() == (inline_bits ? 1 : 2));
+		CHECK(counters(CLASS_BITMAP_512).slabs == small);
+		CHECK(counters(CLASS_BITMAP_512).taken == taken + small);
+		CHECK(counters(CLASS_BITMAP_1024).slabs == large);
+		if (!inline_bits) {
+			const struct slab *bitmaps = slab_of(slab->bitmap);
+
+			CHECK(bitmaps->class == (small ? CLASS_BITMAP_512 : CLASS_BITMAP_1024));
+			CHECK(bitmaps->bitmap == bitmaps->inline_bits);
+		}
+		CHECK(!slab_check());
+		put(class, 0, 1);
+		CHECK(slabs_used() == 0);
+		CHECK(counters(CLASS_BITMAP_512).slabs == 0);
+		CHECK(counters(CLASS_BITMAP_1024).slabs == 0);
+	}
+	CHECK(unit_close());
+}
+
+/* Many slabs share one slab of bitmaps. */
+static void slab_bitmaps_shared(void)
+{
+	unsigned n = size_class[CLASS_448].blocks;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(n == 146);
+	for (unsigned i = 0; i < 40; i++)
+		CHECK(take(CLASS_448, i * n, n) == n);
+	CHECK(counters(CLASS_448).slabs == 40);
+	CHECK(counters(CLASS_BITMAP_512).slabs == 1);
+	CHECK(counters(CLASS_BITMAP_512).taken == 40);
+	CHECK(slabs_used() == 41);
+	put(CLASS_448, 0, 40 * n);
+	CHECK(counters(CLASS_BITMAP_512).put == 40 && slabs_used() == 0);
+	CHECK(!slab_check() && !superslab_check());
+	CHECK(unit_close());
+}
+
+/* A slab without live blocks goes at once, also one that was full before. */
+static void slab_emptied(void)
+{
+	unsigned n = size_class[CLASS_32K].blocks;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(n == 2);
+	CHECK(take(CLASS_32K, 0, 6) == 6);
+	CHECK(slabs_used() == 3);
+	put(CLASS_32K, 2, 2); /* the middle one, in one batch */
+	CHECK(slabs_used() == 2 && counters(CLASS_32K).slabs == 2);
+	CHECK(pagemap_class((uintptr_t)blocks[2]) == CLASS_NONE);
+	put(CLASS_32K, 0, 1);
+	CHECK(slabs_used() == 2 && !slab_check());
+	put(CLASS_32K, 1, 1);
+	put(CLASS_32K, 4, 2);
+	CHECK(slabs_used() == 0 && counters(CLASS_32K).slabs == 0);
+	CHECK(counters(CLASS_32K).taken == 6 && counters(CLASS_32K).put == 6);
+	CHECK(!slab_check());
+	CHECK(unit_close());
+}
+
+static void slab_inspection(void)
+{
+	size_t detail = 1;
+	char *block, *base;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(CLASS_448, 0, 2) == 2);
+	base = blocks[0];
+	block = blocks[1];
+	CHECK(slab_inspect(CLASS_448, block, &detail) == HAK_BUG_NONE && detail == 0);
+	CHECK(slab_inspect(CLASS_448, block + 5, &detail) == HAK_BUG_INTERIOR && detail == 5);
+	CHECK(slab_inspect(CLASS_448, block + 447, &detail) == HAK_BUG_INTERIOR && detail == 447);
+	CHECK(slab_inspect(CLASS_448, block + 448, &detail) == HAK_BUG_DOUBLE_FREE);
+	/* behind the last block there are 128 bytes of nothing */
+	CHECK(slab_inspect(CLASS_448, base + 145 * 448, &detail) == HAK_BUG_DOUBLE_FREE);
+	CHECK(slab_inspect(CLASS_448, base + 146 * 448, &detail) == HAK_BUG_UNUSED);
+	CHECK(slab_inspect(CLASS_448, base + SLAB_SIZE - 1, &detail) == HAK_BUG_UNUSED);
+	CHECK(slab_inspect(CLASS_16, block, &detail) == HAK_BUG_UNUSED);
+	CHECK(slab_inspect(CLASS_448, unit_fake.arena + 8 * MIB, &detail) == HAK_BUG_FOREIGN);
+	CHECK(slab_inspect(CLASS_448, NULL, &detail) == HAK_BUG_FOREIGN);
+	put(CLASS_448, 1, 1);
+	CHECK(slab_inspect(CLASS_448, block, &detail) == HAK_BUG_DOUBLE_FREE);
+	CHECK(slab_inspect(CLASS_448, base, &detail) == HAK_BUG_NONE);
+	CHECK(unit_close());
+}
+
+static void slab_failures(void)
+{
+	bool zero;
+
+	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(superslab_take(31, SLAB_SIZE, &zero));
+	/* one slab is left, and two are needed: one for its bitmap */
+	CHECK(take(CLASS_16, 0, 1) == 0);
+	CHECK(slabs_used() == 31 && counters(CLASS_16).slabs == 0);
+	CHECK(counters(CLASS_BITMAP_512).slabs == 0);
+	CHECK(!slab_check() && !superslab_check());
+	CHECK(take(CLASS_1024, 0, 65) == 64);
+	CHECK(slabs_used() == 32 && counters(CLASS_1024).taken == 64);
+	CHECK(take(CLASS_1024, 0, 1) == 0);
+	put(CLASS_1024, 17, 1);
+	CHECK(take(CLASS_1024, 70, 5) == 1 && blocks[70] == blocks[17]);
+	CHECK(!slab_check());
+	CHECK(unit_close());
+}
+
+void unit_slab(void)
+{
+	TEST_RUN(slab_whole);
+	TEST_RUN(slab_batch);
+	TEST_RUN(slab_refill_order);
+	TEST_RUN(slab_fullest_first);
+	TEST_RUN(slab_lowest_first);
+	TEST_RUN(slab_bitmaps);
+	TEST_RUN(slab_bitmaps_shared);
+	TEST_RUN(slab_emptied);
+	TEST_RUN(slab_inspection);
+	TEST_RUN(slab_failures);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/span: lengths, classes of the page map, growing and shrinking where
+ * they are, counters. slab(n) is the n-th of the provider's arena.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <pagemap.h>
+#include <sizeclass.h>
+#include <span.h>
+#include <superslab.h>
+
+static char *slab(size_t n)
+{
+	return unit_fake.arena + n * SLAB_SIZE;
+}
+
+static char *alloc(size_t size)
+{
+	bool zero;
+
+	return span_alloc(size, 1, &zero);
+}
+
+static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
+{
+	struct span_counters counters;
+	struct superslab_counters superslab;
+
+	span_read_counters(&counters);
+	superslab_read_counters(&superslab);
+	return counters.allocations == allocations && counters.frees == frees &&
+	       counters.live == allocations - frees && counters.live_slabs == live_slabs &&
+	       superslab.slabs_used == live_slabs && !span_check() && !superslab_check();
+}
+
+static bool is_span(size_t first, size_t slabs)
+{
+	for (size_t i = 0; i < slabs; i++)
+		if (pagemap_class((uintptr_t)slab(first + i)) != (i ? CLASS_SPAN_REST : CLASS_SPAN))
+			return false;
+	return true;
+}
+
+static bool is_unused(size_t first, size_t slabs)
+{
+	for (size_t i = 0; i < slabs; i++)
+		if (pagemap_class((uintptr_t)slab(first + i)) != CLASS_NONE)
+			return false;
+	return true;
+}
+
+static void span_sizes(void)
+{
+	static const struct {
+		size_t size, slabs;
+	} sizes[] = {
+		{ 0, 1 },
+		{ 1, 1 },
+		{ SLAB_SIZE, 1 },
+		{ SLAB_SIZE + 1, 2 },
+		{ 2 * MIB - 1, 32 },
+		{ 2 * MIB, 32 },
+		{ 2 * MIB + 1, 33 },
+		{ 5 * MIB + 7, 81 },
+	};
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		char *block = alloc(sizes[i].size);
+
+		CHECK(block == slab(0));
+		CHECK(span_size(block) == sizes[i].slabs * SLAB_SIZE);
+		CHECK(is_span(0, sizes[i].slabs));
+		CHECK(is_unused(sizes[i].slabs, 1));
+		CHECK(counts(i + 1, i, sizes[i].slabs));
+		span_free(block);
+		CHECK(is_unused(0, sizes[i].slabs));
+		CHECK(counts(i + 1, i + 1, 0));
+		superslab_trim();
+	}
+	CHECK(unit_close());
+}
+
+static void span_starts(void)
+{
+	char *one, *two;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	one = alloc(3 * SLAB_SIZE);
+	two = alloc(70 * SLAB_SIZE); /* across SuperSlabs */
+	CHECK(one == slab(0) && two == slab(32));
+	CHECK(span_start(one) == one && span_start(one + 1) == one);
+	CHECK(span_start(one + 3 * SLAB_SIZE - 1) == one);
+	CHECK(span_start(two + 70 * SLAB_SIZE - 1) == two);
+	CHECK(span_start(two + 31 * SLAB_SIZE) == two);
+	CHECK(span_start(two) == two);
+	CHECK(unit_close());
+}
+
+static void span_alignment(void)
+{
+	bool zero;
+
+	CHECK(unit_open_aligned(64 * MIB, 16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(alloc(1) == slab(0));
+	for (size_t align = 1; align <= 16 * MIB; align *= 2) {
+		char *block = span_alloc(3 * SLAB_SIZE, align, &zero);
+
+		CHECK(block && (uintptr_t)block % align == 0);
+		CHECK((uintptr_t)block % SLAB_SIZE == 0);
+		CHECK(span_size(block) == 3 * SLAB_SIZE);
+		CHECK(!span_check());
+		span_free(block);
+	}
+	CHECK(counts(26, 25, 1));
+	CHECK(unit_close());
+}
+
+static void span_shrinking(void)
+{
+	char *block;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	block = alloc(100 * SLAB_SIZE);
+	CHECK(block == slab(0) && counts(1, 0, 100));
+	unit_fill(block, 40 * SLAB_SIZE, 3);
+	CHECK(span_resize(block, 100 * SLAB_SIZE - 5)); /* the same slabs */
+	CHECK(counts(1, 0, 100));
+	CHECK(span_resize(block, 40 * SLAB_SIZE));
+	CHECK(counts(1, 0, 40) && span_size(block) == 40 * SLAB_SIZE);
+	CHECK(is_span(0, 40) && is_unused(40, 24));
+	CHECK(unit_is_filled(block, 40 * SLAB_SIZE, 3));
+	/* slabs 64 .. 127: one SuperSlab stayed as the reserve */
+	CHECK(unit_fake.outstanding_heap == 3 * SUPERSLAB_SIZE);
+	CHECK(alloc(24 * SLAB_SIZE) == slab(40));
+	CHECK(span_resize(block, 1));
+	CHECK(counts(2, 0, 25) && is_span(0, 1) && is_unused(1, 39));
+	span_free(block);
+	CHECK(counts(2, 1, 24));
+	CHECK(unit_close());
+}
+
+static void span_growing(void)
+{
+	char *block, *behind;
+
+	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	block = alloc(SLAB_SIZE);
+	unit_fill(block, SLAB_SIZE, 9);
+	CHECK(span_resize(block, 31 * SLAB_SIZE + 1));
+	CHECK(counts(1, 0, 32) && is_span(0, 32));
+	CHECK(!span_resize(block, 33 * SLAB_SIZE)); /* nothing is mapped there */
+	CHECK(counts(1, 0, 32) && span_size(block) == 32 * SLAB_SIZE);
+	behind = alloc(32 * SLAB_SIZE);
+	CHECK(behind == slab(32));
+	CHECK(!span_resize(block, 33 * SLAB_SIZE));
+	CHECK(span_resize(behind, SLAB_SIZE));
+	CHECK(!span_resize(block, 33 * SLAB_SIZE));
+	span_free(behind); /* stays in reserve */
+	CHECK(span_resize(block, 33 * SLAB_SIZE));
+	CHECK(is_span(0, 33) && is_unused(33, 31) && counts(2, 1, 33));
+	CHECK(span_resize(block, 64 * SLAB_SIZE) && !span_resize(block, 65 * SLAB_SIZE));
+	CHECK(is_span(0, 64) && counts(2, 1, 64));
+	CHECK(unit_is_filled(block, SLAB_SIZE, 9));
+	span_free(block);
+	CHECK(counts(2, 2, 0));
+	CHECK(unit_close());
+}
+
+static void span_zero(void)
+{
+	bool zero = false;
+	void *block;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_NONE));
+	block = span_alloc(3 * MIB, 1, &zero);
+	CHECK(block && zero && unit_is_zero(block, 3 * MIB));
+	unit_fill(block, 3 * MIB, 1);
+	CHECK(span_resize(block, MIB));
+	CHECK(span_alloc(SLAB_SIZE, 1, &zero) && !zero); /* what it gave up */
+	CHECK(unit_close());
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(span_alloc(SLAB_SIZE, 1, &zero) && !zero);
+	CHECK(unit_close());
+}
+
+static void span_failures(void)
+{
+	bool zero;
+
+	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(!alloc(7 * MIB) && !alloc((size_t)1 << 40) && !alloc(PTRDIFF_MAX));
+	CHECK(!span_alloc(1, (size_t)1 << 40, &zero));
+	CHECK(!span_alloc(1, (size_t)1 << 62, &zero));
+	CHECK(counts(0, 0, 0));
+	CHECK(alloc(4 * MIB) == slab(0));
+	CHECK(!alloc(1));
+	CHECK(counts(1, 0, 64));
+	CHECK(!span_resize(slab(0), PTRDIFF_MAX));
+	CHECK(counts(1, 0, 64));
+	CHECK(unit_close());
+}
+
+void unit_span(void)
+{
+	TEST_RUN(span_sizes);
+	TEST_RUN(span_starts);
+	TEST_RUN(span_alignment);
+	TEST_RUN(span_shrinking);
+	TEST_RUN(span_growing);
+	TEST_RUN(span_zero);
+	TEST_RUN(span_failures);
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/stats: exact counts after known calls, equations that always hold, a
+ * snapshot of any size, text and JSON that can be read and agree with it.
+ */
+#include "unit.h"
+
+#include <hakmem/stats.h>
+#include <meta.h>
+#include <slab.h>
+#include <sizeclass.h>
+
+#define CLASS_64 5
+#define CLASS_1K 21
+
+/* Too large for the stack of a small machine. */
+static struct hak_stats stats;
+static void *blocks[300];
+
+static const struct hak_class_stats *of_class(unsigned class)
+{
+	return &stats.classes[class - CLASS_FIRST];
+}
+
+static void read_stats(void)
+{
+	__builtin_memset(&stats, 0xff, sizeof(stats));
+	hak_stats_read(&stats, sizeof(stats));
+}
+
+static bool row_holds(unsigned class, const struct hak_class_stats *row)
+{
+	struct slab_counters slab;
+
+	slab_read_counters(class, &slab);
+	return row->block_bytes == size_class[class].size &&
+	       row->allocations - row->bypass_allocations == row->magazine_hits + row->refills &&
+	       row->allocations - row->frees == row->live_blocks &&
+	       row->live_blocks + row->magazine_blocks == slab.taken - slab.put &&
+	       row->live_bytes == row->live_blocks * row->block_bytes &&
+	       row->refills <= row->magazine_misses && row->slabs == slab.slabs;
+}
+
+static void add_up(struct hak_class_stats *sum, const struct hak_class_stats *row)
+{
+	uint64_t *to = (uint64_t *)sum;
+	const uint64_t *from = (const uint64_t *)row;
+
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+/* Every equation there is between the numbers of one snapshot. */
+static bool stats_hold(void)
+{
+	struct hak_class_stats sum = { 0 };
+
+	read_stats();
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+		if (!row_holds(class, of_class(class)))
+			return false;
+		add_up(&sum, of_class(class));
+	}
+	add_up(&sum, &stats.spans);
+	sum.block_bytes = 0;
+	if (__builtin_memcmp(&sum, &stats.total, sizeof(sum)) != 0)
+		return false;
+	return stats.slabs_used == stats.total.slabs + stats.bitmap_slabs &&
+	       stats.superslabs_active == stats.superslabs_mapped - stats.superslabs_released &&
+	       stats.superslabs_peak >= stats.superslabs_active &&
+	       stats.superslabs_reserve <= stats.superslabs_active &&
+	       stats.mapped_bytes == stats.superslabs_active * SUPERSLAB_SIZE + stats.meta_bytes &&
+	       stats.mapped_bytes == unit_fake.outstanding &&
+	       stats.meta_bytes == unit_fake.outstanding - unit_fake.outstanding_heap &&
+	       stats.requested_bytes >= stats.mapped_bytes &&
+	       stats.provider_purges <= unit_fake.calls[FAKE_PURGE] &&
+	       stats.purged_bytes == unit_fake.purged &&
+	       stats.provider_maps + stats.provider_failures == unit_fake.calls[FAKE_MAP];
+}
+
+static void stats_empty(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(stats_hold());
+	CHECK(stats.version == HAK_STATS_VERSION && stats.version == 1);
+	CHECK(stats.size == sizeof(stats));
+	CHECK(HAK_STATS_CLASSES == CLASS_LAST);
+	CHECK(stats.total.allocations == 0 && stats.caches == 0 && stats.utilisation_permille == 0);
+	CHECK(stats.mapped_bytes == 0 && stats.resident_bytes == 0 && stats.provider_maps == 0);
+	CHECK(unit_close());
+}
+
+static void stats_of_a_class(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned i = 0; i < 10; i++)
+		blocks[i] = hak_malloc(1000); /* batches of 4 and 8 */
+	for (unsigned i = 0; i < 3; i++)
+		hak_free(blocks[i]);
+	CHECK(stats_hold());
+	CHECK(of_class(CLASS_1K)->allocations == 10 && of_class(CLASS_1K)->frees == 3);
+	CHECK(of_class(CLASS_1K)->magazine_misses == 2 && of_class(CLASS_1K)->magazine_hits == 8);
+	CHECK(of_class(CLASS_1K)->refills == 2 && of_class(CLASS_1K)->refilled_blocks == 12);
+	CHECK(of_class(CLASS_1K)->live_blocks == 7 && of_class(CLASS_1K)->magazine_blocks == 5);
+	CHECK(of_class(CLASS_1K)->live_bytes == 7 * 1024 && of_class(CLASS_1K)->slabs == 1);
+	CHECK(of_class(CLASS_1K)->spills == 0 && of_class(CLASS_1K)->bypass_frees == 0);
+	CHECK(stats.caches == 1 && stats.bitmap_slabs == 0 && stats.slabs_used == 1);
+	CHECK(stats.utilisation_permille == 7 * 1024 * 1000 / SUPERSLAB_SIZE);
+	hak_flush();
+	CHECK(stats_hold());
+	CHECK(of_class(CLASS_1K)->spills == 1 && of_class(CLASS_1K)->spilled_blocks == 5);
+	CHECK(of_class(CLASS_1K)->live_blocks == 7 && of_class(CLASS_1K)->magazine_blocks == 0);
+	CHECK(of_class(CLASS_1K)->allocations == 10 && of_class(CLASS_1K)->frees == 3);
+	for (unsigned i = 3; i < 10; i++)
+		hak_free(blocks[i]);
+	CHECK(stats_hold() && of_class(CLASS_1K)->frees == 10);
+	CHECK(of_class(CLASS_1K)->live_blocks == 0);
+	CHECK(unit_close());
+}
+
+static void stats_of_spans(void)
+{
+	void *one, *two;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	one = hak_malloc(100000);
+	two = hak_malloc(3 * MIB);
+	CHECK(one && two && stats_hold());
+	CHECK(stats.spans.allocations == 2 && stats.spans.frees == 0);
+	CHECK(stats.spans.live_blocks == 2 && stats.spans.slabs == 50);
+	CHECK(stats.spans.live_bytes == 50 * SLAB_SIZE);
+	CHECK(stats.total.live_bytes == stats.spans.live_bytes);
+	hak_free(one);
+	CHECK(!hak_malloc(1u << 30));
+	CHECK(stats_hold());
+	CHECK(stats.spans.frees == 1 && stats.spans.live_blocks == 1 && stats.spans.failures == 1);
+	hak_free(two);
+	CHECK(stats_hold() && stats.superslabs_emptied == 3 && stats.superslabs_peak == 3);
+	CHECK(stats.superslabs_reserve == 1 && stats.superslabs_released == 2);
+	hak_trim();
+	CHECK(stats_hold() && stats.superslabs_active == 0);
+	CHECK(unit_close());
+}
+
+/* Without a cache every call is one that bypassed a magazine. */
+static void stats_of_bypasses(void)
+{
+	void *block;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(slab_take(CLASS_64, blocks + 1, 1) == 1);
+	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
+	while (meta_alloc(META_LEAF, META_ALIGN))
+		;
+	block = hak_malloc(64);
+	CHECK(block);
+	hak_free(block);
+	block = hak_malloc(64);
+	CHECK(block);
+	read_stats();
+	CHECK(of_class(CLASS_64)->bypass_allocations == 2 && of_class(CLASS_64)->bypass_frees == 1);
+	CHECK(of_class(CLASS_64)->allocations == 2 && of_class(CLASS_64)->magazine_hits == 0);
+	CHECK(stats.caches == 0);
+	CHECK(unit_close());
+}
+
+static void stats_of_failures(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	fake_fail(&unit_fake, FAKE_MAP, 1, true, FAKE_FAILS);
+	CHECK(!hak_malloc(64) && !hak_malloc(64) && !hak_calloc(1000, 1));
+	CHECK(!hak_malloc(1 * MIB));
+	CHECK(stats_hold());
+	CHECK(of_class(CLASS_64)->failures == 2 && of_class(CLASS_1K)->failures == 1);
+	CHECK(stats.spans.failures == 1 && stats.total.failures == 4);
+	CHECK(stats.provider_failures == unit_fake.faults && stats.provider_maps == 0);
+	CHECK(stats.total.allocations == 0);
+	CHECK(unit_close());
+}
+
+/* Slabs of bitmaps are used, and nobody's: of both kinds. */
+static void stats_of_bitmaps(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(slab_take(CLASS_64, blocks + 1, 1) == 1);
+	CHECK(stats_hold() && stats.bitmap_slabs == 1 && stats.slabs_used == 2);
+	CHECK(slab_take(CLASS_FIRST, blocks + 2, 1) == 1);
+	CHECK(stats_hold() && stats.bitmap_slabs == 2 && stats.slabs_used == 4);
+	slab_put(CLASS_64, blocks, 1);
+	slab_put(CLASS_FIRST, blocks + 1, 1);
+	CHECK(stats_hold() && stats.bitmap_slabs == 0 && stats.slabs_used == 0);
+	CHECK(unit_close());
+}
+
+/*
+ * A miss that no refill followed is neither a hit nor a refill. The first one
+ * here is tried again, after the magazine of the other class was emptied.
+ */
+static void stats_of_misses(void)
+{
+	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(hak_malloc(1000) && hak_malloc(31 * SLAB_SIZE));
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(!hak_malloc(2000));
+	CHECK(stats_hold());
+	CHECK(stats.total.failures == 3 && stats.total.magazine_misses == 5);
+	CHECK(stats.total.refills == 1 && stats.total.magazine_hits == 0);
+	CHECK(stats.total.allocations == 2);
+	CHECK(unit_close());
+}
+
+/* A random mixture, after which everything must still add up. */
+static void stats_equations(void)
+{
+	uint64_t random = 12345;
+
+	__builtin_memset(blocks, 0, sizeof(blocks));
+	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_RESIDENT, FAKE_PURGE_ZERO));
+	for (unsigned i = 0; i < 20000; i++) {
+		unsigned slot = (unsigned)(test_random(&random) % ARRAY_SIZE(blocks));
+
+		hak_free(blocks[slot]);
+		blocks[slot] = hak_malloc(test_random(&random) % 50 ? test_random(&random) % 2000
+								    : test_random(&random) % MIB);
+		if (i % 1000 == 999) {
+			CHECK(stats_hold());
+			CHECK(stats.resident_bytes <= stats.mapped_bytes);
+		}
+		if (i % 4000 == 3999)
+			hak_trim();
+	}
+	CHECK(stats_hold() && stats.bitmap_slabs > 0 && stats.utilisation_permille > 0);
+	CHECK(stats.utilisation_permille <= 1000);
+	for (unsigned i = 0; i < ARRAY_SIZE(blocks); i++) {
+		hak_free(blocks[i]);
+		blocks[i] = NULL;
+	}
+	CHECK(stats_hold() && stats.total.live_blocks == 0 && stats.total.live_bytes == 0);
+	hak_trim();
+	CHECK(stats_hold() && stats.slabs_used == 0 && stats.superslabs_active == 0);
+	CHECK(stats.resident_bytes == stats.meta_bytes);
+	CHECK(unit_close());
+}
+
+/* A caller that was compiled with less of the struct, or with more. */
+static void stats_sizes(void)
+{
+	static uint8_t memory[sizeof(struct hak_stats) + 64];
+	static const size_t sizes[] = { 0,
+					8,
+					100,
+					sizeof(struct hak_stats) - 8,
+					sizeof(struct hak_stats),
+					sizeof(struct hak_stats) + 32 };
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	blocks[0] = hak_malloc(10);
+	read_stats();
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		size_t written = sizes[i] < sizeof(stats) ? sizes[i] : sizeof(stats);
+
+		__builtin_memset(memory, 0xa5, sizeof(memory));
+		hak_stats_read((struct hak_stats *)(void *)memory, sizes[i]);
+		CHECK(!__builtin_memcmp(memory, &stats, written));
+		for (size_t k = written; k < sizeof(memory); k++)
+			CHECK(memory[k] == 0xa5);
+	}
+	blocks[0] = NULL;
+	CHECK(unit_close());
+}
+
+/*
+ * JSON, as far as it is needed: objects, arrays, whole numbers, names without
+ * escapes. Returns what follows the value, or NULL if it is none.
+ */
+static const char *skip_name(const char *text)
+{
+	if (*text++ != '"')
+		return NULL;
+	while ((*text >= 'a' && *text <= 'z') || *text == '_')
+		text++;
+	return *text == '"' ? text + 1 : NULL;
+}
+
+static const char *skip_json(const char *text, unsigned depth)
+{
+	char open = *text, close = open == '{' ? '}' : ']';
+
+	if (!depth)
+		return NULL;
+	if (open >= '0' && open <= '9') {
+		while (*text >= '0' && *text <= '9')
+			text++;
+		return text;
+	}
+	if (open != '{' && open != '[')
+		return NULL;
+	if (text[1] == close)
+		return text + 2;
+	do {
+		text++;
+		if (open == '{') {
+			text = skip_name(text);
+			if (!text || *text++ != ':')
+				return NULL;
+		}
+		text = skip_json(text, depth - 1);
+	} while (text && *text == ',');
+	return text && *text == close ? text + 1 : NULL;
+}
+
+/* The number behind the first "name": in the text; UINT64_MAX if it is not there. */
+static uint64_t json_number(const char *name)
+{
+	const char *text = unit_text_find(name);
+	uint64_t value = 0;
+
+	if (!text)
+		return UINT64_MAX;
+	while (*text != ':')
+		text++;
+	for (text++; *text >= '0' && *text <= '9'; text++)
+		value = value * 10 + (uint64_t)(*text - '0');
+	return value;
+}
+
+/* All there is to know, by name. */
+static const char *const json_names[] = {
+	"\"version\"",
+	"\"caches\"",
+	"\"bitmap_slabs\"",
+	"\"slabs_used\"",
+	"\"superslabs_mapped\"",
+	"\"superslabs_released\"",
+	"\"superslabs_active\"",
+	"\"superslabs_peak\"",
+	"\"superslabs_reserve\"",
+	"\"superslabs_emptied\"",
+	"\"superslabs_refused\"",
+	"\"utilisation_permille\"",
+	"\"provider_maps\"",
+	"\"provider_unmaps\"",
+	"\"provider_purges\"",
+	"\"provider_failures\"",
+	"\"requested_bytes\"",
+	"\"mapped_bytes\"",
+	"\"purged_bytes\"",
+	"\"meta_bytes\"",
+	"\"resident_bytes\"",
+	"\"total\"",
+	"\"spans\"",
+	"\"classes\"",
+	"\"allocations\"",
+	"\"frees\"",
+	"\"failures\"",
+	"\"magazine_hits\"",
+	"\"magazine_misses\"",
+	"\"refills\"",
+	"\"refilled_blocks\"",
+	"\"spills\"",
+	"\"spilled_blocks\"",
+	"\"bypass_allocations\"",
+	"\"bypass_frees\"",
+	"\"live_blocks\"",
+	"\"magazine_blocks\"",
+	"\"live_bytes\"",
+	"\"slabs\"",
+	"\"block_bytes\"",
+};
+
+static void stats_json(void)
+{
+	const char *end;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	unit_text.length = 0;
+	hak_stats_json(unit_sink, &unit_text);
+	end = skip_json(unit_text.text, 4);
+	CHECK(end && *end == '\n' && !end[1]); /* of an empty heap: no class at all */
+	CHECK(unit_text_find("\"classes\":[]"));
+	CHECK(hak_malloc(64) && hak_malloc(1000) && hak_malloc(100000));
+	read_stats();
+	unit_text.length = 0;
+	hak_stats_json(unit_sink, &unit_text);
+	CHECK(unit_text.length < sizeof(unit_text.text));
+	end = skip_json(unit_text.text, 4);
+	CHECK(end && *end == '\n' && !end[1]);
+	for (unsigned i = 0; i < ARRAY_SIZE(json_names); i++)
+		CHECK(unit_text_find(json_names[i]));
+	CHECK(json_number("\"version\"") == HAK_STATS_VERSION);
+	CHECK(json_number("\"slabs_used\"") == stats.slabs_used);
+	CHECK(json_number("\"mapped_bytes\"") == stats.mapped_bytes);
+	CHECK(json_number("\"allocations\"") == 3); /* the total comes first */
+	CHECK(unit_text_find("\"classes\":[{\"block_bytes\":64,\"allocations\":1,\"frees\":0,"));
+	CHECK(unit_text_find("},{\"block_bytes\":1024,\"allocations\":1,"));
+	CHECK(unit_close());
+}
+
+static void stats_text(void)
+{
+	unsigned lines = 0, columns = 0;
+	const char *text;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(hak_malloc(64) && hak_malloc(1000) && hak_malloc(100000));
+	unit_text.length = 0;
+	hak_stats_text(unit_sink, &unit_text);
+	CHECK(unit_text.length < sizeof(unit_text.text));
+	for (text = unit_text.text; *text; text++)
+		lines += *text == '\n';
+	/* the head, two classes, spans, total, and five lines on the rest */
+	CHECK(lines == 10 && text[-1] == '\n');
+	for (text = unit_text.text; *text != '\n'; text++)
+		columns++;
+	/* head and rows are equally long */
+	for (unsigned row = 1; row < 5; row++) {
+		unsigned length = 0;
+
+		for (text++; *text != '\n'; text++)
+			length++;
+		CHECK(length == columns);
+	}
+	CHECK(unit_text_find("      64            1            0        0"));
+	CHECK(unit_text_find("   spans            1            0        0"));
+	CHECK(unit_text_find("   total            3            0        0"));
+	CHECK(unit_text_find("SuperSlabs: 1 active (0 in reserve), peak 1, mapped 1, "));
+	CHECK(unit_text_find("caches: 1\n"));
+	CHECK(unit_text_find("4096 KiB") == NULL && unit_text_find("KiB resident"));
+	CHECK(unit_close());
+}
+
+void unit_stats(void)
+{
+	TEST_RUN(stats_empty);
+	TEST_RUN(stats_of_a_class);
+	TEST_RUN(stats_of_spans);
+	TEST_RUN(stats_of_bypasses);
+	TEST_RUN(stats_of_failures);
+	TEST_RUN(stats_of_bitmaps);
+	TEST_RUN(stats_of_misses);
+	TEST_RUN(stats_equations);
+	TEST_RUN(stats_sizes);
+	TEST_RUN(stats_json);
+	TEST_RUN(stats_text);
+}

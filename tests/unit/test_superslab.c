@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/superslab: which run of slabs a request gets, what goes back to the
+ * provider and when, what is known of the contents, and the counters. The
+ * provider hands out 2 MiB after 2 MiB with rising addresses, so that exact
+ * addresses can be expected: slab(0) is the first of the arena, slab(32) the
+ * first of the second SuperSlab.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <meta.h>
+#include <pagemap.h>
+#include <pages.h>
+#include <sizeclass.h>
+#include <superslab.h>
+
+static uintptr_t slab(size_t n)
+{
+	return (uintptr_t)unit_fake.arena + n * SLAB_SIZE;
+}
+
+/* The number of the slab that was taken; -1 for none. */
+static long take_aligned(size_t slabs, size_t align)
+{
+	bool zero;
+	uintptr_t base = superslab_take(slabs, align, &zero);
+
+	return base ? (long)((base - slab(0)) / SLAB_SIZE) : -1;
+}
+
+static long take(size_t slabs)
+{
+	return take_aligned(slabs, SLAB_SIZE);
+}
+
+static void put(size_t first, size_t slabs)
+{
+	superslab_put(slab(first), slabs);
+}
+
+/* Do the counters say this? */
+static bool counts(uint64_t mapped, uint64_t released, uint64_t reserve, uint64_t slabs_used)
+{
+	struct superslab_counters counters;
+
+	superslab_read_counters(&counters);
+	return counters.mapped == mapped && counters.released == released &&
+	       counters.active == mapped - released && counters.reserve == reserve &&
+	       counters.slabs_used == slabs_used &&
+	       unit_fake.outstanding_heap == counters.active * SUPERSLAB_SIZE && !superslab_check();
+}
+
+static struct superslab_counters counters(void)
+{
+	struct superslab_counters now;
+
+	superslab_read_counters(&now);
+	return now;
+}
+
+static void superslab_first_take(void)
+{
+	bool zero = true;
+	struct superslab *superslab;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(counts(0, 0, 0, 0));
+	CHECK(superslab_take(1, SLAB_SIZE, &zero) == slab(0));
+	CHECK(!zero); /* the provider did not say so */
+	CHECK(counts(1, 0, 0, 1) && counters().peak == 1);
+	superslab = pagemap_superslab(slab(0));
+	CHECK(superslab && superslab->base == slab(0));
+	CHECK(superslab->unused == 0xfffffffeu && superslab->run == 31);
+	CHECK(superslab->map_base == slab(0) && superslab->map_size == SUPERSLAB_SIZE);
+	CHECK(!pagemap_superslab(slab(32)));
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		CHECK(slab_base(&superslab->slab[i]) == slab(i));
+		CHECK(superslab_slab(superslab, slab(i) + 5) == &superslab->slab[i]);
+		CHECK(slab_superslab(&superslab->slab[i]) == superslab);
+	}
+	for (long i = 1; i < 32; i++)
+		CHECK(take(1) == i);
+	CHECK(superslab->unused == 0 && superslab->run == 0);
+	CHECK(counts(1, 0, 0, 32));
+	CHECK(take(1) == 32);
+	CHECK(counts(2, 0, 0, 33) && counters().peak == 2);
+	CHECK(superslab_first()->base == slab(32)); /* the newest first */
+	CHECK(superslab_next(superslab_first()) == superslab);
+	CHECK(!superslab_next(superslab));
+	CHECK(unit_close());
+}
+
+/* The SuperSlab whose longest run fits best, however they came about. */
+static void superslab_best_fit(void)
+{
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(32) == 0 && take(32) == 32 && take(32) == 64);
+	put(0, 5); /* the first has runs of 5 and 2 */
+	put(20, 2);
+	put(32, 10); /* the second one of 10 */
+	CHECK(counts(3, 0, 0, 96 - 17));
+	CHECK(take(3) == 0);  /* 5 fits better than 10; 2 remain there, twice */
+	CHECK(take(6) == 32); /* 4 remain */
+	CHECK(take(2) == 3);  /* exactly, and the lowest of the two */
+	CHECK(take(3) == 38); /* 1 remains */
+	CHECK(take(2) == 20);
+	CHECK(take(1) == 41);
+	CHECK(counts(3, 0, 0, 96));
+	CHECK(take(1) == 96); /* all are full */
+	CHECK(counts(4, 0, 0, 97));
+	CHECK(unit_close());
+}
+
+/* Within a SuperSlab a run is found wherever it lies, and only real runs. */
+static void superslab_runs(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(32) == 0);
+	for (unsigned i = 0; i < 32; i += 2)
+		put(i, 1);
+	CHECK(pagemap_superslab(slab(0))->run == 1);
+	CHECK(take(2) == 32); /* 16 are unused, no two of them neighbours */
+	put(32, 2);
+	put(17, 1); /* 16, 17, 18 */
+	CHECK(pagemap_superslab(slab(0))->run == 3);
+	CHECK(take(3) == 16);
+	CHECK(counts(2, 0, 1, 18));
+	put(31, 1); /* 30, 31: the end counts too */
+	CHECK(take(2) == 30);
+	for (unsigned n = 1; n <= 32; n++) {
+		CHECK(take(32) == 32);
+		put(64 - n, n);
+		CHECK(pagemap_superslab(slab(32))->run == n);
+		CHECK(take(n) == (long)(n == 32 ? 32 : 64 - n));
+		put(32, 32);
+	}
+	CHECK(!superslab_check());
+	CHECK(unit_close());
+}
+
+static void superslab_alignment(void)
+{
+	CHECK(unit_open_aligned(32 * MIB, 8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(1) == 0);
+	CHECK(take_aligned(1, 128 * KIB) == 2);
+	CHECK(take_aligned(3, 256 * KIB) == 4);
+	CHECK(take_aligned(1, 1 * MIB) == 16);
+	CHECK(take(1) == 1); /* what the alignments left over */
+	CHECK(take(1) == 3);
+	CHECK(counts(1, 0, 0, 8));
+	CHECK(take_aligned(2, 1 * MIB) == 32); /* both halves are taken */
+	CHECK(take_aligned(1, 2 * MIB) == 64);
+	CHECK(counts(3, 0, 0, 11));
+	CHECK(take_aligned(1, 4 * MIB) == 128); /* slab 64 is at 4 MiB, and taken */
+	CHECK(take_aligned(40, 8 * MIB) == 256);
+	CHECK(counts(3 + 1 + 2, 0, 0, 52));
+	/* unused slabs at a 4 MiB boundary serve as well as new memory */
+	put(64, 1); /* empties that SuperSlab */
+	CHECK(counts(6, 0, 1, 51));
+	CHECK(take_aligned(5, 4 * MIB) == 64);
+	CHECK(counts(6, 0, 0, 56));
+	CHECK(!superslab_check());
+	CHECK(unit_close());
+}
+
+/* A run longer than a SuperSlab; what it leaves of the last one is usable. */
+static void superslab_long_run(void)
+{
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(40) == 0);
+	CHECK(counts(2, 0, 0, 40));
+	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 1); /* one mapping */
+	CHECK(pagemap_superslab(slab(0))->map_base == pagemap_superslab(slab(32))->map_base);
+	CHECK(pagemap_superslab(slab(32))->map_size == 2 * SUPERSLAB_SIZE);
+	CHECK(take(24) == 40);
+	CHECK(counts(2, 0, 0, 64));
+	CHECK(take(33) == 64 && take(31) == 97);
+	CHECK(counts(4, 0, 0, 128));
+	put(0, 40);
+	CHECK(counts(4, 0, 1, 88));
+	put(64, 33);
+	CHECK(counts(4, 1, 1, 55)); /* one is in reserve already */
+	CHECK(unit_close());
+}
+
+/* Runs that continue from the used SuperSlab into unused neighbours. */
+static void superslab_run_across(void)
+{
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(10) == 0 && take(32) == 32);
+	put(32, 32); /* stays in reserve */
+	CHECK(counts(2, 0, 1, 10));
+	CHECK(take(33) == 10); /* 22 + 11, nothing is mapped for it */
+	CHECK(counts(2, 0, 0, 43));
+	CHECK(take(21) == 43);
+	CHECK(counts(2, 0, 0, 64));
+	put(10, 33);
+	CHECK(counts(2, 0, 0, 31));
+	CHECK(take(34) == 64); /* 33 fit in between, not 34 */
+	put(64, 34);
+	CHECK(take(33) == 10);
+	CHECK(!superslab_check());
+	CHECK(unit_close());
+}
+
+/*
+ * When there is no more memory, short runs across an edge are good too; but as
+ * long as there is, a new SuperSlab is.
+ */
+static void superslab_short_run_across(void)
+{
+	bool zero;
+
+	/* descriptors come out of the last 2 MiB */
+	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(32) == 0 && take(32) == 32);
+	put(29, 3);
+	put(32, 2);
+	CHECK(take(6) == -1);
+	CHECK(superslab_take(6, SLAB_SIZE, &zero) == 0);
+	CHECK(counts(2, 0, 0, 59));
+	CHECK(take(5) == 29);
+	CHECK(counts(2, 0, 0, 64));
+	CHECK(take(1) == -1);
+	CHECK(counts(2, 0, 0, 64));
+	put(29, 5);
+	CHECK(counts(2, 0, 0, 59));
+	CHECK(take_aligned(4, 128 * KIB) == 30); /* 30, 31, 32, 33 */
+	CHECK(take_aligned(1, 128 * KIB) == -1);
+	CHECK(take(1) == 29);
+	CHECK(unit_close());
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(32) == 0 && take(32) == 32);
+	put(29, 3);
+	put(32, 2);
+	CHECK(take(5) == 64);
+	CHECK(counts(3, 0, 0, 64));
+	CHECK(unit_close());
+}
+
+static void superslab_take_in_place(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(4) == 0 && take(40) == 32);
+	put(33, 39);
+	CHECK(counts(3, 0, 1, 5));
+	CHECK(!superslab_take_at(slab(3), 1));
+	CHECK(!superslab_take_at(slab(3), 2));
+	CHECK(superslab_take_at(slab(4), 2));
+	CHECK(counts(3, 0, 1, 7));
+	CHECK(!superslab_take_at(slab(6), 27)); /* 32 is used */
+	CHECK(superslab_take_at(slab(6), 26));
+	CHECK(superslab_take_at(slab(33), 40)); /* into the next SuperSlab */
+	CHECK(counts(3, 0, 0, 73));
+	CHECK(!superslab_take_at(slab(73), 24)); /* nothing is mapped behind it */
+	CHECK(superslab_take_at(slab(73), 23));
+	CHECK(counts(3, 0, 0, 96));
+	CHECK(unit_close());
+}
+
+/* One empty SuperSlab stays, the others go back at once, a trim takes all. */
+static void superslab_release(void)
+{
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(32) == 0 && take(32) == 32 && take(32) == 64);
+	put(0, 31);
+	CHECK(counts(3, 0, 0, 65) && counters().emptied == 0);
+	put(31, 1);
+	CHECK(counts(3, 0, 1, 64) && counters().emptied == 1);
+	put(32, 32);
+	CHECK(counts(3, 1, 1, 32) && counters().emptied == 2);
+	CHECK(!pagemap_superslab(slab(32)) && !fake_is_mapped(&unit_fake, (void *)slab(32), 1));
+	put(64, 32);
+	CHECK(counts(3, 2, 1, 0) && counters().emptied == 3);
+	CHECK(counters().peak == 3 && counters().refused == 0);
+	CHECK(pagemap_superslab(slab(0))); /* this one stayed */
+	CHECK(take(32) == 0);
+	CHECK(counts(3, 2, 0, 32));
+	put(0, 32);
+	CHECK(superslab_trim() == SUPERSLAB_SIZE);
+	CHECK(counts(3, 3, 0, 0));
+	CHECK(superslab_trim() == 0);
+	CHECK(!pagemap_superslab(slab(0)));
+	CHECK(take(1) == 0);
+	CHECK(counts(4, 3, 0, 1));
+	CHECK(unit_close());
+}
+
+/* Unused slabs have no class, whatever they had. */
+static void superslab_put_clears_classes(void)
+{
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(40) == 0 && take(1) == 40);
+	pagemap_set_class(slab(0), 41, CLASS_SPAN_REST);
+	CHECK(unit_same(superslab_check(), NULL));
+	put(2, 37);
+	for (unsigned i = 0; i < 64; i++) {
+		unsigned class = i < 2 || i == 39 || i == 40 ? CLASS_SPAN_REST : CLASS_NONE;
+
+		CHECK(pagemap_class(slab(i)) == class);
+	}
+	CHECK(unit_close());
+}
+
+/* What the provider refuses to take stays ours, dirty, and is used again. */
+static void superslab_refused(void)
+{
+	bool zero = true;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_NONE));
+	CHECK(take(32) == 0 && take(32) == 32);
+	put(0, 32);
+	fake_fail(&unit_fake, FAKE_UNMAP, 1, true, FAKE_FAILS);
+	put(32, 32);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 1);
+	CHECK(counts(2, 0, 2, 0) && counters().refused == 1);
+	CHECK(pagemap_superslab(slab(32))->refused && !pagemap_superslab(slab(0))->refused);
+	/* it comes first now, and the provider is not asked again each time */
+	CHECK(superslab_take(32, SLAB_SIZE, &zero) == slab(32) && !zero);
+	CHECK(counts(2, 0, 1, 32));
+	put(32, 32);
+	CHECK(counts(2, 0, 2, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
+	/* but a trim asks once more */
+	CHECK(superslab_trim() == 0);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 3);
+	CHECK(counts(2, 0, 2, 0) && counters().refused == 3);
+	fake_heal(&unit_fake);
+	CHECK(superslab_trim() == 2 * SUPERSLAB_SIZE);
+	CHECK(counts(2, 2, 0, 0));
+	CHECK(unit_close());
+}
+
+/* A provider that never takes anything back. */
+static void superslab_never_unmapped(void)
+{
+	static const unsigned flags[] = { FAKE_NO_UNMAP, FAKE_KEEPS, FAKE_KEEPS | FAKE_PARTS,
+					  FAKE_NO_UNMAP | FAKE_PARTS };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		CHECK(unit_open(8 * MIB, flags[i], FAKE_PURGE_NONE));
+		for (unsigned n = 0; n < 3; n++) {
+			CHECK(take(64) >= 0 && take(32) >= 0);
+			CHECK(counts(3, 0, 0, 96));
+			put(0, 96);
+			CHECK(counts(3, 0, 3, 0));
+			CHECK(superslab_trim() == 0);
+			CHECK(counts(3, 0, 3, 0));
+		}
+		CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 2);
+		CHECK(unit_close());
+	}
+}
+
+/* A provider that takes only whole mappings back. */
+static void superslab_whole_mappings(void)
+{
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(take(96) == 0 && take(32) == 96);
+	put(0, 32);
+	CHECK(counts(4, 0, 1, 96));
+	put(64, 32); /* the middle is still used */
+	CHECK(counts(4, 0, 2, 64));
+	put(96, 32); /* this is a mapping by itself */
+	CHECK(counts(4, 1, 2, 32));
+	CHECK(superslab_trim() == 0);
+	CHECK(counts(4, 1, 2, 32));
+	put(32, 32); /* the last part: now all three go in one call */
+	CHECK(counts(4, 4, 0, 0));
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 2);
+
+	CHECK(take(96) == 0);
+	put(0, 96);
+	CHECK(counts(7, 7, 0, 0)); /* nothing can be kept of it */
+	CHECK(take(32) == 0);
+	put(0, 32);
+	CHECK(counts(8, 7, 1, 0));
+	CHECK(unit_close());
+}
+
+static void superslab_whole_mapping_refused(void)
+{
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(take(64) == 0);
+	fake_fail(&unit_fake, FAKE_UNMAP, 1, false, FAKE_FAILS);
+	put(0, 64);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 1);
+	CHECK(counts(2, 0, 2, 0) && counters().refused == 2);
+	CHECK(take(64) == 0);
+	put(0, 64);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 1);
+	CHECK(superslab_trim() == 2 * SUPERSLAB_SIZE);
+	CHECK(counts(2, 2, 0, 0));
+	/* with others before and behind it in the reserve */
+	CHECK(take(32) == 0 && take(64) == 32 && take(32) == 96);
+	fake_fail(&unit_fake, FAKE_UNMAP, 1, true, FAKE_FAILS);
+	put(0, 128);
+	CHECK(counts(6, 2, 4, 0));
+	fake_heal(&unit_fake);
+	CHECK(superslab_trim() == 4 * SUPERSLAB_SIZE);
+	CHECK(counts(6, 6, 0, 0));
+	CHECK(unit_close());
+}
+
+/* With parts, the neighbours in one chain go in one call, if of one mapping. */
+static void superslab_parts_together(void)
+{
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(128) == 0);
+	put(0, 128); /* 0 stays, 1 to 3 go */
+	CHECK(counts(4, 3, 1, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
+	CHECK(superslab_trim() == SUPERSLAB_SIZE);
+	CHECK(take(32) == 0 && take(32) == 32 && take(33) == 64);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 2);
+	put(0, 32);
+	put(32, 65); /* of two mappings: two calls */
+	CHECK(counts(8, 7, 1, 0) && unit_fake.calls[FAKE_UNMAP] == 4);
+	CHECK(unit_close());
+}
+
+/*
+ * A mapping whose start went back, and a new one in that place: they have the
+ * same start, and are not the same mapping.
+ */
+static void superslab_new_mapping_in_old_place(void)
+{
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(128) == 0);
+	put(64, 32); /* reserve */
+	put(0, 32);  /* goes */
+	CHECK(counts(4, 1, 1, 64));
+	CHECK(take(32) == 64); /* the reserve */
+	CHECK(take(32) == 0);  /* a new mapping where the old one began */
+	CHECK(counts(5, 1, 0, 128));
+	put(96, 32);
+	CHECK(counts(5, 1, 1, 96));
+	put(0, 64); /* neighbours of two mappings, in one chain */
+	CHECK(unit_fake.broken == 0);
+	CHECK(counts(5, 3, 1, 32));
+	CHECK(unit_close());
+}
+
+/* Is the memory known to be zero? Only if nobody can have written to it. */
+static void superslab_zero(void)
+{
+	bool zero = false;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_ZERO));
+	CHECK(superslab_take(4, SLAB_SIZE, &zero) == slab(0) && zero);
+	zero = false;
+	CHECK(superslab_take(4, SLAB_SIZE, &zero) == slab(4) && zero);
+	put(2, 2);
+	CHECK(superslab_take(2, SLAB_SIZE, &zero) == slab(2) && !zero);
+	put(7, 1); /* one dirty slab before many clean ones */
+	CHECK(superslab_take(3, SLAB_SIZE, &zero) == slab(7) && !zero);
+	CHECK(superslab_take(3, SLAB_SIZE, &zero) == slab(10) && zero);
+	put(10, 3);
+	CHECK(superslab_trim() == 3 * SLAB_SIZE);
+	zero = false;
+	CHECK(superslab_take(3, SLAB_SIZE, &zero) == slab(10) && zero);
+	CHECK(unit_is_zero((void *)slab(10), 3 * SLAB_SIZE));
+	zero = false;
+	CHECK(superslab_take(64, SLAB_SIZE, &zero) == slab(32) && zero);
+	CHECK(unit_close());
+
+	/* a provider that refuses to take memory back may have destroyed it */
+	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_ZERO));
+	CHECK(take(32) == 0 && take(4) == 32);
+	put(0, 32);
+	fake_fail(&unit_fake, FAKE_UNMAP, 1, true, FAKE_FAILS);
+	put(32, 4);
+	CHECK(counts(2, 0, 2, 0));
+	CHECK(take(4) == 32);
+	CHECK(superslab_take(4, SLAB_SIZE, &zero) == slab(36));
+	CHECK(!zero && !unit_is_zero((void *)slab(36), SLAB_SIZE));
+	CHECK(unit_close());
+}
+
+/* A trim purges unused slabs that are dirty, each run once. */
+static void superslab_purge(void)
+{
+	bool zero = true;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_DIRTY));
+	CHECK(take(32) == 0);
+	put(3, 5);
+	put(20, 12);
+	CHECK(superslab_trim() == 17 * SLAB_SIZE);
+	CHECK(unit_fake.calls[FAKE_PURGE] == 2 && unit_fake.purged == 17 * SLAB_SIZE);
+	CHECK(counts(1, 0, 0, 15));
+	CHECK(superslab_trim() == 0 && unit_fake.calls[FAKE_PURGE] == 2);
+	put(8, 1); /* next to what is purged already */
+	CHECK(superslab_trim() == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
+	/* purged, but not to zeros */
+	CHECK(superslab_take(6, SLAB_SIZE, &zero) == slab(3) && !zero);
+	CHECK(unit_close());
+}
+
+static void superslab_purge_refused(void)
+{
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_REFUSE));
+	CHECK(take(33) == 0);
+	put(3, 5);
+	put(20, 2);
+	CHECK(superslab_trim() == 0);
+	CHECK(unit_fake.calls[FAKE_PURGE] >= 1);
+	CHECK(counts(2, 0, 0, 26));
+	unit_fake.calls[FAKE_PURGE] = 0;
+	CHECK(superslab_trim() == 0);
+	CHECK(unit_fake.calls[FAKE_PURGE] == 0); /* it does not ask again */
+	CHECK(take(5) == 3 && take(2) == 20);
+	CHECK(unit_close());
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(32) == 0);
+	put(3, 5);
+	CHECK(superslab_trim() == 0);
+	CHECK(counts(1, 0, 0, 27));
+	CHECK(unit_close());
+}
+
+static void superslab_failures(void)
+{
+	size_t balance;
+
+	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(97) == -1 && take(PTRDIFF_MAX / SLAB_SIZE) == -1);
+	CHECK(counts(0, 0, 0, 0) && unit_fake.outstanding_heap == 0);
+	CHECK(take(64) == 0);
+	balance = unit_balance();
+	CHECK(take(1) == -1 && take(32) == -1 && take(33) == -1);
+	CHECK(take_aligned(1, (size_t)1 << 62) == -1);
+	CHECK(counts(2, 0, 0, 64) && unit_balance() == balance);
+	put(1, 1);
+	CHECK(take(2) == -1);
+	CHECK(take(1) == 1);
+	CHECK(unit_close());
+
+	/* no memory for descriptors: nothing stays mapped for blocks */
+	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
+	CHECK(take(1) == -1 && take(64) == -1);
+	CHECK(counts(0, 0, 0, 0) && unit_balance() == 0);
+	fake_heal(&unit_fake);
+	CHECK(take(1) == 0);
+	CHECK(unit_close());
+}
+
+/* Blocks could be mapped, but no leaf of the page map: they go back. */
+static void superslab_no_leaf(void)
+{
+	struct superslab *superslab;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	superslab = meta_alloc(META_SUPERSLAB, sizeof(*superslab));
+	CHECK(superslab);
+	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
+	while (meta_alloc(META_CACHE, META_ALIGN))
+		;
+	meta_free(META_SUPERSLAB, superslab);
+	CHECK(take(1) == -1);
+	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 1 && unit_fake.calls[FAKE_UNMAP] == 1);
+	CHECK(counts(0, 0, 0, 0));
+	fake_heal(&unit_fake);
+	CHECK(take(1) == 0);
+	CHECK(counts(1, 0, 0, 1));
+	CHECK(unit_close());
+}
+
+/* Memory that is in the heap already is not taken a second time, nor unmapped. */
+static void superslab_overlap(void)
+{
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(32) == 0);
+	unit_fill((void *)slab(0), SUPERSLAB_SIZE, 5);
+	fake_fail(&unit_fake, FAKE_MAP_HEAP, 1, false, FAKE_OVERLAPS_HEAP);
+	CHECK(take(32) == -1);
+	fake_fail(&unit_fake, FAKE_MAP_HEAP, 1, false, FAKE_OVERLAPS_HEAP);
+	CHECK(take(64) == -1);
+	fake_fail(&unit_fake, FAKE_MAP_HEAP, 1, false, FAKE_OVERLAPS_META);
+	CHECK(take(1) == -1);
+	CHECK(unit_fake.faults == 3 && unit_fake.calls[FAKE_UNMAP] == 0);
+	CHECK(counts(1, 0, 0, 32));
+	CHECK(unit_is_filled((void *)slab(0), SUPERSLAB_SIZE, 5));
+	CHECK(take(32) == 32);
+	CHECK(unit_close());
+}
+
+/* Nor is it counted: what does not count as mapped cannot be missing later. */
+static void superslab_overlap_counters(void)
+{
+	void *record;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(32) == 0);
+	record = meta_alloc(META_SUPERSLAB, sizeof(struct superslab));
+	CHECK(record);
+	meta_free(META_SUPERSLAB, record);
+	fake_fail(&unit_fake, FAKE_MAP_HEAP, 1, false, FAKE_OVERLAPS_HEAP);
+	CHECK(take(32) == -1);
+	CHECK(pages_counters.failures == 1);
+	CHECK(pages_counters.mapped == unit_balance());
+	/* and the record that was meant for it serves the next one */
+	CHECK(meta_alloc(META_SUPERSLAB, sizeof(struct superslab)) == record);
+	CHECK(unit_close());
+}
+
+static void superslab_residence(void)
+{
+	CHECK(unit_open(80 * MIB, FAKE_PARTS | FAKE_RESIDENT, FAKE_PURGE_ZERO));
+	CHECK(superslab_resident() == 0);
+	/* more than are asked about at once */
+	CHECK(take(34 * 32) == 0);
+	CHECK(superslab_resident() == 34 * SUPERSLAB_SIZE);
+	put(5, 3);
+	CHECK(superslab_resident() == 34 * SUPERSLAB_SIZE);
+	CHECK(superslab_trim() == 3 * SLAB_SIZE);
+	CHECK(superslab_resident() == 34 * SUPERSLAB_SIZE - 3 * SLAB_SIZE);
+	CHECK(unit_close());
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(take(33) == 0);
+	CHECK(superslab_resident() == 2 * SUPERSLAB_SIZE); /* unknown: all of it */
+	CHECK(unit_close());
+}
+
+void unit_superslab(void)
+{
+	TEST_RUN(superslab_first_take);
+	TEST_RUN(superslab_best_fit);
+	TEST_RUN(superslab_runs);
+	TEST_RUN(superslab_alignment);
+	TEST_RUN(superslab_long_run);
+	TEST_RUN(superslab_run_across);
+	TEST_RUN(superslab_short_run_across);
+	TEST_RUN(superslab_take_in_place);
+	TEST_RUN(superslab_release);
+	TEST_RUN(superslab_put_clears_classes);
+	TEST_RUN(superslab_refused);
+	TEST_RUN(superslab_never_unmapped);
+	TEST_RUN(superslab_whole_mappings);
+	TEST_RUN(superslab_whole_mapping_refused);
+	TEST_RUN(superslab_parts_together);
+	TEST_RUN(superslab_new_mapping_in_old_place);
+	TEST_RUN(superslab_zero);
+	TEST_RUN(superslab_purge);
+	TEST_RUN(superslab_purge_refused);
+	TEST_RUN(superslab_failures);
+	TEST_RUN(superslab_no_leaf);
+	TEST_RUN(superslab_overlap);
+	TEST_RUN(superslab_overlap_counters);
+	TEST_RUN(superslab_residence);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the unit tests have in common: a heap over a fake provider, made anew
+ * for each test, and patterns in blocks. One function for each file of tests.
+ */
+#ifndef HAKMEM_TESTS_UNIT_H
+#define HAKMEM_TESTS_UNIT_H
+
+#include <base.h>
+
+#include "../fake.h"
+#include "../test.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+
+/* The provider of the heap that is open. */
+extern struct fake unit_fake;
+
+/*
+ * A fresh heap over a fake provider. What a test that failed left behind goes
+ * first. @align: of the provider's memory, 0 if it does not matter.
+ */
+bool unit_open_aligned(size_t capacity, size_t align, unsigned flags, enum fake_purge purge);
+bool unit_open(size_t capacity, unsigned flags, enum fake_purge purge);
+
+/* The heap goes; did everything go back to the provider that takes it? */
+bool unit_close(void);
+
+/* How many bytes of the provider's are mapped and have not been given back? */
+size_t unit_balance(void);
+
+void unit_fill(void *block, size_t size, unsigned seed);
+bool unit_is_filled(const void *block, size_t size, unsigned seed);
+bool unit_is_zero(const void *block, size_t size);
+
+/* Text that a sink collects; what does not fit is counted only. */
+struct unit_text {
+	size_t length;
+	char text[32 << 10];
+};
+extern struct unit_text unit_text;
+void unit_sink(void *ctx, const char *text, size_t length);
+bool unit_text_is(const char *expected);
+const char *unit_text_find(const char *part);
+
+/* Is @failed, as hak_check() returns it, this text? NULL is one too. */
+bool unit_same(const char *failed, const char *expected);
+
+/*
+ * An address that the compiler knows nothing of: it may believe that what
+ * hak_malloc() returns equals no other pointer.
+ */
+static inline uintptr_t at(const void *block)
+{
+	uintptr_t address = (uintptr_t)block;
+
+	OPTIMIZER_HIDE_VAR(address);
+	return address;
+}
+
+void unit_sizeclass(void);
+void unit_format(void);
+void unit_lock(void);
+void unit_list(void);
+void unit_pages(void);
+void unit_meta(void);
+void unit_pagemap(void);
+void unit_superslab(void);
+void unit_slab(void);
+void unit_magazine(void);
+void unit_span(void);
+void unit_malloc(void);
+void unit_release(void);
+void unit_stats(void);
+void unit_check(void);
+
+#endif
