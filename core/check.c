@@ -4,8 +4,8 @@
  * the layers beneath. Bottom up, so that the first thing reported is the cause
  * rather than its consequences.
  *
- * Lock: those of the layers, one after another, so the answer is exact only
- * while nobody else is inside the allocator.
+ * Lock: those of the layers, one after another. Nobody else may be inside the
+ * allocator.
  */
 #include <hakmem/hakmem.h>
 

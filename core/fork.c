@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every lock there is, in the order of lock.h, for the moment in which a
- * process is copied: nobody is then half-way through a change.
+ * process is copied: nobody is then half-way through a change. Meanwhile the
+ * caller may allocate, as the handlers do that other libraries have given to
+ * pthread_atfork(); it may also fork again, from a signal handler.
  *
- * Unless it is the caller itself: a signal handler that interrupted malloc and
- * forks. Then no lock is taken, because the caller may hold it already; it
- * will complete its change when the handler returns, in the child as well.
- * What another thread may have left half-way cannot be helped there, and the
- * child of such a fork may only call what is async-signal-safe anyhow.
+ * A signal handler may have interrupted malloc itself. Then no lock is taken,
+ * because the caller may hold it already; it will complete its change when the
+ * handler returns, in the child as well. What another thread may have left
+ * half-way cannot be helped there, and the child of such a fork may only call
+ * what is async-signal-safe anyhow.
  */
 #include "fork.h"
 
@@ -19,7 +21,13 @@
 
 void fork_prepare(void)
 {
-	if (lock_is_any_held())
+	unsigned *held = this_held();
+
+	if (*held & LOCK_RANKS)
+		return;
+	*held += LOCK_FORK;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (*held > LOCK_FORK)
 		return;
 	slab_lock_all();
 	superslab_lock_word();
@@ -27,12 +35,19 @@ void fork_prepare(void)
 	meta_lock_word();
 }
 
+/* In the parent, and in the child. */
 void fork_done(void)
 {
-	if (lock_is_any_held())
+	unsigned *held = this_held();
+
+	if (*held & LOCK_RANKS)
 		return;
-	meta_unlock_word();
-	cache_unlock_word();
-	superslab_unlock_word();
-	slab_unlock_all();
+	if (*held == LOCK_FORK) {
+		meta_unlock_word();
+		cache_unlock_word();
+		superslab_unlock_word();
+		slab_unlock_all();
+	}
+	atomic_signal_fence(memory_order_seq_cst);
+	*held -= LOCK_FORK;
 }

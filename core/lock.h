@@ -66,25 +66,40 @@ static inline void lock_word_release(struct lock *lock)
 		hak_host_wake(&lock->word);
 }
 
+/*
+ * *this_held(): a bit for each rank that the caller, or what it interrupted,
+ * holds, and above them how many times it is inside fork(), where it holds all
+ * locks and needs no other.
+ */
+#define LOCK_RANKS 0xffu
+#define LOCK_FORK  0x100u
+
+static inline bool lock_is_any_held(void)
+{
+	return *this_held() & LOCK_RANKS;
+}
+
 static inline void lock_acquire(struct lock *lock, enum lock_rank rank)
 {
-	hak_assert(*this_held() >> rank == 0);
-	*this_held() |= 1u << rank;
+	unsigned *held = this_held();
+
+	if (unlikely(*held >= LOCK_FORK))
+		return;
+	hak_assert(*held >> rank == 0);
+	*held |= 1u << rank;
 	atomic_signal_fence(memory_order_seq_cst);
 	lock_word_acquire(lock);
 }
 
 static inline void lock_release(struct lock *lock, enum lock_rank rank)
 {
+	unsigned *held = this_held();
+
+	if (unlikely(*held >= LOCK_FORK))
+		return;
 	lock_word_release(lock);
 	atomic_signal_fence(memory_order_seq_cst);
-	*this_held() &= ~(1u << rank);
-}
-
-/* Does the caller, or what it interrupted, hold any lock? */
-static inline bool lock_is_any_held(void)
-{
-	return *this_held() != 0;
+	*held &= ~(1u << rank);
 }
 
 #endif

@@ -254,12 +254,13 @@ bool cache_flush(struct hak_cache *cache)
 	return any;
 }
 
-static void add_counters(struct cache_counters *sum, const struct hak_cache *cache, unsigned class)
+static NO_SANITIZE_THREAD void add_counters(struct cache_counters *sum,
+					    const struct hak_cache *cache, unsigned class)
 {
 	const struct magazine_batches *batches = &cache->cold->batches[class];
 
 	sum->pops += cache->pops[class];
-	sum->blocks += magazine_held(cache, class);
+	sum->blocks += (unsigned)cache->magazine[class].top - cache->cold->base[class];
 	sum->batches.misses += batches->misses;
 	sum->batches.refills += batches->refills;
 	sum->batches.refilled += batches->refilled;

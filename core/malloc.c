@@ -201,7 +201,7 @@ void hak_free_sized(void *block, size_t size)
 		unsigned class = class_of_block(block, "free_sized");
 		size_t usable = class == CLASS_SPAN ? span_size(block) : size_class[class].size;
 
-		if (hak_good_size(size) > usable)
+		if (size > SIZE_LIMIT || hak_good_size(size) > usable)
 			hak_bug(HAK_BUG_WRONG_SIZE, "free_sized", block, usable, size);
 	}
 	free_fast(block);
@@ -246,12 +246,32 @@ void *hak_aligned_alloc(size_t align, size_t size)
 	return alloc_class(class);
 }
 
-/* Can this block stay where it is? Not if half of it or more would be unused. */
+/* Can this block stay where it is? Not if a smaller one would be half its size. */
 static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
 {
-	if (class != CLASS_SPAN || size <= CLASS_MAX)
-		return size <= usable && size > usable / 2;
-	return size <= SIZE_LIMIT && span_resize(block, size);
+	if (class == CLASS_SPAN && size > CLASS_MAX)
+		return size <= SIZE_LIMIT && span_resize(block, size);
+	return size <= usable && hak_good_size(size) > usable / 2;
+}
+
+/*
+ * A new block for one that grows out of its place. A large one gets a quarter
+ * more than was asked for, to grow into: else a block that grows step by step
+ * would be copied at every step.
+ */
+static void *alloc_larger(unsigned class, size_t size)
+{
+	bool zero;
+
+	if (class == CLASS_SPAN && size <= SIZE_LIMIT / 2) {
+		void *block = span_alloc(size + size / 4, 1, &zero);
+
+		if (block) {
+			span_note_size(block, size);
+			return block;
+		}
+	}
+	return malloc_fast(size);
 }
 
 void *hak_realloc(void *block, size_t size)
@@ -270,9 +290,9 @@ void *hak_realloc(void *block, size_t size)
 	usable = class == CLASS_SPAN ? span_size(block) : size_class[class].size;
 	if (resize_in_place(class, block, size, usable))
 		return block;
-	moved = malloc_fast(size);
+	moved = size <= usable ? try_class(class_of(size)) : alloc_larger(class, size);
 	if (!moved)
-		return NULL;
+		return size <= usable ? block : NULL; /* it is large enough */
 	__builtin_memcpy(moved, block, size < usable ? size : usable);
 	free_fast(block);
 	return moved;
@@ -312,8 +332,12 @@ void hak_flush(void)
 
 size_t hak_trim(void)
 {
+	struct superslab_counters before, flushed;
+
+	superslab_read_counters(&before);
 	hak_flush();
-	return superslab_trim();
+	superslab_read_counters(&flushed);
+	return (flushed.released - before.released) * SUPERSLAB_SIZE + superslab_trim();
 }
 
 bool hak_init(const struct hak_provider *provider)

@@ -103,25 +103,35 @@ static void add_chunk(const struct hak_mapping *mapping, size_t size)
 	}
 }
 
+static bool overlaps_locked(uintptr_t start, size_t size)
+{
+	for (struct chunk *chunk = meta.chunks; chunk; chunk = chunk->next)
+		if (start < (uintptr_t)chunk + chunk->size && (uintptr_t)chunk < start + size)
+			return true;
+	return false;
+}
+
 static bool map_chunk(size_t need)
 {
 	size_t least = ALIGN_UP(need + META_ALIGN, HAK_GRANULE);
 	size_t size = ALIGN_UP(least, META_CHUNK);
 	struct hak_mapping mapping;
+	bool overlaps;
 
 	if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping)) {
 		size = least;
 		if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping))
 			return false;
 	}
-	if (meta_overlaps(mapping.base, size) || pagemap_overlaps((uintptr_t)mapping.base, size)) {
-		pages_disown(size);
-		return false;
-	}
 	meta_lock();
-	add_chunk(&mapping, size);
+	overlaps = overlaps_locked((uintptr_t)mapping.base, size) ||
+		   pagemap_overlaps((uintptr_t)mapping.base, size);
+	if (!overlaps)
+		add_chunk(&mapping, size);
 	meta_unlock();
-	return true;
+	if (overlaps)
+		pages_disown(size);
+	return !overlaps;
 }
 
 /**
@@ -158,13 +168,10 @@ void meta_free(enum meta_kind kind, void *record)
 
 bool meta_overlaps(const void *base, size_t size)
 {
-	uintptr_t start = (uintptr_t)base;
-	bool overlaps = false;
+	bool overlaps;
 
 	meta_lock();
-	for (struct chunk *chunk = meta.chunks; chunk && !overlaps; chunk = chunk->next)
-		overlaps =
-			start < (uintptr_t)chunk + chunk->size && (uintptr_t)chunk < start + size;
+	overlaps = overlaps_locked((uintptr_t)base, size);
 	meta_unlock();
 	return overlaps;
 }

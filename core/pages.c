@@ -135,6 +135,8 @@ enum pages_state pages_resident(const void *base, size_t size, size_t *bytes)
 {
 	const struct hak_provider *provider = provider_get();
 
+	if (!provider)
+		provider = hak_host_provider();
 	*bytes = 0;
 	if (!provider || !provider->resident)
 		return PAGES_UNKNOWN;

@@ -51,6 +51,7 @@ void *span_alloc(size_t size, size_t align, bool *zero)
 	head = head_of((void *)base);
 	head->class = CLASS_SPAN;
 	head->span_slabs = slabs;
+	head->span_needed = slabs;
 	pagemap_set_class(base, 1, CLASS_SPAN);
 	pagemap_set_class(base + SLAB_SIZE, slabs - 1, CLASS_SPAN_REST);
 	count(&spans.allocations, 1);
@@ -71,26 +72,37 @@ void span_free(void *block)
 }
 
 /**
- * span_resize() - make a span long enough for @size bytes, and no longer
+ * span_resize() - make a span long enough for @size bytes
  *
- * In place: the slabs behind it are given back, or taken if nobody has them.
+ * In place. More slabs are taken if nobody has those behind it, unless it was
+ * given room for them; if it shrinks, all that it does not need is given back.
  */
 bool span_resize(void *block, size_t size)
 {
 	struct slab *head = head_of(block);
 	size_t old = head->span_slabs, slabs = DIV_ROUND_UP(size, SLAB_SIZE);
-	uintptr_t old_end = (uintptr_t)block + old * SLAB_SIZE;
+	uintptr_t end = (uintptr_t)block + old * SLAB_SIZE;
 
 	if (slabs > old) {
-		if (!superslab_take_at(old_end, slabs - old))
+		if (!superslab_take_at(end, slabs - old))
 			return false;
-		pagemap_set_class(old_end, slabs - old, CLASS_SPAN_REST);
-	} else if (slabs < old) {
+		pagemap_set_class(end, slabs - old, CLASS_SPAN_REST);
+	} else if (slabs < head->span_needed) {
 		superslab_put((uintptr_t)block + slabs * SLAB_SIZE, old - slabs);
+	} else {
+		head->span_needed = slabs;
+		return true;
 	}
 	head->span_slabs = slabs;
+	head->span_needed = slabs;
 	count(&spans.live_slabs, (uint64_t)slabs - old);
 	return true;
+}
+
+/* Only @size bytes of a span were asked for; the rest is room to grow into. */
+void span_note_size(void *block, size_t size)
+{
+	head_of(block)->span_needed = DIV_ROUND_UP(size, SLAB_SIZE);
 }
 
 size_t span_size(const void *block)
@@ -110,8 +122,8 @@ const void *span_start(const void *address)
 
 void span_read_counters(struct span_counters *counters)
 {
+	counters->frees = spans.frees; /* first: there are never more than allocations */
 	counters->allocations = spans.allocations;
-	counters->frees = spans.frees;
 	counters->live = counters->allocations - counters->frees;
 	counters->live_slabs = spans.live_slabs;
 }

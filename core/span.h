@@ -12,6 +12,7 @@ struct span_counters {
 void *span_alloc(size_t size, size_t align, bool *zero);
 void span_free(void *block);
 bool span_resize(void *block, size_t size);
+void span_note_size(void *block, size_t size);
 size_t span_size(const void *block);
 const void *span_start(const void *address);
 void span_read_counters(struct span_counters *counters);

@@ -52,6 +52,12 @@ void stats_fini(void)
 	__builtin_memset(rare, 0, sizeof(rare));
 }
 
+/* What moves while it is read may seem to be less than nothing. */
+static uint64_t difference(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
 static void read_class(unsigned class, struct hak_class_stats *out)
 {
 	struct slab_counters slab;
@@ -62,7 +68,7 @@ static void read_class(unsigned class, struct hak_class_stats *out)
 	*out = (struct hak_class_stats){
 		.block_bytes = size_class[class].size,
 		.failures = rare[class].failures,
-		.magazine_hits = cache.pops - cache.batches.refills,
+		.magazine_hits = difference(cache.pops, cache.batches.refills),
 		.magazine_misses = cache.batches.misses,
 		.refills = cache.batches.refills,
 		.refilled_blocks = cache.batches.refilled,
@@ -74,9 +80,9 @@ static void read_class(unsigned class, struct hak_class_stats *out)
 		.slabs = slab.slabs,
 	};
 	out->allocations = cache.pops + out->bypass_allocations;
-	out->live_blocks = slab.taken - slab.put - cache.blocks;
+	out->live_blocks = difference(slab.taken, slab.put + cache.blocks);
 	out->live_bytes = out->live_blocks * out->block_bytes;
-	out->frees = out->allocations - out->live_blocks;
+	out->frees = difference(out->allocations, out->live_blocks);
 }
 
 static void read_spans(struct hak_class_stats *out)

@@ -195,8 +195,8 @@ static uintptr_t find_within(size_t slabs, unsigned step)
 }
 
 /*
- * Find a run that crosses from one SuperSlab into the next. Looks at all of
- * them, so it is asked only for runs that no single one can hold, or when
+ * Find a run that crosses from one SuperSlab into the next, or is aligned to
+ * more than one. Looks at all of them, so it is asked only for runs that no single one can hold, or when
  * there is no other memory.
  */
 static uintptr_t find_across(size_t slabs, size_t align)
@@ -205,10 +205,13 @@ static uintptr_t find_across(size_t slabs, size_t align)
 		struct superslab *superslab = list_entry(node, struct superslab, all);
 		uint32_t used = ~superslab->unused;
 		unsigned tail = used ? highest_bit(used) + 1 : 0;
+		uintptr_t first = ALIGN_UP(superslab->base, align);
 		uintptr_t base = ALIGN_UP(superslab->base + tail * SLAB_SIZE, align);
 
 		if (base < superslab->base + SUPERSLAB_SIZE && run_is_unused(base, slabs))
 			return base;
+		if (first == superslab->base && run_is_unused(first, slabs))
+			return first; /* aligned to more than a SuperSlab */
 	}
 	return 0;
 }
@@ -310,32 +313,41 @@ static struct list_node *alloc_descriptors(size_t count)
 	return chain;
 }
 
+/* So many records are taken before it is known whether there is memory. */
+#define EARLY_DESCRIPTORS 16u
+
 /*
  * Map @count SuperSlabs and get all the records for them; NULL if any of it
- * cannot be had. Memory comes first: if there is none, then records for it
- * would be many, too, and records are never given back. Whether it overlaps
- * what we have is asked last, when no record can be put into it any more.
+ * cannot be had. The records come first, because some providers take nothing
+ * back; but not when they are many, because records are never given back
+ * either. Whether the memory overlaps what we have is asked last, when no
+ * record can be put into it any more.
  */
 static struct list_node *map_superslabs(size_t count, size_t align, struct hak_mapping *mapping)
 {
 	size_t size = count * SUPERSLAB_SIZE;
-	struct list_node *chain = NULL;
+	bool early = count <= EARLY_DESCRIPTORS;
+	struct list_node *chain = early ? alloc_descriptors(count) : NULL;
 	uintptr_t base;
+	bool have_leaves;
 
-	if (!pages_map(size, align < SUPERSLAB_SIZE ? SUPERSLAB_SIZE : align, HAK_WANT_HEAP,
-		       mapping))
-		return NULL;
-	base = (uintptr_t)mapping->base;
-	if (reserve_leaves(base, size))
-		chain = alloc_descriptors(count);
-	if (pagemap_overlaps(base, size) || meta_overlaps(mapping->base, size)) {
-		pages_disown(size);
+	if ((early && !chain) || !pages_map(size, align < SUPERSLAB_SIZE ? SUPERSLAB_SIZE : align,
+					    HAK_WANT_HEAP, mapping)) {
 		free_descriptors(chain);
 		return NULL;
 	}
-	if (!chain)
+	base = (uintptr_t)mapping->base;
+	have_leaves = reserve_leaves(base, size);
+	if (!early)
+		chain = alloc_descriptors(count);
+	if (pagemap_overlaps(base, size) || meta_overlaps(mapping->base, size))
+		pages_disown(size);
+	else if (chain && have_leaves)
+		return chain;
+	else
 		pages_unmap(mapping->base, size);
-	return chain;
+	free_descriptors(chain);
+	return NULL;
 }
 
 /* Map enough for @slabs, and take them from its start. */
@@ -344,11 +356,19 @@ static uintptr_t take_new(size_t slabs, size_t align, bool *zero)
 	size_t count = DIV_ROUND_UP(slabs, SLABS_PER_SUPERSLAB);
 	struct hak_mapping mapping;
 	struct list_node *chain = map_superslabs(count, align, &mapping);
-	uintptr_t base = (uintptr_t)mapping.base;
+	uintptr_t base;
 
 	if (!chain)
 		return 0;
+	base = (uintptr_t)mapping.base;
 	superslab_lock();
+	if (pagemap_overlaps(base, count * SUPERSLAB_SIZE)) {
+		/* the provider gave it to two at once, and the other was faster */
+		superslab_unlock();
+		pages_disown(count * SUPERSLAB_SIZE);
+		free_descriptors(chain);
+		return 0;
+	}
 	heap.maps++;
 	for (size_t i = 0; i < count; i++) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
@@ -496,8 +516,8 @@ static void put_run(uintptr_t base, size_t slabs, int flags)
 
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
-		if (flags == SLABS_UNPURGEABLE)
-			superslab->purgeable = false;
+		if (flags != SLABS_DIRTY)
+			superslab->purgeable = flags >= 0 && flags & HAK_PAGES_PURGE;
 		if (flags >= 0)
 			superslab->clean |= part;
 		if (flags >= 0 && flags & HAK_PAGES_ZERO)
@@ -505,7 +525,7 @@ static void put_run(uintptr_t base, size_t slabs, int flags)
 		set_unused(superslab, superslab->unused | part);
 		if (superslab->unused != ALL_SLABS)
 			continue;
-		heap.counters.emptied++;
+		heap.counters.emptied += flags == SLABS_DIRTY;
 		if (!keep && is_unmappable(superslab))
 			collect_locked(superslab, &tail);
 	}
@@ -550,24 +570,35 @@ size_t superslab_release_reserve(void)
 	return release(chain);
 }
 
-/* Take one run of unused slabs that a purge could give back; its length, or 0. */
-static unsigned take_dirty_run(uintptr_t *base)
+struct run {
+	uintptr_t base;
+	unsigned slabs;
+};
+
+#define TRIM_BATCH 64u
+
+/* Take runs of unused slabs that a purge could give back; how many. */
+static unsigned take_dirty_runs(struct run *run)
 {
-	unsigned slabs = 0;
+	unsigned n = 0;
 
 	superslab_lock();
-	for (struct list_node *node = heap.all; node && !slabs; node = node->next) {
+	for (struct list_node *node = heap.all; node; node = node->next) {
 		struct superslab *superslab = list_entry(node, struct superslab, all);
-		uint32_t dirty = superslab->unused & ~superslab->clean;
+		uint32_t dirty;
 
-		if (!dirty || !superslab->purgeable)
-			continue;
-		*base = superslab->base + lowest_bit(dirty) * SLAB_SIZE;
-		slabs = lowest_bit(~((uint64_t)dirty >> lowest_bit(dirty)));
-		take_run_locked(*base, slabs);
+		while (n < TRIM_BATCH && superslab->purgeable &&
+		       (dirty = superslab->unused & ~superslab->clean)) {
+			unsigned first = lowest_bit(dirty);
+
+			run[n].base = superslab->base + first * SLAB_SIZE;
+			run[n].slabs = lowest_bit(~((uint64_t)dirty >> first));
+			take_run_locked(run[n].base, run[n].slabs);
+			n++;
+		}
 	}
 	superslab_unlock();
-	return slabs;
+	return n;
 }
 
 /**
@@ -578,16 +609,18 @@ static unsigned take_dirty_run(uintptr_t *base)
  */
 size_t superslab_trim(void)
 {
+	struct run run[TRIM_BATCH];
 	size_t bytes = superslab_release_reserve();
-	uintptr_t base = 0;
-	unsigned slabs;
+	unsigned n;
 
-	while ((slabs = take_dirty_run(&base))) {
-		int flags = pages_purge((void *)base, slabs * SLAB_SIZE);
+	while ((n = take_dirty_runs(run))) {
+		for (unsigned i = 0; i < n; i++) {
+			size_t size = run[i].slabs * SLAB_SIZE;
+			int flags = pages_purge((void *)run[i].base, size);
 
-		if (flags >= 0)
-			bytes += slabs * SLAB_SIZE;
-		put_run(base, slabs, flags >= 0 ? flags : SLABS_UNPURGEABLE);
+			bytes += flags >= 0 ? size : 0;
+			put_run(run[i].base, run[i].slabs, flags >= 0 ? flags : SLABS_UNPURGEABLE);
+		}
 	}
 	return bytes;
 }

@@ -21,14 +21,18 @@
  * @class:  its class, CLASS_SPAN.., or CLASS_NONE while not in use
  * @index:  its place in the SuperSlab
  * @bucket: which list of the class @node is on
- * @span_slabs: slabs of the span that starts here (CLASS_SPAN)
+ * @span_slabs: slabs of the span that starts here (CLASS_SPAN), and
+ * @span_needed: how many of them its size takes; the rest is room to grow
  */
 struct slab {
 	struct list_node node;
 	uint64_t *bitmap;
 	union {
 		uint64_t inline_bits[SLAB_INLINE_WORDS];
-		size_t span_slabs;
+		struct {
+			size_t span_slabs;
+			size_t span_needed;
+		};
 	};
 	uint16_t free;
 	uint16_t hint;

@@ -64,7 +64,7 @@ struct hak_mapping {
  * @resize: make the whole mapping at @base, @old bytes, @size bytes long,
  *	contents kept up to the smaller of the two, aligned to 2 MiB, in place
  *	or elsewhere. Returns 0 and fills @out, or non-zero and changes
- *	nothing. May be NULL.
+ *	nothing. May be NULL. (The core does not call it yet.)
  *
  * @resident: how many of the @size bytes at @base are backed by memory.
  *	Returns 0 and sets @bytes, or non-zero if a part of the range is not

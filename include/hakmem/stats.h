@@ -3,9 +3,10 @@
  * What the allocator knows of itself. A snapshot is taken into memory of the
  * caller; text and JSON go piecewise into a callback. Nothing here allocates.
  *
- * Counters are exact when no other thread is inside the allocator, and never
- * torn or falling otherwise: the fast path counts in its own cache, without an
- * atomic operation, and a snapshot reads these while they move.
+ * Counters are exact when no other thread is inside the allocator. Otherwise
+ * they are read while they move, one after another: what is computed from
+ * several of them (frees, hits, live blocks, utilisation) is then off by what
+ * happened meanwhile.
  */
 #ifndef HAKMEM_STATS_H
 #define HAKMEM_STATS_H

@@ -7,6 +7,9 @@
  * free. They find hak_cache_never, a second stand-in, and work without a
  * cache: a new one would have nobody to give it back.
  *
+ * (glibc runs destructors in four rounds. A thread that first calls us in the
+ * last of them leaves its cache behind, as nobody is told of its end.)
+ *
  * pthread_setspecific() may itself allocate. By then the thread's pointer is
  * set, so that call is an ordinary one.
  *

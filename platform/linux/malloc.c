@@ -45,6 +45,7 @@ HAK_API void *reallocarray(void *block, size_t n, size_t size)
 	return hak_realloc(block, bytes);
 }
 
+/* EINVAL for an alignment that is no power of two: as glibc does since 2.38. */
 HAK_API void *aligned_alloc(size_t align, size_t size)
 {
 	return hak_aligned_alloc(align, size);

@@ -35,12 +35,17 @@ static void *map_and_cut(size_t size, size_t align, int protection)
 	if (!base)
 		return NULL;
 	before = -(uintptr_t)base & (align - 1);
-	if ((before && munmap(base, before)) ||
-	    (room - before > size && munmap(base + before + size, room - before - size))) {
+	if (before && munmap(base, before)) {
 		munmap(base, room); /* too many mappings to split one more */
 		return NULL;
 	}
-	return base + before;
+	base += before;
+	room -= before;
+	if (room > size && munmap(base + size, room - size)) {
+		munmap(base, room);
+		return NULL;
+	}
+	return base;
 }
 
 static void *map_aligned(size_t size, size_t align, int protection)
@@ -117,7 +122,7 @@ static int linux_resize(void *ctx, void *base, size_t old, size_t size, struct h
 static int linux_resident(void *ctx, const void *base, size_t size, size_t *bytes)
 {
 	unsigned char page[512];
-	const char *from = base;
+	uintptr_t from = (uintptr_t)base;
 	int saved = errno, failed = 0;
 
 	(void)ctx;

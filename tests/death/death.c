@@ -248,7 +248,7 @@ static void foreign_unmapped(void)
 	hak_free(suspect_at(base, 64));
 }
 
-/* Nobody has asked for memory yet, so nobody can be asked about it either. */
+/* Nobody has asked for memory yet. */
 static void foreign_before_all(void)
 {
 	hak_free(suspect(static_data));
@@ -427,7 +427,7 @@ static const struct crime crimes[] = {
 	CRIME(foreign_static, AT_ONCE, "free", MAPPED),
 	CRIME(foreign_mapping, AT_ONCE, "free", MAPPED),
 	CRIME(foreign_unmapped, AT_ONCE, "free", UNMAPPED),
-	CRIME(foreign_before_all, AT_ONCE, "free", "not from this heap"),
+	CRIME(foreign_before_all, AT_ONCE, "free", MAPPED),
 	CRIME(foreign_null_page, AT_ONCE, "free", UNMAPPED),
 	CRIME(foreign_non_canonical, AT_ONCE, "free", UNMAPPED),
 	CRIME(foreign_first_beyond_page_map, AT_ONCE, "free", UNMAPPED),
