@@ -309,9 +309,12 @@ fault-ubsan: $(O)/ubsan/linux/fault
 stress: $(L)/stress
 stress-debug: $(O)/debug/linux/stress
 stress-asan: $(O)/asan/linux/stress
-stress-tsan: $(O)/tsan/linux/stress
+stress-tsan: $(O)/tsan/linux/stress --ops 50000
 death: $(L)/death
 death-debug: $(O)/debug/linux/death
+death-asan: $(O)/asan/linux/death
+death-ubsan: $(O)/ubsan/linux/death
+death-clang: $(O)/clang/linux/death
 provider: $(L)/provider
 scaling: $(L)/scaling
 api: tests/api/run.sh $(L)

@@ -315,11 +315,34 @@ static void check_empty(void)
 	CHECK(hak_check() == NULL);
 }
 
+static _Atomic bool watching;
+
+/* Statistics may be read at any time; what they say has to make some sense. */
+static void *watch_thread(void *unused)
+{
+	static struct hak_stats stats;
+	uint64_t before = 0;
+
+	(void)unused;
+	while (watching) {
+		hak_stats_read(&stats, sizeof(stats));
+		if (stats.total.allocations < before || stats.total.frees > stats.total.allocations)
+			blame("statistics that fall, or more frees than allocations");
+		before = stats.total.allocations;
+	}
+	return NULL;
+}
+
 static void blocks_exchanged(void)
 {
-	pthread_t thread[MAX_THREADS];
+	pthread_t thread[MAX_THREADS], watcher;
+	unsigned watchers;
 
+	watching = true;
+	watchers = start(&watcher, 1, watch_thread);
 	join_all(thread, start(thread, (unsigned)options.threads, exchange_thread));
+	watching = false;
+	join_all(&watcher, watchers);
 	empty_mail();
 	check_empty();
 }
@@ -463,6 +486,32 @@ static void fork_once(uint64_t *random)
 		blame("a child that failed");
 }
 
+/*
+ * What other libraries give to pthread_atfork() may allocate. These are
+ * registered before the allocator's own, so they run while it holds its locks,
+ * in the parent and in the child.
+ */
+static bool fork_handlers_allocate = true;
+
+static void allocate_in_fork(void)
+{
+	static const size_t sizes[] = { 24, 700, 30000, 200000 };
+	void *block[4][20];
+
+	if (!fork_handlers_allocate)
+		return;
+	for (unsigned i = 0; i < 80; i++)
+		if (!(block[i % 4][i / 4] = hak_malloc(sizes[i % 4])))
+			blame("no memory in a fork handler");
+	for (unsigned i = 0; i < 80; i++)
+		hak_free(block[i % 4][i / 4]);
+}
+
+__attribute__((constructor(101))) static void before_the_allocator(void)
+{
+	pthread_atfork(allocate_in_fork, allocate_in_fork, allocate_in_fork);
+}
+
 static void *fork_thread(void *number)
 {
 	uint64_t random = seed_of(5000 + (uintptr_t)number);
@@ -494,15 +543,24 @@ static void forks_among_threads(void)
  */
 static volatile sig_atomic_t handler_forks;
 
-static void fork_in_handler(int signal)
+static int fork_and_wait(void)
 {
-	int saved = errno, status;
+	int status = -1;
 	pid_t pid = fork();
 
-	(void)signal;
 	if (!pid)
 		_exit(0);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return pid < 0 ? -1 : status;
+}
+
+static void fork_in_handler(int signal)
+{
+	int saved = errno;
+
+	(void)signal;
+	if (fork_and_wait())
 		_exit(1);
 	handler_forks++;
 	errno = saved;
@@ -513,6 +571,7 @@ static _Noreturn void interrupted_process(void)
 	static const struct itimerval often = { { 0, 300 }, { 0, 300 } }, never;
 	static void *block[1000];
 
+	fork_handlers_allocate = false; /* nor may anything else in a signal handler */
 	alarm(15);
 	signal(SIGVTALRM, fork_in_handler);
 	setitimer(ITIMER_VIRTUAL, &often, NULL);

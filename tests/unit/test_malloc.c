@@ -356,6 +356,71 @@ static void malloc_realloc_spans(void)
 	CHECK(unit_close());
 }
 
+/* A block that moves to grow gets room for a quarter more, and gives it up. */
+static void malloc_realloc_room(void)
+{
+	char *block, *behind;
+
+	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	block = hak_malloc(4 * SLAB_SIZE);
+	behind = hak_malloc(SLAB_SIZE);
+	CHECK(block && at(behind) == at(block) + 4 * SLAB_SIZE);
+	block = hak_realloc(block, 8 * SLAB_SIZE);
+	CHECK(block && hak_usable_size(block) == 10 * SLAB_SIZE);
+	CHECK(at(hak_realloc(block, 9 * SLAB_SIZE)) == at(block));
+	CHECK(hak_usable_size(block) == 10 * SLAB_SIZE);
+	/* shorter than it was asked to be: the room goes, too */
+	CHECK(at(hak_realloc(block, 8 * SLAB_SIZE + 1)) == at(block));
+	CHECK(hak_usable_size(block) == 10 * SLAB_SIZE);
+	CHECK(at(hak_realloc(block, 8 * SLAB_SIZE)) == at(block));
+	CHECK(hak_usable_size(block) == 8 * SLAB_SIZE && !hak_owns(block + 8 * SLAB_SIZE));
+	hak_free(block);
+	hak_free(behind);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* Growing step by step moves a block a few times, not at every step. */
+static void malloc_realloc_growth(void)
+{
+	char *block = NULL;
+	unsigned moves = 0;
+
+	CHECK(unit_open(64 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (size_t size = SLAB_SIZE; size <= 16 * MIB; size += SLAB_SIZE) {
+		char *moved = hak_realloc(block, size);
+
+		CHECK(moved);
+		moves += at(moved) != at(block);
+		block = moved;
+		block[size - 1] = 1;
+	}
+	CHECK(moves <= 12); /* 1.25^12 = 14.6 times from 1 MiB */
+	hak_free(block);
+	CHECK(unit_close());
+}
+
+/* What is large enough stays, if there is no memory for less. */
+static void malloc_realloc_shrink_fails(void)
+{
+	char *block;
+
+	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	block = hak_malloc(32768);
+	CHECK(block);
+	while (hak_malloc(SLAB_SIZE))
+		;
+	unit_fill(block, 32768, 3);
+	CHECK(at(hak_realloc(block, 100)) == at(block));
+	CHECK(unit_is_filled(block, 32768, 3));
+	/* a block that is no larger than it must be stays anyway */
+	CHECK(unit_close());
+	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	block = hak_malloc(HAK_MIN_ALIGN);
+	CHECK(block && at(hak_realloc(block, 1)) == at(block));
+	CHECK(unit_close());
+}
+
 /* When there is no memory to move to, the block is as it was. */
 static void malloc_realloc_fails(void)
 {
@@ -498,6 +563,9 @@ void unit_malloc(void)
 	TEST_RUN(malloc_realloc_edges);
 	TEST_RUN(malloc_realloc_in_place);
 	TEST_RUN(malloc_realloc_spans);
+	TEST_RUN(malloc_realloc_room);
+	TEST_RUN(malloc_realloc_growth);
+	TEST_RUN(malloc_realloc_shrink_fails);
 	TEST_RUN(malloc_realloc_fails);
 	TEST_RUN(malloc_exhaustion);
 	TEST_RUN(malloc_flush_and_trim);
