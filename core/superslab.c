@@ -11,7 +11,7 @@
  * are adjacent by address and leaves the rest of the last one usable.
  *
  *	unused == 0xffffffff	<=>  run == 32	<=>  counted in `reserve`
- *	clean, zero		 C=  unused
+ *	clean, zero		  =  parts of unused
  *	active			  =  mapped - released
  *	class byte of a slab	  =  0 while it is unused
  *
