@@ -142,7 +142,15 @@ static void give_back(struct hak_cache *cache, unsigned class, unsigned n)
 	cache->cold->batches[class].spilled += n;
 }
 
-/* Make room in a full magazine: it is allowed more, or the older half goes. */
+/*
+ * Make room in a full magazine for a block: it is allowed more, or the older
+ * half goes.
+ *
+ * Where nothing but frees is seen, the end of them is watched for. With `others`
+ * blocks of the class left besides those in the magazine and the one that is
+ * coming, the limit is set so that the free of the last one ends here again.
+ * Then all of them go, and no slab is kept by blocks that nobody has a use for.
+ */
 static void spill(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
@@ -150,9 +158,15 @@ static void spill(struct hak_cache *cache, unsigned class)
 	unsigned base = magazine_base(cache, class), held = magazine_held(cache, class);
 	unsigned limit = magazine_next_limit(magazine->limit - base, size_class[class].capacity,
 					     again ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL);
+	uint64_t others = again ? slab_outstanding(class) - held - 1 : UINT64_MAX;
 
-	if (held >= limit)
+	if (others == 0)
+		give_back(cache, class, held);
+	else if (held >= limit)
 		give_back(cache, class, held - limit / 2);
+	held = magazine_held(cache, class);
+	if (others < limit - held)
+		limit = held + (unsigned)others;
 	magazine->limit = (uint16_t)(base + limit);
 	cache->cold->spilled_last[class] = true;
 }
@@ -189,6 +203,11 @@ void magazine_push(struct hak_cache *cache, unsigned class, void *block)
 	if (magazine->top >= magazine->limit)
 		spill(cache, class);
 	cache->slot[++magazine->top] = block;
+	if (unlikely(magazine->top > magazine->limit)) {
+		/* no others: see spill() */
+		give_back(cache, class, 1);
+		magazine->limit = (uint16_t)(magazine->top + MAGAZINE_MIN);
+	}
 }
 
 /* Does @block lie in the caller's magazine, free already? For debug builds. */

@@ -311,6 +311,15 @@ void slab_put(unsigned class, void *const *blocks, unsigned n)
 	}
 }
 
+/* Blocks of a class that are not in slabs: live, or in anybody's magazine. */
+uint64_t slab_outstanding(unsigned class)
+{
+	struct slab_counters counters;
+
+	slab_read_counters(class, &counters);
+	return counters.taken - counters.put;
+}
+
 void slab_read_counters(unsigned class, struct slab_counters *counters)
 {
 	struct class_heap *heap = &class_heap[class];

@@ -18,6 +18,7 @@ void slab_put(unsigned class, void *const *blocks, unsigned n);
 /* What is wrong with freeing @block, of this class by the page map? */
 enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail);
 
+uint64_t slab_outstanding(unsigned class);
 void slab_read_counters(unsigned class, struct slab_counters *counters);
 const char *slab_check(void);
 void slab_lock_all(void);

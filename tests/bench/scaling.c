@@ -155,6 +155,8 @@ static void check_row(void)
 	CHECK(magazine_share() == 10000);
 	CHECK(row->peak.superslabs_active == least);
 	CHECK(row->peak.total.live_blocks == row->n);
+	/* magazines keep nothing alive, even before they are flushed */
+	CHECK(row->freed.superslabs_active == row->freed.superslabs_reserve);
 	CHECK(row->flushed.total.live_blocks == 0);
 	CHECK(row->flushed.total.magazine_blocks == 0);
 	CHECK(row->flushed.superslabs_active == row->flushed.superslabs_reserve);

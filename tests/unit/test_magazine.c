@@ -18,7 +18,7 @@
 #define CLASS_1K  21
 #define CLASS_32K 39
 
-static void *blocks[512];
+static void *blocks[700];
 
 static struct cache_counters counters(unsigned class)
 {
@@ -190,6 +190,9 @@ static void magazine_last_in_first_out(void)
 	CHECK(unit_close());
 }
 
+/* Blocks that somebody else has, so that the last free of all is far away. */
+#define OTHERS 100u
+
 /* A full magazine gives its older half back; the limit stays the first time. */
 static void magazine_spills(void)
 {
@@ -199,14 +202,15 @@ static void magazine_spills(void)
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
+	CHECK(slab_take(CLASS_64, blocks + 600, OTHERS) == OTHERS);
 	for (unsigned i = 0; i < 172; i++) /* 4 + 8 + 16 + 32 + 56 + 56 */
 		blocks[i] = magazine_pop(cache, CLASS_64);
-	CHECK(outstanding(CLASS_64) == 172 && held(cache, CLASS_64) == 0);
+	CHECK(outstanding(CLASS_64) == OTHERS + 172 && held(cache, CLASS_64) == 0);
 	for (; freed < 112; freed++)
 		magazine_push(cache, CLASS_64, blocks[freed]);
-	CHECK(held(cache, CLASS_64) == 112 && outstanding(CLASS_64) == 172);
+	CHECK(held(cache, CLASS_64) == 112 && outstanding(CLASS_64) == OTHERS + 172);
 	magazine_push(cache, CLASS_64, blocks[freed++]);
-	CHECK(held(cache, CLASS_64) == 57 && outstanding(CLASS_64) == 172 - 56);
+	CHECK(held(cache, CLASS_64) == 57 && outstanding(CLASS_64) == OTHERS + 172 - 56);
 	CHECK(limit(cache, CLASS_64) == 112);
 	for (unsigned i = 0; i < 113; i++)
 		CHECK(magazine_has(cache, CLASS_64, blocks[i]) == (i >= 56));
@@ -216,7 +220,7 @@ static void magazine_spills(void)
 	CHECK(held(cache, CLASS_64) == 112);
 	magazine_push(cache, CLASS_64, blocks[freed++]);
 	CHECK(limit(cache, CLASS_64) == 84 && held(cache, CLASS_64) == 43);
-	CHECK(outstanding(CLASS_64) == 172 - 56 - 70);
+	CHECK(outstanding(CLASS_64) == OTHERS + 172 - 56 - 70);
 	CHECK(counters(CLASS_64).batches.spills == 2);
 	CHECK(counters(CLASS_64).batches.spilled == 126);
 	CHECK(!hak_check());
@@ -235,6 +239,7 @@ static void magazine_adapts(void)
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
+	CHECK(slab_take(CLASS_64, blocks + 700, OTHERS) == OTHERS);
 	for (unsigned i = 0; i < 512; i++)
 		blocks[i] = magazine_pop(cache, CLASS_64);
 	for (unsigned i = 0; i < 512; i++) {
@@ -262,6 +267,7 @@ static void magazine_only_frees(void)
 	struct hak_cache *cache;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(slab_take(CLASS_64, blocks + 600, OTHERS) == OTHERS);
 	for (unsigned i = 0; i < 100; i++)
 		CHECK(slab_take(CLASS_64, blocks + i + 1, 1) == 1);
 	cache = cache_attach();
@@ -271,7 +277,7 @@ static void magazine_only_frees(void)
 		CHECK(held(cache, CLASS_64) == i + 1);
 		CHECK(limit(cache, CLASS_64) == (i < 8 ? 8 : 28));
 	}
-	CHECK(counters(CLASS_64).batches.spills == 0 && outstanding(CLASS_64) == 100);
+	CHECK(counters(CLASS_64).batches.spills == 0 && outstanding(CLASS_64) == OTHERS + 100);
 	for (unsigned i = 28; i < 100; i++) {
 		magazine_push(cache, CLASS_64, blocks[i]);
 		CHECK(limit(cache, CLASS_64) == 28);
@@ -279,8 +285,35 @@ static void magazine_only_frees(void)
 	}
 	CHECK(counters(CLASS_64).batches.spills == 6);
 	CHECK(counters(CLASS_64).batches.spilled == 6 * 14);
-	CHECK(outstanding(CLASS_64) == 16 && held(cache, CLASS_64) == 16);
+	CHECK(outstanding(CLASS_64) == OTHERS + 16 && held(cache, CLASS_64) == 16);
 	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* The free of the last block of all takes the others along: no slab is kept. */
+static void magazine_last_free(void)
+{
+	struct hak_cache *cache;
+	struct slab_counters slabs;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	for (unsigned n = 200; n <= 350; n++) { /* enough for two spills */
+		for (unsigned i = 0; i < n; i++)
+			blocks[i] = magazine_pop(cache, CLASS_64);
+		cache_flush(cache); /* what else the last refill brought */
+		for (unsigned i = 0; i < n - 1; i++)
+			magazine_push(cache, CLASS_64, blocks[i]);
+		CHECK(outstanding(CLASS_64) == held(cache, CLASS_64) + 1);
+		slab_read_counters(CLASS_64, &slabs);
+		CHECK(slabs.slabs == 1);
+		magazine_push(cache, CLASS_64, blocks[n - 1]);
+		slab_read_counters(CLASS_64, &slabs);
+		CHECK(slabs.slabs == 0 && outstanding(CLASS_64) == 0);
+		CHECK(held(cache, CLASS_64) == 0 && limit(cache, CLASS_64) == MAGAZINE_MIN);
+		CHECK(!hak_check());
+	}
 	CHECK(unit_close());
 }
 
@@ -427,6 +460,7 @@ void unit_magazine(void)
 	TEST_RUN(magazine_spills);
 	TEST_RUN(magazine_adapts);
 	TEST_RUN(magazine_only_frees);
+	TEST_RUN(magazine_last_free);
 	TEST_RUN(magazine_first_spill);
 	TEST_RUN(magazine_flush);
 	TEST_RUN(magazine_detach);
