@@ -3,7 +3,7 @@
 # `make help` lists the targets and variables. Everything that is built goes to
 # $(O); nothing is built in the source tree.
 
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -220,7 +220,7 @@ NEWLIB_SOURCE ?= $(firstword $(wildcard /usr/src/newlib/newlib-*.tar.*) \
 
 $(NEWLIB)/stamp: qemu/newlib-build.sh
 	$(call say,NEWLIB,$(NEWLIB))CC="$(CROSS_COMPILE)gcc" CROSS_COMPILE="$(CROSS_COMPILE)" \
-		qemu/newlib-build.sh $(NEWLIB_SOURCE) $(NEWLIB)
+		qemu/newlib-build.sh $(NEWLIB_SOURCE) $(NEWLIB) && touch $@
 
 # Programs of newlib may use floating point, and see newlib's headers.
 $(B)/obj/newlib/%.o: %.c $(FLAGS_STAMP) $(NEWLIB)/stamp
@@ -266,7 +266,14 @@ UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
 TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 
-test-builds: linux baremetal linux-programs images $(B)/newlib.elf
+TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz
+test-tools:
+	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || \
+		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done
+
+test-builds: test-tools
+	+@$(MAKE) test-programs
+test-programs: linux baremetal linux-programs images $(B)/newlib.elf
 	+@$(DEBUG_BUILD) linux-programs
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
@@ -365,5 +372,5 @@ clean:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
-.PHONY: all linux baremetal linux-programs images setup setup-test demo test-builds test \
-	linux-test qemu-test help format clean
+.PHONY: all linux baremetal linux-programs images setup setup-test demo test-tools test-builds \
+	test-programs test linux-test qemu-test help format clean
