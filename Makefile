@@ -308,19 +308,23 @@ model: $(L)/model --ops 10000000
 model-debug: $(O)/debug/linux/model --ops 1000000
 model-asan: $(O)/asan/linux/model --ops 500000
 model-ubsan: $(O)/ubsan/linux/model --ops 500000
+model-tsan: $(O)/tsan/linux/model --ops 100000
 model-clang: $(O)/clang/linux/model --ops 1000000
 fault: $(L)/fault
 fault-debug: $(O)/debug/linux/fault
 fault-asan: $(O)/asan/linux/fault
 fault-ubsan: $(O)/ubsan/linux/fault
+fault-tsan: $(O)/tsan/linux/fault
 stress: $(L)/stress
 stress-debug: $(O)/debug/linux/stress
 stress-asan: $(O)/asan/linux/stress
+stress-ubsan: $(O)/ubsan/linux/stress
 stress-tsan: $(O)/tsan/linux/stress --ops 50000
 death: $(L)/death
 death-debug: $(O)/debug/linux/death
 death-asan: $(O)/asan/linux/death
 death-ubsan: $(O)/ubsan/linux/death
+death-tsan: $(O)/tsan/linux/death
 death-clang: $(O)/clang/linux/death
 provider: $(L)/provider
 scaling: $(L)/scaling

@@ -241,7 +241,7 @@ void *hak_aligned_alloc(size_t align, size_t size)
 		return fail(HAK_EINVAL);
 	if (least > CLASS_MAX)
 		return alloc_span(size, align, &zero);
-	for (class = class_of(least); size_class[class].size % align; class ++)
+	for (class = class_of(least); size_class[class].size % align; ++class)
 		;
 	return alloc_class(class);
 }

@@ -76,7 +76,7 @@ static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
 
 	if (pagemap_leaf_index(address) >= PAGEMAP_LEAVES)
 		return NULL;
-	/* acquire: pairs with the release in reserve_leaf() */
+	/* acquire: pairs with the release in pagemap_add_leaf() */
 	distance = atomic_load_explicit(&pagemap.root[pagemap_leaf_index(address)],
 					memory_order_acquire);
 	return distance ? (struct pagemap_leaf *)((char *)pagemap.absent + distance) : NULL;

@@ -392,7 +392,7 @@ const char *slab_check(void)
 {
 	const char *failed = NULL;
 
-	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES && !failed; class ++) {
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES && !failed; ++class) {
 		lock_acquire(&class_heap[class].lock, LOCK_CLASS);
 		superslab_lock();
 		failed = check_class(class);
@@ -405,13 +405,13 @@ const char *slab_check(void)
 /* For fork(): nobody else may be inside a class while the process is copied. */
 void slab_lock_all(void)
 {
-	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; class ++)
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)
 		lock_word_acquire(&class_heap[class].lock);
 }
 
 void slab_unlock_all(void)
 {
-	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; class ++)
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)
 		lock_word_release(&class_heap[class].lock);
 }
 

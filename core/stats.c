@@ -161,7 +161,7 @@ static void read_heap(struct hak_stats *out)
 static void read_all(struct hak_stats *out)
 {
 	*out = (struct hak_stats){ .version = HAK_STATS_VERSION, .size = sizeof(*out) };
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
 		read_class(class, &out->classes[class - CLASS_FIRST]);
 		add(&out->total, &out->classes[class - CLASS_FIRST]);
 	}

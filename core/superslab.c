@@ -196,8 +196,8 @@ static uintptr_t find_within(size_t slabs, unsigned step)
 
 /*
  * Find a run that crosses from one SuperSlab into the next, or is aligned to
- * more than one. Looks at all of them, so it is asked only for runs that no single one can hold, or when
- * there is no other memory.
+ * more than one. Looks at all of them, so it is asked only for runs that the
+ * lists cannot answer for, or when there is no other memory.
  */
 static uintptr_t find_across(size_t slabs, size_t align)
 {
@@ -219,14 +219,13 @@ static uintptr_t find_across(size_t slabs, size_t align)
 /* Cheap places first; @hard looks everywhere. */
 static uintptr_t take_unused(size_t slabs, size_t align, bool hard, bool *zero)
 {
-	unsigned step =
-		(unsigned)(align > SUPERSLAB_SIZE ? SLABS_PER_SUPERSLAB : align / SLAB_SIZE);
+	bool fits = slabs <= SLABS_PER_SUPERSLAB && align <= SUPERSLAB_SIZE;
 	uintptr_t base = 0;
 
 	superslab_lock();
-	if (slabs <= SLABS_PER_SUPERSLAB && align <= SUPERSLAB_SIZE)
-		base = find_within(slabs, step);
-	if (!base && (hard || slabs > SLABS_PER_SUPERSLAB || align > SUPERSLAB_SIZE))
+	if (fits)
+		base = find_within(slabs, (unsigned)(align / SLAB_SIZE));
+	if (!base && (hard || !fits))
 		base = find_across(slabs, align);
 	if (base)
 		*zero = take_run_locked(base, slabs);
@@ -470,6 +469,8 @@ static size_t release(struct list_node *chain)
 {
 	size_t released = 0;
 
+	if (!chain)
+		return 0;
 	while (chain) {
 		struct superslab *first = list_entry(chain, struct superslab, node);
 		struct superslab *last = first;
@@ -583,7 +584,7 @@ static unsigned take_dirty_runs(struct run *run)
 	unsigned n = 0;
 
 	superslab_lock();
-	for (struct list_node *node = heap.all; node; node = node->next) {
+	for (struct list_node *node = heap.all; node && n < TRIM_BATCH; node = node->next) {
 		struct superslab *superslab = list_entry(node, struct superslab, all);
 		uint32_t dirty;
 

@@ -19,14 +19,8 @@
 #include <hakmem/hakmem.h>
 #include <hakmem/stats.h>
 
-/* Defined by the library; not declared by this newlib. */
+/* Defined by the library; this newlib does not declare it. */
 int posix_memalign(void **out, size_t align, size_t size);
-void *_malloc_r(struct _reent *reent, size_t size);
-void _free_r(struct _reent *reent, void *block);
-void *_calloc_r(struct _reent *reent, size_t n, size_t size);
-void *_realloc_r(struct _reent *reent, void *block, size_t size);
-void *_memalign_r(struct _reent *reent, size_t align, size_t size);
-size_t _malloc_usable_size_r(struct _reent *reent, void *block);
 
 static unsigned nr_failed, nr_failed_tests;
 

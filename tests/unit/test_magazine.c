@@ -79,7 +79,7 @@ static void magazine_limits(void)
 	CHECK(magazine_next_limit(28, 112, MAGAZINE_SPILL_AGAIN) == 28);
 	CHECK(magazine_next_limit(8, 8, MAGAZINE_SPILL_AGAIN) == 8);
 	CHECK(magazine_next_limit(12, 12, MAGAZINE_SPILL_AGAIN) == 9);
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
 		unsigned capacity = size_class[class].capacity;
 
 		for (unsigned n = MAGAZINE_MIN; n <= capacity; n++) {
@@ -97,7 +97,7 @@ static void magazine_stand_in(void)
 {
 	CHECK(this_cache() == &hak_cache_none);
 	CHECK(!hak_cache_none.cold && !hak_cache_none.slot[0]);
-	for (unsigned class = 0; class < NR_CLASSES; class ++) {
+	for (unsigned class = 0; class < NR_CLASSES; ++class) {
 		CHECK(hak_cache_none.magazine[class].top == 0);
 		CHECK(hak_cache_none.magazine[class].limit == 0);
 		CHECK(hak_cache_none.pops[class] == 0);
@@ -114,7 +114,7 @@ static void magazine_attach(void)
 	CHECK(cache && cache == this_cache() && cache != &hak_cache_none);
 	CHECK(cache_count() == 1 && !cache_attach());
 	CHECK(cache_count() == 1 && cache == this_cache());
-	for (unsigned class = 0; class < NR_CLASSES; class ++) {
+	for (unsigned class = 0; class < NR_CLASSES; ++class) {
 		bool user = class >= CLASS_FIRST && class <= CLASS_LAST;
 
 		CHECK(held(cache, class) == 0);
@@ -122,7 +122,7 @@ static void magazine_attach(void)
 	}
 	CHECK(!cache_check());
 	/* a magazine's blocks do not reach into the next one's */
-	for (unsigned class = CLASS_FIRST; class < CLASS_LAST; class ++)
+	for (unsigned class = CLASS_FIRST; class < CLASS_LAST; ++class)
 		CHECK(cache->magazine[class + 1].top - cache->magazine[class].top ==
 		      1 + size_class[class].capacity);
 	CHECK(cache->magazine[CLASS_LAST].top + size_class[CLASS_LAST].capacity == MAGAZINE_SLOTS);
@@ -351,11 +351,11 @@ static void magazine_flush(void)
 	cache = cache_attach();
 	CHECK(cache);
 	CHECK(!cache_flush(cache));
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++)
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class)
 		blocks[class] = magazine_pop(cache, class);
 	CHECK(cache_flush(cache));
 	CHECK(!cache_flush(cache));
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
 		CHECK(held(cache, class) == 0 && outstanding(class) == 1);
 		before = limit(cache, class);
 		magazine_push(cache, class, blocks[class]);

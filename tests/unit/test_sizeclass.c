@@ -18,7 +18,7 @@ static unsigned naive_class(size_t size)
 	unsigned class = HAK_MIN_ALIGN > 8 ? 2 : 1;
 
 	while (sizes[class] < size)
-		class ++;
+		++class;
 	return class;
 }
 
@@ -27,7 +27,7 @@ static void sizeclass_rows(void)
 	CHECK(ARRAY_SIZE(sizes) == CLASS_LAST + 1);
 	CHECK(sizes[CLASS_LAST] == CLASS_MAX);
 	CHECK(CLASS_SMALLEST == naive_class(0));
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
 		CHECK(size_class[class].size == sizes[class]);
 		CHECK(size_class[class].size > size_class[class - 1].size);
 		CHECK(size_class[class].blocks == SLAB_SIZE / sizes[class]);
@@ -47,7 +47,7 @@ static void sizeclass_capacities(void)
 {
 	unsigned slots = 0;
 
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
 		unsigned capacity = 48 * 1024 / sizes[class];
 
 		capacity = capacity > 112 ? 112 : capacity < 8 ? 8 : capacity;
@@ -80,13 +80,13 @@ static void sizeclass_waste(void)
 	}
 	for (size_t size = HAK_MIN_ALIGN + 1; size <= 128; size++)
 		CHECK(size_class[class_of(size)].size - size < 16);
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++)
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class)
 		CHECK(SLAB_SIZE % sizes[class] * 16 <= SLAB_SIZE);
 }
 
 static void sizeclass_block_index(void)
 {
-	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; class ++) {
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
 		uint32_t size = size_class[class].size, index = 0, rest = 0;
 
 		for (size_t offset = 0; offset < SLAB_SIZE; offset++) {
@@ -107,7 +107,7 @@ static void sizeclass_alignment(void)
 {
 	unsigned powers = 0;
 
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
 		CHECK(class == CLASS_FIRST ? sizes[class] == 8 : sizes[class] % 16 == 0);
 		if (is_power_of_two(sizes[class])) {
 			CHECK(SLAB_SIZE % sizes[class] == 0);

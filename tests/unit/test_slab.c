@@ -67,7 +67,7 @@ static struct slab *slab_of(const void *block)
 static void slab_whole(void)
 {
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; class ++) {
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
 		struct slab_counters before = counters(class);
 		unsigned n = size_class[class].blocks;
 		uintptr_t base;
@@ -190,7 +190,7 @@ static void slab_lowest_first(void)
 static void slab_bitmaps(void)
 {
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
 		unsigned n = size_class[class].blocks;
 		bool inline_bits = n <= 128;
 		unsigned small = !inline_bits && n <= 4096, large = n > 4096;

@@ -56,7 +56,7 @@ static bool stats_hold(void)
 	struct hak_class_stats sum = { 0 };
 
 	read_stats();
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; class ++) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
 		if (!row_holds(class, of_class(class)))
 			return false;
 		add_up(&sum, of_class(class));
