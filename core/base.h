@@ -18,6 +18,9 @@
 #define SLAB_SIZE	    ((size_t)64 << 10)
 #define SUPERSLAB_SIZE	    HAK_SUPERSLAB_SIZE
 #define SLABS_PER_SUPERSLAB 32u
+#define PAGE_SIZE	    HAK_GRANULE
+#define PAGES_PER_SLAB	    16u
+#define ALL_PAGES	    0xffffu /* of a slab, as bits */
 
 #define IS_ENABLED(option) (option)
 
@@ -25,18 +28,27 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /*
- * Keep what the compiler knows about a value, or about a word of memory, from
- * what follows. No instruction: the fast path uses them where the compiler is
+ * Keep what the compiler knows about a value from what follows. No instruction: the fast path uses them where the compiler is
  * too clever to use the addressing modes of the machine.
  */
 #define OPTIMIZER_HIDE_VAR(value) __asm__("" : "+r"(value))
-#define OPTIMIZER_HIDE_WORD(word) __asm__("" : "+m"(word))
 
 /* Data that code of other files reaches without a detour through the GOT. */
 #define HAK_HIDDEN __attribute__((visibility("hidden")))
 
 /* For plain reads of what others write: races on purpose, explained there. */
 #define NO_SANITIZE_THREAD __attribute__((no_sanitize("thread")))
+
+/* Order that ThreadSanitizer cannot see: what came before RELEASE, before ACQUIRE. */
+#ifdef __SANITIZE_THREAD__
+void __tsan_release(void *address);
+void __tsan_acquire(void *address);
+#define SANITIZER_RELEASE(address) __tsan_release(address)
+#define SANITIZER_ACQUIRE(address) __tsan_acquire(address)
+#else
+#define SANITIZER_RELEASE(address) ((void)(address))
+#define SANITIZER_ACQUIRE(address) ((void)(address))
+#endif
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -9,7 +9,7 @@
  */
 #include <hakmem/hakmem.h>
 
-#include "magazine.h"
+#include "cache.h"
 #include "slab.h"
 #include "span.h"
 #include "superslab.h"

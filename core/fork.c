@@ -13,9 +13,10 @@
  */
 #include "fork.h"
 
+#include "cache.h"
 #include "lock.h"
-#include "magazine.h"
 #include "meta.h"
+#include "reap.h"
 #include "slab.h"
 #include "superslab.h"
 
@@ -29,10 +30,18 @@ void fork_prepare(void)
 	atomic_signal_fence(memory_order_seq_cst);
 	if (*held > LOCK_FORK)
 		return;
+	reap_lock_word();
 	slab_lock_all();
 	superslab_lock_word();
 	cache_lock_word();
 	meta_lock_word();
+}
+
+/* In the child, where the caller is alone: before fork_done(). */
+void fork_in_child(void)
+{
+	if (*this_held() == LOCK_FORK)
+		cache_after_fork();
 }
 
 /* In the parent, and in the child. */
@@ -47,6 +56,7 @@ void fork_done(void)
 		cache_unlock_word();
 		superslab_unlock_word();
 		slab_unlock_all();
+		reap_unlock_word();
 	}
 	atomic_signal_fence(memory_order_seq_cst);
 	*held -= LOCK_FORK;

@@ -7,6 +7,7 @@
  * after, in the parent and in the child.
  */
 void fork_prepare(void);
+void fork_in_child(void);
 void fork_done(void);
 
 #endif

@@ -2,11 +2,12 @@
 /*
  * The lock, and the order in which locks may be taken:
  *
- *	LOCK_CLASS < LOCK_SUPERSLAB < LOCK_META
+ *	LOCK_REAP < LOCK_CLASS < LOCK_SUPERSLAB < LOCK_META
  *
  * A holder of one may take another of a higher rank, never of the same or a
- * lower one; nobody holds any while calling the provider or the host. Debug
- * builds check both. fork() takes all of them in this order. Which ranks a
+ * lower one; nobody holds any while calling the provider or the host, but for
+ * LOCK_REAP, for which malloc and free never wait. Debug builds check both.
+ * fork() takes all of them in this order. Which ranks a
  * thread or CPU holds is noted before it takes the lock and after it has
  * dropped it, so that a signal handler can tell whether it interrupted us.
  *
@@ -23,6 +24,7 @@
 #include <hakmem/host.h>
 
 enum lock_rank {
+	LOCK_REAP,
 	LOCK_CLASS,
 	LOCK_SUPERSLAB,
 	LOCK_META,
@@ -48,21 +50,29 @@ static inline void lock_word_wait(struct lock *lock)
 		hak_host_wait(&lock->word, 2);
 }
 
-/* Without regard to rank: for fork(), which takes all of one rank, in order. */
-static inline void lock_word_acquire(struct lock *lock)
+static inline bool lock_word_try(struct lock *lock)
 {
 	unsigned seen = 0;
 
 	/* acquire: pairs with the release in lock_word_release() */
-	if (unlikely(!atomic_compare_exchange_strong_explicit(
-		    &lock->word, &seen, 1, memory_order_acquire, memory_order_relaxed)))
+	return atomic_compare_exchange_strong_explicit(&lock->word, &seen, 1, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+/* Without regard to rank: for fork(), which takes all of one rank, in order. */
+static inline void lock_word_acquire(struct lock *lock)
+{
+	if (unlikely(!lock_word_try(lock)))
 		lock_word_wait(lock);
 }
 
 static inline void lock_word_release(struct lock *lock)
 {
-	/* release: what the holder wrote is seen by the next lock_word_acquire() */
-	if (unlikely(atomic_exchange_explicit(&lock->word, 0, memory_order_release) == 2))
+	/*
+	 * release: what the holder wrote is seen by the next lock_word_acquire();
+	 * seq_cst, which costs nothing here, for what reap_note() reads afterwards
+	 */
+	if (unlikely(atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst) == 2))
 		hak_host_wake(&lock->word);
 }
 
@@ -74,9 +84,10 @@ static inline void lock_word_release(struct lock *lock)
 #define LOCK_RANKS 0xffu
 #define LOCK_FORK  0x100u
 
+/* Is any held that others may wait for inside malloc and free? */
 static inline bool lock_is_any_held(void)
 {
-	return *this_held() & LOCK_RANKS;
+	return *this_held() & LOCK_RANKS & ~(1u << LOCK_REAP);
 }
 
 static inline void lock_acquire(struct lock *lock, enum lock_rank rank)

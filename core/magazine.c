@@ -1,78 +1,185 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Caches: what makes malloc and free cheap. A cache belongs to one thread or
- * one CPU and has a magazine for each class, an array of blocks that are
- * allocated as far as their slabs know and free as far as the program knows.
- * malloc pops, free pushes; nobody else touches them, so there is nothing to
- * lock. Blocks move to and from the slabs in batches of half a magazine.
+ * Magazines: what makes malloc and free cheap. A cache has one for each class,
+ * an array of blocks that are allocated as far as their slabs know and free as
+ * far as the program knows. malloc pops, free pushes, without a lock. Blocks
+ * move to and from the slabs in batches of half a magazine.
  *
  * How many blocks a magazine may hold adapts: see magazine_next_limit(). The
  * arrays are as large as the capacities of the classes ask for, and their pages
  * are touched only as far as they are used.
  *
- *	slot[base] == NULL, base <= top <= limit <= base + capacity
- *	refilled + pushed  =  pops + spilled + (top - base)
+ *	slot[base] == NULL, base <= top <= limit <= base + capacity, or closed
+ *	refilled + pushes  =  pops + spilled + held
  *
  * An intrusive list (block -> next block) would need no array and hold any
  * number, but would read and write every free block, which is a cache miss on
  * each of them in the case that matters, and breaks when a program writes to
  * what it has freed.
  *
- * Lock: none for magazines. The list of caches: cache_list.lock, LOCK_META.
+ * Taking blocks out of the magazine of a thread that may never call again
  *
- * Failure: magazine_refill() returns NULL; a caller for whom no cache can be
- * made works without.
+ * What an idle thread has in its magazines must not keep pages, and the thread
+ * cannot be asked. So others may close a magazine, and then it is theirs:
+ *
+ *	1. limit = 0, and top = 0 by an atomic exchange that says where it was
+ *	2. a barrier on all CPUs that run a thread of the program
+ *	   (hak_host_barrier(): membarrier on Linux)
+ *	3. closed, unless top has the value of a full-grown index again: then
+ *	   the owner was just between reading and writing it, in the one
+ *	   instruction that moves it, and has a magazine as before
+ *
+ * A closed magazine sends its owner into the slow path: slot[0] is NULL, and 0
+ * is not below the limit. But at most one operation may have begun before step
+ * 1 and go on after it, at any later time. The fast path is made for that:
+ *
+ *	malloc has read top and slot[top], and now counts top down in one
+ *	instruction. From 0 that borrows: it drops the block and goes the slow
+ *	way. If it came before the exchange, the exchange saw its result.
+ *
+ *	free has written its block into slot[top + 1], and now counts top up:
+ *	to 1. The block is picked up when the owner opens the magazine. It is in
+ *	nobody's way there, since others touch nothing above the old top. (If it
+ *	read the limit before step 1 and top after it, the block is in slot[1],
+ *	from where malloc may even take it back.)
+ *
+ * Only the owner opens a magazine, in its slow path, in which it cannot be in
+ * the middle of the fast one. So a block is lent to a race for a moment, but
+ * never to two. Signals that interrupt the owner to ask it would break the
+ * system calls of programs; restartable sequences cost two more instructions
+ * in malloc and in free; a count of operations begun and ended costs one more
+ * in each and tells nothing of a thread that was stopped between them.
+ *
+ * Lock: none in the fast path. The rest is done by whoever holds the claim of
+ * the cache: its owner in the slow path, or, by try only, another that closes
+ * magazines or takes blocks out of closed ones, which takes it under the lock of
+ * the list of caches (so that it is never held by others during fork()) and
+ * keeps it for some thousand instructions at most. Nobody waits for an owner,
+ * so an owner keeps the claim when it goes to the slabs and the provider.
+ *
+ * Failure: refill() returns nothing, magazine_pop() NULL.
  */
 #include "magazine.h"
 
-#include <hakmem/host.h>
-
-#include "lock.h"
-#include "meta.h"
 #include "pagemap.h"
 #include "slab.h"
 
-/* With the one slot that the empty magazines share: NULL. */
-struct hak_cache hak_cache_none = { .slot = { NULL } };
-
-static struct {
-	struct lock lock;
-	struct list_node *caches;
-	uint64_t count;
-	struct cache_counters gone[CLASS_LAST + 1]; /* of caches that were detached */
-} cache_list;
-
-static void cache_lock(void)
+bool magazine_try_claim(struct hak_cache *cache)
 {
-	lock_acquire(&cache_list.lock, LOCK_META);
+	return lock_word_try(&cache->cold->claim);
 }
 
-static void cache_unlock(void)
+static void claim(struct hak_cache *cache)
 {
-	lock_release(&cache_list.lock, LOCK_META);
+	lock_word_acquire(&cache->cold->claim);
 }
 
-/* For fork(). */
-void cache_lock_word(void)
+void magazine_unclaim(struct hak_cache *cache)
 {
-	lock_word_acquire(&cache_list.lock);
+	lock_word_release(&cache->cold->claim);
 }
 
-void cache_unlock_word(void)
+/* Is this what becomes of the top of a closed magazine, by at most one operation? */
+static bool is_top_of_closed(unsigned top)
 {
-	lock_word_release(&cache_list.lock);
+	return top == 0 || top == 1 || top == UINT16_MAX;
 }
 
-/* The index of the NULL below the blocks of a magazine. */
-static NO_SANITIZE_THREAD unsigned magazine_base(const struct hak_cache *cache, unsigned class)
+/* Step 1. */
+NO_SANITIZE_THREAD void magazine_close(struct hak_cache *cache, unsigned class)
 {
-	return cache->cold->base[class];
+	struct magazine *magazine = &cache->magazine[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+
+	cold->limit = magazine->limit;
+	__atomic_store_n(&magazine->limit, 0, __ATOMIC_RELAXED);
+	cold->closed = __atomic_exchange_n(&magazine->top, 0, __ATOMIC_SEQ_CST);
+	cold->kept = (uint16_t)(cold->closed - cold->base);
 }
 
-/* How many blocks it holds; statistics ask this of other owners' magazines. */
-static NO_SANITIZE_THREAD unsigned magazine_held(const struct hak_cache *cache, unsigned class)
+/* Step 3, after the barrier. If not, it is as open as before. */
+NO_SANITIZE_THREAD bool magazine_is_closed(struct hak_cache *cache, unsigned class)
 {
-	return (unsigned)cache->magazine[class].top - magazine_base(cache, class);
+	struct magazine *magazine = &cache->magazine[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+
+	if (cold->closed && !is_top_of_closed(__atomic_load_n(&magazine->top, __ATOMIC_RELAXED))) {
+		cold->closed = 0;
+		__atomic_store_n(&magazine->limit, cold->limit, __ATOMIC_RELAXED);
+	}
+	return cold->closed;
+}
+
+/* Take up to @n blocks, the oldest first, out of a closed magazine. */
+NO_SANITIZE_THREAD unsigned magazine_take(struct hak_cache *cache, unsigned class, void **blocks,
+					  unsigned n)
+{
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	void **slot = &cache->slot[cold->base + 1];
+
+	if (n > cold->surplus)
+		n = cold->surplus;
+	SANITIZER_ACQUIRE(cache);
+	for (unsigned i = 0; i < n; i++)
+		blocks[i] = slot[i];
+	for (unsigned i = n; i < cold->kept; i++)
+		slot[i - n] = slot[i];
+	cold->kept = (uint16_t)(cold->kept - n);
+	cold->surplus = (uint16_t)(cold->surplus - n);
+	cold->batches.spills += n > 0;
+	cold->batches.spilled += n;
+	return n;
+}
+
+/* The owner is back, with room for a few more than were left to it. */
+static void open(struct hak_cache *cache, unsigned class)
+{
+	struct magazine *magazine = &cache->magazine[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned held = cold->kept;
+
+	if (magazine->top == 1) {
+		void *early = cache->slot[1];
+
+		cache->slot[cold->base + ++held] = early ? early : cache->slot[cold->closed + 1];
+	}
+	cache->slot[1] = NULL;
+	magazine->top = (uint16_t)(cold->base + held);
+	magazine->limit = (uint16_t)(cold->base + (held > MAGAZINE_MIN ? held : MAGAZINE_MIN));
+	cold->closed = 0;
+	cold->surplus = 0;
+	cold->spilled_last = false;
+	cache->cold->quiet = false;
+}
+
+/* What every function for owners begins with. */
+static void enter(struct hak_cache *cache, unsigned class)
+{
+	claim(cache);
+	if (cache->cold->magazine[class].closed)
+		open(cache, class);
+}
+
+static void leave(struct hak_cache *cache)
+{
+	magazine_unclaim(cache);
+}
+
+NO_SANITIZE_THREAD unsigned magazine_held(const struct hak_cache *cache, unsigned class)
+{
+	const struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned top = cache->magazine[class].top;
+
+	return cold->closed ? cold->kept + (unsigned)(top == 1) : top - cold->base;
+}
+
+/* Not counted, since it follows from what is. */
+NO_SANITIZE_THREAD uint64_t magazine_pops(const struct hak_cache *cache, unsigned class)
+{
+	const struct magazine_batches *batches = &cache->cold->magazine[class].batches;
+
+	return batches->refilled + cache->pushes[class] - batches->spilled -
+	       magazine_held(cache, class);
 }
 
 /* The fewest blocks that a magazine is limited to. */
@@ -107,11 +214,25 @@ unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_ev
 	return limit > least ? limit : least;
 }
 
+/**
+ * magazine_surplus() - how many blocks a magazine held and did not need
+ * @held: how many it held at the last look
+ * @pops: how many were popped since
+ *
+ * A lower bound of its low-water mark, which a fast path that noted it would
+ * pay for: with so many pops it cannot have sunk deeper, and as long as frees
+ * put back what malloc takes it is far higher.
+ */
+unsigned magazine_surplus(unsigned held, uint64_t pops)
+{
+	return pops < held ? held - (unsigned)pops : 0;
+}
+
 /* Fill an empty magazine, to half of its limit. Pops will rise in address. */
 static void refill(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
-	struct magazine_batches *batches = &cache->cold->batches[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned base = magazine->top, want, got;
 	void **blocks = &cache->slot[base + 1];
 
@@ -123,23 +244,24 @@ static void refill(struct hak_cache *cache, unsigned class)
 	magazine->limit =
 		(uint16_t)(base + magazine_next_limit(magazine->limit - base,
 						      size_class[class].capacity, MAGAZINE_REFILL));
-	cache->cold->spilled_last[class] = false;
-	batches->refills += got > 0;
-	batches->refilled += got;
+	cold->spilled_last = false;
+	cold->batches.refills += got > 0;
+	cold->batches.refilled += got;
 }
 
 /* Give the oldest @n blocks of a magazine back to their slabs. */
 static void give_back(struct hak_cache *cache, unsigned class, unsigned n)
 {
 	struct magazine *magazine = &cache->magazine[class];
-	unsigned base = magazine_base(cache, class), held = magazine_held(cache, class);
-	void **blocks = &cache->slot[base + 1];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned held = magazine->top - cold->base;
+	void **blocks = &cache->slot[cold->base + 1];
 
 	slab_put(class, blocks, n);
 	__builtin_memmove(blocks, blocks + n, (held - n) * sizeof(*blocks));
 	magazine->top = (uint16_t)(magazine->top - n);
-	cache->cold->batches[class].spills++;
-	cache->cold->batches[class].spilled += n;
+	cold->batches.spills++;
+	cold->batches.spilled += n;
 }
 
 /*
@@ -154,21 +276,22 @@ static void give_back(struct hak_cache *cache, unsigned class, unsigned n)
 static void spill(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
-	bool again = cache->cold->spilled_last[class];
-	unsigned base = magazine_base(cache, class), held = magazine_held(cache, class);
-	unsigned limit = magazine_next_limit(magazine->limit - base, size_class[class].capacity,
-					     again ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL);
-	uint64_t others = again ? slab_outstanding(class) - held - 1 : UINT64_MAX;
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned base = cold->base, held = magazine->top - base;
+	unsigned limit =
+		magazine_next_limit(magazine->limit - base, size_class[class].capacity,
+				    cold->spilled_last ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL);
+	uint64_t others = cold->spilled_last ? slab_outstanding(class) - held - 1 : UINT64_MAX;
 
 	if (others == 0)
 		give_back(cache, class, held);
 	else if (held >= limit)
 		give_back(cache, class, held - limit / 2);
-	held = magazine_held(cache, class);
+	held = magazine->top - base;
 	if (others < limit - held)
 		limit = held + (unsigned)others;
 	magazine->limit = (uint16_t)(base + limit);
-	cache->cold->spilled_last[class] = true;
+	cold->spilled_last = true;
 }
 
 /**
@@ -179,17 +302,18 @@ static void spill(struct hak_cache *cache, unsigned class)
 void *magazine_pop(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
-	void *block = cache->slot[magazine->top];
+	void *block;
 
+	enter(cache, class);
+	block = cache->slot[magazine->top];
 	if (!block) {
-		cache->cold->batches[class].misses++;
+		cache->cold->magazine[class].batches.misses++;
 		refill(cache, class);
 		block = cache->slot[magazine->top];
-		if (!block)
-			return NULL;
 	}
-	magazine->top--;
-	cache->pops[class]++;
+	if (block)
+		magazine->top--;
+	leave(cache);
 	return block;
 }
 
@@ -200,143 +324,48 @@ void magazine_push(struct hak_cache *cache, unsigned class, void *block)
 {
 	struct magazine *magazine = &cache->magazine[class];
 
+	enter(cache, class);
 	if (magazine->top >= magazine->limit)
 		spill(cache, class);
 	cache->slot[++magazine->top] = block;
+	cache->pushes[class]++;
 	if (unlikely(magazine->top > magazine->limit)) {
 		/* no others: see spill() */
 		give_back(cache, class, 1);
 		magazine->limit = (uint16_t)(magazine->top + MAGAZINE_MIN);
 	}
+	leave(cache);
+}
+
+/* Return all blocks to their slabs; were there any? */
+bool magazine_flush(struct hak_cache *cache, unsigned class)
+{
+	unsigned held;
+
+	enter(cache, class);
+	held = magazine_held(cache, class);
+	if (held)
+		give_back(cache, class, held);
+	leave(cache);
+	return held;
 }
 
 /* Does @block lie in the caller's magazine, free already? For debug builds. */
-bool magazine_has(const struct hak_cache *cache, unsigned class, const void *block)
+bool magazine_has(struct hak_cache *cache, unsigned class, const void *block)
 {
-	for (unsigned i = cache->magazine[class].top; cache->slot[i]; i--)
-		if (cache->slot[i] == block)
-			return true;
-	return false;
+	bool has = false;
+
+	enter(cache, class);
+	for (unsigned i = cache->magazine[class].top; cache->slot[i] && !has; i--)
+		has = cache->slot[i] == block;
+	leave(cache);
+	return has;
 }
 
-static void cache_init(struct hak_cache *cache)
-{
-	unsigned base = 1;
-
-	cache->cold = (struct cache_cold *)&cache->slot[1 + MAGAZINE_SLOTS];
-	cache->cold->cache = cache;
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
-		cache->cold->base[class] = (uint16_t)base;
-		cache->magazine[class].top = (uint16_t)base;
-		cache->magazine[class].limit = (uint16_t)(base + MAGAZINE_MIN);
-		base += 1u + size_class[class].capacity;
-	}
-}
-
-/**
- * cache_attach() - give the caller a cache of its own
- *
- * Returns it, or NULL: the caller then works without, block by block.
- */
-struct hak_cache *cache_attach(void)
-{
-	struct hak_cache *cache;
-
-	if (this_cache() != &hak_cache_none)
-		return NULL;
-	cache = meta_alloc(META_CACHE, CACHE_SIZE);
-	if (!cache)
-		return NULL;
-	cache_init(cache);
-	cache_lock();
-	list_add(&cache_list.caches, &cache->cold->node);
-	cache_list.count++;
-	cache_unlock();
-	if (hak_host_set_cache(cache))
-		return cache;
-	hak_cache_detach(cache);
-	return NULL;
-}
-
-/* Return the blocks of all magazines to their slabs; were there any? */
-bool cache_flush(struct hak_cache *cache)
-{
-	bool any = false;
-
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
-		unsigned held = magazine_held(cache, class);
-
-		if (held)
-			give_back(cache, class, held);
-		any |= held > 0;
-	}
-	return any;
-}
-
-static NO_SANITIZE_THREAD void add_counters(struct cache_counters *sum,
-					    const struct hak_cache *cache, unsigned class)
-{
-	const struct magazine_batches *batches = &cache->cold->batches[class];
-
-	sum->pops += cache->pops[class];
-	sum->blocks += magazine_held(cache, class);
-	sum->batches.misses += batches->misses;
-	sum->batches.refills += batches->refills;
-	sum->batches.refilled += batches->refilled;
-	sum->batches.spills += batches->spills;
-	sum->batches.spilled += batches->spilled;
-}
-
-/**
- * hak_cache_detach() - the owner of a cache ends
- *
- * Called by the platform, which has already seen to it that this_cache() no
- * longer finds it. The blocks go back to their slabs, the memory serves the
- * next cache.
- */
-void hak_cache_detach(struct hak_cache *cache)
-{
-	cache_flush(cache);
-	cache_lock();
-	list_del(&cache->cold->node);
-	cache_list.count--;
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class)
-		add_counters(&cache_list.gone[class], cache, class);
-	cache_unlock();
-	meta_free(META_CACHE, cache);
-}
-
-uint64_t cache_count(void)
-{
-	uint64_t count;
-
-	cache_lock();
-	count = cache_list.count;
-	cache_unlock();
-	return count;
-}
-
-/*
- * The sums over all caches. What other owners write meanwhile is read as it
- * comes: these words are not atomic, so that counting costs the fast path one
- * plain instruction. They are aligned words, so none is torn.
- */
-NO_SANITIZE_THREAD void cache_read_counters(unsigned class, struct cache_counters *sum)
-{
-	cache_lock();
-	*sum = cache_list.gone[class];
-	for (struct list_node *node = cache_list.caches; node; node = node->next) {
-		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
-
-		add_counters(sum, cold->cache, class);
-	}
-	cache_unlock();
-}
-
-static const char *check_magazine(const struct hak_cache *cache, unsigned class)
+static const char *check_open(const struct hak_cache *cache, unsigned class)
 {
 	const struct magazine *magazine = &cache->magazine[class];
-	unsigned base = magazine_base(cache, class);
+	unsigned base = cache->cold->magazine[class].base;
 
 	if (cache->slot[base])
 		return "magazine: a block below the first";
@@ -353,19 +382,13 @@ static const char *check_magazine(const struct hak_cache *cache, unsigned class)
 	return NULL;
 }
 
-/* NULL, or what is wrong with the caller's own cache. */
-const char *cache_check(void)
+/* NULL, or what is wrong with a magazine of the caller's. */
+const char *magazine_check(struct hak_cache *cache, unsigned class)
 {
-	const struct hak_cache *cache = this_cache();
-	const char *failed = NULL;
+	const char *failed;
 
-	for (unsigned class = CLASS_FIRST; cache->cold && class <= CLASS_LAST && !failed; ++class)
-		failed = check_magazine(cache, class);
+	enter(cache, class);
+	failed = check_open(cache, class);
+	leave(cache);
 	return failed;
-}
-
-/* The caches themselves go with meta_fini(). */
-void cache_fini(void)
-{
-	__builtin_memset(&cache_list, 0, sizeof(cache_list));
 }

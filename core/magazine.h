@@ -8,20 +8,24 @@
 
 #include "base.h"
 #include "list.h"
+#include "lock.h"
 #include "sizeclass.h"
 
 /*
  * Two indices into the slots of the cache. slot[top] is the block that the
  * next allocation gets; below the lowest block of a magazine lies a slot that
  * is always NULL, so that "empty" is seen in the block itself. `limit` is the
- * highest index that `top` may reach.
+ * highest index that `top` may reach. Both are 0 while a magazine is closed.
  */
 struct magazine {
 	uint16_t top;
 	uint16_t limit;
 };
 
-_Static_assert(1 + MAGAZINE_SLOTS <= UINT16_MAX, "indices of slots are 16 bits");
+/* slot[0] is NULL for ever, slot[1] but for a moment: closed magazines point there. */
+#define MAGAZINE_FIRST_BASE 2u
+
+_Static_assert(MAGAZINE_FIRST_BASE + MAGAZINE_SLOTS < UINT16_MAX, "indices of slots are 16 bits");
 
 /* What happens once per batch. */
 struct magazine_batches {
@@ -30,58 +34,66 @@ struct magazine_batches {
 	uint64_t spills, spilled;
 };
 
-/* What only the slow path needs of a cache. */
+/* What only the slow path, and whoever looks for idle magazines, needs of one. */
+struct magazine_cold {
+	struct magazine_batches batches;
+	uint64_t seen_pops, seen_pushes; /* at the last look */
+	uint16_t seen_held;
+	uint16_t base;	   /* index of the NULL below the blocks */
+	uint16_t closed;   /* the top that it was closed at; 0: it is open */
+	uint16_t limit;	   /* the limit that it was closed with */
+	uint16_t kept;	   /* blocks in it while it is closed, ... */
+	uint16_t surplus;  /* ... and how many of these are to be taken out */
+	bool spilled_last; /* was the last batch a spill? */
+};
+
 struct cache_cold {
 	struct hak_cache *cache;
-	struct list_node node; /* on the list of caches in use */
-	struct magazine_batches batches[CLASS_LAST + 1];
-	uint16_t base[CLASS_LAST + 1];	   /* index of the NULL below each magazine */
-	bool spilled_last[CLASS_LAST + 1]; /* was the last batch a spill? */
+	struct list_node node;	  /* on the list of caches in use */
+	struct list_node claimed; /* on that of close_idle() */
+	struct lock claim;	  /* see magazine.c */
+	bool quiet;		  /* all magazines are closed and empty */
+	struct magazine_cold magazine[CLASS_LAST + 1];
 };
 
 /**
  * struct hak_cache - the magazines of one thread or one CPU
  * @magazine: by class; those of no users' class stay {0, 0}: always empty
  *	      (slot[0] is NULL) and always full
- * @pops:     blocks taken from magazines, by class
+ * @pushes:   blocks put into magazines, by class
  * @cold:     the rest; NULL if this is nobody's cache but an empty stand-in
  * @slot:     the blocks of all magazines, one behind the other
- *
- * Only its owner writes to it.
  */
 struct hak_cache {
 	struct magazine magazine[NR_CLASSES];
-	uint64_t pops[NR_CLASSES];
+	uint64_t pushes[NR_CLASSES];
 	struct cache_cold *cold;
 	void *slot[];
 };
 
+#define CACHE_SLOTS (MAGAZINE_FIRST_BASE + MAGAZINE_SLOTS)
 #define CACHE_SIZE                                                                                 \
-	(sizeof(struct hak_cache) + (1 + MAGAZINE_SLOTS) * sizeof(void *) +                        \
-	 sizeof(struct cache_cold))
+	(sizeof(struct hak_cache) + CACHE_SLOTS * sizeof(void *) + sizeof(struct cache_cold))
 
 _Static_assert(CACHE_SIZE <= 24 << 10, "a cache has to fit on small machines, once per CPU");
 
-/*
- * The stand-in of those who have no cache yet: all its magazines are empty and
- * full at once, so that the first call of a thread is an ordinary miss.
- */
-extern HAK_HIDDEN struct hak_cache hak_cache_none;
-
-/* Sums over caches, those that are gone included. */
-struct cache_counters {
-	uint64_t pops;
-	struct magazine_batches batches;
-	uint64_t blocks; /* in magazines now */
-};
-
-struct hak_cache *cache_attach(void);
-bool cache_flush(struct hak_cache *cache);
-void hak_cache_detach(struct hak_cache *cache);
-
+/* The cache is the caller's. */
 void *magazine_pop(struct hak_cache *cache, unsigned class);
 void magazine_push(struct hak_cache *cache, unsigned class, void *block);
-bool magazine_has(const struct hak_cache *cache, unsigned class, const void *block);
+bool magazine_flush(struct hak_cache *cache, unsigned class);
+bool magazine_has(struct hak_cache *cache, unsigned class, const void *block);
+const char *magazine_check(struct hak_cache *cache, unsigned class);
+
+/* The cache is anybody's and claimed; the order is magazine.c's to explain. */
+bool magazine_try_claim(struct hak_cache *cache);
+void magazine_unclaim(struct hak_cache *cache);
+void magazine_close(struct hak_cache *cache, unsigned class);
+bool magazine_is_closed(struct hak_cache *cache, unsigned class);
+unsigned magazine_take(struct hak_cache *cache, unsigned class, void **blocks, unsigned n);
+
+/* Of any cache, as it happens to be just now. */
+unsigned magazine_held(const struct hak_cache *cache, unsigned class);
+uint64_t magazine_pops(const struct hak_cache *cache, unsigned class);
 
 /* Why the limit of a magazine is looked at. */
 enum magazine_event {
@@ -90,12 +102,6 @@ enum magazine_event {
 	MAGAZINE_SPILL_AGAIN, /* nothing but frees since the last one */
 };
 unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_event event);
-
-uint64_t cache_count(void);
-void cache_read_counters(unsigned class, struct cache_counters *sum);
-const char *cache_check(void);
-void cache_lock_word(void);
-void cache_unlock_word(void);
-void cache_fini(void);
+unsigned magazine_surplus(unsigned held, uint64_t pops);
 
 #endif

@@ -14,9 +14,11 @@
 #include <hakmem/host.h>
 
 #include "bug.h"
+#include "cache.h"
 #include "fastpath.h"
 #include "meta.h"
 #include "pages.h"
+#include "reap.h"
 #include "slab.h"
 #include "span.h"
 #include "stats.h"
@@ -73,6 +75,7 @@ static void *alloc_class(unsigned class)
 		stats_count_failure(class);
 		return fail(HAK_ENOMEM);
 	}
+	reap_note(HAK_REAP_MALLOC);
 	return block;
 }
 
@@ -89,6 +92,7 @@ static void *alloc_span(size_t size, size_t align, bool *zero)
 		stats_count_failure(CLASS_SPAN);
 		return fail(HAK_ENOMEM);
 	}
+	reap_note(HAK_REAP_MALLOC);
 	return block;
 }
 
@@ -183,6 +187,7 @@ static void free_block(void *block, const char *caller)
 		span_free(block);
 	else
 		free_class(class, block);
+	reap_note(HAK_REAP_FREE);
 }
 
 void free_slow(void *block)
@@ -249,8 +254,12 @@ void *hak_aligned_alloc(size_t align, size_t size)
 /* Can this block stay where it is? Not if a smaller one would be half its size. */
 static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
 {
-	if (class == CLASS_SPAN && size > CLASS_MAX)
-		return size <= SIZE_LIMIT && span_resize(block, size);
+	if (class == CLASS_SPAN && size > CLASS_MAX) {
+		bool resized = size <= SIZE_LIMIT && span_resize(block, size);
+
+		reap_note(HAK_REAP_FREE);
+		return resized;
+	}
 	return size <= usable && hak_good_size(size) > usable / 2;
 }
 
@@ -326,18 +335,13 @@ void hak_flush(void)
 {
 	struct hak_cache *cache = this_cache();
 
-	if (cache->cold)
-		cache_flush(cache);
+	if (cache->cold && cache_flush(cache))
+		reap_note(HAK_REAP_FREE);
 }
 
-size_t hak_trim(void)
+size_t hak_trim(enum hak_trim_level level)
 {
-	struct superslab_counters before, flushed;
-
-	superslab_read_counters(&before);
-	hak_flush();
-	superslab_read_counters(&flushed);
-	return (flushed.released - before.released) * SUPERSLAB_SIZE + superslab_trim();
+	return reap_all(level == HAK_TRIM_OWN);
 }
 
 bool hak_init(const struct hak_provider *provider)
@@ -347,6 +351,7 @@ bool hak_init(const struct hak_provider *provider)
 
 void hak_fini(void)
 {
+	reap_fini_begin();
 	hak_host_set_cache(&hak_cache_none);
 	cache_fini();
 	slab_fini();
@@ -356,4 +361,5 @@ void hak_fini(void)
 	pagemap_fini();
 	meta_fini();
 	pages_detach();
+	reap_fini_end();
 }

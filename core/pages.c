@@ -127,6 +127,8 @@ int pages_purge(void *base, size_t size)
 	if (flags >= 0) {
 		count(&pages_counters.purges, 1);
 		count(&pages_counters.purged, size);
+	} else {
+		count(&pages_counters.purges_refused, 1);
 	}
 	return flags;
 }

@@ -6,7 +6,7 @@
 
 /* Relaxed counters; provider calls are far apart. */
 struct pages_counters {
-	_Atomic uint64_t maps, unmaps, purges, failures;
+	_Atomic uint64_t maps, unmaps, purges, purges_refused, failures;
 	_Atomic uint64_t requested, mapped, purged;
 };
 

@@ -5,14 +5,21 @@
 #include "base.h"
 
 /*
- * Empty SuperSlabs that are kept mapped. One is what it takes to keep a
- * program that frees and allocates across a SuperSlab's edge from mapping and
- * unmapping at every step; what more would save it is rare, and every one is
- * 2 MiB that others could use.
+ * What becomes of a SuperSlab that has just become empty. Whatever the mode,
+ * hak_idle() and hak_trim() give back what they find.
  */
-#define RELEASE_RESERVE 1u
+enum release_mode {
+	RELEASE_AT_ONCE, /* nobody comes by later: only one is kept */
+	RELEASE_LATER,	 /* somebody does: what was needed lately is kept */
+	RELEASE_NEVER,
+};
 
-/* Should a SuperSlab that has just become empty stay, when @reserve already do? */
-bool release_keeps(size_t reserve);
+void release_set_mode(enum release_mode mode);
+
+/* Empty SuperSlabs that are kept however much was needed lately: 256 MiB. */
+#define RELEASE_RESERVE_MOST 128u
+
+size_t release_reserve(size_t in_use, size_t peak);
+bool release_keeps(size_t reserve, size_t in_use, size_t peak);
 
 #endif

@@ -155,4 +155,26 @@ static inline unsigned class_block_index(unsigned class, size_t offset, bool *st
 	return (unsigned)(product >> 32);
 }
 
+/* The pages of a slab that a block lies in, as bits. */
+static inline unsigned class_block_pages(unsigned class, unsigned index)
+{
+	size_t start = (size_t)index * size_class[class].size;
+	unsigned first = (unsigned)(start / PAGE_SIZE);
+	unsigned last = (unsigned)((start + size_class[class].size - 1) / PAGE_SIZE);
+
+	return bit_run(first, last - first + 1);
+}
+
+/* The blocks that lie in a page of a slab, wholly or in part: first to last. */
+static inline void class_page_blocks(unsigned class, unsigned page, unsigned *first, unsigned *last)
+{
+	unsigned most = size_class[class].blocks - 1u;
+	bool start;
+
+	*first = class_block_index(class, page * PAGE_SIZE, &start);
+	*last = class_block_index(class, page * PAGE_SIZE + PAGE_SIZE - 1, &start);
+	if (*last > most)
+		*last = most;
+}
+
 #endif

@@ -3,14 +3,22 @@
  * Blocks of one size class in slabs of 64 KiB. A bitmap says which blocks of a
  * slab are free; the blocks themselves are never touched.
  *
- * Slabs with free blocks are on one of four lists of their class, by how much
+ * Slabs with free blocks are on one of the lists of their class, by how much
  * of them is free, and refills take from the fullest: the emptiest are left to
  * become empty. A slab without free blocks is on no list; one without live
  * blocks goes back to its SuperSlab at once.
  *
- *	free  =  bits set in the bitmap  <=  blocks of the class
- *	on a list  <=>  free > 0
- *	taken - put  =  sum over the class's slabs of (blocks - free)
+ * Pages that have no memory behind them, because nobody has touched them yet or
+ * because they were purged, are kept account of. All blocks that lie in such a
+ * page, wholly or in part, are free; they are withheld: not in the bitmap until
+ * the slabs of the class have nothing else to offer. So memory that is there is
+ * used before memory that is not, no page is purged twice, and taking blocks
+ * knows of nothing but bits.
+ *
+ *	free      =  bits set in the bitmap
+ *	withheld  =  blocks in pages of `purged`; none of these is in the bitmap
+ *	on a list  <=>  free + withheld > 0, and not busy being purged
+ *	taken - put  =  sum over the class's slabs of (blocks - free - withheld)
  *
  * A bitmap of up to 128 bits is in the descriptor. A larger one is a block of
  * CLASS_BITMAP_512 or _1024, classes whose own bitmaps are in the descriptor,
@@ -34,46 +42,136 @@
 #include "pagemap.h"
 #include "sizeclass.h"
 
-#define NR_BUCKETS 4u
+/* By quarters that are free, and those slabs all of whose blocks are withheld. */
+#define NR_QUARTERS 4u
+#define NR_BUCKETS  5u
 
 struct class_heap {
 	struct lock lock;
-	struct list_node *partial[NR_BUCKETS]; /* fullest first */
+	struct list_node *partial[NR_BUCKETS]; /* the first is taken from first */
 	struct slab_counters counters;
 } __attribute__((aligned(64)));
 
 static struct class_heap class_heap[NR_SLAB_CLASSES];
 
-/* How much of a slab is free, in quarters rounded down. */
-static unsigned bucket_of(unsigned class, unsigned free)
+/* Free blocks, withheld ones too. */
+static unsigned all_free(const struct slab *slab)
 {
-	unsigned quarters = (unsigned)(free * size_class[class].size / (SLAB_SIZE / NR_BUCKETS));
-
-	return quarters < NR_BUCKETS ? quarters : NR_BUCKETS - 1;
+	return (unsigned)slab->free + slab->withheld;
 }
 
-/* Put a slab on the list where it belongs after `free` changed. */
+/* On which list a slab belongs that has free blocks. */
+static unsigned bucket_of(const struct slab *slab)
+{
+	size_t bytes = all_free(slab) * (size_t)size_class[slab->class].size;
+	unsigned quarters = (unsigned)(bytes / (SLAB_SIZE / NR_QUARTERS));
+
+	if (!slab->free)
+		return NR_BUCKETS - 1;
+	return quarters < NR_QUARTERS ? quarters : NR_QUARTERS - 1;
+}
+
+/* Put a slab on the list where it belongs after its free blocks changed. */
 static void relist(struct class_heap *heap, struct slab *slab)
 {
-	unsigned bucket = bucket_of(slab->class, slab->free);
+	bool listed = all_free(slab) && !slab->busy;
+	unsigned bucket = listed ? bucket_of(slab) : 0;
 
 	if (list_has(&slab->node)) {
-		if (slab->free && bucket == slab->bucket)
+		if (listed && bucket == slab->bucket)
 			return;
 		list_del(&slab->node);
 	}
-	if (slab->free) {
+	if (!listed)
+		slab->put_to = false;
+	if (listed) {
 		slab->bucket = (uint8_t)bucket;
 		list_add(&heap->partial[bucket], &slab->node);
 	}
 }
 
-static struct slab *fullest_partial(struct class_heap *heap)
+static struct slab *first_partial(struct class_heap *heap)
 {
 	for (unsigned bucket = 0; bucket < NR_BUCKETS; bucket++)
 		if (heap->partial[bucket])
 			return list_entry(heap->partial[bucket], struct slab, node);
 	return NULL;
+}
+
+/* Set, or clear, the bits of blocks @first to @last; how many were changed. */
+static unsigned change_bits(struct slab *slab, unsigned first, unsigned last, bool set)
+{
+	unsigned changed = 0;
+
+	for (unsigned word = first / 64; word <= last / 64; word++) {
+		uint64_t mask = ~(uint64_t)0;
+		uint64_t *bits = &slab->bitmap[word];
+
+		if (word == first / 64)
+			mask <<= first % 64;
+		if (word == last / 64)
+			mask &= ~(uint64_t)0 >> (63 - last % 64);
+		mask &= set ? ~*bits : *bits;
+		*bits ^= mask;
+		changed += count_bits(mask);
+	}
+	return changed;
+}
+
+static bool is_withheld(const struct slab *slab, unsigned index)
+{
+	return slab->purged && slab->purged & class_block_pages(slab->class, index);
+}
+
+/* Note that there is no memory behind these pages any more: no block of them is in use. */
+static void withhold(struct slab *slab, unsigned pages)
+{
+	unsigned class = slab->class, first, last, n = 0;
+
+	slab->purged |= (uint16_t)pages;
+	for (; pages; pages &= pages - 1) {
+		class_page_blocks(class, lowest_bit(pages), &first, &last);
+		n += change_bits(slab, first, last, false);
+	}
+	slab->free = (uint16_t)(slab->free - n);
+	slab->withheld = (uint16_t)(slab->withheld + n);
+}
+
+/* Offer the blocks of these pages again. Those that reach into others wait for them. */
+static void offer(struct slab *slab, unsigned pages)
+{
+	unsigned class = slab->class, n = 0;
+
+	slab->purged &= (uint16_t)~pages;
+	slab->fresh &= (uint16_t)~pages;
+	for (; pages; pages &= pages - 1) {
+		unsigned first, last;
+
+		class_page_blocks(class, lowest_bit(pages), &first, &last);
+		first += is_withheld(slab, first);
+		if (first > last)
+			continue;
+		if (is_withheld(slab, last) && last-- == first)
+			continue;
+		if (first / 64 < slab->hint)
+			slab->hint = (uint16_t)(first / 64);
+		n += change_bits(slab, first, last, true);
+	}
+	slab->free = (uint16_t)(slab->free + n);
+	slab->withheld = (uint16_t)(slab->withheld - n);
+}
+
+/* Nothing but withheld blocks is left: offer at least @n of them, if there are so many. */
+static void offer_blocks(struct class_heap *heap, struct slab *slab, unsigned n)
+{
+	while (slab->free < n && slab->purged) {
+		unsigned first, last, pages;
+
+		class_page_blocks(slab->class, lowest_bit(slab->purged), &first, &last);
+		pages = slab->purged & class_block_pages(slab->class, first);
+		heap->counters.retouched += count_bits(pages & ~slab->fresh);
+		offer(slab, pages);
+	}
 }
 
 /* Take up to @n blocks, the lowest first, into end[-1], end[-2] ... */
@@ -97,6 +195,7 @@ static unsigned take_from(struct slab *slab, void **end, unsigned n)
 	}
 	slab->hint = (uint16_t)word;
 	slab->free = (uint16_t)(slab->free - taken);
+	slab->ripe = 0;
 	return taken;
 }
 
@@ -121,8 +220,20 @@ static bool init_bitmap(struct slab *slab, unsigned class)
 		slab->bitmap[i] = ~(uint64_t)0;
 	if (rest)
 		slab->bitmap[words - 1] = ((uint64_t)1 << rest) - 1;
+	return true;
+}
+
+static bool init_slab(struct slab *slab, unsigned class)
+{
+	if (!init_bitmap(slab, class))
+		return false;
+	slab->class = (uint8_t) class;
 	slab->free = size_class[class].blocks;
+	slab->withheld = 0;
 	slab->hint = 0;
+	slab->ripe = 0;
+	slab->put_to = false;
+	withhold(slab, slab->purged);
 	return true;
 }
 
@@ -142,23 +253,19 @@ static void return_slab(struct slab *slab)
 static bool add_slab(unsigned class)
 {
 	struct class_heap *heap = &class_heap[class];
-	struct slab *slab;
-	uintptr_t base;
-	bool zero, add;
+	struct slab *slab = superslab_take_slab();
+	bool add;
 
-	base = superslab_take(1, SLAB_SIZE, &zero);
-	if (!base)
+	if (!slab)
 		return false;
-	slab = superslab_slab(pagemap_superslab(base), base);
-	if (!init_bitmap(slab, class)) {
-		superslab_put(base, 1);
+	if (!init_slab(slab, class)) {
+		superslab_put(slab_base(slab), 1);
 		return false;
 	}
-	slab->class = (uint8_t) class;
-	pagemap_set_class(base, 1, class);
+	pagemap_set_class(slab_base(slab), 1, class);
 
 	lock_acquire(&heap->lock, LOCK_CLASS);
-	add = !fullest_partial(heap); /* or somebody else was faster */
+	add = !first_partial(heap); /* or somebody else was faster */
 	if (add) {
 		relist(heap, slab);
 		heap->counters.slabs++;
@@ -186,7 +293,9 @@ unsigned slab_take(unsigned class, void **end, unsigned n)
 		struct slab *slab;
 
 		lock_acquire(&heap->lock, LOCK_CLASS);
-		while (taken < n && (slab = fullest_partial(heap))) {
+		while (taken < n && (slab = first_partial(heap))) {
+			if (!slab->free)
+				offer_blocks(heap, slab, n - taken);
 			taken += take_from(slab, end - taken, n - taken);
 			relist(heap, slab);
 		}
@@ -215,7 +324,7 @@ static enum hak_bug_code why_not(unsigned class, const void *block, size_t *deta
 	*detail = address % SLAB_SIZE - index * (size_t)size_class[class].size;
 	if (!start)
 		return HAK_BUG_INTERIOR;
-	if (slab->bitmap[index / 64] >> index % 64 & 1)
+	if (slab->bitmap[index / 64] >> index % 64 & 1 || is_withheld(slab, index))
 		return HAK_BUG_DOUBLE_FREE;
 	return HAK_BUG_NONE;
 }
@@ -230,10 +339,23 @@ enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail
 	return bug;
 }
 
+/* After blocks were freed: an empty slab leaves its list for the chain @emptied. */
+static void relist_or_empty(struct class_heap *heap, struct slab *slab, struct list_node **emptied)
+{
+	if (all_free(slab) < size_class[slab->class].blocks || slab->busy) {
+		relist(heap, slab);
+		return;
+	}
+	if (list_has(&slab->node))
+		list_del(&slab->node);
+	slab->node.next = *emptied;
+	*emptied = &slab->node;
+	heap->counters.slabs--;
+}
+
 /*
  * Free blocks up to the first that lies in another slab than blocks[0], or
- * cannot be freed; returns how many. An empty slab leaves its list for the
- * chain @emptied.
+ * cannot be freed; returns how many.
  */
 static unsigned put_run(struct class_heap *heap, unsigned class, void *const *blocks, unsigned n,
 			struct list_node **emptied)
@@ -259,24 +381,27 @@ static unsigned put_run(struct class_heap *heap, unsigned class, void *const *bl
 		index = class_block_index(class, offset, &start);
 		bit = (uint64_t)1 << index % 64;
 		if (unlikely(!start || index >= size_class[class].blocks ||
-			     slab->bitmap[index / 64] & bit))
+			     slab->bitmap[index / 64] & bit || is_withheld(slab, index)))
 			break;
 		slab->bitmap[index / 64] |= bit;
 		if (index / 64 < slab->hint)
 			slab->hint = (uint16_t)(index / 64);
 	}
 	slab->free = (uint16_t)(slab->free + done);
+	slab->put_to = true;
 	heap->counters.put += done;
-	if (done && slab->free == size_class[class].blocks) {
-		if (list_has(&slab->node))
-			list_del(&slab->node);
-		slab->node.next = *emptied;
-		*emptied = &slab->node;
-		heap->counters.slabs--;
-	} else {
-		relist(heap, slab);
-	}
+	relist_or_empty(heap, slab, emptied);
 	return done;
+}
+
+static void return_slabs(struct list_node *emptied)
+{
+	while (emptied) {
+		struct slab *slab = list_entry(emptied, struct slab, node);
+
+		emptied = emptied->next;
+		return_slab(slab);
+	}
 }
 
 /**
@@ -303,11 +428,127 @@ void slab_put(unsigned class, void *const *blocks, unsigned n)
 	lock_release(&heap->lock, LOCK_CLASS);
 	if (unlikely(bug))
 		hak_bug(bug, "free", blocks[done], size_class[class].size, detail);
-	while (emptied) {
-		struct slab *slab = list_entry(emptied, struct slab, node);
+	return_slabs(emptied);
+}
 
-		emptied = emptied->next;
-		return_slab(slab);
+static bool is_free(const struct slab *slab, unsigned index)
+{
+	return slab->bitmap[index / 64] >> index % 64 & 1 || is_withheld(slab, index);
+}
+
+/* Are all blocks of a page free? Only those at its edges can lie in others too. */
+static bool page_is_free(const struct slab *slab, unsigned page)
+{
+	unsigned first, last;
+
+	class_page_blocks(slab->class, page, &first, &last);
+	if (!is_free(slab, first) || !is_free(slab, last))
+		return false;
+	for (unsigned word = first / 64; word <= last / 64; word++) {
+		uint64_t used = ~slab->bitmap[word];
+
+		if (word == first / 64)
+			used &= ~(uint64_t)1 << first % 64; /* those behind the first, */
+		if (word == last / 64)
+			used &= ((uint64_t)1 << last % 64) - 1; /* before the last */
+		if (used)
+			return false;
+	}
+	return true;
+}
+
+/* The pages of a slab that could be purged. */
+static unsigned free_pages(const struct slab *slab)
+{
+	unsigned pages = 0;
+
+	for (unsigned page = 0; page < PAGES_PER_SLAB; page++)
+		if (!(slab->purged >> page & 1) && page_is_free(slab, page))
+			pages |= 1u << page;
+	return pages;
+}
+
+/*
+ * Is there something to see in this slab, and of which class is it? Read
+ * without a lock, so only a hint.
+ */
+static NO_SANITIZE_THREAD unsigned class_to_look_at(const struct slab *slab, bool all)
+{
+	bool look = all || slab->put_to || slab->ripe;
+
+	return look && slab->class < NR_SLAB_CLASSES ? slab->class : CLASS_NONE;
+}
+
+/*
+ * On a list of its class: then it is what it seems to be, and its SuperSlab is
+ * there. (The class is read while others may be about to change it.)
+ */
+static NO_SANITIZE_THREAD bool is_listed(const struct slab *slab, unsigned class)
+{
+	return slab->class == class && list_has(&slab->node);
+}
+
+/*
+ * The pages that were free at the last look and have not been used since are
+ * to be purged. Until slab_look_done() the slab is busy: on no list, so that
+ * nobody can take from it, and not returned if it becomes empty.
+ */
+static unsigned look_at(struct class_heap *heap, struct slab *slab, bool all)
+{
+	const struct superslab *superslab = slab_superslab(slab);
+	bool purgeable = superslab->purgeable && !superslab->unpurged;
+	unsigned pages = purgeable ? free_pages(slab) : 0;
+	unsigned ready = all ? pages : pages & slab->ripe;
+
+	slab->put_to = false;
+	slab->ripe = (uint16_t)(pages & ~ready);
+	if (ready) {
+		withhold(slab, ready);
+		slab->busy = true;
+		relist(heap, slab);
+	}
+	return ready;
+}
+
+/**
+ * slab_look() - look at the slabs in use of a SuperSlab
+ * @all: also at pages that were used a moment ago
+ */
+void slab_look(struct superslab_look *look, bool all)
+{
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		struct slab *slab = &look->superslab->slab[i];
+		unsigned class = class_to_look_at(slab, all);
+		struct class_heap *heap = &class_heap[class];
+
+		if (!class || look->unused >> i & 1)
+			continue;
+		lock_acquire(&heap->lock, LOCK_CLASS);
+		if (is_listed(slab, class)) {
+			look->pages[i] = (uint16_t)look_at(heap, slab, all);
+			look->ripening |= slab->ripe;
+		}
+		lock_release(&heap->lock, LOCK_CLASS);
+		if (look->pages[i])
+			look->busy |= (uint32_t)1 << i;
+	}
+}
+
+/* Their pages are purged, or if @flags is negative they are not. */
+void slab_look_done(const struct superslab_look *look, int flags)
+{
+	for (uint32_t busy = look->busy; busy; busy &= busy - 1) {
+		struct slab *slab = &look->superslab->slab[lowest_bit(busy)];
+		struct class_heap *heap = &class_heap[slab->class];
+		struct list_node *emptied = NULL;
+
+		lock_acquire(&heap->lock, LOCK_CLASS);
+		if (flags < 0)
+			offer(slab, look->pages[slab->index]);
+		slab->busy = false;
+		relist_or_empty(heap, slab, &emptied);
+		lock_release(&heap->lock, LOCK_CLASS);
+		return_slabs(emptied);
 	}
 }
 
@@ -318,6 +559,24 @@ uint64_t slab_outstanding(unsigned class)
 
 	slab_read_counters(class, &counters);
 	return counters.taken - counters.put;
+}
+
+/* The same of one SuperSlab, under superslab_lock(); spans count as a block. For statistics. */
+NO_SANITIZE_THREAD uint64_t slab_outstanding_in(const struct superslab *superslab)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		const struct slab *slab = &superslab->slab[i];
+
+		if (superslab->unused >> i & 1)
+			continue;
+		if (slab->class >= CLASS_FIRST && slab->class <= CLASS_LAST)
+			sum += size_class[slab->class].blocks - all_free(slab);
+		else if (pagemap_class(slab_base(slab)) >= CLASS_SPAN)
+			sum++;
+	}
+	return sum;
 }
 
 void slab_read_counters(unsigned class, struct slab_counters *counters)
@@ -331,21 +590,27 @@ void slab_read_counters(unsigned class, struct slab_counters *counters)
 
 static const char *check_slab(const struct slab *slab)
 {
-	const struct size_class *class = &size_class[slab->class];
-	unsigned free = 0;
+	unsigned blocks = size_class[slab->class].blocks, free = 0, withheld = 0;
 
 	for (unsigned i = 0; i < class_bitmap_words(slab->class); i++) {
 		if (i < slab->hint && slab->bitmap[i])
 			return "slab: a free block below the hint";
 		free += count_bits(slab->bitmap[i]);
 	}
+	for (unsigned i = 0; i < blocks; i++) {
+		if (is_withheld(slab, i) && slab->bitmap[i / 64] >> i % 64 & 1)
+			return "slab: a block offered that lies in a purged page";
+		withheld += is_withheld(slab, i);
+	}
 	if (free != slab->free)
 		return "slab: bits in the bitmap and the count of free blocks";
-	if (free >= class->blocks)
+	if (withheld != slab->withheld)
+		return "slab: blocks in purged pages and the count of withheld ones";
+	if (free + withheld >= blocks && !slab->busy)
 		return "slab: empty and not returned";
-	if (list_has(&slab->node) != (free > 0))
+	if (list_has(&slab->node) != (free + withheld > 0 && !slab->busy))
 		return "slab: on a list without free blocks, or not with them";
-	if (free && slab->bucket != bucket_of(slab->class, free))
+	if (list_has(&slab->node) && slab->bucket != bucket_of(slab))
 		return "slab: on the wrong list";
 	if (pagemap_class(slab_base(slab)) != slab->class)
 		return "page map: class of a slab";
@@ -371,8 +636,8 @@ static const char *check_class(unsigned class)
 			if (failed)
 				return failed;
 			slabs++;
-			outstanding += size_class[class].blocks - (unsigned)slab->free;
-			listed += slab->free > 0;
+			outstanding += size_class[class].blocks - all_free(slab);
+			listed += list_has(&slab->node);
 		}
 	}
 	for (unsigned bucket = 0; bucket < NR_BUCKETS; bucket++)

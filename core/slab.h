@@ -7,9 +7,10 @@
 #include "superslab.h"
 
 struct slab_counters {
-	uint64_t taken; /* blocks handed out, ever */
-	uint64_t put;	/* blocks come back, ever */
-	uint64_t slabs; /* slabs of the class now */
+	uint64_t taken;	    /* blocks handed out, ever */
+	uint64_t put;	    /* blocks come back, ever */
+	uint64_t slabs;	    /* slabs of the class now */
+	uint64_t retouched; /* purged pages that were handed out again */
 };
 
 unsigned slab_take(unsigned class, void **end, unsigned n);
@@ -18,7 +19,12 @@ void slab_put(unsigned class, void *const *blocks, unsigned n);
 /* What is wrong with freeing @block, of this class by the page map? */
 enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail);
 
+/* Giving back the free pages of slabs in use; see superslab_look_next(). */
+void slab_look(struct superslab_look *look, bool all);
+void slab_look_done(const struct superslab_look *look, int flags);
+
 uint64_t slab_outstanding(unsigned class);
+uint64_t slab_outstanding_in(const struct superslab *superslab);
 void slab_read_counters(unsigned class, struct slab_counters *counters);
 const char *slab_check(void);
 void slab_lock_all(void);

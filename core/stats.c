@@ -4,10 +4,11 @@
  * them; the rest follows, which is why counting costs the fast path a single
  * instruction:
  *
+ *	pops	     =  refilled + pushes - spilled - in magazines
  *	allocations  =  pops + bypass allocations
+ *	frees	     =  pushes + bypass frees
  *	hits	     =  pops - refills  (a refill is followed by one pop)
  *	live blocks  =  taken from slabs - put into slabs - in magazines
- *	frees	     =  allocations - live blocks
  *
  * Kept here are only events too rare to have a better place.
  *
@@ -17,8 +18,8 @@
 
 #include <hakmem/stats.h>
 
+#include "cache.h"
 #include "format.h"
-#include "magazine.h"
 #include "meta.h"
 #include "pages.h"
 #include "slab.h"
@@ -82,7 +83,7 @@ static void read_class(unsigned class, struct hak_class_stats *out)
 	out->allocations = cache.pops + out->bypass_allocations;
 	out->live_blocks = difference(slab.taken, slab.put + cache.blocks);
 	out->live_bytes = out->live_blocks * out->block_bytes;
-	out->frees = difference(out->allocations, out->live_blocks);
+	out->frees = cache.pushes + out->bypass_frees;
 }
 
 static void read_spans(struct hak_class_stats *out)
@@ -117,6 +118,18 @@ static void add(struct hak_class_stats *sum, const struct hak_class_stats *more)
 	sum->magazine_blocks += more->magazine_blocks;
 	sum->live_bytes += more->live_bytes;
 	sum->slabs += more->slabs;
+}
+
+static uint64_t retouched_pages(void)
+{
+	struct slab_counters slab;
+	uint64_t pages = 0;
+
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
+		slab_read_counters(class, &slab);
+		pages += slab.retouched;
+	}
+	return pages;
 }
 
 static uint64_t bitmap_slabs(void)
@@ -156,6 +169,9 @@ static void read_heap(struct hak_stats *out)
 	out->purged_bytes = pages_counters.purged;
 	out->meta_bytes = meta_bytes();
 	out->resident_bytes = superslab_resident() + meta_resident();
+	out->provider_purges_refused = pages_counters.purges_refused;
+	out->retouched_bytes = (superslab.retouched + retouched_pages()) * PAGE_SIZE;
+	out->superslabs_phantom = cache_count_phantoms();
 }
 
 static void read_all(struct hak_stats *out)
@@ -211,21 +227,24 @@ void hak_stats_text(hak_sink *sink, void *ctx)
 			row_text(sink, ctx, NULL, &stats.classes[i]);
 	row_text(sink, ctx, "spans", &stats.spans);
 	row_text(sink, ctx, "total", &stats.total);
-	hak_format(sink, ctx,
-		   "SuperSlabs: %lu active (%lu in reserve), peak %lu, mapped %lu, emptied %lu, "
-		   "released %lu, refused %lu\n",
-		   stats.superslabs_active, stats.superslabs_reserve, stats.superslabs_peak,
-		   stats.superslabs_mapped, stats.superslabs_emptied, stats.superslabs_released,
-		   stats.superslabs_refused);
+	hak_format(
+		sink, ctx,
+		"SuperSlabs: %lu active (%lu in reserve, %lu phantoms), peak %lu, mapped %lu, emptied %lu, "
+		"released %lu, refused %lu\n",
+		stats.superslabs_active, stats.superslabs_reserve, stats.superslabs_phantom,
+		stats.superslabs_peak, stats.superslabs_mapped, stats.superslabs_emptied,
+		stats.superslabs_released, stats.superslabs_refused);
 	hak_format(sink, ctx, "slabs: %lu used, %lu of them for bitmaps; caches: %lu\n",
 		   stats.slabs_used, stats.bitmap_slabs, stats.caches);
 	hak_format(sink, ctx, "utilisation: %lu.%lu %% of the SuperSlabs in use\n",
 		   stats.utilisation_permille / 10, stats.utilisation_permille % 10);
 	hak_format(sink, ctx,
-		   "provider: %lu maps, %lu unmaps, %lu purges, %lu failures; "
-		   "%lu KiB requested, %lu KiB purged\n",
+		   "provider: %lu maps, %lu unmaps, %lu purges (%lu refused), %lu failures; "
+		   "%lu KiB requested, %lu KiB purged, %lu KiB of them used again\n",
 		   stats.provider_maps, stats.provider_unmaps, stats.provider_purges,
-		   stats.provider_failures, stats.requested_bytes >> 10, stats.purged_bytes >> 10);
+		   stats.provider_purges_refused, stats.provider_failures,
+		   stats.requested_bytes >> 10, stats.purged_bytes >> 10,
+		   stats.retouched_bytes >> 10);
 	hak_format(sink, ctx,
 		   "memory: %lu KiB live, %lu KiB mapped, %lu KiB resident, "
 		   "%lu KiB for descriptors\n",
@@ -278,6 +297,9 @@ static const struct field stats_fields[] = {
 	STATS_FIELD(purged_bytes),
 	STATS_FIELD(meta_bytes),
 	STATS_FIELD(resident_bytes),
+	STATS_FIELD(provider_purges_refused),
+	STATS_FIELD(retouched_bytes),
+	STATS_FIELD(superslabs_phantom),
 };
 
 static void fields_json(hak_sink *sink, void *ctx, const void *from, const struct field *fields,

@@ -11,7 +11,7 @@
  * are adjacent by address and leaves the rest of the last one usable.
  *
  *	unused == 0xffffffff	<=>  run == 32	<=>  counted in `reserve`
- *	clean, zero		  =  parts of unused
+ *	clean, ripe		  =  parts of unused
  *	active			  =  mapped - released
  *	class byte of a slab	  =  0 while it is unused
  *
@@ -38,8 +38,10 @@ static struct {
 	struct lock lock;
 	struct list_node *by_run[NR_RUNS];
 	struct list_node *all;
-	uint64_t runs; /* bit n: by_run[n] is not empty */
-	uint64_t maps; /* mappings so far */
+	uint64_t runs;		/* bit n: by_run[n] is not empty */
+	uint64_t maps;		/* mappings so far */
+	size_t peak;		/* most that were in use at once since the last look */
+	struct superslab *look; /* the next one that is looked at */
 	struct superslab_counters counters;
 } heap;
 
@@ -153,24 +155,56 @@ static bool run_is_unused(uintptr_t base, size_t slabs)
 	return true;
 }
 
+static size_t in_use(void)
+{
+	return heap.counters.active - heap.counters.reserve;
+}
+
+static void take_part(struct superslab *superslab, uint32_t part)
+{
+	heap.counters.slabs_used += count_bits(part);
+	superslab->clean &= ~part;
+	superslab->ripe &= ~part;
+	set_unused(superslab, superslab->unused & ~part);
+	if (in_use() > heap.peak)
+		heap.peak = in_use();
+}
+
 /* Take slabs that run_is_unused(); do they all read zero? */
 static bool take_run_locked(uintptr_t base, size_t slabs)
 {
 	bool zero = true;
 
-	heap.counters.slabs_used += slabs;
 	while (slabs) {
 		struct superslab *superslab = pagemap_superslab(base);
 		uint32_t part = part_of(base, slabs);
 
-		zero &= !(part & ~(superslab->clean & superslab->zero));
-		superslab->clean &= ~part;
-		superslab->zero &= ~part;
-		set_unused(superslab, superslab->unused & ~part);
+		zero &= superslab->zero && !(part & ~superslab->clean);
+		take_part(superslab, part);
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
 	}
 	return zero;
+}
+
+/* Somebody may write to all pages of these slabs, and will not tell which. */
+static void forget_pages_locked(uintptr_t base, size_t slabs)
+{
+	for (; slabs; slabs--, base += SLAB_SIZE) {
+		struct slab *slab = superslab_slab(pagemap_superslab(base), base);
+
+		heap.counters.retouched += count_bits(slab->purged & ~slab->fresh);
+		slab->purged = 0;
+		slab->fresh = 0;
+	}
+}
+
+/* Of the places for a run, the lowest that needs no new memory, or the lowest. */
+static unsigned best_start(const struct superslab *superslab, uint32_t starts, unsigned slabs)
+{
+	uint32_t dirty = starts & run_starts(superslab->unused & ~superslab->clean, slabs);
+
+	return lowest_bit(dirty ? dirty : starts);
 }
 
 /* Find a run inside one SuperSlab: the one whose longest run fits best. */
@@ -188,7 +222,8 @@ static uintptr_t find_within(size_t slabs, unsigned step)
 
 			starts &= every(step);
 			if (starts)
-				return superslab->base + lowest_bit(starts) * SLAB_SIZE;
+				return superslab->base +
+				       best_start(superslab, starts, (unsigned)slabs) * SLAB_SIZE;
 		}
 	}
 	return 0;
@@ -216,9 +251,25 @@ static uintptr_t find_across(size_t slabs, size_t align)
 	return 0;
 }
 
-/* Cheap places first; @hard looks everywhere. */
-static uintptr_t take_unused(size_t slabs, size_t align, bool hard, bool *zero)
+/* What is asked for, and what is found. */
+struct request {
+	size_t slabs, align;
+	bool knows_pages; /* the taker keeps account of the pages of its slab */
+	bool zero;	  /* all that was taken reads zero */
+};
+
+static uintptr_t take_locked(struct request *request, uintptr_t base)
 {
+	request->zero = take_run_locked(base, request->slabs);
+	if (!request->knows_pages)
+		forget_pages_locked(base, request->slabs);
+	return base;
+}
+
+/* Cheap places first; @hard looks everywhere. */
+static uintptr_t take_unused(struct request *request, bool hard)
+{
+	size_t slabs = request->slabs, align = request->align;
 	bool fits = slabs <= SLABS_PER_SUPERSLAB && align <= SUPERSLAB_SIZE;
 	uintptr_t base = 0;
 
@@ -228,7 +279,7 @@ static uintptr_t take_unused(size_t slabs, size_t align, bool hard, bool *zero)
 	if (!base && (hard || !fits))
 		base = find_across(slabs, align);
 	if (base)
-		*zero = take_run_locked(base, slabs);
+		take_locked(request, base);
 	superslab_unlock();
 	return base;
 }
@@ -242,10 +293,16 @@ static void superslab_init(struct superslab *superslab, uintptr_t base,
 	superslab->map_id = heap.maps;
 	superslab->unused = ALL_SLABS;
 	superslab->clean = ALL_SLABS;
-	superslab->zero = mapping->flags & HAK_PAGES_ZERO ? ALL_SLABS : 0;
+	superslab->zero = mapping->flags & HAK_PAGES_ZERO;
 	superslab->purgeable = mapping->flags & HAK_PAGES_PURGE;
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
-		superslab->slab[i].index = (uint8_t)i;
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		struct slab *slab = &superslab->slab[i];
+
+		slab->index = (uint8_t)i;
+		/* what cannot be given back need not be kept account of */
+		slab->purged = superslab->purgeable ? ALL_PAGES : 0;
+		slab->fresh = slab->purged;
+	}
 }
 
 /* Enter a SuperSlab, new or refused by the provider, into lists and page map. */
@@ -260,6 +317,8 @@ static void register_locked(struct superslab *superslab)
 
 static void unregister_locked(struct superslab *superslab)
 {
+	if (heap.look == superslab)
+		heap.look = superslab_next(superslab);
 	unlist(superslab);
 	list_del(&superslab->all);
 	pagemap_set_superslab(superslab->base, NULL);
@@ -349,12 +408,12 @@ static struct list_node *map_superslabs(size_t count, size_t align, struct hak_m
 	return NULL;
 }
 
-/* Map enough for @slabs, and take them from its start. */
-static uintptr_t take_new(size_t slabs, size_t align, bool *zero)
+/* Map enough for the slabs asked for, and take them from its start. */
+static uintptr_t take_new(struct request *request)
 {
-	size_t count = DIV_ROUND_UP(slabs, SLABS_PER_SUPERSLAB);
+	size_t count = DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB);
 	struct hak_mapping mapping;
-	struct list_node *chain = map_superslabs(count, align, &mapping);
+	struct list_node *chain = map_superslabs(count, request->align, &mapping);
 	uintptr_t base;
 
 	if (!chain)
@@ -378,8 +437,19 @@ static uintptr_t take_new(size_t slabs, size_t align, bool *zero)
 		register_locked(superslab);
 	}
 	heap.counters.mapped += count;
-	*zero = take_run_locked(base, slabs);
+	take_locked(request, base);
 	superslab_unlock();
+	return base;
+}
+
+static uintptr_t take(struct request *request)
+{
+	uintptr_t base = take_unused(request, false);
+
+	if (!base)
+		base = take_new(request);
+	if (!base)
+		base = take_unused(request, true);
 	return base;
 }
 
@@ -394,13 +464,20 @@ static uintptr_t take_new(size_t slabs, size_t align, bool *zero)
  */
 uintptr_t superslab_take(size_t slabs, size_t align, bool *zero)
 {
-	uintptr_t base = take_unused(slabs, align, false, zero);
+	struct request request = { .slabs = slabs, .align = align };
+	uintptr_t base = take(&request);
 
-	if (!base)
-		base = take_new(slabs, align, zero);
-	if (!base)
-		base = take_unused(slabs, align, true, zero);
+	*zero = request.zero;
 	return base;
+}
+
+/* Take one for blocks; its `purged` and `fresh` are right, and remain so. NULL: none. */
+struct slab *superslab_take_slab(void)
+{
+	struct request request = { .slabs = 1, .align = SLAB_SIZE, .knows_pages = true };
+	uintptr_t base = take(&request);
+
+	return base ? superslab_slab(pagemap_superslab(base), base) : NULL;
 }
 
 /* Take these very slabs, if nobody uses them: how a span grows where it is. */
@@ -410,8 +487,10 @@ bool superslab_take_at(uintptr_t base, size_t slabs)
 
 	superslab_lock();
 	taken = run_is_unused(base, slabs);
-	if (taken)
+	if (taken) {
 		take_run_locked(base, slabs);
+		forget_pages_locked(base, slabs);
+	}
 	superslab_unlock();
 	return taken;
 }
@@ -447,6 +526,16 @@ static void collect_locked(struct superslab *superslab, struct list_node ***tail
 	}
 }
 
+/* Its contents are undefined, and it is not known what is behind it. */
+static void forget_all(struct superslab *superslab)
+{
+	superslab->clean = 0;
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		superslab->slab[i].purged = 0;
+		superslab->slab[i].fresh = 0;
+	}
+}
+
 /* The provider would not have it: it is ours, and dirty, until the next trim. */
 static void keep_refused(struct list_node *chain)
 {
@@ -456,8 +545,7 @@ static void keep_refused(struct list_node *chain)
 
 		next = chain->next;
 		superslab->refused = true;
-		superslab->clean = 0;
-		superslab->zero = 0;
+		forget_all(superslab);
 		register_locked(superslab);
 		heap.counters.refused++;
 	}
@@ -500,38 +588,28 @@ static size_t release(struct list_node *chain)
 	return released;
 }
 
-/* What is known of slabs that are given back: what purge() returned, or ... */
-#define SLABS_DIRTY	  (-1)
-#define SLABS_UNPURGEABLE (-2) /* it refused: not to be tried again */
-
-static void put_run(uintptr_t base, size_t slabs, int flags)
+/* Those of the slabs all of whose pages were given back, or never touched. */
+static uint32_t clean_slabs(const struct superslab *superslab, uint32_t slabs)
 {
-	struct list_node *chain = NULL, **tail = &chain;
+	uint32_t clean = 0;
 
-	superslab_lock();
-	heap.counters.slabs_used -= slabs;
-	while (slabs) {
-		struct superslab *superslab = pagemap_superslab(base);
-		uint32_t part = part_of(base, slabs);
-		bool keep = release_keeps(heap.counters.reserve);
+	for (; slabs; slabs &= slabs - 1)
+		if (superslab->slab[lowest_bit(slabs)].purged == ALL_PAGES)
+			clean |= slabs & -slabs;
+	return clean;
+}
 
-		slabs -= count_bits(part);
-		base += count_bits(part) * SLAB_SIZE;
-		if (flags != SLABS_DIRTY)
-			superslab->purgeable = flags >= 0 && flags & HAK_PAGES_PURGE;
-		if (flags >= 0)
-			superslab->clean |= part;
-		if (flags >= 0 && flags & HAK_PAGES_ZERO)
-			superslab->zero |= part;
-		set_unused(superslab, superslab->unused | part);
-		if (superslab->unused != ALL_SLABS)
-			continue;
-		heap.counters.emptied += flags == SLABS_DIRTY;
-		if (!keep && is_unmappable(superslab))
-			collect_locked(superslab, &tail);
-	}
-	superslab_unlock();
-	release(chain);
+/* A part of a SuperSlab is unused from now on. If it can be unmapped: to @tail. */
+static void put_part(struct superslab *superslab, uint32_t part, struct list_node ***tail)
+{
+	size_t reserve = heap.counters.reserve;
+
+	heap.counters.slabs_used -= count_bits(part);
+	superslab->clean |= clean_slabs(superslab, part);
+	set_unused(superslab, superslab->unused | part);
+	if (superslab->unused == ALL_SLABS && !release_keeps(reserve, in_use(), heap.peak) &&
+	    is_unmappable(superslab))
+		collect_locked(superslab, tail);
 }
 
 /**
@@ -542,26 +620,35 @@ static void put_run(uintptr_t base, size_t slabs, int flags)
  */
 void superslab_put(uintptr_t base, size_t slabs)
 {
+	struct list_node *chain = NULL, **tail = &chain;
+
 	pagemap_set_class(base, slabs, CLASS_NONE);
-	put_run(base, slabs, SLABS_DIRTY);
+	superslab_lock();
+	while (slabs) {
+		struct superslab *superslab = pagemap_superslab(base);
+		uint32_t part = part_of(base, slabs);
+
+		slabs -= count_bits(part);
+		base += count_bits(part) * SLAB_SIZE;
+		heap.counters.emptied += (superslab->unused | part) == ALL_SLABS;
+		put_part(superslab, part, &tail);
+	}
+	superslab_unlock();
+	release(chain);
 }
 
-/**
- * superslab_release_reserve() - release empty SuperSlabs, also those refused before
- *
- * Returns bytes.
- */
-size_t superslab_release_reserve(void)
+/* Release empty SuperSlabs until @keep are left; bytes. */
+static size_t release_down_to(size_t keep)
 {
 	struct list_node *chain = NULL, **tail = &chain;
 	struct list_node *node, *next;
 
 	superslab_lock();
-	for (node = heap.by_run[SLABS_PER_SUPERSLAB]; node; node = next) {
+	for (node = heap.by_run[SLABS_PER_SUPERSLAB]; node && heap.counters.reserve > keep;
+	     node = next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 
 		next = node->next;
-		superslab->refused = false;
 		if (!is_unmappable(superslab))
 			continue;
 		collect_locked(superslab, &tail);
@@ -571,59 +658,136 @@ size_t superslab_release_reserve(void)
 	return release(chain);
 }
 
-struct run {
-	uintptr_t base;
-	unsigned slabs;
-};
-
-#define TRIM_BATCH 64u
-
-/* Take runs of unused slabs that a purge could give back; how many. */
-static unsigned take_dirty_runs(struct run *run)
+/**
+ * superslab_release_reserve() - release empty SuperSlabs, also those refused before
+ *
+ * Returns bytes.
+ */
+size_t superslab_release_reserve(void)
 {
-	unsigned n = 0;
-
 	superslab_lock();
-	for (struct list_node *node = heap.all; node && n < TRIM_BATCH; node = node->next) {
-		struct superslab *superslab = list_entry(node, struct superslab, all);
-		uint32_t dirty;
-
-		while (n < TRIM_BATCH && superslab->purgeable &&
-		       (dirty = superslab->unused & ~superslab->clean)) {
-			unsigned first = lowest_bit(dirty);
-
-			run[n].base = superslab->base + first * SLAB_SIZE;
-			run[n].slabs = lowest_bit(~((uint64_t)dirty >> first));
-			take_run_locked(run[n].base, run[n].slabs);
-			n++;
-		}
-	}
+	for (struct list_node *node = heap.by_run[SLABS_PER_SUPERSLAB]; node; node = node->next)
+		list_entry(node, struct superslab, node)->refused = false;
 	superslab_unlock();
-	return n;
+	return release_down_to(0);
 }
 
 /**
- * superslab_trim() - give back what no block needs: the reserve, unused slabs
+ * superslab_age_reserve() - an interval is over
  *
- * Returns bytes. While a run is being purged it counts as used, so that no
- * lock has to be held.
+ * Releases the empty SuperSlabs that were not needed in it. Returns whether
+ * some stay that were.
  */
-size_t superslab_trim(void)
+bool superslab_age_reserve(void)
 {
-	struct run run[TRIM_BATCH];
-	size_t bytes = superslab_release_reserve();
-	unsigned n;
+	bool ageing;
+	size_t keep;
 
-	while ((n = take_dirty_runs(run))) {
-		for (unsigned i = 0; i < n; i++) {
-			size_t size = run[i].slabs * SLAB_SIZE;
-			int flags = pages_purge((void *)run[i].base, size);
+	superslab_lock();
+	keep = release_reserve(in_use(), heap.peak);
+	ageing = keep && heap.counters.reserve;
+	heap.peak = in_use();
+	superslab_unlock();
+	release_down_to(keep);
+	return ageing;
+}
 
-			bytes += flags >= 0 ? size : 0;
-			put_run(run[i].base, run[i].slabs, flags >= 0 ? flags : SLABS_UNPURGEABLE);
+/* Looks begin with the first of all SuperSlabs. */
+void superslab_look_first(void)
+{
+	superslab_lock();
+	heap.look = superslab_first();
+	superslab_unlock();
+}
+
+/**
+ * superslab_look_next() - look at the next SuperSlab
+ * @all: also at what was in use a moment ago
+ *
+ * Takes those of its unused slabs that can be purged; they count as used until
+ * superslab_look_done(), so that no lock has to be held. An empty SuperSlab
+ * that can be unmapped is not purged: the reserve ages by itself. False if
+ * there is none left to look at.
+ */
+bool superslab_look_next(struct superslab_look *look, bool all)
+{
+	struct superslab *superslab;
+	uint32_t dirty = 0;
+
+	superslab_lock();
+	superslab = heap.look;
+	*look = (struct superslab_look){ .superslab = superslab };
+	if (superslab) {
+		heap.look = superslab_next(superslab);
+		superslab->unpurged &= !all;
+		if (superslab->purgeable && !superslab->unpurged &&
+		    (superslab->unused != ALL_SLABS || !is_unmappable(superslab)))
+			dirty = superslab->unused & ~superslab->clean;
+		look->unused = all ? dirty : dirty & superslab->ripe;
+		superslab->ripe = dirty & ~look->unused;
+		look->ripening = superslab->ripe;
+		if (look->unused)
+			take_part(superslab, look->unused);
+	}
+	superslab_unlock();
+	for (uint32_t slabs = look->unused; slabs; slabs &= slabs - 1)
+		look->pages[lowest_bit(slabs)] =
+			ALL_PAGES & ~superslab->slab[lowest_bit(slabs)].purged;
+	return superslab;
+}
+
+/**
+ * superslab_purge() - purge the pages of a look
+ *
+ * Neighbours in one call of the provider. Returns the HAK_PAGES_* that hold for
+ * all of them, or a negative value if it refused any: then all count as
+ * unpurged, and no more is asked for in this SuperSlab.
+ */
+int superslab_purge(const struct superslab_look *look)
+{
+	uintptr_t base = look->superslab->base;
+	unsigned page = 0, end = SLABS_PER_SUPERSLAB * PAGES_PER_SLAB;
+	int flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
+
+	while (page < end && flags >= 0) {
+		unsigned first = page;
+
+		while (page < end &&
+		       look->pages[page / PAGES_PER_SLAB] >> page % PAGES_PER_SLAB & 1)
+			page++;
+		if (page > first) {
+			int now = pages_purge((void *)(base + first * PAGE_SIZE),
+					      (page - first) * PAGE_SIZE);
+
+			flags = now < 0 ? now : flags & now;
+		} else {
+			page++;
 		}
 	}
-	return bytes;
+	look->superslab->unpurged = flags < 0;
+	look->superslab->purgeable = flags < 0 || flags & HAK_PAGES_PURGE;
+	look->superslab->zero &= flags < 0 || flags & HAK_PAGES_ZERO;
+	return flags;
+}
+
+/* Return the unused slabs of a look. @flags: of superslab_purge(). */
+void superslab_look_done(const struct superslab_look *look, int flags)
+{
+	struct list_node *chain = NULL, **tail = &chain;
+	struct superslab *superslab = look->superslab;
+
+	if (!look->unused)
+		return;
+	superslab_lock();
+	for (uint32_t slabs = look->unused; slabs && flags >= 0; slabs &= slabs - 1) {
+		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
+
+		slab->fresh &= (uint16_t)~look->pages[slab->index];
+		slab->purged = ALL_PAGES;
+	}
+	put_part(superslab, look->unused, &tail);
+	superslab_unlock();
+	release(chain);
 }
 
 /* Walking all SuperSlabs, under superslab_lock(). */
@@ -681,8 +845,10 @@ static const char *check_one(struct superslab *superslab)
 		return "page map: entry of a SuperSlab";
 	if (superslab->run != longest_run(superslab->unused))
 		return "SuperSlab: longest run";
-	if ((superslab->clean | superslab->zero) & ~superslab->unused)
-		return "SuperSlab: clean or zero slabs that are in use";
+	if ((superslab->clean | superslab->ripe) & ~superslab->unused)
+		return "SuperSlab: clean or ripe slabs that are in use";
+	if (superslab->purgeable && clean_slabs(superslab, superslab->unused) != superslab->clean)
+		return "SuperSlab: clean slabs and slabs without memory";
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
 		if (superslab->unused >> i & 1 &&
 		    pagemap_class(superslab->base + i * SLAB_SIZE) != CLASS_NONE)

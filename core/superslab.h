@@ -17,10 +17,17 @@
  * @node:   on a list of the class while it has free blocks and is not empty
  * @bitmap: a bit per block, 1 = free: inline_bits, or a block of CLASS_BITMAP_*
  * @free:   bits set in @bitmap
+ * @withheld: blocks that are free, but not in @bitmap, because they lie in
+ * @purged: pages without memory behind them: given back, or never touched, as
+ * @fresh:  those of them were that were never touched
+ * @ripe:   pages that were wholly free at the last look, and are if no block
+ *	    was taken since
  * @hint:   no word of @bitmap below this one has a bit set
  * @class:  its class, CLASS_SPAN.., or CLASS_NONE while not in use
  * @index:  its place in the SuperSlab
  * @bucket: which list of the class @node is on
+ * @put_to: a block came back since the last look
+ * @busy:   pages of it are being purged, so it is on no list
  * @span_slabs: slabs of the span that starts here (CLASS_SPAN), and
  * @span_needed: how many of them its size takes; the rest is room to grow
  */
@@ -35,11 +42,19 @@ struct slab {
 		};
 	};
 	uint16_t free;
+	uint16_t withheld;
+	uint16_t purged;
+	uint16_t fresh;
+	uint16_t ripe;
 	uint16_t hint;
 	uint8_t class;
 	uint8_t index;
 	uint8_t bucket;
+	bool put_to;
+	bool busy;
 };
+
+_Static_assert(sizeof(struct slab) <= 64, "about 0.1 % of the heap are descriptors");
 
 /**
  * struct superslab - the descriptor of one SuperSlab
@@ -50,11 +65,14 @@ struct slab {
  * @map_size: the size of that,
  * @map_id:   and its number, since a later one may have the same base
  * @unused:   bit per slab: not handed out
- * @clean:    bit per slab: unused since it was mapped or purged
- * @zero:     bit per slab: reads zero as long as it is clean
+ * @clean:    bit per slab: not used since it was mapped or purged
+ * @ripe:     bit per slab: unused, not clean, and so it was at the last look
  * @run:      length of the longest run of unused slabs; the list of @node
+ * @zero:     pages without memory behind them read zero
  * @purgeable: the provider takes purges of it
- * @refused:  the provider refused to take it back
+ * @refused:  the provider refused to take it back,
+ * @unpurged: or to purge a part of it; it is not asked again before a trim
+ * @in_magazines: for cache_count_phantoms()
  */
 struct superslab {
 	struct list_node node;
@@ -65,16 +83,20 @@ struct superslab {
 	uint64_t map_id;
 	uint32_t unused;
 	uint32_t clean;
-	uint32_t zero;
+	uint32_t ripe;
+	uint32_t in_magazines;
 	uint8_t run;
+	bool zero;
 	bool purgeable;
 	bool refused;
+	bool unpurged;
 	struct slab slab[SLABS_PER_SUPERSLAB];
 };
 
 struct superslab_counters {
 	uint64_t mapped, released, active, peak, reserve, emptied, refused;
 	uint64_t slabs_used;
+	uint64_t retouched; /* purged pages that were handed out again, in spans */
 };
 
 static inline struct superslab *slab_superslab(const struct slab *slab)
@@ -94,10 +116,34 @@ static inline struct slab *superslab_slab(struct superslab *superslab, uintptr_t
 }
 
 uintptr_t superslab_take(size_t slabs, size_t align, bool *zero);
+struct slab *superslab_take_slab(void);
 bool superslab_take_at(uintptr_t base, size_t slabs);
 void superslab_put(uintptr_t base, size_t slabs);
 size_t superslab_release_reserve(void);
-size_t superslab_trim(void);
+
+/**
+ * struct superslab_look - what one look at a SuperSlab found to be given back
+ * @superslab: whose memory may be used for another one by now, unless one of
+ * @unused:    the unused slabs that are the look's for now, or
+ * @busy:      the slabs in use that are, is set
+ * @pages:     by slab: the pages to purge
+ * @ripening:  a later look may find more
+ *
+ * One at a time: looks are serialised by their caller.
+ */
+struct superslab_look {
+	struct superslab *superslab;
+	uint32_t unused;
+	uint32_t busy;
+	uint16_t pages[SLABS_PER_SUPERSLAB];
+	bool ripening;
+};
+
+void superslab_look_first(void);
+bool superslab_look_next(struct superslab_look *look, bool all);
+int superslab_purge(const struct superslab_look *look);
+void superslab_look_done(const struct superslab_look *look, int flags);
+bool superslab_age_reserve(void);
 
 void superslab_lock(void);
 void superslab_unlock(void);

@@ -8,6 +8,8 @@
  */
 #include "fake.h"
 
+#include <lock.h>
+
 #include "test.h"
 
 #include <platform.h>
@@ -200,7 +202,7 @@ static int map_badly(struct fake *fake, size_t size, size_t align, enum hak_want
 
 static int check_map(struct fake *fake, size_t size, size_t align, enum hak_want want)
 {
-	PROMISED(fake, *this_held() == 0, "map() with a lock held");
+	PROMISED(fake, !lock_is_any_held(), "map() with a lock held");
 	PROMISED(fake, size && size % HAK_GRANULE == 0, "map() of a size that is no multiple");
 	PROMISED(fake, align >= HAK_GRANULE && !(align & (align - 1)), "map() at a bad alignment");
 	if (want == HAK_WANT_HEAP) {
@@ -237,7 +239,7 @@ static int check_unmap(struct fake *fake, uintptr_t base, size_t size)
 	size_t first, n = size / PAGE;
 	uint32_t id;
 
-	PROMISED(fake, *this_held() == 0, "unmap() with a lock held");
+	PROMISED(fake, !lock_is_any_held(), "unmap() with a lock held");
 	PROMISED(fake, size && size % PAGE == 0 && base % PAGE == 0, "unmap() of half a page");
 	PROMISED(fake, in_arena(fake, base, size), "unmap() of foreign memory");
 	first = page_index(fake, base);
@@ -295,7 +297,7 @@ static int fake_unmap(void *ctx, void *base, size_t size)
 
 static int check_purge(struct fake *fake, uintptr_t base, size_t size)
 {
-	PROMISED(fake, *this_held() == 0, "purge() with a lock held");
+	PROMISED(fake, !lock_is_any_held(), "purge() with a lock held");
 	PROMISED(fake, size && size % PAGE == 0 && base % PAGE == 0, "purge() of half a page");
 	PROMISED(fake, in_arena(fake, base, size), "purge() of foreign memory");
 	for (size_t i = 0; i < size / PAGE; i++)
@@ -332,7 +334,7 @@ static int fake_resident(void *ctx, const void *base, size_t size, size_t *bytes
 	uintptr_t address = (uintptr_t)base;
 	int result = 0;
 
-	PROMISED(fake, *this_held() == 0, "resident() with a lock held");
+	PROMISED(fake, !lock_is_any_held(), "resident() with a lock held");
 	PROMISED(fake, size % PAGE == 0 && address % PAGE == 0, "resident() of half a page");
 	*bytes = 0;
 	if (!in_arena(fake, address, size))

@@ -6,7 +6,27 @@
 #ifndef HAKMEM_ARCH_CPU_H
 #define HAKMEM_ARCH_CPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/*
+ * Count a word of memory up or down in one instruction, which an interrupt or
+ * another thread on the same CPU cannot divide; other CPUs can, as there is no
+ * LOCK. What the program wrote before it is written before it.
+ */
+static inline void cpu_increment(uint16_t *word)
+{
+	__asm__ volatile("addw $1, %0" : "+m"(*word) : : "memory", "cc");
+}
+
+/* Returns whether it was 0, and is 0xffff now. */
+static inline bool cpu_decrement_borrows(uint16_t *word)
+{
+	bool borrows;
+
+	__asm__ volatile("subw $1, %0" : "+m"(*word), "=@ccc"(borrows));
+	return borrows;
+}
 
 /* Be polite to the other hardware thread, and to QEMU, while spinning. */
 static inline void cpu_relax(void)

@@ -126,11 +126,33 @@ HAK_API bool hak_owns(const void *address);
 HAK_API void hak_flush(void);
 
 /**
- * hak_trim() - hak_flush(), then give the reserve and all free slabs back
+ * hak_idle() - give back a piece of what was not used lately
+ * @budget: how much at most, in units of 2 MiB of the heap that are looked at;
+ *	    what lies in magazines is looked at in one piece besides
  *
- * Returns the number of bytes given back to the provider.
+ * For the idle loop of a kernel, or a thread that has time. Memory that was free
+ * in two looks at the whole heap, and not used between them, goes back: blocks
+ * in magazines to their slabs, free 4 KiB pages (where the provider can purge),
+ * free slabs and empty SuperSlabs to the provider. Returns whether there may be
+ * more to give back: false until somebody has allocated or freed again.
+ *
+ * Not from an interrupt. On Linux a thread of the library does it.
  */
-HAK_API size_t hak_trim(void);
+HAK_API bool hak_idle(size_t budget);
+
+enum hak_trim_level {
+	HAK_TRIM_OWN, /* the caller's magazines, and all memory that is free */
+	HAK_TRIM_ALL, /* the magazines of all threads or CPUs, too */
+};
+
+/**
+ * hak_trim() - give back everything that can be, at once
+ *
+ * Returns the number of bytes that went back to the provider meanwhile. Asks
+ * again for what the provider refused before. With HAK_TRIM_ALL each running
+ * thread is interrupted for a moment.
+ */
+HAK_API size_t hak_trim(enum hak_trim_level level);
 
 /**
  * hak_check() - walk the whole heap and compare it with itself

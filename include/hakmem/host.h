@@ -5,7 +5,8 @@
  * library and the bare-metal archive bring their own; a kernel that has better
  * ones defines them before it links the archive.
  *
- * None of them may call the allocator, but for hak_host_set_cache().
+ * None of them may call the allocator, but for hak_host_set_cache() and
+ * hak_host_reap().
  */
 #ifndef HAKMEM_HOST_H
 #define HAKMEM_HOST_H
@@ -65,5 +66,33 @@ const struct hak_provider *hak_host_provider(void);
  * could not be arranged: the caller then works without a cache.
  */
 bool hak_host_set_cache(struct hak_cache *cache);
+
+/**
+ * hak_host_barrier() - make every other CPU pass a memory barrier
+ *
+ * When it returns, each thread of the program, or each CPU that may use the
+ * allocator, has passed one since the call began; one that does not run has
+ * passed it when it was stopped. Returns false, always, if the host has no such
+ * thing: then blocks are never taken out of the magazines of others.
+ *
+ * Called with a lock of the allocator held, so it may not wait for any other
+ * that may be inside it. A single CPU returns true.
+ */
+bool hak_host_barrier(void);
+
+/* In what the allocator was called. */
+enum hak_reap_why {
+	HAK_REAP_MALLOC, /* it may need more memory than before */
+	HAK_REAP_FREE,	 /* there may be something to give back */
+};
+
+/**
+ * hak_host_reap() - there may be something to give back: see that hak_idle() is called
+ *
+ * Called from the slow paths of malloc and free with no lock held, whenever
+ * nobody is known to look by himself. A host whose idle loop calls hak_idle()
+ * has nothing to do here.
+ */
+void hak_host_reap(enum hak_reap_why why);
 
 #endif

@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-#define HAK_STATS_VERSION 1u
+#define HAK_STATS_VERSION 2u
 #define HAK_STATS_CLASSES 39u
 
 /* One size class, or the sum of all of them and of the spans. */
@@ -74,6 +74,11 @@ struct hak_stats {
 	uint64_t purged_bytes;	    /* given back by purging */
 	uint64_t meta_bytes;	    /* of mapped_bytes, for descriptors */
 	uint64_t resident_bytes;    /* backed by memory; mapped_bytes if unknown */
+
+	/* since version 2 */
+	uint64_t provider_purges_refused;
+	uint64_t retouched_bytes;    /* purged, and handed out again since */
+	uint64_t superslabs_phantom; /* those in which all that is live lies in magazines */
 };
 
 /**

@@ -14,16 +14,16 @@
  * set, so that call is an ordinary one.
  *
  * Around fork() all locks are held, so that the child finds the heap in order.
- * The caches of the threads that it does not have stay as they are: one may
- * have been in the middle of a push, so what they hold is left alone.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
 
 #include <hakmem/host.h>
 
+#include "cache.h"
 #include "fork.h"
-#include "magazine.h"
+#include "linux.h"
+#include "reap.h"
 
 static struct hak_cache hak_cache_never = { .slot = { NULL } };
 
@@ -37,6 +37,8 @@ static void thread_ends(void *cache)
 {
 	hak_tls_cache = &hak_cache_never;
 	hak_cache_detach(cache);
+	reap_note(HAK_REAP_FREE);
+	hak_reaper_thread_ended();
 }
 
 static void make_key(void)
@@ -56,7 +58,14 @@ bool hak_host_set_cache(struct hak_cache *cache)
 	return false;
 }
 
+static void forked_in_child(void)
+{
+	fork_in_child();
+	fork_done();
+	hak_reaper_after_fork();
+}
+
 __attribute__((constructor)) static void watch_forks(void)
 {
-	pthread_atfork(fork_prepare, fork_done, fork_done);
+	pthread_atfork(fork_prepare, fork_done, forked_in_child);
 }

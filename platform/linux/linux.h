@@ -9,4 +9,7 @@
 
 extern const struct hak_provider hak_linux_provider;
 
+void hak_reaper_thread_ended(void);
+void hak_reaper_after_fork(void);
+
 #endif

@@ -101,5 +101,5 @@ HAK_API size_t malloc_usable_size(void *block)
 HAK_API int malloc_trim(size_t pad)
 {
 	(void)pad;
-	return hak_trim() > 0;
+	return hak_trim(HAK_TRIM_ALL) > 0;
 }

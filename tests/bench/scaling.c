@@ -57,7 +57,7 @@ static bool run(const char *name, size_t n, size_t size)
 	}
 	*row = (struct row){ .name = name, .n = n, .size = size };
 	__builtin_memset(blocks, 0xff, array); /* all of it resident from here on */
-	hak_trim();
+	hak_trim(HAK_TRIM_ALL);
 	hak_stats_read(&row->before, sizeof(row->before));
 	before = port_resident();
 	allocate_all(blocks);

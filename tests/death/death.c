@@ -115,7 +115,7 @@ static void double_free_after_its_superslab(void)
 	void *block = allocate(64);
 
 	hak_free(block);
-	(void)hak_trim();
+	(void)hak_trim(HAK_TRIM_ALL);
 	hak_free(suspect(block));
 }
 
@@ -214,7 +214,7 @@ static void span_twice_after_trim(void)
 	void *block = suspect(allocate(200000));
 
 	hak_free(block);
-	(void)hak_trim();
+	(void)hak_trim(HAK_TRIM_ALL);
 	hak_free(suspect(block));
 }
 

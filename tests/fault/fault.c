@@ -14,6 +14,8 @@
  */
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
+
+#include <cache.h>
 #include <hakmem/stats.h>
 
 #include "format.h"
@@ -327,7 +329,7 @@ static void first_part(void)
 	drop(work.n - 1);
 	drop(work.n - 2);
 	drop(work.n - 4);
-	(void)hak_trim();
+	(void)hak_trim(HAK_TRIM_ALL);
 	check_all();
 	allocate_aligned();
 	check_all();
@@ -345,7 +347,7 @@ static void second_part(void)
 	drop_every(3);
 	hak_flush();
 	check_all();
-	(void)hak_trim();
+	(void)hak_trim(HAK_TRIM_ALL);
 	check_all();
 	allocate_spans();
 	allocate_small_and_medium();
@@ -360,7 +362,7 @@ static void last_part(void)
 	CHECK(stats.total.live_blocks == 0);
 	CHECK(stats.total.magazine_blocks == 0);
 	CHECK(stats.slabs_used == 0);
-	(void)hak_trim();
+	(void)hak_trim(HAK_TRIM_ALL);
 	check_all();
 }
 
@@ -609,7 +611,7 @@ static void full_with_all_sizes(void)
 		CHECK(count == fills_fresh[n]);
 		size = next_size(size);
 	}
-	(void)hak_trim();
+	(void)hak_trim(HAK_TRIM_ALL);
 	CHECK(fake.outstanding_heap == 0);
 	heap_close();
 	CHECK(refused == 0);
@@ -627,7 +629,7 @@ static void too_small_for_anything(void)
 		CHECK(hak_calloc(10, 10) == NULL);
 		CHECK(hak_realloc(NULL, 10) == NULL);
 		hak_flush();
-		CHECK(hak_trim() == 0);
+		CHECK(hak_trim(HAK_TRIM_ALL) == 0);
 		hak_free(NULL);
 		check_heap();
 		heap_close();

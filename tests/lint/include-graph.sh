@@ -17,8 +17,9 @@ ranks='
 	5	superslab
 	6	slab span
 	7	magazine
-	8	check fastpath fork stats
-	9	malloc
+	8	cache fastpath
+	9	check reap stats
+	10	fork malloc
 '
 
 declare -A rank

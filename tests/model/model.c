@@ -379,7 +379,7 @@ static bool do_one(uint64_t n)
 	if (rare < 10)
 		hak_flush();
 	else if (rare < (config->unreliable ? 110u : 12u))
-		hak_trim();
+		hak_trim(HAK_TRIM_ALL);
 	else if (rare < 130)
 		return do_impossible();
 	if (below(100) < allocations[n / config->phase % 8])
@@ -428,7 +428,7 @@ static bool finish(bool unmaps)
 			return false;
 	hak_flush();
 	EXPECT(check_heap());
-	hak_trim();
+	hak_trim(HAK_TRIM_ALL);
 	EXPECT(check_heap());
 	hak_stats_read(&stats, sizeof(stats));
 	EXPECT(stats.total.live_blocks == 0 && stats.total.allocations == stats.total.frees);

@@ -214,7 +214,7 @@ static void some_operations(uint64_t *random, unsigned long ops)
 		if (r >> 50 == 0)
 			hak_flush();
 		if (r >> 46 == 0)
-			(void)hak_trim();
+			(void)hak_trim(HAK_TRIM_ALL);
 	}
 }
 
@@ -307,7 +307,7 @@ static void check_empty(void)
 	CHECK(stats.total.failures == 0);
 	CHECK(stats.caches <= 1);
 	CHECK(stats.slabs_used == 0);
-	(void)hak_trim();
+	(void)hak_trim(HAK_TRIM_ALL);
 	hak_stats_read(&stats, sizeof(stats));
 	CHECK(stats.superslabs_active == 0);
 	CHECK(stats.superslabs_mapped == stats.superslabs_released);
@@ -465,7 +465,7 @@ static _Noreturn void child(struct block *inherited, uint64_t random)
 	for (unsigned i = 0; i < NR_MAILS; i++)
 		destroy(exchange(NULL, i));
 	some_operations(&random, 300);
-	(void)hak_trim();
+	(void)hak_trim(HAK_TRIM_ALL);
 	_exit(wrong ? 1 : 0);
 }
 

@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
+#include <cache.h>
 #include <magazine.h>
 #include <pagemap.h>
 #include <sizeclass.h>
@@ -57,11 +58,11 @@ static void check_superslab_words(void)
 	superslab->run++;
 
 	superslab->clean |= 1;
-	FINDS("SuperSlab: clean or zero slabs that are in use");
+	FINDS("SuperSlab: clean or ripe slabs that are in use");
 	superslab->clean &= ~1u;
-	superslab->zero |= 2;
-	FINDS("SuperSlab: clean or zero slabs that are in use");
-	superslab->zero &= ~2u;
+	superslab->ripe |= 2;
+	FINDS("SuperSlab: clean or ripe slabs that are in use");
+	superslab->ripe &= ~2u;
 
 	pagemap_set_superslab(superslab->base, NULL);
 	FINDS("page map: entry of a SuperSlab");

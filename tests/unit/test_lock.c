@@ -30,6 +30,11 @@ static void lock_words(void)
 	CHECK(lock.word == 1 || lock.word == 2);
 	lock_word_release(&lock);
 	CHECK(lock.word == 0);
+
+	CHECK(lock_word_try(&lock) && lock.word == 1);
+	CHECK(!lock_word_try(&lock) && lock.word == 1);
+	lock_word_release(&lock);
+	CHECK(lock.word == 0);
 }
 
 static void lock_ranks(void)
@@ -38,15 +43,15 @@ static void lock_ranks(void)
 
 	CHECK(*this_held() == 0 && !lock_is_any_held());
 	lock_acquire(&class, LOCK_CLASS);
-	CHECK(*this_held() == 1u && lock_is_any_held());
+	CHECK(*this_held() == 2u && lock_is_any_held());
 	lock_acquire(&superslab, LOCK_SUPERSLAB);
-	CHECK(*this_held() == 3u);
+	CHECK(*this_held() == 6u);
 	lock_acquire(&meta, LOCK_META);
-	CHECK(*this_held() == 7u);
+	CHECK(*this_held() == 14u);
 	CHECK(class.word == 1 && superslab.word == 1 && meta.word == 1);
 	/* in any order */
 	lock_release(&superslab, LOCK_SUPERSLAB);
-	CHECK(*this_held() == 5u);
+	CHECK(*this_held() == 10u);
 	lock_release(&class, LOCK_CLASS);
 	CHECK(lock_is_any_held());
 	lock_release(&meta, LOCK_META);
@@ -54,9 +59,13 @@ static void lock_ranks(void)
 	CHECK(class.word == 0 && superslab.word == 0 && meta.word == 0);
 	/* a lower one may be skipped */
 	lock_acquire(&meta, LOCK_META);
-	CHECK(*this_held() == 4u);
+	CHECK(*this_held() == 8u);
 	lock_release(&meta, LOCK_META);
 	CHECK(!lock_is_any_held());
+	/* the one that malloc and free never take does not count */
+	lock_acquire(&class, LOCK_REAP);
+	CHECK(*this_held() == 1u && !lock_is_any_held());
+	lock_release(&class, LOCK_REAP);
 }
 
 static void lock_fork(void)
@@ -91,7 +100,7 @@ static void lock_fork_inside(void)
 	superslab_lock(); /* this would hang */
 	superslab_unlock();
 	fork_done();
-	CHECK(class.word == 1 && *this_held() == 1u);
+	CHECK(class.word == 1 && *this_held() == 2u);
 	lock_release(&class, LOCK_CLASS);
 	block = hak_malloc(100);
 	CHECK(block);

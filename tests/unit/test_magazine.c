@@ -7,6 +7,7 @@
 
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
+#include <cache.h>
 #include <magazine.h>
 #include <meta.h>
 #include <pagemap.h>
@@ -100,7 +101,7 @@ static void magazine_stand_in(void)
 	for (unsigned class = 0; class < NR_CLASSES; ++class) {
 		CHECK(hak_cache_none.magazine[class].top == 0);
 		CHECK(hak_cache_none.magazine[class].limit == 0);
-		CHECK(hak_cache_none.pops[class] == 0);
+		CHECK(hak_cache_none.pushes[class] == 0);
 	}
 }
 
@@ -125,7 +126,7 @@ static void magazine_attach(void)
 	for (unsigned class = CLASS_FIRST; class < CLASS_LAST; ++class)
 		CHECK(cache->magazine[class + 1].top - cache->magazine[class].top ==
 		      1 + size_class[class].capacity);
-	CHECK(cache->magazine[CLASS_LAST].top + size_class[CLASS_LAST].capacity == MAGAZINE_SLOTS);
+	CHECK(cache->magazine[CLASS_LAST].top + size_class[CLASS_LAST].capacity == CACHE_SLOTS - 1);
 	detach(cache);
 	CHECK(cache_count() == 0 && this_cache() == &hak_cache_none);
 	CHECK(cache_attach() == cache); /* the memory is used again */
@@ -342,7 +343,7 @@ static void magazine_first_spill(void)
 	CHECK(unit_close());
 }
 
-static void magazine_flush(void)
+static void magazine_flush_own(void)
 {
 	struct hak_cache *cache;
 	unsigned before;
@@ -462,7 +463,7 @@ void unit_magazine(void)
 	TEST_RUN(magazine_only_frees);
 	TEST_RUN(magazine_last_free);
 	TEST_RUN(magazine_first_spill);
-	TEST_RUN(magazine_flush);
+	TEST_RUN(magazine_flush_own);
 	TEST_RUN(magazine_detach);
 	TEST_RUN(magazine_no_cache);
 	TEST_RUN(magazine_partial_refill);

@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
+#include <cache.h>
 #include <magazine.h>
 #include <sizeclass.h>
 #include <superslab.h>
@@ -44,7 +45,7 @@ static void malloc_sizes(void)
 		hak_free(block);
 	}
 	CHECK(!hak_check());
-	hak_trim();
+	hak_trim(HAK_TRIM_ALL);
 	CHECK(active() == 0);
 	CHECK(unit_close());
 }
@@ -142,7 +143,7 @@ static void malloc_zeroed(void)
 				__builtin_memset(block, 0xff, hak_usable_size(block));
 				hak_free(block);
 			}
-			hak_trim();
+			hak_trim(HAK_TRIM_ALL);
 		}
 		CHECK(unit_close());
 	}
@@ -351,7 +352,7 @@ static void malloc_realloc_spans(void)
 	CHECK(moved && unit_is_filled(moved, 32768, 4));
 	hak_free(moved);
 	hak_free(behind);
-	hak_trim();
+	hak_trim(HAK_TRIM_ALL);
 	CHECK(active() == 0 && !hak_check());
 	CHECK(unit_close());
 }
@@ -473,7 +474,7 @@ static void malloc_exhaustion(void)
 		hak_flush();
 		CHECK(!hak_check());
 	}
-	hak_trim();
+	hak_trim(HAK_TRIM_ALL);
 	CHECK(active() == 0 && unit_fake.outstanding_heap == 0);
 	CHECK(unit_close());
 }
@@ -483,7 +484,7 @@ static void malloc_flush_and_trim(void)
 	char *small, *span;
 
 	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
-	CHECK(hak_trim() == 0);
+	CHECK(hak_trim(HAK_TRIM_ALL) == 0);
 	hak_flush();
 	small = hak_malloc(100);
 	span = hak_malloc(5 * MIB);
@@ -494,17 +495,17 @@ static void malloc_flush_and_trim(void)
 	hak_flush();
 	CHECK(!hak_owns(small));
 	CHECK(active() == 1); /* the reserve */
-	CHECK(hak_trim() == 2 * MIB);
-	CHECK(active() == 0 && hak_trim() == 0);
+	CHECK(hak_trim(HAK_TRIM_ALL) == 2 * MIB);
+	CHECK(active() == 0 && hak_trim(HAK_TRIM_ALL) == 0);
 	/* a survivor: unused slabs are purged around it */
 	small = hak_malloc(100);
 	CHECK(small);
 	span = hak_malloc(10 * SLAB_SIZE);
 	hak_free(span);
-	CHECK(hak_trim() >= 10 * SLAB_SIZE && active() == 1);
+	CHECK(hak_trim(HAK_TRIM_ALL) >= 10 * SLAB_SIZE && active() == 1);
 	CHECK(unit_fake.purged >= 10 * SLAB_SIZE);
 	hak_free(small);
-	hak_trim();
+	hak_trim(HAK_TRIM_ALL);
 	CHECK(active() == 0);
 	CHECK(unit_close());
 }
@@ -543,7 +544,7 @@ static void malloc_gigabyte(void)
 	block = hak_malloc(3 * MIB);
 	CHECK(block);
 	hak_free(block);
-	hak_trim();
+	hak_trim(HAK_TRIM_ALL);
 	CHECK(active() == 0);
 	hak_fini();
 }

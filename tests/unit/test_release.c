@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * core/release: the policy, as what it is, a function of its arguments; and
- * what it comes to in the heap: one empty SuperSlab stays, whatever happens.
+ * what it comes to in the heap: which empty SuperSlabs stay, and how long.
  */
 #include "unit.h"
 
@@ -9,12 +9,99 @@
 #include <release.h>
 #include <superslab.h>
 
-static void release_bound(void)
+/* What was needed lately, but no more than 256 MiB or a quarter of it. */
+static void release_reserve_size(void)
 {
-	CHECK(RELEASE_RESERVE == 1);
-	for (size_t reserve = 0; reserve < 100; reserve++)
-		CHECK(release_keeps(reserve) == (reserve < RELEASE_RESERVE));
-	CHECK(!release_keeps(SIZE_MAX));
+	CHECK(release_reserve(0, 0) == 0 && release_reserve(5, 5) == 0);
+	CHECK(release_reserve(7, 5) == 0);
+	CHECK(release_reserve(8, 128) == 120 && release_reserve(0, 128) == 128);
+	CHECK(release_reserve(0, 129) == RELEASE_RESERVE_MOST);
+	CHECK(release_reserve(0, 512) == 128 && release_reserve(0, 516) == 129);
+	CHECK(release_reserve(990, 1000) == 10);
+	for (size_t peak = 0; peak < 2000; peak += 7)
+		for (size_t in_use = 0; in_use <= peak; in_use += 5) {
+			size_t kept = release_reserve(in_use, peak);
+
+			CHECK(kept + in_use <= peak);
+			CHECK(kept <= RELEASE_RESERVE_MOST || kept <= peak / 4);
+		}
+}
+
+static void release_modes(void)
+{
+	for (size_t reserve = 0; reserve < 100; reserve++) {
+		release_set_mode(RELEASE_AT_ONCE);
+		CHECK(release_keeps(reserve, 5, 1000) == (reserve == 0));
+		release_set_mode(RELEASE_NEVER);
+		CHECK(release_keeps(reserve, 5, 5));
+		release_set_mode(RELEASE_LATER);
+		CHECK(release_keeps(reserve, 10, 60) == (reserve < 50));
+		CHECK(release_keeps(reserve, 60, 60) == (reserve == 0));
+	}
+	release_set_mode(RELEASE_AT_ONCE);
+}
+
+static uint64_t active(void)
+{
+	struct superslab_counters counters;
+
+	superslab_read_counters(&counters);
+	return counters.active;
+}
+
+/* A sawtooth of 10 SuperSlabs, with or without a look in each of its teeth. */
+static void release_sawtooth(void)
+{
+	void *block[10];
+	unsigned long maps = 0;
+
+	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	release_set_mode(RELEASE_LATER);
+	for (unsigned tooth = 0; tooth < 6; tooth++) {
+		if (tooth == 1)
+			maps = unit_fake.calls[FAKE_MAP];
+		for (unsigned i = 0; i < 10; i++)
+			CHECK((block[i] = hak_malloc(2 * MIB)));
+		for (unsigned i = 0; i < 10; i++)
+			hak_free(block[i]);
+		if (tooth >= 3)
+			hak_idle(SIZE_MAX);
+		CHECK(active() == 10);
+	}
+	CHECK(unit_fake.calls[FAKE_MAP] == maps && unit_fake.calls[FAKE_UNMAP] == 0);
+	/* an interval without it, and it is gone */
+	CHECK(!hak_idle(SIZE_MAX) && active() == 0);
+	CHECK(!hak_check());
+	release_set_mode(RELEASE_AT_ONCE);
+	CHECK(unit_close());
+}
+
+/* Part of what was needed lately is needed still: the rest goes. */
+static void release_decay(void)
+{
+	void *block[10];
+
+	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	release_set_mode(RELEASE_LATER);
+	for (unsigned i = 0; i < 10; i++)
+		CHECK((block[i] = hak_malloc(2 * MIB)));
+	for (unsigned i = 3; i < 10; i++)
+		hak_free(block[i]);
+	CHECK(active() == 10);
+	while (hak_idle(1))
+		;
+	CHECK(active() == 3 && !hak_idle(SIZE_MAX));
+	/* nobody is there to look: at once, but for one */
+	release_set_mode(RELEASE_AT_ONCE);
+	hak_free(block[0]);
+	hak_free(block[1]);
+	CHECK(active() == 2);
+	release_set_mode(RELEASE_NEVER);
+	hak_free(block[2]);
+	CHECK(active() == 2);
+	release_set_mode(RELEASE_AT_ONCE);
+	CHECK(hak_trim(HAK_TRIM_OWN) == 2 * SUPERSLAB_SIZE && active() == 0);
+	CHECK(unit_close());
 }
 
 /* To and fro over the edge of a SuperSlab asks the provider for nothing. */
@@ -37,8 +124,8 @@ static void release_no_thrash(void)
 	}
 	CHECK(unit_fake.calls[FAKE_MAP] == maps && unit_fake.calls[FAKE_UNMAP] == unmaps);
 	hak_free(first);
-	CHECK(unit_fake.outstanding_heap == RELEASE_RESERVE * SUPERSLAB_SIZE);
-	CHECK(hak_trim() == RELEASE_RESERVE * SUPERSLAB_SIZE);
+	CHECK(unit_fake.outstanding_heap == SUPERSLAB_SIZE);
+	CHECK(hak_trim(HAK_TRIM_ALL) == SUPERSLAB_SIZE);
 	CHECK(unit_fake.outstanding_heap == 0);
 	CHECK(!hak_check());
 	CHECK(unit_close());
@@ -46,6 +133,9 @@ static void release_no_thrash(void)
 
 void unit_release(void)
 {
-	TEST_RUN(release_bound);
+	TEST_RUN(release_reserve_size);
+	TEST_RUN(release_modes);
+	TEST_RUN(release_sawtooth);
+	TEST_RUN(release_decay);
 	TEST_RUN(release_no_thrash);
 }

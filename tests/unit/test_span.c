@@ -9,6 +9,7 @@
 #include <pagemap.h>
 #include <sizeclass.h>
 #include <span.h>
+#include <reap.h>
 #include <superslab.h>
 
 static char *slab(size_t n)
@@ -78,7 +79,7 @@ static void span_sizes(void)
 		span_free(block);
 		CHECK(is_unused(0, sizes[i].slabs));
 		CHECK(counts(i + 1, i + 1, 0));
-		superslab_trim();
+		reap_all(true);
 	}
 	CHECK(unit_close());
 }

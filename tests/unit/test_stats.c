@@ -82,7 +82,7 @@ static void stats_empty(void)
 {
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(stats_hold());
-	CHECK(stats.version == HAK_STATS_VERSION && stats.version == 1);
+	CHECK(stats.version == HAK_STATS_VERSION && stats.version == 2);
 	CHECK(stats.size == sizeof(stats));
 	CHECK(HAK_STATS_CLASSES == CLASS_LAST);
 	CHECK(stats.total.allocations == 0 && stats.caches == 0 && stats.utilisation_permille == 0);
@@ -137,7 +137,7 @@ static void stats_of_spans(void)
 	hak_free(two);
 	CHECK(stats_hold() && stats.superslabs_emptied == 3 && stats.superslabs_peak == 3);
 	CHECK(stats.superslabs_reserve == 1 && stats.superslabs_released == 2);
-	hak_trim();
+	hak_trim(HAK_TRIM_ALL);
 	CHECK(stats_hold() && stats.superslabs_active == 0);
 	CHECK(unit_close());
 }
@@ -229,7 +229,7 @@ static void stats_equations(void)
 			CHECK(stats.resident_bytes <= stats.mapped_bytes);
 		}
 		if (i % 4000 == 3999)
-			hak_trim();
+			hak_trim(HAK_TRIM_ALL);
 	}
 	CHECK(stats_hold() && stats.bitmap_slabs > 0 && stats.utilisation_permille > 0);
 	CHECK(stats.utilisation_permille <= 1000);
@@ -238,7 +238,7 @@ static void stats_equations(void)
 		blocks[i] = NULL;
 	}
 	CHECK(stats_hold() && stats.total.live_blocks == 0 && stats.total.live_bytes == 0);
-	hak_trim();
+	hak_trim(HAK_TRIM_ALL);
 	CHECK(stats_hold() && stats.slabs_used == 0 && stats.superslabs_active == 0);
 	CHECK(stats.resident_bytes == stats.meta_bytes);
 	CHECK(unit_close());
@@ -425,7 +425,8 @@ static void stats_text(void)
 	CHECK(unit_text_find("      64            1            0        0"));
 	CHECK(unit_text_find("   spans            1            0        0"));
 	CHECK(unit_text_find("   total            3            0        0"));
-	CHECK(unit_text_find("SuperSlabs: 1 active (0 in reserve), peak 1, mapped 1, "));
+	CHECK(unit_text_find(
+		"SuperSlabs: 1 active (0 in reserve, 0 phantoms), peak 1, mapped 1, "));
 	CHECK(unit_text_find("caches: 1\n"));
 	CHECK(unit_text_find("4096 KiB") == NULL && unit_text_find("KiB resident"));
 	CHECK(unit_close());

@@ -13,6 +13,7 @@
 #include <pagemap.h>
 #include <pages.h>
 #include <sizeclass.h>
+#include <reap.h>
 #include <superslab.h>
 
 static uintptr_t slab(size_t n)
@@ -279,9 +280,9 @@ static void superslab_release(void)
 	CHECK(take(32) == 0);
 	CHECK(counts(3, 2, 0, 32));
 	put(0, 32);
-	CHECK(superslab_trim() == SUPERSLAB_SIZE);
+	CHECK(reap_all(true) == SUPERSLAB_SIZE);
 	CHECK(counts(3, 3, 0, 0));
-	CHECK(superslab_trim() == 0);
+	CHECK(reap_all(true) == 0);
 	CHECK(!pagemap_superslab(slab(0)));
 	CHECK(take(1) == 0);
 	CHECK(counts(4, 3, 0, 1));
@@ -323,11 +324,11 @@ static void superslab_refused(void)
 	put(32, 32);
 	CHECK(counts(2, 0, 2, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
 	/* but a trim asks once more */
-	CHECK(superslab_trim() == 0);
+	CHECK(reap_all(true) == 0);
 	CHECK(unit_fake.calls[FAKE_UNMAP] == 3);
 	CHECK(counts(2, 0, 2, 0) && counters().refused == 3);
 	fake_heal(&unit_fake);
-	CHECK(superslab_trim() == 2 * SUPERSLAB_SIZE);
+	CHECK(reap_all(true) == 2 * SUPERSLAB_SIZE);
 	CHECK(counts(2, 2, 0, 0));
 	CHECK(unit_close());
 }
@@ -345,7 +346,7 @@ static void superslab_never_unmapped(void)
 			CHECK(counts(3, 0, 0, 96));
 			put(0, 96);
 			CHECK(counts(3, 0, 3, 0));
-			CHECK(superslab_trim() == 0);
+			CHECK(reap_all(true) == 0);
 			CHECK(counts(3, 0, 3, 0));
 		}
 		CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 2);
@@ -364,7 +365,7 @@ static void superslab_whole_mappings(void)
 	CHECK(counts(4, 0, 2, 64));
 	put(96, 32); /* this is a mapping by itself */
 	CHECK(counts(4, 1, 2, 32));
-	CHECK(superslab_trim() == 0);
+	CHECK(reap_all(true) == 0);
 	CHECK(counts(4, 1, 2, 32));
 	put(32, 32); /* the last part: now all three go in one call */
 	CHECK(counts(4, 4, 0, 0));
@@ -390,7 +391,7 @@ static void superslab_whole_mapping_refused(void)
 	CHECK(take(64) == 0);
 	put(0, 64);
 	CHECK(unit_fake.calls[FAKE_UNMAP] == 1);
-	CHECK(superslab_trim() == 2 * SUPERSLAB_SIZE);
+	CHECK(reap_all(true) == 2 * SUPERSLAB_SIZE);
 	CHECK(counts(2, 2, 0, 0));
 	/* with others before and behind it in the reserve */
 	CHECK(take(32) == 0 && take(64) == 32 && take(32) == 96);
@@ -398,7 +399,7 @@ static void superslab_whole_mapping_refused(void)
 	put(0, 128);
 	CHECK(counts(6, 2, 4, 0));
 	fake_heal(&unit_fake);
-	CHECK(superslab_trim() == 4 * SUPERSLAB_SIZE);
+	CHECK(reap_all(true) == 4 * SUPERSLAB_SIZE);
 	CHECK(counts(6, 6, 0, 0));
 	CHECK(unit_close());
 }
@@ -410,7 +411,7 @@ static void superslab_parts_together(void)
 	CHECK(take(128) == 0);
 	put(0, 128); /* 0 stays, 1 to 3 go */
 	CHECK(counts(4, 3, 1, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
-	CHECK(superslab_trim() == SUPERSLAB_SIZE);
+	CHECK(reap_all(true) == SUPERSLAB_SIZE);
 	CHECK(take(32) == 0 && take(32) == 32 && take(33) == 64);
 	CHECK(unit_fake.calls[FAKE_UNMAP] == 2);
 	put(0, 32);
@@ -456,7 +457,7 @@ static void superslab_zero(void)
 	CHECK(superslab_take(3, SLAB_SIZE, &zero) == slab(7) && !zero);
 	CHECK(superslab_take(3, SLAB_SIZE, &zero) == slab(10) && zero);
 	put(10, 3);
-	CHECK(superslab_trim() == 3 * SLAB_SIZE);
+	CHECK(reap_all(true) == 3 * SLAB_SIZE);
 	zero = false;
 	CHECK(superslab_take(3, SLAB_SIZE, &zero) == slab(10) && zero);
 	CHECK(unit_is_zero((void *)slab(10), 3 * SLAB_SIZE));
@@ -478,7 +479,7 @@ static void superslab_zero(void)
 }
 
 /* A trim purges unused slabs that are dirty, each run once. */
-static void superslab_purge(void)
+static void superslab_purges(void)
 {
 	bool zero = true;
 
@@ -486,12 +487,12 @@ static void superslab_purge(void)
 	CHECK(take(32) == 0);
 	put(3, 5);
 	put(20, 12);
-	CHECK(superslab_trim() == 17 * SLAB_SIZE);
+	CHECK(reap_all(true) == 17 * SLAB_SIZE);
 	CHECK(unit_fake.calls[FAKE_PURGE] == 2 && unit_fake.purged == 17 * SLAB_SIZE);
 	CHECK(counts(1, 0, 0, 15));
-	CHECK(superslab_trim() == 0 && unit_fake.calls[FAKE_PURGE] == 2);
+	CHECK(reap_all(true) == 0 && unit_fake.calls[FAKE_PURGE] == 2);
 	put(8, 1); /* next to what is purged already */
-	CHECK(superslab_trim() == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
+	CHECK(reap_all(true) == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
 	/* purged, but not to zeros */
 	CHECK(superslab_take(6, SLAB_SIZE, &zero) == slab(3) && !zero);
 	CHECK(unit_close());
@@ -503,19 +504,25 @@ static void superslab_purge_refused(void)
 	CHECK(take(33) == 0);
 	put(3, 5);
 	put(20, 2);
-	CHECK(superslab_trim() == 0);
+	CHECK(reap_all(true) == 0);
 	CHECK(unit_fake.calls[FAKE_PURGE] >= 1);
 	CHECK(counts(2, 0, 0, 26));
+	/* it does not ask again by itself, */
 	unit_fake.calls[FAKE_PURGE] = 0;
-	CHECK(superslab_trim() == 0);
-	CHECK(unit_fake.calls[FAKE_PURGE] == 0); /* it does not ask again */
+	put(1, 1);
+	while (hak_idle(1))
+		;
+	CHECK(unit_fake.calls[FAKE_PURGE] == 0);
+	/* but when it is told to */
+	CHECK(reap_all(true) == 0 && unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(superslab_check() == NULL && take(1) == 1);
 	CHECK(take(5) == 3 && take(2) == 20);
 	CHECK(unit_close());
 
 	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0);
 	put(3, 5);
-	CHECK(superslab_trim() == 0);
+	CHECK(reap_all(true) == 0);
 	CHECK(counts(1, 0, 0, 27));
 	CHECK(unit_close());
 }
@@ -615,7 +622,7 @@ static void superslab_residence(void)
 	CHECK(superslab_resident() == 34 * SUPERSLAB_SIZE);
 	put(5, 3);
 	CHECK(superslab_resident() == 34 * SUPERSLAB_SIZE);
-	CHECK(superslab_trim() == 3 * SLAB_SIZE);
+	CHECK(reap_all(true) == 3 * SLAB_SIZE);
 	CHECK(superslab_resident() == 34 * SUPERSLAB_SIZE - 3 * SLAB_SIZE);
 	CHECK(unit_close());
 
@@ -644,7 +651,7 @@ void unit_superslab(void)
 	TEST_RUN(superslab_parts_together);
 	TEST_RUN(superslab_new_mapping_in_old_place);
 	TEST_RUN(superslab_zero);
-	TEST_RUN(superslab_purge);
+	TEST_RUN(superslab_purges);
 	TEST_RUN(superslab_purge_refused);
 	TEST_RUN(superslab_failures);
 	TEST_RUN(superslab_no_leaf);

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Caches: the magazines of one thread or one CPU, from the owner's first miss
+ * to its end, and what is done to all of them: counting, and taking the blocks
+ * out of those that lie idle.
+ *
+ * Lock: cache_list.lock, LOCK_META, for the list of caches; for the magazines
+ * see magazine.c.
+ *
+ * Failure: a caller for whom no cache can be made works without, block by block.
+ */
+#include "cache.h"
+
+#include <hakmem/host.h>
+
+#include "lock.h"
+#include "meta.h"
+#include "pagemap.h"
+#include "slab.h"
+
+/* With the one slot that the empty magazines share: NULL. */
+struct hak_cache hak_cache_none = { .slot = { NULL } };
+
+static struct {
+	struct lock lock;
+	struct list_node *caches;
+	uint64_t count;
+	struct cache_counters gone[CLASS_LAST + 1]; /* of caches that were detached */
+} cache_list;
+
+#define for_each_cache(cold, node)                                                                 \
+	for (struct list_node *node = cache_list.caches;                                           \
+	     node && ((cold) = list_entry(node, struct cache_cold, node)); node = node->next)
+
+#define for_each_class(class) for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class)
+
+static void cache_lock(void)
+{
+	lock_acquire(&cache_list.lock, LOCK_META);
+}
+
+static void cache_unlock(void)
+{
+	lock_release(&cache_list.lock, LOCK_META);
+}
+
+/* For fork(). */
+void cache_lock_word(void)
+{
+	lock_word_acquire(&cache_list.lock);
+}
+
+void cache_unlock_word(void)
+{
+	lock_word_release(&cache_list.lock);
+}
+
+static void cache_init(struct hak_cache *cache)
+{
+	unsigned base = MAGAZINE_FIRST_BASE;
+
+	cache->cold = (struct cache_cold *)&cache->slot[CACHE_SLOTS];
+	cache->cold->cache = cache;
+	for_each_class(class)
+	{
+		cache->cold->magazine[class].base = (uint16_t)base;
+		cache->magazine[class].top = (uint16_t)base;
+		cache->magazine[class].limit = (uint16_t)(base + MAGAZINE_MIN);
+		base += 1u + size_class[class].capacity;
+	}
+}
+
+/**
+ * cache_attach() - give the caller a cache of its own
+ *
+ * Returns it, or NULL: the caller then works without, block by block.
+ */
+struct hak_cache *cache_attach(void)
+{
+	struct hak_cache *cache;
+
+	if (this_cache() != &hak_cache_none)
+		return NULL;
+	cache = meta_alloc(META_CACHE, CACHE_SIZE);
+	if (!cache)
+		return NULL;
+	cache_init(cache);
+	cache_lock();
+	list_add(&cache_list.caches, &cache->cold->node);
+	cache_list.count++;
+	cache_unlock();
+	if (hak_host_set_cache(cache))
+		return cache;
+	hak_cache_detach(cache);
+	return NULL;
+}
+
+/* Return the blocks of all magazines to their slabs; were there any? */
+bool cache_flush(struct hak_cache *cache)
+{
+	bool any = false;
+
+	for_each_class(class) any |= magazine_flush(cache, class);
+	return any;
+}
+
+static NO_SANITIZE_THREAD void add_counters(struct cache_counters *sum,
+					    const struct hak_cache *cache, unsigned class)
+{
+	const struct magazine_batches *batches = &cache->cold->magazine[class].batches;
+
+	sum->pops += magazine_pops(cache, class);
+	sum->pushes += cache->pushes[class];
+	sum->blocks += magazine_held(cache, class);
+	sum->batches.misses += batches->misses;
+	sum->batches.refills += batches->refills;
+	sum->batches.refilled += batches->refilled;
+	sum->batches.spills += batches->spills;
+	sum->batches.spilled += batches->spilled;
+}
+
+/**
+ * hak_cache_detach() - the owner of a cache ends
+ *
+ * Called by the platform, which has already seen to it that this_cache() no
+ * longer finds it. The blocks go back to their slabs, the memory serves the
+ * next cache.
+ */
+void hak_cache_detach(struct hak_cache *cache)
+{
+	cache_flush(cache);
+	cache_lock();
+	list_del(&cache->cold->node);
+	cache_list.count--;
+	for_each_class(class) add_counters(&cache_list.gone[class], cache, class);
+	cache_unlock();
+	meta_free(META_CACHE, cache);
+}
+
+/*
+ * In the child of a fork(): the owners of all other caches are not there. What
+ * they had in magazines is found idle and taken; a cache whose owner was in its
+ * slow path may be half-way through a change, and is left alone for ever.
+ */
+void cache_after_fork(void)
+{
+	struct list_node *next;
+
+	for (struct list_node *node = cache_list.caches; node; node = next) {
+		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
+
+		next = node->next;
+		if (cold->cache == this_cache() || magazine_try_claim(cold->cache)) {
+			if (cold->cache != this_cache())
+				magazine_unclaim(cold->cache);
+			continue;
+		}
+		list_del(node);
+		cache_list.count--;
+	}
+}
+
+/*
+ * Is there anything that the owner did not use since the last look? Then close
+ * the magazine, and note how much of it.
+ */
+static NO_SANITIZE_THREAD void look_at(struct hak_cache *cache, unsigned class,
+				       enum cache_look what)
+{
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	uint64_t pops = magazine_pops(cache, class), pushes = cache->pushes[class];
+	unsigned held = magazine_held(cache, class);
+	unsigned surplus = magazine_surplus(cold->seen_held, pops - cold->seen_pops);
+	bool idle = pops == cold->seen_pops && pushes == cold->seen_pushes;
+
+	if (what == CACHE_LOOK_ALL || cold->closed || idle)
+		surplus = held;
+	cold->seen_held = (uint16_t)held;
+	cold->seen_pops = pops;
+	cold->seen_pushes = pushes;
+	cold->surplus = (uint16_t)surplus;
+	if (!cold->closed && (surplus || idle))
+		magazine_close(cache, class);
+}
+
+/* The barrier has passed: which magazines are closed, and is it all of them? */
+static void look_again(struct hak_cache *cache)
+{
+	bool quiet = true;
+
+	for_each_class(class)
+	{
+		struct magazine_cold *cold = &cache->cold->magazine[class];
+
+		if (!magazine_is_closed(cache, class))
+			cold->surplus = 0;
+		else if (cold->surplus > cold->kept)
+			cold->surplus = cold->kept;
+		quiet &= cold->closed && cold->surplus == cold->kept;
+	}
+	cache->cold->quiet = quiet;
+}
+
+/*
+ * Close what is idle, in all caches with one barrier; if the host has none,
+ * only in the caller's own. Are there magazines that are not idle?
+ */
+static bool close_idle(enum cache_look what)
+{
+	bool all = hak_host_barrier(), busy = false;
+	struct list_node *claimed = NULL;
+	struct cache_cold *cold;
+
+	cache_lock();
+	for_each_cache(cold, node)
+	{
+		if (!all && cold->cache != this_cache())
+			continue;
+		if (!magazine_try_claim(cold->cache)) {
+			busy = true;
+			continue;
+		}
+		if (cold->quiet) {
+			magazine_unclaim(cold->cache);
+			continue;
+		}
+		for_each_class(class) look_at(cold->cache, class, what);
+		list_add(&claimed, &cold->claimed);
+	}
+	if (all && claimed)
+		hak_host_barrier();
+	while (claimed) {
+		cold = list_entry(claimed, struct cache_cold, claimed);
+		list_del(claimed);
+		look_again(cold->cache);
+		busy |= !cold->quiet;
+		magazine_unclaim(cold->cache);
+	}
+	cache_unlock();
+	return busy;
+}
+
+static NO_SANITIZE_THREAD unsigned surplus_of(const struct magazine_cold *magazine)
+{
+	return magazine->surplus;
+}
+
+/* Take up to @n blocks out of the closed magazines of a class. */
+static unsigned take_surplus(unsigned class, void **blocks, unsigned n)
+{
+	struct cache_cold *cold;
+	unsigned taken = 0;
+
+	cache_lock();
+	for_each_cache(cold, node)
+	{
+		struct magazine_cold *magazine = &cold->magazine[class];
+
+		/* read without the claim: at worst it is left for the next look */
+		if (taken == n || !surplus_of(magazine) || !magazine_try_claim(cold->cache))
+			continue;
+		if (magazine->closed)
+			taken += magazine_take(cold->cache, class, blocks + taken, n - taken);
+		magazine_unclaim(cold->cache);
+	}
+	cache_unlock();
+	return taken;
+}
+
+#define TAKE_BATCH 128u
+
+/**
+ * cache_look() - return to their slabs the blocks that no owner has a use for
+ *
+ * What an owner does not use between two looks is taken: all that a magazine
+ * holds if it was not used at all, else what it held and did not need.
+ *
+ * Returns whether there are magazines that a later look may find idle; if not,
+ * the next use of any of them begins in the slow path.
+ */
+bool cache_look(enum cache_look what)
+{
+	bool busy = close_idle(what);
+	void *blocks[TAKE_BATCH];
+	unsigned n;
+
+	for_each_class(class)
+	{
+		while ((n = take_surplus(class, blocks, TAKE_BATCH)))
+			slab_put(class, blocks, n);
+	}
+	return busy;
+}
+
+uint64_t cache_count(void)
+{
+	uint64_t count;
+
+	cache_lock();
+	count = cache_list.count;
+	cache_unlock();
+	return count;
+}
+
+/*
+ * The sums over all caches. What other owners write meanwhile is read as it
+ * comes: these words are not atomic, so that counting costs the fast path one
+ * plain instruction. They are aligned words, so none is torn.
+ */
+NO_SANITIZE_THREAD void cache_read_counters(unsigned class, struct cache_counters *sum)
+{
+	struct cache_cold *cold;
+
+	cache_lock();
+	*sum = cache_list.gone[class];
+	for_each_cache(cold, node) add_counters(sum, cold->cache, class);
+	cache_unlock();
+}
+
+/* Count for each SuperSlab the blocks of it that are in magazines. */
+static NO_SANITIZE_THREAD void count_cached(void)
+{
+	struct cache_cold *cold;
+
+	cache_lock();
+	for_each_cache(cold, node) for_each_class(class)
+	{
+		unsigned held = magazine_held(cold->cache, class);
+
+		/* what an owner writes meanwhile may be no block any more, or not yet */
+		for (unsigned i = 1; i <= held && i <= size_class[class].capacity; i++) {
+			void *block = cold->cache->slot[cold->magazine[class].base + i];
+			struct superslab *superslab = pagemap_superslab((uintptr_t)block);
+
+			if (superslab)
+				superslab->in_magazines++;
+		}
+	}
+	cache_unlock();
+}
+
+/**
+ * cache_count_phantoms() - SuperSlabs in which all that is outstanding lies in magazines
+ *
+ * Exact when nobody else is inside the allocator. For statistics: reads every
+ * slot and every descriptor.
+ */
+uint64_t cache_count_phantoms(void)
+{
+	uint64_t phantoms = 0;
+	struct superslab *superslab;
+
+	superslab_lock();
+	for (superslab = superslab_first(); superslab; superslab = superslab_next(superslab))
+		superslab->in_magazines = 0;
+	count_cached();
+	for (superslab = superslab_first(); superslab; superslab = superslab_next(superslab))
+		phantoms += superslab->in_magazines &&
+			    superslab->in_magazines == slab_outstanding_in(superslab);
+	superslab_unlock();
+	return phantoms;
+}
+
+/* NULL, or what is wrong with the caller's own cache. */
+const char *cache_check(void)
+{
+	struct hak_cache *cache = this_cache();
+	const char *failed = NULL;
+
+	for (unsigned class = CLASS_FIRST; cache->cold && class <= CLASS_LAST && !failed; ++class)
+		failed = magazine_check(cache, class);
+	return failed;
+}
+
+/* The caches themselves go with meta_fini(). */
+void cache_fini(void)
+{
+	__builtin_memset(&cache_list, 0, sizeof(cache_list));
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HAKMEM_CACHE_H
+#define HAKMEM_CACHE_H
+
+#include "base.h"
+#include "magazine.h"
+
+/*
+ * The stand-in of those who have no cache yet: all its magazines are empty and
+ * full at once, so that the first call of a thread is an ordinary miss.
+ */
+extern HAK_HIDDEN struct hak_cache hak_cache_none;
+
+/* Sums over caches, those that are gone included. */
+struct cache_counters {
+	uint64_t pops, pushes;
+	struct magazine_batches batches;
+	uint64_t blocks; /* in magazines now */
+};
+
+struct hak_cache *cache_attach(void);
+bool cache_flush(struct hak_cache *cache);
+void hak_cache_detach(struct hak_cache *cache);
+
+/* Which magazines lose their blocks when cache_look() comes by. */
+enum cache_look {
+	CACHE_LOOK_IDLE, /* those not used since the last time, and what others did not need */
+	CACHE_LOOK_ALL,	 /* all of all caches */
+};
+bool cache_look(enum cache_look what);
+
+uint64_t cache_count(void);
+void cache_read_counters(unsigned class, struct cache_counters *sum);
+uint64_t cache_count_phantoms(void);
+const char *cache_check(void);
+void cache_lock_word(void);
+void cache_unlock_word(void);
+void cache_after_fork(void);
+void cache_fini(void);
+
+#endif

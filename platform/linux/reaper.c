@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who gives idle memory back on Linux: a thread that looks (core/reap.c) twice
+ * in every HAKMEM_PURGE_DELAY_MS, so that what is freed has gone one delay later.
+ * When a look finds nothing more to wait for, it sleeps without a timeout until
+ * the slow path of malloc or free wakes it.
+ *
+ * It is started when the program has asked for 4 MiB: a smaller heap is not
+ * worth a thread. It is started by malloc only, because glibc frees memory with
+ * its lock for thread stacks held, which pthread_create() needs. It ends with
+ * the last other thread that has a cache, so that a process whose main thread
+ * has left by pthread_exit() can end; and it is not there in the child of a
+ * fork(), which starts its own when it has grown by as much.
+ *
+ * It takes at most a hundredth of a CPU for looks that find nothing: the pause
+ * after one of these grows with what it cost, up to ten times.
+ *
+ * Where there is to be no thread (HAKMEM_REAPER=0), or none can be had, whoever
+ * comes through a slow path looks when it is time.
+ *
+ * Lock: none; three words that change by atomic operations.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <hakmem/host.h>
+
+#include "cache.h"
+#include "linux.h"
+#include "options.h"
+#include "pages.h"
+#include "reap.h"
+#include "release.h"
+
+#define GROWN	 ((uint64_t)4 << 20)
+#define STACK	 ((size_t)256 << 10)
+#define SHARE	 100u /* of the time, at most one part goes to looks in vain */
+#define STRETCH	 10u
+#define STEP	 16u /* SuperSlabs in a piece: fork() waits for one at most */
+#define NS_IN_MS 1000000u
+
+enum reaper_state {
+	REAPER_EARLY, /* the options are not known yet */
+	REAPER_NONE,
+	REAPER_RUNS,
+	REAPER_INLINE, /* there is no thread, and will be none */
+};
+
+static struct {
+	_Atomic unsigned state;
+	_Atomic unsigned asleep; /* 1: sleeps until somebody makes it 0 */
+	_Atomic unsigned ending; /* 1: the thread is to end */
+	_Atomic uint64_t due;	 /* inline: when to look next, in nanoseconds */
+	uint64_t requested;	 /* what was asked of the kernel before */
+} reaper;
+
+bool hak_host_barrier(void)
+{
+	static _Atomic bool unsupported;
+	int saved = errno;
+	bool done;
+
+	if (unsupported)
+		return false;
+	done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+	if (!done) { /* the first time, also after a fork() */
+		syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+		done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+		unsupported = !done;
+	}
+	errno = saved;
+	return done;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000 * NS_IN_MS + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t interval_ns(void)
+{
+	uint64_t delay = (uint64_t)hak_option(HAK_OPTION_PURGE_DELAY_MS) * NS_IN_MS;
+
+	return delay / 2 > NS_IN_MS ? delay / 2 : NS_IN_MS;
+}
+
+/* Until *word is not @seen, or the time is over; 0 is for ever. */
+static void wait(_Atomic unsigned *word, unsigned seen, uint64_t ns)
+{
+	struct timespec time = { (time_t)(ns / (1000 * NS_IN_MS)), (long)(ns % (1000 * NS_IN_MS)) };
+
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ns ? &time : NULL, NULL, 0);
+}
+
+static uint64_t given_back(void)
+{
+	return pages_counters.purged + pages_counters.unmaps;
+}
+
+/* One look; and how long to wait then. */
+static enum reap_state look(uint64_t *pause)
+{
+	uint64_t before = given_back(), start = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
+	enum reap_state state;
+
+	do
+		state = reap_step(STEP);
+	while (state == REAP_MORE);
+	cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
+	*pause = interval_ns();
+	if (given_back() == before && cost * SHARE > *pause)
+		*pause = cost * SHARE < *pause * STRETCH ? cost * SHARE : *pause * STRETCH;
+	return state;
+}
+
+/* Nothing is left to wait for: sleep until something happens. */
+static void sleep_unless_needed(void)
+{
+	uint64_t pause;
+
+	reaper.asleep = 1;
+	reap_awake = false;
+	/* what happened before this was seen, by this look or by hak_host_reap() */
+	if (look(&pause) == REAP_AGAIN)
+		reaper.asleep = 0;
+	while (reaper.asleep)
+		wait(&reaper.asleep, 1, 0);
+	reap_awake = true;
+}
+
+static void *reaper_runs(void *unused)
+{
+	uint64_t pause = interval_ns();
+
+	(void)unused;
+	release_set_mode(RELEASE_LATER);
+	for (;;) {
+		wait(&reaper.ending, 0, pause);
+		if (reaper.ending)
+			break;
+		if (look(&pause) == REAP_DONE)
+			sleep_unless_needed();
+	}
+	release_set_mode(RELEASE_AT_ONCE);
+	reaper.ending = 0;
+	reap_awake = false;
+	reaper.state = REAPER_NONE;
+	return NULL;
+}
+
+/* With all signals blocked: they are for the program's own threads. */
+static int create(pthread_t *thread)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	int failed;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, STACK);
+	failed = pthread_create(thread, &attributes, reaper_runs, NULL);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return failed;
+}
+
+static void start(void)
+{
+	unsigned none = REAPER_NONE;
+	int saved = errno;
+	pthread_t thread;
+
+	/* first: pthread_create() calls malloc */
+	if (!atomic_compare_exchange_strong(&reaper.state, &none, REAPER_RUNS))
+		return;
+	reap_awake = true;
+	reaper.requested = pages_counters.requested;
+	if (create(&thread)) {
+		reaper.state = REAPER_INLINE;
+		reap_awake = false;
+	} else {
+		pthread_setname_np(thread, "hakmem");
+	}
+	errno = saved;
+}
+
+/* Nobody else does it: look, if it is time and nobody else is about it. */
+static void look_inline(void)
+{
+	uint64_t due = reaper.due, pause;
+
+	if (clock_ns(CLOCK_MONOTONIC_COARSE) < due ||
+	    !atomic_compare_exchange_strong(&reaper.due, &due, UINT64_MAX))
+		return;
+	look(&pause);
+	reaper.due = clock_ns(CLOCK_MONOTONIC_COARSE) + pause;
+}
+
+void hak_host_reap(enum hak_reap_why why)
+{
+	switch (reaper.state) {
+	case REAPER_RUNS:
+		if (reaper.asleep && atomic_exchange(&reaper.asleep, 0))
+			hak_host_wake(&reaper.asleep);
+		break;
+	case REAPER_NONE:
+		if (why == HAK_REAP_MALLOC && pages_counters.requested - reaper.requested >= GROWN)
+			start();
+		break;
+	case REAPER_INLINE:
+		if (pages_counters.requested >= GROWN)
+			look_inline();
+		break;
+	}
+}
+
+/* A thread has given its cache back. If it was the last one, so ends the reaper. */
+void hak_reaper_thread_ended(void)
+{
+	if (reaper.state != REAPER_RUNS || cache_count())
+		return;
+	reaper.ending = 1;
+	hak_host_wake(&reaper.ending);
+	if (atomic_exchange(&reaper.asleep, 0))
+		hak_host_wake(&reaper.asleep);
+}
+
+/* In the child, which has no other thread. */
+void hak_reaper_after_fork(void)
+{
+	if (reaper.state != REAPER_RUNS)
+		return;
+	release_set_mode(RELEASE_AT_ONCE);
+	reaper.asleep = 0;
+	reaper.ending = 0;
+	reaper.requested = pages_counters.requested;
+	reaper.state = REAPER_NONE;
+	reap_awake = false;
+}
+
+__attribute__((constructor)) static void read_options(void)
+{
+	hak_options_read();
+	reaper.state = hak_option(HAK_OPTION_REAPER) ? REAPER_NONE : REAPER_INLINE;
+	if (hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0) {
+		release_set_mode(RELEASE_NEVER);
+		reap_awake = true; /* as far as the core is concerned */
+	}
+}
