@@ -19,6 +19,7 @@ void release_set_mode(enum release_mode mode);
 /* Empty SuperSlabs that are kept however much was needed lately: 256 MiB. */
 #define RELEASE_RESERVE_MOST 128u
 
+bool release_is_dense(uint64_t used, uint64_t there);
 size_t release_reserve(size_t in_use, size_t peak);
 bool release_keeps(size_t reserve, size_t in_use, size_t peak);
 

@@ -40,6 +40,7 @@
 
 #include "lock.h"
 #include "pagemap.h"
+#include "release.h"
 #include "sizeclass.h"
 
 /* By quarters that are free, and those slabs all of whose blocks are withheld. */
@@ -50,6 +51,8 @@ struct class_heap {
 	struct lock lock;
 	struct list_node *partial[NR_BUCKETS]; /* the first is taken from first */
 	struct slab_counters counters;
+	uint64_t withheld; /* blocks of its slabs */
+	bool dense;	   /* at the last look: see release_is_dense() */
 } __attribute__((aligned(64)));
 
 static struct class_heap class_heap[NR_SLAB_CLASSES];
@@ -123,8 +126,8 @@ static bool is_withheld(const struct slab *slab, unsigned index)
 	return slab->purged && slab->purged & class_block_pages(slab->class, index);
 }
 
-/* Note that there is no memory behind these pages any more: no block of them is in use. */
-static void withhold(struct slab *slab, unsigned pages)
+/* There is no memory behind these pages, and no block of them in use. Returns how many go. */
+static unsigned withhold(struct slab *slab, unsigned pages)
 {
 	unsigned class = slab->class, first, last, n = 0;
 
@@ -135,10 +138,14 @@ static void withhold(struct slab *slab, unsigned pages)
 	}
 	slab->free = (uint16_t)(slab->free - n);
 	slab->withheld = (uint16_t)(slab->withheld + n);
+	return n;
 }
 
-/* Offer the blocks of these pages again. Those that reach into others wait for them. */
-static void offer(struct slab *slab, unsigned pages)
+/*
+ * Offer the blocks of these pages again. Those that reach into others without
+ * memory wait for these. Returns how many come.
+ */
+static unsigned offer(struct slab *slab, unsigned pages)
 {
 	unsigned class = slab->class, n = 0;
 
@@ -159,6 +166,7 @@ static void offer(struct slab *slab, unsigned pages)
 	}
 	slab->free = (uint16_t)(slab->free + n);
 	slab->withheld = (uint16_t)(slab->withheld - n);
+	return n;
 }
 
 /* Nothing but withheld blocks is left: offer at least @n of them, if there are so many. */
@@ -170,7 +178,7 @@ static void offer_blocks(struct class_heap *heap, struct slab *slab, unsigned n)
 		class_page_blocks(slab->class, lowest_bit(slab->purged), &first, &last);
 		pages = slab->purged & class_block_pages(slab->class, first);
 		heap->counters.retouched += count_bits(pages & ~slab->fresh);
-		offer(slab, pages);
+		heap->withheld -= offer(slab, pages);
 	}
 }
 
@@ -269,6 +277,7 @@ static bool add_slab(unsigned class)
 	if (add) {
 		relist(heap, slab);
 		heap->counters.slabs++;
+		heap->withheld += slab->withheld;
 	}
 	lock_release(&heap->lock, LOCK_CLASS);
 	if (!add)
@@ -351,6 +360,7 @@ static void relist_or_empty(struct class_heap *heap, struct slab *slab, struct l
 	slab->node.next = *emptied;
 	*emptied = &slab->node;
 	heap->counters.slabs--;
+	heap->withheld -= slab->withheld;
 }
 
 /*
@@ -474,9 +484,11 @@ static unsigned free_pages(const struct slab *slab)
  */
 static NO_SANITIZE_THREAD unsigned class_to_look_at(const struct slab *slab, bool all)
 {
-	bool look = all || slab->put_to || slab->ripe;
+	unsigned class = slab->class;
+	bool look = class < NR_SLAB_CLASSES &&
+		    (all || ((slab->put_to || slab->ripe) && !class_heap[class].dense));
 
-	return look && slab->class < NR_SLAB_CLASSES ? slab->class : CLASS_NONE;
+	return look ? class : CLASS_NONE;
 }
 
 /*
@@ -503,11 +515,26 @@ static unsigned look_at(struct class_heap *heap, struct slab *slab, bool all)
 	slab->put_to = false;
 	slab->ripe = (uint16_t)(pages & ~ready);
 	if (ready) {
-		withhold(slab, ready);
+		heap->withheld += withhold(slab, ready);
 		slab->busy = true;
 		relist(heap, slab);
 	}
 	return ready;
+}
+
+/* A look begins: which classes are worth it? */
+void slab_look_first(void)
+{
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
+		struct class_heap *heap = &class_heap[class];
+		uint64_t there, used;
+
+		lock_acquire(&heap->lock, LOCK_CLASS);
+		there = heap->counters.slabs * size_class[class].blocks - heap->withheld;
+		used = heap->counters.taken - heap->counters.put;
+		heap->dense = release_is_dense(used, there);
+		lock_release(&heap->lock, LOCK_CLASS);
+	}
 }
 
 /**
@@ -544,7 +571,7 @@ void slab_look_done(const struct superslab_look *look, int flags)
 
 		lock_acquire(&heap->lock, LOCK_CLASS);
 		if (flags < 0)
-			offer(slab, look->pages[slab->index]);
+			heap->withheld -= offer(slab, look->pages[slab->index]);
 		slab->busy = false;
 		relist_or_empty(heap, slab, &emptied);
 		lock_release(&heap->lock, LOCK_CLASS);
@@ -620,7 +647,7 @@ static const char *check_slab(const struct slab *slab)
 static const char *check_class(unsigned class)
 {
 	struct class_heap *heap = &class_heap[class];
-	uint64_t slabs = 0, outstanding = 0, listed = 0;
+	uint64_t slabs = 0, outstanding = 0, listed = 0, withheld = 0;
 
 	for (struct superslab *superslab = superslab_first(); superslab;
 	     superslab = superslab_next(superslab)) {
@@ -638,6 +665,7 @@ static const char *check_class(unsigned class)
 			slabs++;
 			outstanding += size_class[class].blocks - all_free(slab);
 			listed += list_has(&slab->node);
+			withheld += slab->withheld;
 		}
 	}
 	for (unsigned bucket = 0; bucket < NR_BUCKETS; bucket++)
@@ -647,6 +675,8 @@ static const char *check_class(unsigned class)
 		return "class: slabs missing on its lists, or too many";
 	if (slabs != heap->counters.slabs)
 		return "class: number of slabs";
+	if (withheld != heap->withheld)
+		return "class: number of blocks withheld";
 	if (outstanding != heap->counters.taken - heap->counters.put)
 		return "class: blocks taken less blocks put";
 	return NULL;

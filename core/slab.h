@@ -20,6 +20,7 @@ void slab_put(unsigned class, void *const *blocks, unsigned n);
 enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail);
 
 /* Giving back the free pages of slabs in use; see superslab_look_next(). */
+void slab_look_first(void);
 void slab_look(struct superslab_look *look, bool all);
 void slab_look_done(const struct superslab_look *look, int flags);
 

@@ -67,9 +67,8 @@ static void warn(const struct option *option, const char *text)
 
 	/* what is long is cut, and the end of the line is not lost by it */
 	hak_format(add_text, &line, "hakmem: %s is a number from %s%lu to %lu; using %lu, not \"",
-		   option->name, option->least < 0 ? "-" : "",
-		   (unsigned long)labs(option->least), (unsigned long)option->most,
-		   (unsigned long)option->value);
+		   option->name, option->least < 0 ? "-" : "", (unsigned long)labs(option->least),
+		   (unsigned long)option->most, (unsigned long)option->value);
 	add_text(&line, text, strnlen(text, 64));
 	add_text(&line, "\"\n", 2);
 	written = write(STDERR_FILENO, line.text, line.length);
