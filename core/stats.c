@@ -80,10 +80,12 @@ static void read_class(unsigned class, struct hak_class_stats *out)
 		.magazine_blocks = cache.blocks,
 		.slabs = slab.slabs,
 	};
+	out->frees = cache.pushes + out->bypass_frees;
 	out->allocations = cache.pops + out->bypass_allocations;
+	if (out->allocations < out->frees) /* they move while they are read */
+		out->allocations = out->frees;
 	out->live_blocks = difference(slab.taken, slab.put + cache.blocks);
 	out->live_bytes = out->live_blocks * out->block_bytes;
-	out->frees = cache.pushes + out->bypass_frees;
 }
 
 static void read_spans(struct hak_class_stats *out)

@@ -5,7 +5,7 @@
  *
  * Counters are exact when no other thread is inside the allocator. Otherwise
  * they are read while they move, one after another: what is computed from
- * several of them (frees, hits, live blocks, utilisation) is then off by what
+ * several of them (allocations, hits, live blocks, utilisation) is then off by what
  * happened meanwhile.
  */
 #ifndef HAKMEM_STATS_H

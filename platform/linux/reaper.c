@@ -210,7 +210,11 @@ static void look_inline(void)
 
 void hak_host_reap(enum hak_reap_why why)
 {
-	switch (reaper.state) {
+	enum reaper_state state = reaper.state;
+
+	switch (state) {
+	case REAPER_EARLY:
+		break;
 	case REAPER_RUNS:
 		if (reaper.asleep && atomic_exchange(&reaper.asleep, 0))
 			hak_host_wake(&reaper.asleep);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that allocate, pass on and free each other's blocks; threads that
- * come and go; processes that fork meanwhile. Every block carries a pattern
+ * Threads that allocate, pass on and free each other's blocks; threads whose
+ * magazines are closed all the time; threads that come and go; processes that
+ * fork meanwhile. Every block carries a pattern
  * that depends on who made it, checked by whoever frees it, so that a block
  * that two have at once is seen. When all is done the heap has to be sound and
  * empty.
@@ -326,9 +327,9 @@ static void *watch_thread(void *unused)
 	(void)unused;
 	while (watching) {
 		hak_stats_read(&stats, sizeof(stats));
-		if (stats.total.allocations < before || stats.total.frees > stats.total.allocations)
+		if (stats.total.frees < before || stats.total.frees > stats.total.allocations)
 			blame("statistics that fall, or more frees than allocations");
-		before = stats.total.allocations;
+		before = stats.total.frees;
 	}
 	return NULL;
 }
@@ -358,6 +359,118 @@ static void blocks_passed_on(void)
 	join_all(consumer, consumers);
 	for (unsigned i = 0; i < n * RING_SIZE; i++)
 		destroy(atomic_exchange(&rings[i / RING_SIZE].slot[i % RING_SIZE], NULL));
+	check_empty();
+}
+
+/* ----------------------------------------------------- magazines closed meanwhile */
+
+#define NR_HELD 256u
+
+/* A block, and what its owner remembers of it: the smallest have no pattern. */
+struct held {
+	struct block *block;
+	uint64_t tag;
+};
+
+static struct held make_small(uint64_t *random)
+{
+	uint64_t r = test_random(random);
+	size_t most = r >> 60 ? 500 : 32752;
+	struct held held = { hak_malloc(sizeof(struct block) + (r >> 8) % most), r };
+
+	if (!held.block) {
+		blame("no memory");
+		return held;
+	}
+	held.block->tag = r;
+	held.block->size = sizeof(struct block) + (r >> 8) % most;
+	write_pattern(held.block, 0);
+	return held;
+}
+
+static void destroy_held(struct held *held)
+{
+	if (held->block && held->block->tag != held->tag)
+		blame("a block that somebody else has, too");
+	destroy(held->block);
+	held->block = NULL;
+}
+
+/* One class back and forth: hardly anything but the fast path. */
+static void back_and_forth(uint64_t r)
+{
+	size_t size = sizeof(uint64_t) << (r >> 8) % 10;
+	uint64_t *block[8];
+
+	for (unsigned i = 0; i < 200; i++) {
+		unsigned n = (unsigned)(r >> i % 32 & 7) + 1;
+
+		for (unsigned j = 0; j < n; j++) {
+			block[j] = hak_malloc(size);
+			if (!block[j])
+				return blame("no memory");
+			*block[j] = word_of(r, j);
+		}
+		for (unsigned j = 0; j < n; j++) {
+			if (atomic_exchange((_Atomic uint64_t *)block[j], 0) != word_of(r, j))
+				blame("a block that two have at once");
+			hak_free(block[j]);
+		}
+	}
+}
+
+static void *full_speed_thread(void *number)
+{
+	struct held held[NR_HELD] = { 0 };
+	uint64_t random = seed_of(6000 + (uintptr_t)number);
+
+	for (unsigned long i = 0; i < options.ops && !wrong; i++) {
+		uint64_t r = test_random(&random);
+		struct held *one = &held[r % NR_HELD];
+
+		if (!one->block) {
+			*one = make_small(&random);
+		} else if (r >> 32 & 3) {
+			destroy_held(one);
+		} else {
+			one->block = exchange(one->block, r >> 40);
+			one->tag = one->block ? one->block->tag : 0;
+		}
+		if (r >> 58 == 0)
+			back_and_forth(test_random(&random));
+	}
+	for (unsigned i = 0; i < NR_HELD; i++)
+		destroy_held(&held[i]);
+	return NULL;
+}
+
+static _Atomic bool closing;
+
+static void *closing_thread(void *unused)
+{
+	(void)unused;
+	for (unsigned i = 0; closing; i++) {
+		if (i % 8 == 6)
+			(void)hak_trim(HAK_TRIM_ALL);
+		else if (i % 8 == 7)
+			(void)hak_trim(HAK_TRIM_OWN);
+		else
+			(void)hak_idle(4);
+	}
+	return NULL;
+}
+
+static void magazines_closed_meanwhile(void)
+{
+	pthread_t thread[MAX_THREADS], closer;
+	unsigned closers;
+
+	closing = true;
+	closers = start(&closer, 1, closing_thread);
+	join_all(thread, start(thread, (unsigned)options.threads, full_speed_thread));
+	closing = false;
+	join_all(&closer, closers);
+	empty_mail();
 	check_empty();
 }
 
@@ -643,6 +756,7 @@ int main(int argc, char **argv)
 		alarm(HANG + (unsigned)(options.ops / 1000));
 		TEST_RUN(blocks_exchanged);
 		TEST_RUN(blocks_passed_on);
+		TEST_RUN(magazines_closed_meanwhile);
 		TEST_RUN(threads_come_and_go);
 		TEST_RUN(forks_among_threads);
 		TEST_RUN(fork_in_signal_handler);
