@@ -24,7 +24,7 @@ static struct option {
 	/* 0: no thread is started; what lies idle is looked for when malloc and free are called */
 	[HAK_OPTION_REAPER] = { "HAKMEM_REAPER", 0, 1, 1 },
 	/* how long freed memory is kept; -1: until malloc_trim() */
-	[HAK_OPTION_PURGE_DELAY_MS] = { "HAKMEM_PURGE_DELAY_MS", -1, 60000, 200 },
+	[HAK_OPTION_PURGE_DELAY_MS] = { "HAKMEM_PURGE_DELAY_MS", -1, 60000, 500 },
 };
 
 static bool parse(const char *text, long *value)

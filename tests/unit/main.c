@@ -22,6 +22,8 @@ int main(int argc, char **argv)
 	unit_span();
 	unit_malloc();
 	unit_release();
+	unit_reap();
+	unit_closed();
 	unit_stats();
 	unit_check();
 	return test_finish();

@@ -72,6 +72,8 @@ void unit_magazine(void);
 void unit_span(void);
 void unit_malloc(void);
 void unit_release(void);
+void unit_reap(void);
+void unit_closed(void);
 void unit_stats(void);
 void unit_check(void);
 

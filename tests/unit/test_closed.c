@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/cache and core/magazine: what a look takes out of magazines, and what
+ * becomes of an operation of the owner that was under way meanwhile. That one
+ * is played by hand here, as the head of magazine.c describes it.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <hakmem/host.h>
+#include <hakmem/stats.h>
+#include <cache.h>
+#include <fastpath.h>
+#include <magazine.h>
+#include <slab.h>
+
+#define CLASS_64 5
+#define CLASS_1K 21
+
+#define NR_LIVE 4u
+#define MOST	7u
+
+static struct hak_stats stats;
+
+static struct {
+	struct hak_cache *cache;
+	void *live[NR_LIVE];
+	void *held[MOST]; /* in the order in which they were freed */
+	unsigned n;
+} own;
+
+static void closed_surplus(void)
+{
+	CHECK(magazine_surplus(0, 0) == 0 && magazine_surplus(0, 5) == 0);
+	CHECK(magazine_surplus(8, 0) == 8 && magazine_surplus(8, 3) == 5);
+	CHECK(magazine_surplus(8, 7) == 1 && magazine_surplus(8, 8) == 0);
+	CHECK(magazine_surplus(8, 9) == 0 && magazine_surplus(112, UINT64_MAX) == 0);
+	CHECK(magazine_surplus(112, (uint64_t)1 << 32) == 0);
+}
+
+/* A heap with @n blocks of 64 bytes in the magazine, and a few live ones. */
+static bool prepare(unsigned n)
+{
+	CHECK_OR(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO), false);
+	for (unsigned i = 0; i < NR_LIVE; i++) {
+		CHECK_OR((own.live[i] = hak_malloc(64)), false);
+		unit_fill(own.live[i], 64, i);
+	}
+	for (unsigned i = 0; i < n; i++)
+		CHECK_OR((own.held[i] = hak_malloc(64)), false);
+	hak_flush();
+	for (unsigned i = 0; i < n; i++)
+		hak_free(own.held[i]);
+	own.n = n;
+	own.cache = this_cache();
+	CHECK_OR(magazine_held(own.cache, CLASS_64) == n, false);
+	CHECK_OR(slab_outstanding(CLASS_64) == NR_LIVE + n, false);
+	return true;
+}
+
+/* Close the magazine of 64 bytes and take its @n oldest blocks. */
+static bool close_and_take(unsigned n)
+{
+	struct magazine_cold *cold = &own.cache->cold->magazine[CLASS_64];
+	void *blocks[MOST];
+
+	CHECK_OR(magazine_try_claim(own.cache), false);
+	CHECK_OR(!magazine_try_claim(own.cache), false);
+	magazine_close(own.cache, CLASS_64);
+	CHECK_OR(magazine_is_closed(own.cache, CLASS_64), false);
+	cold->surplus = (uint16_t)n;
+	CHECK_OR(magazine_take(own.cache, CLASS_64, blocks, MOST) == n, false);
+	magazine_unclaim(own.cache);
+	for (unsigned i = 0; i < n; i++)
+		CHECK_OR(blocks[i] == own.held[i], false);
+	if (n)
+		slab_put(CLASS_64, blocks, n);
+	for (unsigned i = n; i < own.n; i++)
+		own.held[i - n] = own.held[i];
+	own.n -= n;
+	return true;
+}
+
+/* malloc gives what the magazine holds, the last first; then all is well. */
+static bool comes_out(unsigned live)
+{
+	CHECK_OR(slab_outstanding(CLASS_64) == live + own.n, false);
+	CHECK_OR(magazine_held(own.cache, CLASS_64) == own.n, false);
+	hak_stats_read(&stats, sizeof(stats));
+	CHECK_OR(stats.total.live_blocks == live, false);
+	for (unsigned i = own.n; i--;)
+		CHECK_OR(hak_malloc(64) == own.held[i], false);
+	CHECK_OR(!hak_check(), false);
+	for (unsigned i = 0; i < own.n; i++)
+		hak_free(own.held[i]);
+	for (unsigned i = 0; i < live; i++)
+		CHECK_OR(unit_is_filled(own.live[i], 64, i), false);
+	hak_flush();
+	CHECK_OR(slab_outstanding(CLASS_64) == live && !hak_check(), false);
+	for (unsigned i = 0; i < live; i++)
+		hak_free(own.live[i]);
+	hak_flush();
+	CHECK_OR(slab_outstanding(CLASS_64) == 0 && !hak_check(), false);
+	return unit_close();
+}
+
+/* Nothing was under way. */
+static void closed_and_opened(void)
+{
+	for (unsigned n = 0; n <= MOST; n++)
+		for (unsigned taken = 0; taken <= n; taken++) {
+			CHECK(prepare(n) && close_and_take(taken));
+			CHECK(own.cache->magazine[CLASS_64].top == 0);
+			CHECK(own.cache->magazine[CLASS_64].limit == 0);
+			CHECK(comes_out(NR_LIVE));
+		}
+}
+
+/* The owner moved the top between reading and writing it: not closed at all. */
+static void closed_too_late(void)
+{
+	struct magazine *magazine;
+	struct magazine before;
+
+	CHECK(prepare(5));
+	magazine = &own.cache->magazine[CLASS_64];
+	before = *magazine;
+	CHECK(magazine_try_claim(own.cache));
+	magazine_close(own.cache, CLASS_64);
+	CHECK(magazine->top == 0 && magazine->limit == 0);
+	magazine->top = (uint16_t)(before.top - 1); /* a malloc */
+	CHECK(!magazine_is_closed(own.cache, CLASS_64));
+	CHECK(magazine->limit == before.limit);
+	magazine_unclaim(own.cache);
+	own.n--;
+	hak_free(own.held[own.n++]);
+	CHECK(comes_out(NR_LIVE));
+}
+
+/* malloc had read the top and the block, and counts down from 0. */
+static void closed_during_malloc(void)
+{
+	for (unsigned n = 1; n <= MOST; n++)
+		for (unsigned taken = 0; taken <= n; taken++) {
+			void *block;
+
+			CHECK(prepare(n) && close_and_take(taken));
+			own.cache->magazine[CLASS_64].top = UINT16_MAX;
+			CHECK(magazine_is_closed(own.cache, CLASS_64));
+			CHECK(magazine_held(own.cache, CLASS_64) == own.n);
+			block = malloc_slow(64); /* where it goes then */
+			CHECK(block && (!own.n || block == own.held[own.n - 1]));
+			hak_free(block);
+			if (!own.n)
+				hak_flush(); /* it was refilled */
+			CHECK(comes_out(NR_LIVE));
+		}
+}
+
+/* How the owner comes back. */
+enum way { BY_MALLOC, BY_FREE, BY_FLUSH, BY_CHECK, BY_DETACH, BY_LOOK, NR_WAYS };
+
+/* The block that was freed meanwhile was the last of the live ones. */
+static bool come_back(enum way way)
+{
+	own.held[own.n++] = own.live[NR_LIVE - 1];
+	switch (way) {
+	case BY_MALLOC:
+		return comes_out(NR_LIVE - 1);
+	case BY_FREE:
+		own.held[own.n++] = own.live[NR_LIVE - 2];
+		hak_free(own.live[NR_LIVE - 2]);
+		return comes_out(NR_LIVE - 2);
+	case BY_FLUSH:
+		hak_flush();
+		own.n = 0;
+		return comes_out(NR_LIVE - 1);
+	case BY_CHECK:
+		CHECK_OR(!cache_check() && !hak_check(), false);
+		return comes_out(NR_LIVE - 1);
+	case BY_DETACH:
+		hak_host_set_cache(&hak_cache_none);
+		hak_cache_detach(own.cache);
+		CHECK_OR(slab_outstanding(CLASS_64) == NR_LIVE - 1 && !hak_check(), false);
+		return unit_close();
+	default:
+		/* others take the rest, never the one that may still be written */
+		cache_look(CACHE_LOOK_ALL);
+		CHECK_OR(slab_outstanding(CLASS_64) == NR_LIVE, false);
+		own.held[0] = own.live[NR_LIVE - 1];
+		own.n = 1;
+		return comes_out(NR_LIVE - 1);
+	}
+}
+
+/* free had written its block above the top, and counts up from 0. */
+static void closed_during_free(void)
+{
+	for (unsigned n = 0; n < MOST; n++)
+		for (unsigned taken = 0; taken <= n; taken++)
+			for (enum way way = 0; way < NR_WAYS; way++) {
+				CHECK(prepare(n));
+				own.cache->slot[own.cache->magazine[CLASS_64].top + 1] =
+					own.live[NR_LIVE - 1];
+				CHECK(close_and_take(taken));
+				own.cache->magazine[CLASS_64].top = 1;
+				own.cache->pushes[CLASS_64]++;
+				CHECK(magazine_is_closed(own.cache, CLASS_64));
+				CHECK(come_back(way));
+			}
+}
+
+/* free had read the limit, but not the top: its block is in slot 1. */
+static void closed_early_in_free(void)
+{
+	for (unsigned n = 0; n < MOST; n++)
+		for (unsigned taken = 0; taken <= n; taken++)
+			for (enum way way = 0; way < NR_WAYS; way++) {
+				CHECK(prepare(n) && close_and_take(taken));
+				own.cache->slot[1] = own.live[NR_LIVE - 1];
+				own.cache->magazine[CLASS_64].top = 1;
+				own.cache->pushes[CLASS_64]++;
+				CHECK(come_back(way));
+			}
+}
+
+/* ... from where malloc takes it, and leaves it behind as no block of anybody's. */
+static void closed_taken_back(void)
+{
+	for (unsigned n = 0; n < MOST; n++)
+		for (unsigned taken = 0; taken <= n; taken++) {
+			CHECK(prepare(n) && close_and_take(taken));
+			own.cache->slot[1] = own.live[NR_LIVE - 1];
+			own.cache->magazine[CLASS_64].top = 1;
+			own.cache->pushes[CLASS_64]++;
+			CHECK(hak_malloc(64) == own.live[NR_LIVE - 1]);
+			CHECK(own.cache->magazine[CLASS_64].top == 0);
+			CHECK(own.cache->magazine[CLASS_64].limit == 0);
+			CHECK(comes_out(NR_LIVE));
+		}
+}
+
+/* What was not used between two looks goes with the second. */
+static void closed_when_idle(void)
+{
+	CHECK(prepare(6));
+	CHECK(cache_look(CACHE_LOOK_IDLE)); /* it was used before */
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE + 6);
+	CHECK(!cache_look(CACHE_LOOK_IDLE));
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	CHECK(magazine_held(own.cache, CLASS_64) == 0 && own.cache->cold->quiet);
+	CHECK(!cache_look(CACHE_LOOK_IDLE));
+	own.n = 0;
+	/* only what is used again is looked at again */
+	hak_free(own.live[NR_LIVE - 1]);
+	CHECK(!own.cache->cold->quiet);
+	CHECK(cache_look(CACHE_LOOK_IDLE) && slab_outstanding(CLASS_64) == NR_LIVE);
+	CHECK(!cache_look(CACHE_LOOK_IDLE) && slab_outstanding(CLASS_64) == NR_LIVE - 1);
+	CHECK(comes_out(NR_LIVE - 1));
+}
+
+static void closed_at_once(void)
+{
+	CHECK(prepare(6));
+	CHECK(!cache_look(CACHE_LOOK_ALL));
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	own.n = 0;
+	CHECK(comes_out(NR_LIVE));
+	/* through the API: the caller's own as well as all */
+	for (unsigned level = HAK_TRIM_OWN; level <= HAK_TRIM_ALL; level++) {
+		CHECK(prepare(6));
+		hak_trim((enum hak_trim_level)level);
+		CHECK(slab_outstanding(CLASS_64) == NR_LIVE && !hak_check());
+		own.n = 0;
+		CHECK(comes_out(NR_LIVE));
+	}
+}
+
+/* A magazine that was used a little loses what it had to spare, the oldest. */
+static void closed_in_part(void)
+{
+	for (unsigned n = 1; n <= MOST; n++)
+		for (unsigned pops = 0; pops <= n + 1; pops++) {
+			unsigned lost = magazine_surplus(n, pops), most = pops < n ? pops : n;
+
+			CHECK(prepare(n));
+			CHECK(cache_look(CACHE_LOOK_IDLE));
+			/* the last one to and fro, and then it is as it was */
+			for (unsigned i = 0; i < pops; i++) {
+				CHECK(hak_malloc(64) == own.held[n - 1]);
+				hak_free(own.held[n - 1]);
+			}
+			CHECK(cache_look(CACHE_LOOK_IDLE) == (pops > 0));
+			CHECK(lost == n - most);
+			CHECK(slab_outstanding(CLASS_64) == NR_LIVE + n - lost);
+			CHECK(magazine_held(own.cache, CLASS_64) == n - lost);
+			for (unsigned i = lost; i < n; i++)
+				own.held[i - lost] = own.held[i];
+			own.n = n - lost;
+			CHECK(comes_out(NR_LIVE));
+		}
+}
+
+/* An owner that ended and one that works: their magazines are apart. */
+static void closed_of_others(void)
+{
+	struct hak_cache *other;
+	void *block;
+
+	CHECK(prepare(6));
+	other = own.cache;
+	hak_host_set_cache(&hak_cache_none);
+	CHECK((block = hak_malloc(1024)) && this_cache() != other);
+	CHECK(cache_count() == 2);
+	cache_look(CACHE_LOOK_IDLE);
+	cache_look(CACHE_LOOK_IDLE);
+	if (hak_host_barrier())
+		CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	CHECK(slab_outstanding(CLASS_1K) == 1);
+	/* in its slow path it is left alone */
+	hak_free(block);
+	CHECK(magazine_try_claim(other));
+	CHECK(cache_look(CACHE_LOOK_ALL));
+	magazine_unclaim(other);
+	CHECK(slab_outstanding(CLASS_1K) == 0);
+	CHECK(!cache_look(CACHE_LOOK_ALL));
+	hak_cache_detach(this_cache());
+	hak_host_set_cache(other);
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	own.n = 0;
+	CHECK(comes_out(NR_LIVE));
+}
+
+/* SuperSlabs that are kept by nothing but blocks in magazines. */
+static void closed_phantoms(void)
+{
+	void *span;
+
+	CHECK(prepare(5));
+	CHECK(cache_count_phantoms() == 0); /* some are live */
+	for (unsigned i = 0; i < NR_LIVE; i++)
+		hak_free(own.live[i]);
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE + 5);
+	CHECK(cache_count_phantoms() == 1);
+	hak_stats_read(&stats, sizeof(stats));
+	CHECK(stats.superslabs_phantom == 1 && stats.total.live_blocks == 0);
+	/* a closed magazine counts, too */
+	CHECK(magazine_try_claim(own.cache));
+	magazine_close(own.cache, CLASS_64);
+	magazine_unclaim(own.cache);
+	CHECK(cache_count_phantoms() == 1);
+	span = hak_malloc(100000);
+	CHECK(span && cache_count_phantoms() == 0);
+	hak_free(span);
+	CHECK(cache_count_phantoms() == 1);
+	hak_flush();
+	CHECK(cache_count_phantoms() == 0 && !hak_check());
+	CHECK(unit_close());
+}
+
+void unit_closed(void)
+{
+	TEST_RUN(closed_surplus);
+	TEST_RUN(closed_and_opened);
+	TEST_RUN(closed_too_late);
+	TEST_RUN(closed_during_malloc);
+	TEST_RUN(closed_during_free);
+	TEST_RUN(closed_early_in_free);
+	TEST_RUN(closed_taken_back);
+	TEST_RUN(closed_when_idle);
+	TEST_RUN(closed_at_once);
+	TEST_RUN(closed_in_part);
+	TEST_RUN(closed_of_others);
+	TEST_RUN(closed_phantoms);
+}
