@@ -185,10 +185,11 @@ death   := $(basename $(wildcard tests/death/*.c))
 provider := tests/linux/provider
 scaling := tests/bench/scaling
 pair    := tests/bench/pair
+idle    := tests/bench/idle
 status  := tests/qemu/status
 
-LINUX_PROGRAMS := unit model fault stress death provider scaling
-IMAGES         := unit model fault scaling pair status
+LINUX_PROGRAMS := unit model fault stress death provider scaling idle
+IMAGES         := unit model fault scaling pair status idle
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
@@ -289,6 +290,7 @@ qemu-fault: qemu/run.sh $(B)/fault.elf
 qemu-scaling: qemu/run.sh $(B)/scaling.elf
 qemu-1-gib-block: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
+qemu-idle: qemu/run.sh $(B)/idle.elf --memory 256M
 qemu-pair: qemu/run.sh $(B)/pair.elf --icount
 qemu-status: tests/qemu/check-status.sh $(B)/status.elf
 qemu-newlib: qemu/run.sh $(B)/newlib.elf
@@ -328,6 +330,7 @@ death-tsan: $(O)/tsan/linux/death
 death-clang: $(O)/clang/linux/death
 provider: $(L)/provider
 scaling: $(L)/scaling
+idle: $(L)/idle
 api: tests/api/run.sh $(L)
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
 endef
