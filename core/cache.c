@@ -168,7 +168,9 @@ static NO_SANITIZE_THREAD void look_at(struct hak_cache *cache, unsigned class,
 				       enum cache_look what)
 {
 	struct magazine_cold *cold = &cache->cold->magazine[class];
-	uint64_t pops = magazine_pops(cache, class), pushes = cache->pushes[class];
+	/* what went the other way, to the slabs, is not there to be needed either */
+	uint64_t pops = magazine_pops(cache, class) + cold->batches.spilled;
+	uint64_t pushes = cache->pushes[class];
 	unsigned held = magazine_held(cache, class);
 	unsigned surplus = magazine_surplus(cold->seen_held, pops - cold->seen_pops);
 	bool idle = pops == cold->seen_pops && pushes == cold->seen_pushes;
@@ -325,11 +327,13 @@ static NO_SANITIZE_THREAD void count_cached(void)
 	cache_lock();
 	for_each_cache(cold, node) for_each_class(class)
 	{
-		unsigned held = magazine_held(cold->cache, class);
+		const struct magazine_cold *magazine = &cold->magazine[class];
+		unsigned held =
+			magazine->closed ? magazine->kept : magazine_held(cold->cache, class);
 
 		/* what an owner writes meanwhile may be no block any more, or not yet */
 		for (unsigned i = 1; i <= held && i <= size_class[class].capacity; i++) {
-			void *block = cold->cache->slot[cold->magazine[class].base + i];
+			void *block = cold->cache->slot[magazine->base + i];
 			struct superslab *superslab = pagemap_superslab((uintptr_t)block);
 
 			if (superslab)

@@ -165,7 +165,10 @@ static inline unsigned class_block_pages(unsigned class, unsigned index)
 	return bit_run(first, last - first + 1);
 }
 
-/* The blocks that lie in a page of a slab, wholly or in part: first to last. */
+/*
+ * The blocks that lie in a page of a slab, wholly or in part: first to last.
+ * The last page of a slab may be beyond them: then first > last.
+ */
 static inline void class_page_blocks(unsigned class, unsigned page, unsigned *first, unsigned *last)
 {
 	unsigned most = size_class[class].blocks - 1u;

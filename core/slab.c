@@ -288,7 +288,7 @@ static bool add_slab(unsigned class)
 /**
  * slab_take() - take blocks of a class out of slabs
  * @end: the blocks are stored below it: end[-1] first
- * @n:   how many are wanted
+ * @n:   how many are wanted, at least 1
  *
  * Returns how many there are: at least 1 unless there is no memory. Partial
  * slabs first; a new slab only if not a single block could be had otherwise.
@@ -298,6 +298,7 @@ unsigned slab_take(unsigned class, void **end, unsigned n)
 	struct class_heap *heap = &class_heap[class];
 	unsigned taken = 0;
 
+	hak_assert(n);
 	do {
 		struct slab *slab;
 

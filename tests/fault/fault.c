@@ -321,12 +321,24 @@ static void drop_every(unsigned nth)
 		drop(i);
 }
 
+/* Whoever looks at intervals comes by, and gives back what he has seen twice. */
+static void look_twice(void)
+{
+	for (unsigned looks = 0; looks < 2; looks++) {
+		hak_idle(1);
+		check_all();
+		hak_idle(SIZE_MAX);
+		check_all();
+	}
+}
+
 static void first_part(void)
 {
 	allocate_small_and_medium();
 	check_all();
 	allocate_spans();
 	drop(work.n - 1);
+	look_twice();
 	drop(work.n - 2);
 	drop(work.n - 4);
 	(void)hak_trim(HAK_TRIM_ALL);
@@ -340,14 +352,14 @@ static void first_part(void)
 static void second_part(void)
 {
 	drop_every(2);
-	check_all();
+	look_twice();
 	allocate_zeroed();
 	resize_some();
 	check_all();
 	drop_every(3);
 	hak_flush();
 	check_all();
-	(void)hak_trim(HAK_TRIM_ALL);
+	(void)hak_trim(HAK_TRIM_OWN);
 	check_all();
 	allocate_spans();
 	allocate_small_and_medium();
@@ -362,6 +374,7 @@ static void last_part(void)
 	CHECK(stats.total.live_blocks == 0);
 	CHECK(stats.total.magazine_blocks == 0);
 	CHECK(stats.slabs_used == 0);
+	look_twice();
 	(void)hak_trim(HAK_TRIM_ALL);
 	check_all();
 }

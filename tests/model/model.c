@@ -370,6 +370,15 @@ static bool do_with_block(void)
 	return kind < 94 ? do_realloc(number) : do_ask(number);
 }
 
+/* What is free goes back, a piece of it or all. */
+static void give_back(uint64_t rare)
+{
+	if (rare < 200)
+		hak_idle(1 + below(4));
+	else
+		hak_trim(rare < (config->unreliable ? 300u : 202u) ? HAK_TRIM_OWN : HAK_TRIM_ALL);
+}
+
 /* More allocations than frees in one phase, and the reverse in the next. */
 static bool do_one(uint64_t n)
 {
@@ -378,9 +387,9 @@ static bool do_one(uint64_t n)
 
 	if (rare < 10)
 		hak_flush();
-	else if (rare < (config->unreliable ? 110u : 12u))
-		hak_trim(HAK_TRIM_ALL);
-	else if (rare < 130)
+	else if (rare < (config->unreliable ? 400u : 204u))
+		give_back(rare);
+	else if (rare < 420)
 		return do_impossible();
 	if (below(100) < allocations[n / config->phase % 8])
 		return do_allocate();

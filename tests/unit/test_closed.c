@@ -25,7 +25,7 @@ static struct hak_stats stats;
 static struct {
 	struct hak_cache *cache;
 	void *live[NR_LIVE];
-	void *held[MOST]; /* in the order in which they were freed */
+	void *held[MOST + 2]; /* in the order in which they were freed */
 	unsigned n;
 } own;
 
@@ -254,9 +254,50 @@ static void closed_when_idle(void)
 	/* only what is used again is looked at again */
 	hak_free(own.live[NR_LIVE - 1]);
 	CHECK(!own.cache->cold->quiet);
-	CHECK(cache_look(CACHE_LOOK_IDLE) && slab_outstanding(CLASS_64) == NR_LIVE);
+	cache_look(CACHE_LOOK_IDLE);
 	CHECK(!cache_look(CACHE_LOOK_IDLE) && slab_outstanding(CLASS_64) == NR_LIVE - 1);
 	CHECK(comes_out(NR_LIVE - 1));
+}
+
+/* What a look took is not there any more, and no surplus at the next one. */
+static void closed_and_forgotten(void)
+{
+	CHECK(prepare(6));
+	cache_look(CACHE_LOOK_IDLE);
+	cache_look(CACHE_LOOK_IDLE);
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	hak_free(own.live[NR_LIVE - 1]);
+	own.held[0] = own.live[NR_LIVE - 1];
+	own.n = 1;
+	cache_look(CACHE_LOOK_IDLE);
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	CHECK(comes_out(NR_LIVE - 1));
+	/* nor is what the owner gave back itself */
+	CHECK(prepare(6));
+	cache_look(CACHE_LOOK_IDLE);
+	hak_flush();
+	hak_free(own.live[NR_LIVE - 1]);
+	own.held[0] = own.live[NR_LIVE - 1];
+	own.n = 1;
+	cache_look(CACHE_LOOK_IDLE);
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	CHECK(comes_out(NR_LIVE - 1));
+	/* half of them goes, then the other half is used */
+	CHECK(prepare(6));
+	cache_look(CACHE_LOOK_IDLE);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK(hak_malloc(64) == own.held[5]);
+		hak_free(own.held[5]);
+	}
+	cache_look(CACHE_LOOK_IDLE);
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE + 3);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK(hak_malloc(64) == own.held[5]);
+		hak_free(own.held[5]);
+	}
+	cache_look(CACHE_LOOK_IDLE);
+	CHECK(slab_outstanding(CLASS_64) == NR_LIVE + 3);
+	CHECK(unit_close());
 }
 
 static void closed_at_once(void)
@@ -368,6 +409,7 @@ void unit_closed(void)
 	TEST_RUN(closed_early_in_free);
 	TEST_RUN(closed_taken_back);
 	TEST_RUN(closed_when_idle);
+	TEST_RUN(closed_and_forgotten);
 	TEST_RUN(closed_at_once);
 	TEST_RUN(closed_in_part);
 	TEST_RUN(closed_of_others);

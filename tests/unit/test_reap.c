@@ -1,0 +1,733 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/reap and what it walks over: which pages of a slab, and which unused
+ * slabs, are purged, when, and in how many calls; what is in blocks that stay;
+ * what is handed out again; providers that refuse, and a slab that changes
+ * while its pages are being purged.
+ */
+#include "unit.h"
+
+#include <hakmem/hakmem.h>
+#include <hakmem/stats.h>
+#include <pagemap.h>
+#include <reap.h>
+#include <release.h>
+#include <sizeclass.h>
+#include <slab.h>
+
+#define CLASS_16   2
+#define CLASS_1024 21
+#define CLASS_32K  39
+
+#define BATCH 64u
+
+static struct hak_stats stats;
+
+/* One slab, all of whose blocks were used once, as it should be. */
+static struct {
+	unsigned class;
+	unsigned blocks;
+	size_t size;
+	uintptr_t base;
+	unsigned purged; /* pages */
+	bool live[8192];
+} model;
+
+static uint64_t seed;
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(test_random(&seed) >> 33) % n;
+}
+
+static uint64_t slabs_used(void)
+{
+	struct superslab_counters now;
+
+	superslab_read_counters(&now);
+	return now.slabs_used;
+}
+
+static struct slab *slab_of(uintptr_t address)
+{
+	return superslab_slab(pagemap_superslab(address), address);
+}
+
+static void *block(unsigned index)
+{
+	return (void *)(model.base + index * model.size);
+}
+
+/* ------------------------------------------------------------- by brute force */
+
+static bool lies_in(size_t size, unsigned index, unsigned page)
+{
+	return index * size < (page + 1) * PAGE_SIZE && page * PAGE_SIZE < (index + 1) * size;
+}
+
+static unsigned pages_of(size_t size, unsigned index)
+{
+	unsigned pages = 0;
+
+	for (unsigned page = 0; page < PAGES_PER_SLAB; page++)
+		pages |= (unsigned)lies_in(size, index, page) << page;
+	return pages;
+}
+
+/* Pages that some block lies in: all, or, in two classes, all but the last. */
+static unsigned used_pages(unsigned class)
+{
+	return pages_of(size_class[class].size * (size_t)size_class[class].blocks, 0);
+}
+
+/* The pages that no live block lies in, and that have not gone yet. */
+static unsigned purgeable_pages(void)
+{
+	unsigned pages = used_pages(model.class) & ~model.purged;
+
+	for (unsigned i = 0; i < model.blocks; i++)
+		if (model.live[i])
+			pages &= ~pages_of(model.size, i);
+	return pages;
+}
+
+static unsigned count_live(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < model.blocks; i++)
+		n += model.live[i];
+	return n;
+}
+
+/* Blocks that are free and have memory behind them. */
+static unsigned count_resident(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < model.blocks; i++)
+		n += !model.live[i] && !(pages_of(model.size, i) & model.purged);
+	return n;
+}
+
+static bool is_dense(void)
+{
+	unsigned live = count_live();
+
+	return release_is_dense(live, live + count_resident());
+}
+
+static unsigned runs(unsigned pages)
+{
+	return count_bits(pages & ~(pages << 1));
+}
+
+static bool check_page(unsigned class, unsigned page)
+{
+	unsigned first, last, i = 0, blocks = size_class[class].blocks;
+	size_t size = size_class[class].size;
+
+	class_page_blocks(class, page, &first, &last);
+	while (i < blocks && !lies_in(size, i, page))
+		i++;
+	CHECK_OR(first == i, false);
+	while (i < blocks && lies_in(size, i, page))
+		i++;
+	CHECK_OR(last == i - 1, false);
+	/* where no block is nothing is touched, and nothing need be purged */
+	CHECK_OR((first > last) == !(used_pages(class) >> page & 1), false);
+	return true;
+}
+
+static void reap_page_arithmetic(void)
+{
+	unsigned unused = 0;
+
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
+		for (unsigned i = 0; i < size_class[class].blocks; i++)
+			CHECK(class_block_pages(class, i) == pages_of(size_class[class].size, i));
+		for (unsigned page = 0; page < PAGES_PER_SLAB; page++)
+			CHECK(check_page(class, page));
+		CHECK((used_pages(class) | 0x8000) == ALL_PAGES);
+		unused += used_pages(class) != ALL_PAGES;
+	}
+	CHECK(unused == 2); /* 12 blocks of 5120 bytes, 10 of 6144 */
+}
+
+/* ------------------------------------------------------------------- one slab */
+
+/* A heap with one slab of a class, full. */
+static bool open_slab(unsigned class, enum fake_purge purge)
+{
+	CHECK_OR(unit_open(8 * MIB, FAKE_PARTS, purge), false);
+	model.class = class;
+	model.blocks = size_class[class].blocks;
+	model.size = size_class[class].size;
+	model.purged = 0;
+	for (unsigned taken = 0; taken < model.blocks;) {
+		void *batch[BATCH];
+		unsigned rest = model.blocks - taken;
+		unsigned got = slab_take(class, batch + BATCH, rest < BATCH ? rest : BATCH);
+
+		CHECK_OR(got, false);
+		if (!taken)
+			model.base = (uintptr_t)batch[BATCH - 1];
+		for (unsigned i = 0; i < got; i++, taken++) {
+			CHECK_OR(batch[BATCH - 1 - i] == block(taken), false);
+			unit_fill(block(taken), model.size, taken);
+			model.live[taken] = true;
+		}
+	}
+	return true;
+}
+
+static void drop(unsigned index)
+{
+	void *dropped = block(index);
+
+	if (!model.live[index])
+		return;
+	CHECK(unit_is_filled(dropped, model.size, index));
+	model.live[index] = false;
+	slab_put(model.class, &dropped, 1);
+}
+
+/* Free all blocks that lie in these pages, but for one. */
+static void drop_pages(unsigned pages, unsigned keep)
+{
+	for (unsigned i = 0; i < model.blocks; i++)
+		if (i != keep && pages_of(model.size, i) & pages)
+			drop(i);
+}
+
+/* What lives is unchanged, the slab knows what is gone, the heap agrees. */
+static bool is_sound(void)
+{
+	const char *failed = hak_check();
+
+	if (failed)
+		test_print("hak_check(), class %u: %s\n", model.class, failed);
+	CHECK_OR(!failed, false);
+	CHECK_OR((slab_of(model.base)->purged & used_pages(model.class)) == model.purged, false);
+	CHECK_OR(slab_of(model.base)->free == count_resident(), false);
+	for (unsigned i = 0; i < model.blocks; i++)
+		CHECK_OR(!model.live[i] || unit_is_filled(block(i), model.size, i), false);
+	return true;
+}
+
+/* These pages are gone since @before bytes were and @calls had been made, no others. */
+static bool are_purged(unsigned pages, size_t before, unsigned long calls)
+{
+	CHECK_OR(unit_fake.purged - before == count_bits(pages) * PAGE_SIZE, false);
+	CHECK_OR(unit_fake.calls[FAKE_PURGE] - calls == runs(pages), false);
+	for (unsigned page = 0; page < PAGES_PER_SLAB; page++)
+		CHECK_OR(!(pages >> page & 1) ||
+				 unit_is_zero((void *)(model.base + page * PAGE_SIZE), PAGE_SIZE),
+			 false);
+	model.purged |= pages;
+	return is_sound();
+}
+
+/* One look: it purges exactly these pages. */
+static bool look_purges(unsigned pages)
+{
+	unsigned long calls = unit_fake.calls[FAKE_PURGE];
+	size_t before = unit_fake.purged;
+
+	hak_idle(SIZE_MAX);
+	return are_purged(pages, before, calls);
+}
+
+static bool trim_purges(unsigned pages)
+{
+	unsigned long calls = unit_fake.calls[FAKE_PURGE];
+	size_t before = unit_fake.purged;
+
+	CHECK_OR(hak_trim(HAK_TRIM_OWN) == count_bits(pages) * PAGE_SIZE, false);
+	return are_purged(pages, before, calls);
+}
+
+static uint64_t retouched(void)
+{
+	hak_stats_read(&stats, sizeof(stats));
+	return stats.retouched_bytes;
+}
+
+/* Take blocks of the slab again: those with memory behind them first. */
+static bool take_again(unsigned n)
+{
+	while (n) {
+		unsigned want = n < BATCH ? n : BATCH, resident = count_resident(), touched = 0;
+		uint64_t before = retouched();
+		void *batch[BATCH];
+
+		CHECK_OR(slab_take(model.class, batch + BATCH, want) == want, false);
+		for (unsigned i = 0; i < want; i++) {
+			size_t offset = (uintptr_t)batch[BATCH - 1 - i] - model.base;
+			unsigned index = (unsigned)(offset / model.size);
+			unsigned pages = pages_of(model.size, index) & model.purged;
+
+			CHECK_OR(index < model.blocks && offset % model.size == 0, false);
+			CHECK_OR(!model.live[index], false);
+			CHECK_OR(i >= resident || !pages, false);
+			touched += count_bits(pages);
+			model.purged &= ~pages;
+			model.live[index] = true;
+			unit_fill(block(index), model.size, index);
+		}
+		CHECK_OR(retouched() - before == touched * PAGE_SIZE, false);
+		n -= want;
+	}
+	return is_sound();
+}
+
+/* Pages here and there, and some blocks; at least one block stays. */
+static void drop_randomly(void)
+{
+	unsigned keep = below(model.blocks), pages = below(ALL_PAGES + 1) & below(ALL_PAGES + 1);
+
+	while (!model.live[keep])
+		keep = below(model.blocks);
+	drop_pages(pages, keep);
+	for (unsigned i = 0; i < model.blocks; i++)
+		if (i != keep && !below(16))
+			drop(i);
+}
+
+static bool check_class(unsigned class)
+{
+	CHECK_OR(open_slab(class, FAKE_PURGE_ZERO), false);
+	for (unsigned round = 0; round < 6; round++) {
+		unsigned expected;
+
+		drop_randomly();
+		CHECK_OR(!test_has_failed() && is_sound(), false);
+		expected = is_dense() && round % 3 != 2 ? 0 : purgeable_pages();
+		if (round % 3 == 2) {
+			CHECK_OR(trim_purges(expected), false);
+		} else {
+			CHECK_OR(look_purges(0) && look_purges(expected), false);
+		}
+		CHECK_OR(look_purges(0) && look_purges(0), false);
+		CHECK_OR(!hak_idle(SIZE_MAX), false); /* all is done */
+		CHECK_OR(take_again(below(model.blocks - count_live() + 1)), false);
+	}
+	CHECK_OR(take_again(model.blocks - count_live()), false);
+	for (unsigned i = 0; i < model.blocks; i++)
+		drop(i);
+	CHECK_OR(slabs_used() == 0 && !hak_check(), false);
+	return unit_close();
+}
+
+static void reap_all_classes(void)
+{
+	seed = 4711;
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
+		if (!check_class(class))
+			test_print("class %u, size %u\n", class, size_class[class].size);
+		CHECK(!test_has_failed());
+	}
+}
+
+static void reap_whole_pages(void)
+{
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	/* 3 to 5 are neighbours; of page 9 one block stays */
+	drop_pages(0x8238, 36);
+	CHECK(look_purges(0));
+	CHECK(look_purges(0x8038));
+	CHECK(unit_fake.calls[FAKE_PURGE] == 2);
+	hak_stats_read(&stats, sizeof(stats));
+	CHECK(stats.purged_bytes == 4 * PAGE_SIZE && stats.provider_purges == 2);
+	CHECK(look_purges(0) && !hak_idle(SIZE_MAX));
+	/* three blocks of page 9 before any that has to be fetched back */
+	CHECK(take_again(3) && model.purged == 0x8038 && retouched() == 0);
+	CHECK(take_again(1) && model.purged == 0x8030 && retouched() == PAGE_SIZE);
+	CHECK(take_again(3) && model.purged == 0x8030 && retouched() == PAGE_SIZE);
+	CHECK(take_again(9) && model.purged == 0 && retouched() == 4 * PAGE_SIZE);
+	CHECK(unit_close());
+}
+
+/* Not what was used between two looks. */
+static void reap_used_between(void)
+{
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x000f, 64);
+	CHECK(look_purges(0));
+	CHECK(take_again(1)); /* block 0 */
+	drop(0);
+	CHECK(look_purges(0));
+	drop_pages(0x00f0, 64); /* frees alone do not keep what is free */
+	CHECK(look_purges(0x000f));
+	CHECK(look_purges(0x00f0));
+	CHECK(unit_close());
+}
+
+/* A class that is nearly full is left alone, but not by hak_trim(). */
+static void reap_dense(void)
+{
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x0010, 64);
+	CHECK(is_dense());
+	CHECK(look_purges(0) && look_purges(0) && look_purges(0));
+	CHECK(!hak_idle(SIZE_MAX));
+	CHECK(trim_purges(0x0010));
+	drop_pages(0x0a00, 64);
+	CHECK(!is_dense());
+	CHECK(look_purges(0) && look_purges(0x0a00));
+	CHECK(unit_close());
+}
+
+/* Pages that nobody has touched have nothing behind them. */
+static void reap_fresh(void)
+{
+	void *batch[8];
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(slab_take(CLASS_1024, batch + 8, 8) == 8);
+	CHECK(slab_of((uintptr_t)batch[7])->purged == 0xfffc);
+	slab_put(CLASS_1024, batch, 7); /* all but the first */
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.calls[FAKE_PURGE] == 0);
+	hak_idle(SIZE_MAX);
+	CHECK(unit_fake.purged == PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && retouched() == 0);
+	CHECK(slab_of((uintptr_t)batch[7])->purged == 0xfffe);
+	/* one was there before, the others never */
+	CHECK(slab_take(CLASS_1024, batch + 7, 7) == 7 && retouched() == PAGE_SIZE);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* Neighbours in two slabs, of different classes, are one call. */
+static void reap_two_slabs(void)
+{
+	void *batch[2];
+
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	CHECK(slab_take(CLASS_32K, batch + 2, 2) == 2);
+	CHECK((uintptr_t)batch[1] == model.base + SLAB_SIZE);
+	drop_pages(0xf000, 64);
+	slab_put(CLASS_32K, batch + 1, 1); /* the first half */
+	CHECK(look_purges(0));
+	hak_idle(SIZE_MAX);
+	CHECK(unit_fake.purged == 12 * PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(slab_of(model.base)->purged == 0xf000 && !hak_check());
+	CHECK(slab_of((uintptr_t)batch[0])->purged == 0x00ff);
+	CHECK(unit_close());
+}
+
+static void reap_double_free(void)
+{
+	size_t detail;
+
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x00f0, 64);
+	CHECK(look_purges(0) && look_purges(0x00f0));
+	CHECK(slab_inspect(CLASS_1024, block(16), &detail) == HAK_BUG_DOUBLE_FREE && !detail);
+	CHECK(slab_inspect(CLASS_1024, block(31), &detail) == HAK_BUG_DOUBLE_FREE);
+	CHECK(slab_inspect(CLASS_1024, block(15), &detail) == HAK_BUG_NONE);
+	CHECK(slab_inspect(CLASS_1024, block(32), &detail) == HAK_BUG_NONE);
+	CHECK(slab_inspect(CLASS_1024, (char *)block(16) + 8, &detail) == HAK_BUG_INTERIOR);
+	CHECK(unit_close());
+}
+
+/* ------------------------------------------------------------------- refusals */
+
+static uint64_t purges_refused(void)
+{
+	hak_stats_read(&stats, sizeof(stats));
+	return stats.provider_purges_refused;
+}
+
+/* They stay as they were, and nobody asks again before a trim. */
+static void reap_refused(void)
+{
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_REFUSE));
+	drop_pages(0x80f0, 64); /* two calls, if the first were granted */
+	hak_idle(SIZE_MAX);
+	CHECK(unit_fake.calls[FAKE_PURGE] == 0 && is_sound());
+	hak_idle(SIZE_MAX);
+	CHECK(unit_fake.calls[FAKE_PURGE] == 1 && purges_refused() == 1 && is_sound());
+	CHECK(stats.provider_purges == 0 && stats.purged_bytes == 0);
+	drop_pages(0x0f00, 64);
+	for (unsigned i = 0; i < 3; i++)
+		hak_idle(SIZE_MAX);
+	CHECK(!hak_idle(SIZE_MAX));
+	CHECK(unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(take_again(30) && retouched() == 0);
+	CHECK(hak_trim(HAK_TRIM_OWN) == 0);
+	CHECK(unit_fake.calls[FAKE_PURGE] == 2 && purges_refused() == 2 && is_sound());
+	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && purges_refused() == 3);
+	hak_idle(SIZE_MAX);
+	hak_idle(SIZE_MAX);
+	CHECK(purges_refused() == 3 && is_sound());
+	/* it has changed its mind */
+	unit_fake.options.purge = FAKE_PURGE_ZERO;
+	CHECK(trim_purges(purgeable_pages()) && model.purged);
+	drop_pages(0x0003, 64);
+	CHECK(look_purges(0) && look_purges(0x0003));
+	CHECK(unit_close());
+}
+
+/* The second of two calls: what the first purged counts as there, too. */
+static void reap_refused_half(void)
+{
+	CHECK(open_slab(CLASS_16, FAKE_PURGE_ZERO));
+	drop_pages(0x80f0, 0);
+	CHECK(look_purges(0));
+	fake_fail(&unit_fake, FAKE_PURGE, 2, false, FAKE_FAILS);
+	hak_idle(SIZE_MAX);
+	CHECK(unit_fake.purged == 4 * PAGE_SIZE && purges_refused() == 1);
+	CHECK(is_sound());
+	CHECK(take_again(1000) && retouched() == 0);
+	CHECK(take_again(model.blocks - count_live()));
+	CHECK(unit_close());
+}
+
+/* ------------------------------------------- what happens while it is purged */
+
+static struct {
+	int (*purge)(void *ctx, void *base, size_t size);
+	void (*meanwhile)(void);
+} hooked;
+
+static int hooked_purge(void *ctx, void *base, size_t size)
+{
+	void (*meanwhile)(void) = hooked.meanwhile;
+
+	hooked.meanwhile = NULL;
+	if (meanwhile)
+		meanwhile();
+	return hooked.purge(ctx, base, size);
+}
+
+/* Call @meanwhile from the next purge. */
+static void hook(void (*meanwhile)(void))
+{
+	hooked.purge = unit_fake.provider.purge;
+	hooked.meanwhile = meanwhile;
+	unit_fake.provider.purge = hooked_purge;
+}
+
+static void drop_all(void)
+{
+	for (unsigned i = 0; i < model.blocks; i++)
+		drop(i);
+	CHECK(slabs_used() == (model.blocks > 128 ? 2 : 1)); /* it is not returned yet */
+	CHECK(!slab_check());
+}
+
+/* It is returned when that is over, with its pages known, purged or not. */
+static void reap_empty_meanwhile(void)
+{
+	static const unsigned classes[] = { CLASS_16, CLASS_1024, CLASS_32K };
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(classes); i++) {
+		bool fails = i % 2;
+
+		CHECK(open_slab(classes[i / 2], FAKE_PURGE_ZERO));
+		drop_pages(0x00f0, model.blocks - 1);
+		CHECK(look_purges(0));
+		hook(drop_all);
+		if (fails)
+			fake_fail(&unit_fake, FAKE_PURGE, 1, false, FAKE_FAILS);
+		hak_idle(SIZE_MAX);
+		CHECK(!hooked.meanwhile && !test_has_failed());
+		CHECK(slabs_used() == 0 && !hak_check());
+		CHECK((unit_fake.purged == 0) == fails);
+		CHECK(unit_close());
+	}
+}
+
+static void *taken_meanwhile;
+
+static void take_one(void)
+{
+	size_t detail;
+
+	CHECK(slab_take(CLASS_1024, &taken_meanwhile + 1, 1) == 1);
+	CHECK(slab_inspect(CLASS_1024, block(0), &detail) == HAK_BUG_DOUBLE_FREE);
+	drop(40); /* it may be freed into, not taken from */
+	CHECK(!slab_check());
+}
+
+static void reap_take_meanwhile(void)
+{
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x000f, 64);
+	CHECK(look_purges(0));
+	hook(take_one);
+	CHECK(look_purges(0x000f));
+	CHECK((uintptr_t)taken_meanwhile / SLAB_SIZE != model.base / SLAB_SIZE);
+	slab_put(CLASS_1024, &taken_meanwhile, 1);
+	CHECK(take_again(1) && model.live[40]);
+	CHECK(unit_close());
+}
+
+/* ---------------------------------------------------------------- whole slabs */
+
+/* A slab whose last block goes is returned, with what is known of its pages. */
+static void reap_emptied(void)
+{
+	void *one;
+
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x00ff, 64);
+	CHECK(look_purges(0) && look_purges(0x00ff));
+	for (unsigned i = 0; i < model.blocks; i++)
+		drop(i);
+	CHECK(slabs_used() == 0 && !hak_check());
+	/* it comes again, and hands out first what is there */
+	CHECK(slab_take(CLASS_1024, &one + 1, 1) == 1);
+	CHECK(one == block(32) && retouched() == 0);
+	CHECK(slab_of(model.base)->free == 31 && slab_of(model.base)->withheld == 32);
+	CHECK(!hak_check());
+	slab_put(CLASS_1024, &one, 1);
+	CHECK(unit_close());
+}
+
+/* An unused slab of a SuperSlab that stays: as pages are. */
+static void reap_unused_slabs(void)
+{
+	void *two[2], *block[6];
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(slab_take(CLASS_32K, block + 6, 6) == 2); /* of the first slab */
+	CHECK(slab_take(CLASS_32K, block + 4, 2) == 2 && slab_take(CLASS_32K, block + 2, 2) == 2);
+	slab_put(CLASS_32K, block + 2, 2);
+	CHECK(slabs_used() == 2);
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
+	CHECK(slab_take(CLASS_32K, two + 2, 2) == 2 && two[0] == block[2]); /* it is used */
+	slab_put(CLASS_32K, two, 2);
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0 && !hak_check());
+	hak_idle(SIZE_MAX);
+	CHECK(unit_fake.purged == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(slabs_used() == 2 && !hak_check());
+	for (unsigned i = 0; i < 4; i++)
+		hak_idle(SIZE_MAX);
+	CHECK(!hak_idle(SIZE_MAX) && hak_trim(HAK_TRIM_OWN) == 0);
+	/* of a slab that was little used, only what was */
+	CHECK(slab_take(CLASS_1024, two + 1, 1) == 1);
+	slab_put(CLASS_1024, two, 1);
+	CHECK(slabs_used() == 2);
+	hak_idle(SIZE_MAX);
+	hak_idle(SIZE_MAX);
+	CHECK(unit_fake.purged == SLAB_SIZE + PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 2);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* So goes the tail of a large block that became smaller. */
+static void reap_shrunk_span(void)
+{
+	char *large;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	large = hak_malloc(1 * MIB);
+	CHECK(large);
+	unit_fill(large, 1 * MIB, 1);
+	CHECK(at(hak_realloc(large, 300 * KIB)) == at(large));
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
+	hak_idle(SIZE_MAX);
+	CHECK(unit_fake.purged == 11 * SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(unit_is_filled(large, 300 * KIB, 1));
+	CHECK(!hak_idle(SIZE_MAX) && !hak_check());
+	/* and comes back */
+	CHECK(at(hak_realloc(large, 1 * MIB)) == at(large));
+	CHECK(unit_is_filled(large, 300 * KIB, 1) && retouched() == 11 * SLAB_SIZE);
+	unit_fill(large, 1 * MIB, 2);
+	CHECK(hak_trim(HAK_TRIM_ALL) == 0);
+	CHECK(unit_is_filled(large, 1 * MIB, 2));
+	hak_free(large);
+	CHECK(unit_close());
+}
+
+/* Whatever purged memory reads. */
+static void reap_calloc(void)
+{
+	static const size_t sizes[] = { 24, 500, 3000, 9000, 30000, 100000, 400000 };
+	static const enum fake_purge purges[] = { FAKE_PURGE_ZERO, FAKE_PURGE_DIRTY };
+	void *block[ARRAY_SIZE(sizes)], *stays;
+
+	for (unsigned i = 0; i < 8; i++) {
+		unsigned flags = FAKE_PARTS | (i & 2 ? FAKE_ZERO : 0);
+
+		CHECK(unit_open(8 * MIB, flags, purges[i & 1]));
+		CHECK((stays = hak_malloc(70000)));
+		for (unsigned round = 0; round < 4; round++) {
+			for (unsigned n = 0; n < ARRAY_SIZE(sizes); n++) {
+				CHECK((block[n] = hak_calloc(1, sizes[n])));
+				CHECK(unit_is_zero(block[n], sizes[n]));
+				unit_fill(block[n], sizes[n], n);
+			}
+			for (unsigned n = 0; n < ARRAY_SIZE(sizes); n++)
+				hak_free(block[n]);
+			for (unsigned n = 0; i & 4 && n < 3; n++)
+				hak_idle(SIZE_MAX);
+			if (!(i & 4))
+				hak_trim(HAK_TRIM_ALL);
+			CHECK(unit_fake.purged && !hak_check());
+		}
+		hak_free(stays);
+		CHECK(unit_close());
+	}
+}
+
+/* ---------------------------------------------------------------------- pieces */
+
+/* A look is as many pieces as there are SuperSlabs, and one that finds the end. */
+static void reap_pieces(void)
+{
+	void *large[5];
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(!hak_idle(1));
+	for (unsigned i = 0; i < 5; i++) {
+		CHECK((large[i] = hak_malloc(2 * MIB)));
+		CHECK(hak_realloc(large[i], 1 * MIB) == large[i]);
+	}
+	for (unsigned i = 0; i < 5; i++)
+		CHECK(reap_step(1) == REAP_MORE && unit_fake.purged == 0);
+	CHECK(reap_step(1) == REAP_AGAIN);
+	for (unsigned i = 0; i < 5; i++) {
+		CHECK(unit_fake.purged == i * MIB);
+		CHECK(hak_idle(0)); /* is 1 */
+	}
+	CHECK(unit_fake.purged == 5 * MIB);
+	while (hak_idle(2))
+		;
+	CHECK(!hak_idle(SIZE_MAX) && unit_fake.calls[FAKE_PURGE] == 5);
+	/* a trim in the middle of a look ends it */
+	CHECK(reap_step(3) == REAP_MORE);
+	CHECK(hak_trim(HAK_TRIM_OWN) == 0);
+	CHECK(reap_step(5) == REAP_MORE && reap_step(1) == REAP_DONE);
+	/* and so does the end of what was next */
+	CHECK(reap_step(2) == REAP_MORE);
+	for (unsigned i = 0; i < 5; i++)
+		hak_free(large[i]);
+	while (hak_idle(1))
+		;
+	CHECK(unit_fake.outstanding_heap == 0 && !hak_check());
+	CHECK(unit_close());
+}
+
+void unit_reap(void)
+{
+	TEST_RUN(reap_page_arithmetic);
+	TEST_RUN(reap_all_classes);
+	TEST_RUN(reap_whole_pages);
+	TEST_RUN(reap_used_between);
+	TEST_RUN(reap_dense);
+	TEST_RUN(reap_fresh);
+	TEST_RUN(reap_two_slabs);
+	TEST_RUN(reap_double_free);
+	TEST_RUN(reap_refused);
+	TEST_RUN(reap_refused_half);
+	TEST_RUN(reap_empty_meanwhile);
+	TEST_RUN(reap_take_meanwhile);
+	TEST_RUN(reap_emptied);
+	TEST_RUN(reap_unused_slabs);
+	TEST_RUN(reap_shrunk_span);
+	TEST_RUN(reap_calloc);
+	TEST_RUN(reap_pieces);
+}
