@@ -168,17 +168,16 @@ static NO_SANITIZE_THREAD void look_at(struct hak_cache *cache, unsigned class,
 				       enum cache_look what)
 {
 	struct magazine_cold *cold = &cache->cold->magazine[class];
-	/* what went the other way, to the slabs, is not there to be needed either */
-	uint64_t pops = magazine_pops(cache, class) + cold->batches.spilled;
+	uint64_t gone = magazine_pops(cache, class) + cold->batches.spilled;
 	uint64_t pushes = cache->pushes[class];
 	unsigned held = magazine_held(cache, class);
-	unsigned surplus = magazine_surplus(cold->seen_held, pops - cold->seen_pops);
-	bool idle = pops == cold->seen_pops && pushes == cold->seen_pushes;
+	unsigned surplus = magazine_surplus(cold->seen_held, gone - cold->seen_gone);
+	bool idle = gone == cold->seen_gone && pushes == cold->seen_pushes;
 
 	if (what == CACHE_LOOK_ALL || cold->closed || idle)
 		surplus = held;
 	cold->seen_held = (uint16_t)held;
-	cold->seen_pops = pops;
+	cold->seen_gone = gone;
 	cold->seen_pushes = pushes;
 	cold->surplus = (uint16_t)surplus;
 	if (!cold->closed && (surplus || idle))
@@ -242,11 +241,6 @@ static bool close_idle(enum cache_look what)
 	return busy;
 }
 
-static NO_SANITIZE_THREAD unsigned surplus_of(const struct magazine_cold *magazine)
-{
-	return magazine->surplus;
-}
-
 /* Take up to @n blocks out of the closed magazines of a class. */
 static unsigned take_surplus(unsigned class, void **blocks, unsigned n)
 {
@@ -256,12 +250,9 @@ static unsigned take_surplus(unsigned class, void **blocks, unsigned n)
 	cache_lock();
 	for_each_cache(cold, node)
 	{
-		struct magazine_cold *magazine = &cold->magazine[class];
-
-		/* read without the claim: at worst it is left for the next look */
-		if (taken == n || !surplus_of(magazine) || !magazine_try_claim(cold->cache))
+		if (taken == n || !magazine_try_claim(cold->cache))
 			continue;
-		if (magazine->closed)
+		if (cold->magazine[class].closed)
 			taken += magazine_take(cold->cache, class, blocks + taken, n - taken);
 		magazine_unclaim(cold->cache);
 	}

@@ -126,6 +126,8 @@ NO_SANITIZE_THREAD unsigned magazine_take(struct hak_cache *cache, unsigned clas
 		slot[i - n] = slot[i];
 	cold->kept = (uint16_t)(cold->kept - n);
 	cold->surplus = (uint16_t)(cold->surplus - n);
+	cold->seen_held = (uint16_t)(cold->seen_held > n ? cold->seen_held - n : 0);
+	cold->seen_gone += n;
 	cold->batches.spills += n > 0;
 	cold->batches.spilled += n;
 	return n;
@@ -217,15 +219,15 @@ unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_ev
 /**
  * magazine_surplus() - how many blocks a magazine held and did not need
  * @held: how many it held at the last look
- * @pops: how many were popped since
+ * @gone: how many were popped since, or spilled
  *
  * A lower bound of its low-water mark, which a fast path that noted it would
- * pay for: with so many pops it cannot have sunk deeper, and as long as frees
+ * pay for: with so many gone it cannot have sunk deeper, and as long as frees
  * put back what malloc takes it is far higher.
  */
-unsigned magazine_surplus(unsigned held, uint64_t pops)
+unsigned magazine_surplus(unsigned held, uint64_t gone)
 {
-	return pops < held ? held - (unsigned)pops : 0;
+	return gone < held ? held - (unsigned)gone : 0;
 }
 
 /* Fill an empty magazine, to half of its limit. Pops will rise in address. */

@@ -37,7 +37,7 @@ struct magazine_batches {
 /* What only the slow path, and whoever looks for idle magazines, needs of one. */
 struct magazine_cold {
 	struct magazine_batches batches;
-	uint64_t seen_pops, seen_pushes; /* at the last look */
+	uint64_t seen_gone, seen_pushes; /* at the last look: popped or spilled, pushed */
 	uint16_t seen_held;
 	uint16_t base;	   /* index of the NULL below the blocks */
 	uint16_t closed;   /* the top that it was closed at; 0: it is open */
@@ -102,6 +102,6 @@ enum magazine_event {
 	MAGAZINE_SPILL_AGAIN, /* nothing but frees since the last one */
 };
 unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_event event);
-unsigned magazine_surplus(unsigned held, uint64_t pops);
+unsigned magazine_surplus(unsigned held, uint64_t gone);
 
 #endif

@@ -56,8 +56,8 @@ static bool look_at_next(bool all)
 	slab_look(&look, all);
 	if (look.unused || look.busy) {
 		flags = superslab_purge(&look);
+		superslab_look_done(&look, flags); /* while the busy ones keep it there */
 		slab_look_done(&look, flags);
-		superslab_look_done(&look, flags);
 	}
 	reap.again |= look.ripening;
 	return true;

@@ -764,28 +764,27 @@ int superslab_purge(const struct superslab_look *look)
 			page++;
 		}
 	}
-	look->superslab->unpurged = flags < 0;
-	look->superslab->purgeable = flags < 0 || flags & HAK_PAGES_PURGE;
-	look->superslab->zero &= flags < 0 || flags & HAK_PAGES_ZERO;
 	return flags;
 }
 
-/* Return the unused slabs of a look. @flags: of superslab_purge(). */
+/* Note how the purge went, and return the unused slabs. @flags: of superslab_purge(). */
 void superslab_look_done(const struct superslab_look *look, int flags)
 {
 	struct list_node *chain = NULL, **tail = &chain;
 	struct superslab *superslab = look->superslab;
 
-	if (!look->unused)
-		return;
 	superslab_lock();
+	superslab->unpurged = flags < 0;
+	superslab->purgeable = flags < 0 || flags & HAK_PAGES_PURGE;
+	superslab->zero &= flags < 0 || flags & HAK_PAGES_ZERO;
 	for (uint32_t slabs = look->unused; slabs && flags >= 0; slabs &= slabs - 1) {
 		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
 
 		slab->fresh &= (uint16_t)~look->pages[slab->index];
 		slab->purged = ALL_PAGES;
 	}
-	put_part(superslab, look->unused, &tail);
+	if (look->unused)
+		put_part(superslab, look->unused, &tail);
 	superslab_unlock();
 	release(chain);
 }
