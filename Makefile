@@ -210,6 +210,12 @@ $(B)/scaling.elf: $(call bm_objects,$(scaling) $(BOOT) $(IMAGE_TESTED)) $(B)/lib
 		  qemu/image.ld
 	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) $(filter %.o %.a,$^) -o $@
 
+# An ordinary program: whatever malloc is preloaded is the one it measures.
+memory := $(basename $(wildcard tests/bench/memory*.c))
+$(L)/bench/memory: $(call linux_objects,$(memory))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LINUX_LDFLAGS) $^ -lm -o $@
+
 linux-programs: $(addprefix $(L)/,$(LINUX_PROGRAMS))
 images: $(patsubst %,$(B)/%.elf,$(IMAGES))
 
@@ -256,6 +262,9 @@ setup-test:
 demo: $(L)/scaling $(B)/scaling.elf
 	@$(L)/scaling
 	@qemu/run.sh $(B)/scaling.elf
+
+bench-memory: $(L)/libhakmem.so $(L)/bench/memory
+	@O=$(O) tests/bench/memory.sh
 
 # A suite is a line "NAME: COMMAND" for tests/run.sh.
 RUN := tests/run.sh -d $(O)/test-logs
@@ -329,6 +338,7 @@ death-ubsan: $(O)/ubsan/linux/death
 death-tsan: $(O)/tsan/linux/death
 death-clang: $(O)/clang/linux/death
 provider: $(L)/provider
+reaper: tests/linux/reaper.sh $(L)
 scaling: $(L)/scaling
 idle: $(L)/idle
 api: tests/api/run.sh $(L)
@@ -356,6 +366,7 @@ help:
 	@echo '  test            all tests; ends with "N passed, N failed"'
 	@echo '  linux-test      those that run on Linux, under the sanitizers too'
 	@echo '  qemu-test       those that run in QEMU'
+	@echo '  bench-memory    what processes cost in memory and give back, beside other mallocs'
 	@echo '  format          let clang-format lay out the sources'
 	@echo '  clean           remove $(O)'
 	@echo 'Variables:'
@@ -379,5 +390,5 @@ clean:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
-.PHONY: all linux baremetal linux-programs images setup setup-test demo test-tools test-builds \
-	test-programs test linux-test qemu-test help format clean
+.PHONY: all linux baremetal linux-programs images setup setup-test demo bench-memory test-tools \
+	test-builds test-programs test linux-test qemu-test help format clean
