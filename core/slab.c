@@ -257,8 +257,23 @@ static void return_slab(struct slab *slab)
 	superslab_put(slab_base(slab), 1);
 }
 
-/* Get the class a new slab. False if there is no memory for one. */
-static bool add_slab(unsigned class)
+static unsigned take_and_relist(struct class_heap *heap, struct slab *slab, void **end, unsigned n)
+{
+	unsigned taken;
+
+	if (!slab->free)
+		offer_blocks(heap, slab, n);
+	taken = take_from(slab, end, n);
+	relist(heap, slab);
+	heap->counters.taken += taken;
+	return taken;
+}
+
+/*
+ * Get the class a new slab, and take from it at once: an empty slab on a list
+ * would have nobody to return it. False if there is no memory for one.
+ */
+static bool add_slab(unsigned class, void **end, unsigned n, unsigned *taken)
 {
 	struct class_heap *heap = &class_heap[class];
 	struct slab *slab = superslab_take_slab();
@@ -275,9 +290,9 @@ static bool add_slab(unsigned class)
 	lock_acquire(&heap->lock, LOCK_CLASS);
 	add = !first_partial(heap); /* or somebody else was faster */
 	if (add) {
-		relist(heap, slab);
 		heap->counters.slabs++;
 		heap->withheld += slab->withheld;
+		*taken = take_and_relist(heap, slab, end, n);
 	}
 	lock_release(&heap->lock, LOCK_CLASS);
 	if (!add)
@@ -303,15 +318,10 @@ unsigned slab_take(unsigned class, void **end, unsigned n)
 		struct slab *slab;
 
 		lock_acquire(&heap->lock, LOCK_CLASS);
-		while (taken < n && (slab = first_partial(heap))) {
-			if (!slab->free)
-				offer_blocks(heap, slab, n - taken);
-			taken += take_from(slab, end - taken, n - taken);
-			relist(heap, slab);
-		}
-		heap->counters.taken += taken;
+		while (taken < n && (slab = first_partial(heap)))
+			taken += take_and_relist(heap, slab, end - taken, n - taken);
 		lock_release(&heap->lock, LOCK_CLASS);
-	} while (!taken && add_slab(class));
+	} while (!taken && add_slab(class, end, n, &taken));
 	return taken;
 }
 
