@@ -135,7 +135,7 @@ static void sleep_unless_needed(void)
 	/* what happened before this was seen, by this look or by hak_host_reap() */
 	if (look(&pause) == REAP_AGAIN)
 		reaper.asleep = 0;
-	while (reaper.asleep)
+	while (reaper.asleep && !reaper.ending)
 		wait(&reaper.asleep, 1, 0);
 	reap_awake = true;
 }
