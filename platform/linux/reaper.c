@@ -188,6 +188,7 @@ static void start(void)
 	if (!atomic_compare_exchange_strong(&reaper.state, &none, REAPER_RUNS))
 		return;
 	reap_awake = true;
+	reaper.ending = 0; /* two threads may have ended at once */
 	reaper.requested = pages_counters.requested;
 	if (create(&thread)) {
 		reaper.state = REAPER_INLINE;
