@@ -108,10 +108,10 @@ size_t reap_all(bool own)
 	uint64_t before = given_back();
 
 	lock_acquire(&reap.lock, LOCK_REAP);
-	if (own)
-		hak_flush();
-	else
+	if (!own)
 		cache_look(CACHE_LOOK_ALL);
+	else if (this_cache()->cold)
+		cache_flush(this_cache());
 	superslab_look_first();
 	while (look_at_next(true))
 		;

@@ -647,6 +647,23 @@ static void without_it_calls_do_it(void)
 	spike_end();
 }
 
+/* Whoever trims looks already: what he gives up on the way does not make him look again. */
+static void trim_without_it(void)
+{
+	size_t (*trim)(enum hak_trim_level) = dlsym(RTLD_DEFAULT, "hak_trim");
+
+	CHECK(trim);
+	spike_up_and_down();
+	for (unsigned i = 0; i < 3; i++) {
+		void *block = malloc(100); /* its magazine is filled */
+
+		free(block);
+		sleep_ms(500); /* it is time for a look */
+		trim(i % 2 ? HAK_TRIM_ALL : HAK_TRIM_OWN);
+	}
+	spike_end();
+}
+
 static void never_is_never(void)
 {
 	size_t before = spike_up_and_down(), most = before + SPIKE;
@@ -771,6 +788,7 @@ static const struct test_case {
 	CASE(never_is_never, 60, "HAKMEM_PURGE_DELAY_MS", "-1"),
 	CASE(wrong_values_are_told_once, 240, NULL, NULL),
 	CASE(locked_memory_stays, 60, "HAKMEM_PURGE_DELAY_MS", "100"),
+	CASE(trim_without_it, 20, "HAKMEM_REAPER", "0"),
 	{ "errno_is_kept_without_it", errno_is_kept, 60, "HAKMEM_REAPER", "0" },
 };
 
