@@ -85,8 +85,6 @@ static void relist(struct class_heap *heap, struct slab *slab)
 			return;
 		list_del(&slab->node);
 	}
-	if (!listed)
-		slab->put_to = false;
 	if (listed) {
 		slab->bucket = (uint8_t)bucket;
 		list_add(&heap->partial[bucket], &slab->node);
@@ -203,6 +201,8 @@ static unsigned take_from(struct slab *slab, void **end, unsigned n)
 	}
 	slab->hint = (uint16_t)word;
 	slab->free = (uint16_t)(slab->free - taken);
+	/* what ripened and was not taken begins anew; a full slab has nothing to see */
+	slab->unseen = (slab->unseen || slab->ripe) && all_free(slab);
 	slab->ripe = 0;
 	return taken;
 }
@@ -240,7 +240,7 @@ static bool init_slab(struct slab *slab, unsigned class)
 	slab->withheld = 0;
 	slab->hint = 0;
 	slab->ripe = 0;
-	slab->put_to = false;
+	slab->unseen = false;
 	withhold(slab, slab->purged);
 	return true;
 }
@@ -409,7 +409,7 @@ static unsigned put_run(struct class_heap *heap, unsigned class, void *const *bl
 			slab->hint = (uint16_t)(index / 64);
 	}
 	slab->free = (uint16_t)(slab->free + done);
-	slab->put_to = true;
+	slab->unseen = true;
 	heap->counters.put += done;
 	relist_or_empty(heap, slab, emptied);
 	return done;
@@ -497,7 +497,7 @@ static NO_SANITIZE_THREAD unsigned class_to_look_at(const struct slab *slab, boo
 {
 	unsigned class = slab->class;
 	bool look = class < NR_SLAB_CLASSES &&
-		    (all || ((slab->put_to || slab->ripe) && !class_heap[class].dense));
+		    (all || ((slab->unseen || slab->ripe) && !class_heap[class].dense));
 
 	return look ? class : CLASS_NONE;
 }
@@ -523,7 +523,7 @@ static unsigned look_at(struct class_heap *heap, struct slab *slab, bool all)
 	unsigned pages = purgeable ? free_pages(slab) : 0;
 	unsigned ready = all ? pages : pages & slab->ripe;
 
-	slab->put_to = false;
+	slab->unseen = false;
 	slab->ripe = (uint16_t)(pages & ~ready);
 	if (ready) {
 		heap->withheld += withhold(slab, ready);

@@ -17,16 +17,16 @@
  * @node:   on a list of the class while it has free blocks and is not empty
  * @bitmap: a bit per block, 1 = free: inline_bits, or a block of CLASS_BITMAP_*
  * @free:   bits set in @bitmap
- * @withheld: blocks that are free, but not in @bitmap, because they lie in
- * @purged: pages without memory behind them: given back, or never touched, as
- * @fresh:  those of them were that were never touched
- * @ripe:   pages that were wholly free at the last look, and are if no block
- *	    was taken since
+ * @withheld: blocks that are free and not in @bitmap: those in @purged pages
+ * @purged: pages without memory behind them, given back or never touched
+ * @fresh:  those of @purged that were never touched
+ * @ripe:   pages that were wholly free at the last look, if no block was taken
+ *	    since
  * @hint:   no word of @bitmap below this one has a bit set
  * @class:  its class, CLASS_SPAN.., or CLASS_NONE while not in use
  * @index:  its place in the SuperSlab
  * @bucket: which list of the class @node is on
- * @put_to: a block came back since the last look
+ * @unseen: there may be free pages that the last look did not see
  * @busy:   pages of it are being purged, so it is on no list
  * @span_slabs: slabs of the span that starts here (CLASS_SPAN), and
  * @span_needed: how many of them its size takes; the rest is room to grow
@@ -50,7 +50,7 @@ struct slab {
 	uint8_t class;
 	uint8_t index;
 	uint8_t bucket;
-	bool put_to;
+	bool unseen;
 	bool busy;
 };
 

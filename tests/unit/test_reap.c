@@ -363,6 +363,18 @@ static void reap_used_between(void)
 	CHECK(unit_close());
 }
 
+/* What was taken from a slab between two looks does not hide what is left. */
+static void reap_taken_between(void)
+{
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x00ff, 64);
+	CHECK(look_purges(0));
+	CHECK(take_again(1)); /* block 0, for good */
+	CHECK(look_purges(0));
+	CHECK(look_purges(0x00fe));
+	CHECK(unit_close());
+}
+
 /* A class that is nearly full is left alone, but not by hak_trim(). */
 static void reap_dense(void)
 {
@@ -537,6 +549,24 @@ static void reap_empty_meanwhile(void)
 		CHECK((unit_fake.purged == 0) == fails);
 		CHECK(unit_close());
 	}
+}
+
+static void drop_more(void)
+{
+	drop_pages(0x0f00, 64);
+}
+
+/* Nor is what is freed while other pages are being purged. */
+static void reap_free_meanwhile(void)
+{
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x000f, 64);
+	CHECK(look_purges(0));
+	hook(drop_more);
+	CHECK(look_purges(0x000f));
+	CHECK(look_purges(0));
+	CHECK(look_purges(0x0f00));
+	CHECK(unit_close());
 }
 
 static void *taken_meanwhile;
@@ -717,6 +747,7 @@ void unit_reap(void)
 	TEST_RUN(reap_all_classes);
 	TEST_RUN(reap_whole_pages);
 	TEST_RUN(reap_used_between);
+	TEST_RUN(reap_taken_between);
 	TEST_RUN(reap_dense);
 	TEST_RUN(reap_fresh);
 	TEST_RUN(reap_two_slabs);
@@ -724,6 +755,7 @@ void unit_reap(void)
 	TEST_RUN(reap_refused);
 	TEST_RUN(reap_refused_half);
 	TEST_RUN(reap_empty_meanwhile);
+	TEST_RUN(reap_free_meanwhile);
 	TEST_RUN(reap_take_meanwhile);
 	TEST_RUN(reap_emptied);
 	TEST_RUN(reap_unused_slabs);
