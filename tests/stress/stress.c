@@ -316,7 +316,22 @@ static void check_empty(void)
 	CHECK(hak_check() == NULL);
 }
 
-static _Atomic bool watching;
+static _Atomic bool at_work;
+
+/* All threads do @work, and one of its own keeps them company while they are at it. */
+static void work_beside(void *(*companion)(void *), void *(*work)(void *))
+{
+	pthread_t thread[MAX_THREADS], beside;
+	unsigned companions;
+
+	at_work = true;
+	companions = start(&beside, 1, companion);
+	join_all(thread, start(thread, (unsigned)options.threads, work));
+	at_work = false;
+	join_all(&beside, companions);
+	empty_mail();
+	check_empty();
+}
 
 /* Statistics may be read at any time; what they say has to make some sense. */
 static void *watch_thread(void *unused)
@@ -325,7 +340,7 @@ static void *watch_thread(void *unused)
 	uint64_t before = 0;
 
 	(void)unused;
-	while (watching) {
+	while (at_work) {
 		hak_stats_read(&stats, sizeof(stats));
 		if (stats.total.frees < before || stats.total.frees > stats.total.allocations)
 			blame("statistics that fall, or more frees than allocations");
@@ -336,16 +351,7 @@ static void *watch_thread(void *unused)
 
 static void blocks_exchanged(void)
 {
-	pthread_t thread[MAX_THREADS], watcher;
-	unsigned watchers;
-
-	watching = true;
-	watchers = start(&watcher, 1, watch_thread);
-	join_all(thread, start(thread, (unsigned)options.threads, exchange_thread));
-	watching = false;
-	join_all(&watcher, watchers);
-	empty_mail();
-	check_empty();
+	work_beside(watch_thread, exchange_thread);
 }
 
 static void blocks_passed_on(void)
@@ -444,12 +450,10 @@ static void *full_speed_thread(void *number)
 	return NULL;
 }
 
-static _Atomic bool closing;
-
 static void *closing_thread(void *unused)
 {
 	(void)unused;
-	for (unsigned i = 0; closing; i++) {
+	for (unsigned i = 0; at_work; i++) {
 		if (i % 8 == 6)
 			(void)hak_trim(HAK_TRIM_ALL);
 		else if (i % 8 == 7)
@@ -462,16 +466,7 @@ static void *closing_thread(void *unused)
 
 static void magazines_closed_meanwhile(void)
 {
-	pthread_t thread[MAX_THREADS], closer;
-	unsigned closers;
-
-	closing = true;
-	closers = start(&closer, 1, closing_thread);
-	join_all(thread, start(thread, (unsigned)options.threads, full_speed_thread));
-	closing = false;
-	join_all(&closer, closers);
-	empty_mail();
-	check_empty();
+	work_beside(closing_thread, full_speed_thread);
 }
 
 /* ------------------------------------------------------------------ thread churn */
