@@ -12,21 +12,6 @@
 #include "format.h"
 #include "pages.h"
 
-struct line {
-	size_t length;
-	char text[192];
-};
-
-/* What does not fit is cut off. */
-static void append(void *ctx, const char *text, size_t length)
-{
-	struct line *line = ctx;
-
-	while (length-- && line->length < sizeof(line->text) - 1)
-		line->text[line->length++] = *text++;
-	line->text[line->length] = '\0';
-}
-
 static const char *where_foreign(const void *block)
 {
 	uintptr_t page = (uintptr_t)block & ~(uintptr_t)(HAK_GRANULE - 1);
@@ -45,27 +30,29 @@ static const char *where_foreign(const void *block)
 _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *block, size_t size,
 		       size_t detail)
 {
-	struct line line = { 0 };
+	struct hak_line line = { 0 };
 
-	hak_format(append, &line, "hakmem: %s(%p): ", caller, block);
+	hak_format(hak_line_append, &line, "hakmem: %s(%p): ", caller, block);
 	switch (code) {
 	case HAK_BUG_UNUSED:
-		hak_format(append, &line, "memory of the heap that is not in use");
+		hak_format(hak_line_append, &line, "memory of the heap that is not in use");
 		break;
 	case HAK_BUG_INTERNAL:
-		hak_format(append, &line, "memory that the allocator itself uses");
+		hak_format(hak_line_append, &line, "memory that the allocator itself uses");
 		break;
 	case HAK_BUG_INTERIOR:
-		hak_format(append, &line, "%zu bytes inside a block of %zu bytes", detail, size);
+		hak_format(hak_line_append, &line, "%zu bytes inside a block of %zu bytes", detail,
+			   size);
 		break;
 	case HAK_BUG_DOUBLE_FREE:
-		hak_format(append, &line, "double free of a block of %zu bytes", size);
+		hak_format(hak_line_append, &line, "double free of a block of %zu bytes", size);
 		break;
 	case HAK_BUG_WRONG_SIZE:
-		hak_format(append, &line, "size %zu given for a block of %zu bytes", detail, size);
+		hak_format(hak_line_append, &line, "size %zu given for a block of %zu bytes",
+			   detail, size);
 		break;
 	default:
-		hak_format(append, &line, "%s", where_foreign(block));
+		hak_format(hak_line_append, &line, "%s", where_foreign(block));
 		break;
 	}
 	hak_host_panic(line.text);
@@ -73,8 +60,8 @@ _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *b
 
 _Noreturn void hak_assert_failed(const char *what)
 {
-	struct line line = { 0 };
+	struct hak_line line = { 0 };
 
-	hak_format(append, &line, "hakmem: assertion failed: %s", what);
+	hak_format(hak_line_append, &line, "hakmem: assertion failed: %s", what);
 	hak_host_panic(line.text);
 }

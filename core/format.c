@@ -157,3 +157,12 @@ void hak_format(hak_sink *sink, void *ctx, const char *format, ...)
 	hak_vformat(sink, ctx, format, args);
 	va_end(args);
 }
+
+void hak_line_append(void *ctx, const char *text, size_t length)
+{
+	struct hak_line *line = ctx;
+
+	while (length-- && line->length < sizeof(line->text) - 1)
+		line->text[line->length++] = *text++;
+	line->text[line->length] = '\0';
+}

@@ -12,6 +12,15 @@
 
 #include <hakmem/stats.h>
 
+/* A line for hak_format() to write into; what does not fit is cut off. */
+struct hak_line {
+	size_t length;
+	char text[192];
+};
+
+/* The sink of a struct hak_line, @ctx; it stays terminated. */
+void hak_line_append(void *ctx, const char *text, size_t length);
+
 /**
  * hak_format() - format text into a sink
  *

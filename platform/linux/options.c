@@ -44,33 +44,16 @@ static bool parse(const char *text, long *value)
 	return true;
 }
 
-/* For hak_format(): collect a line. */
-struct line {
-	size_t length;
-	char text[256];
-};
-
-static void add_text(void *ctx, const char *text, size_t length)
-{
-	struct line *line = ctx;
-
-	if (length > sizeof(line->text) - line->length)
-		length = sizeof(line->text) - line->length;
-	memcpy(line->text + line->length, text, length);
-	line->length += length;
-}
-
 static void warn(const struct option *option, const char *text)
 {
-	struct line line = { 0 };
+	struct hak_line line = { 0 };
 	ssize_t written;
 
-	/* what is long is cut, and the end of the line is not lost by it */
-	hak_format(add_text, &line, "hakmem: %s is a number from %s%lu to %lu; using %lu, not \"",
-		   option->name, option->least < 0 ? "-" : "", (unsigned long)labs(option->least),
-		   (unsigned long)option->most, (unsigned long)option->value);
-	add_text(&line, text, strnlen(text, 64));
-	add_text(&line, "\"\n", 2);
+	hak_format(hak_line_append, &line,
+		   "hakmem: %s is a number from %ld to %ld; using %ld, not \"", option->name,
+		   option->least, option->most, option->value);
+	hak_line_append(&line, text, strnlen(text, 64)); /* so that the end has room */
+	hak_line_append(&line, "\"\n", 2);
 	written = write(STDERR_FILENO, line.text, line.length);
 	(void)written; /* nobody is listening */
 }
