@@ -150,13 +150,14 @@ void cache_after_fork(void)
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
 
 		next = node->next;
-		if (cold->cache == this_cache() || magazine_try_claim(cold->cache)) {
-			if (cold->cache != this_cache())
-				magazine_unclaim(cold->cache);
+		if (cold->cache == this_cache())
 			continue;
+		if (magazine_try_claim(cold->cache)) {
+			magazine_unclaim(cold->cache);
+		} else {
+			list_del(node);
+			cache_list.count--;
 		}
-		list_del(node);
-		cache_list.count--;
 	}
 }
 
@@ -184,9 +185,13 @@ static NO_SANITIZE_THREAD void look_at(struct hak_cache *cache, unsigned class,
 		magazine_close(cache, class);
 }
 
-/* The barrier has passed: which magazines are closed, and is it all of them? */
-static void look_again(struct hak_cache *cache)
+/*
+ * The barrier has passed: which magazines are closed, and is it all of them?
+ * Returns the classes of which there is something to take, as bits.
+ */
+static uint64_t look_again(struct hak_cache *cache)
 {
+	uint64_t surplus = 0;
 	bool quiet = true;
 
 	for_each_class(class)
@@ -198,18 +203,22 @@ static void look_again(struct hak_cache *cache)
 		else if (cold->surplus > cold->kept)
 			cold->surplus = cold->kept;
 		quiet &= cold->closed && cold->surplus == cold->kept;
+		surplus |= (uint64_t)(cold->surplus > 0) << class;
 	}
 	cache->cold->quiet = quiet;
+	return surplus;
 }
 
 /*
  * Close what is idle, in all caches with one barrier; if the host has none,
- * only in the caller's own. Are there magazines that are not idle?
+ * only in the caller's own. Sets @busy if there are magazines that are not
+ * idle, and returns the classes of which there is something to take.
  */
-static bool close_idle(enum cache_look what)
+static uint64_t close_idle(enum cache_look what, bool *busy)
 {
-	bool all = hak_host_barrier(), busy = false;
 	struct list_node *claimed = NULL;
+	bool all = hak_host_barrier();
+	uint64_t surplus = 0;
 	struct cache_cold *cold;
 
 	cache_lock();
@@ -218,7 +227,7 @@ static bool close_idle(enum cache_look what)
 		if (!all && cold->cache != this_cache())
 			continue;
 		if (!magazine_try_claim(cold->cache)) {
-			busy = true;
+			*busy = true;
 			continue;
 		}
 		if (cold->quiet) {
@@ -233,12 +242,12 @@ static bool close_idle(enum cache_look what)
 	while (claimed) {
 		cold = list_entry(claimed, struct cache_cold, claimed);
 		list_del(claimed);
-		look_again(cold->cache);
-		busy |= !cold->quiet;
+		surplus |= look_again(cold->cache);
+		*busy |= !cold->quiet;
 		magazine_unclaim(cold->cache);
 	}
 	cache_unlock();
-	return busy;
+	return surplus;
 }
 
 /* Take up to @n blocks out of the closed magazines of a class. */
@@ -273,12 +282,14 @@ static unsigned take_surplus(unsigned class, void **blocks, unsigned n)
  */
 bool cache_look(enum cache_look what)
 {
-	bool busy = close_idle(what);
+	bool busy = false;
+	uint64_t surplus = close_idle(what, &busy);
 	void *blocks[TAKE_BATCH];
 	unsigned n;
 
-	for_each_class(class)
-	{
+	for (; surplus; surplus &= surplus - 1) {
+		unsigned class = lowest_bit(surplus);
+
 		while ((n = take_surplus(class, blocks, TAKE_BATCH)))
 			slab_put(class, blocks, n);
 	}
