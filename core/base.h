@@ -28,8 +28,9 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /*
- * Keep what the compiler knows about a value from what follows. No instruction: the fast path uses them where the compiler is
- * too clever to use the addressing modes of the machine.
+ * Keep what the compiler knows about a value from what follows. No instruction:
+ * the fast path uses it where the compiler is too clever to use the addressing
+ * modes of the machine.
  */
 #define OPTIMIZER_HIDE_VAR(value) __asm__("" : "+r"(value))
 

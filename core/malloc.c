@@ -351,8 +351,8 @@ bool hak_init(const struct hak_provider *provider)
 
 void hak_fini(void)
 {
-	reap_fini_begin();
 	hak_host_set_cache(&hak_cache_none);
+	reap_fini_begin();
 	cache_fini();
 	slab_fini();
 	span_fini();

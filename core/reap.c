@@ -89,7 +89,8 @@ enum reap_state reap_step(size_t budget)
 	return state;
 }
 
-static uint64_t given_back(void)
+/* Bytes that went back to the provider so far. */
+uint64_t reap_given_back(void)
 {
 	struct superslab_counters counters;
 
@@ -105,7 +106,7 @@ static uint64_t given_back(void)
  */
 size_t reap_all(bool own)
 {
-	uint64_t before = given_back();
+	uint64_t before = reap_given_back();
 
 	lock_acquire(&reap.lock, LOCK_REAP);
 	if (!own)
@@ -118,7 +119,7 @@ size_t reap_all(bool own)
 	superslab_release_reserve();
 	reap.looking = false;
 	lock_release(&reap.lock, LOCK_REAP);
-	return given_back() - before;
+	return reap_given_back() - before;
 }
 
 bool hak_idle(size_t budget)

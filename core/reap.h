@@ -13,7 +13,8 @@ enum reap_state {
 };
 
 enum reap_state reap_step(size_t budget);
-size_t reap_all(bool own_cache_only);
+size_t reap_all(bool own);
+uint64_t reap_given_back(void);
 
 /*
  * Does somebody look at intervals, so that he need not be told that there may

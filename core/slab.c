@@ -99,19 +99,27 @@ static struct slab *first_partial(struct class_heap *heap)
 	return NULL;
 }
 
+/* Which bits of a word of the bitmap are of blocks @first to @last? */
+static uint64_t bits_of(unsigned word, unsigned first, unsigned last)
+{
+	uint64_t bits = ~(uint64_t)0;
+
+	if (word == first / 64)
+		bits <<= first % 64;
+	if (word == last / 64)
+		bits &= ~(uint64_t)0 >> (63 - last % 64);
+	return bits;
+}
+
 /* Set, or clear, the bits of blocks @first to @last; how many were changed. */
 static unsigned change_bits(struct slab *slab, unsigned first, unsigned last, bool set)
 {
 	unsigned changed = 0;
 
 	for (unsigned word = first / 64; word <= last / 64; word++) {
-		uint64_t mask = ~(uint64_t)0;
 		uint64_t *bits = &slab->bitmap[word];
+		uint64_t mask = bits_of(word, first, last);
 
-		if (word == first / 64)
-			mask <<= first % 64;
-		if (word == last / 64)
-			mask &= ~(uint64_t)0 >> (63 - last % 64);
 		mask &= set ? ~*bits : *bits;
 		*bits ^= mask;
 		changed += count_bits(mask);
@@ -122,6 +130,11 @@ static unsigned change_bits(struct slab *slab, unsigned first, unsigned last, bo
 static bool is_withheld(const struct slab *slab, unsigned index)
 {
 	return slab->purged && slab->purged & class_block_pages(slab->class, index);
+}
+
+static bool is_free(const struct slab *slab, unsigned index)
+{
+	return slab->bitmap[index / 64] >> index % 64 & 1 || is_withheld(slab, index);
 }
 
 /* There is no memory behind these pages, and no block of them in use. Returns how many go. */
@@ -344,7 +357,7 @@ static enum hak_bug_code why_not(unsigned class, const void *block, size_t *deta
 	*detail = address % SLAB_SIZE - index * (size_t)size_class[class].size;
 	if (!start)
 		return HAK_BUG_INTERIOR;
-	if (slab->bitmap[index / 64] >> index % 64 & 1 || is_withheld(slab, index))
+	if (is_free(slab, index))
 		return HAK_BUG_DOUBLE_FREE;
 	return HAK_BUG_NONE;
 }
@@ -452,11 +465,6 @@ void slab_put(unsigned class, void *const *blocks, unsigned n)
 	return_slabs(emptied);
 }
 
-static bool is_free(const struct slab *slab, unsigned index)
-{
-	return slab->bitmap[index / 64] >> index % 64 & 1 || is_withheld(slab, index);
-}
-
 /* Are all blocks of a page free? Only those at its edges can lie in others too. */
 static bool page_is_free(const struct slab *slab, unsigned page)
 {
@@ -465,16 +473,10 @@ static bool page_is_free(const struct slab *slab, unsigned page)
 	class_page_blocks(slab->class, page, &first, &last);
 	if (!is_free(slab, first) || !is_free(slab, last))
 		return false;
-	for (unsigned word = first / 64; word <= last / 64; word++) {
-		uint64_t used = ~slab->bitmap[word];
-
-		if (word == first / 64)
-			used &= ~(uint64_t)1 << first % 64; /* those behind the first, */
-		if (word == last / 64)
-			used &= ((uint64_t)1 << last % 64) - 1; /* before the last */
-		if (used)
+	first++; /* from here on those between */
+	for (unsigned word = first / 64; first < last && word <= (last - 1) / 64; word++)
+		if (~slab->bitmap[word] & bits_of(word, first, last - 1))
 			return false;
-	}
 	return true;
 }
 

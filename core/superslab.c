@@ -170,8 +170,26 @@ static void take_part(struct superslab *superslab, uint32_t part)
 		heap.peak = in_use();
 }
 
-/* Take slabs that run_is_unused(); do they all read zero? */
-static bool take_run_locked(uintptr_t base, size_t slabs)
+/* It is not known any more what is behind these slabs. How many pages were purged? */
+static unsigned forget_pages(struct superslab *superslab, uint32_t part)
+{
+	unsigned purged = 0;
+
+	for (; part; part &= part - 1) {
+		struct slab *slab = &superslab->slab[lowest_bit(part)];
+
+		purged += count_bits(slab->purged & ~slab->fresh);
+		slab->purged = 0;
+		slab->fresh = 0;
+	}
+	return purged;
+}
+
+/*
+ * Take slabs that run_is_unused(); do they all read zero? Whoever does not keep
+ * account of their pages may write to any of them, and will not tell which.
+ */
+static bool take_run_locked(uintptr_t base, size_t slabs, bool knows_pages)
 {
 	bool zero = true;
 
@@ -181,22 +199,12 @@ static bool take_run_locked(uintptr_t base, size_t slabs)
 
 		zero &= superslab->zero && !(part & ~superslab->clean);
 		take_part(superslab, part);
+		if (!knows_pages)
+			heap.counters.retouched += forget_pages(superslab, part);
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
 	}
 	return zero;
-}
-
-/* Somebody may write to all pages of these slabs, and will not tell which. */
-static void forget_pages_locked(uintptr_t base, size_t slabs)
-{
-	for (; slabs; slabs--, base += SLAB_SIZE) {
-		struct slab *slab = superslab_slab(pagemap_superslab(base), base);
-
-		heap.counters.retouched += count_bits(slab->purged & ~slab->fresh);
-		slab->purged = 0;
-		slab->fresh = 0;
-	}
 }
 
 /* Of the places for a run, the lowest that needs no new memory, or the lowest. */
@@ -258,12 +266,9 @@ struct request {
 	bool zero;	  /* all that was taken reads zero */
 };
 
-static uintptr_t take_locked(struct request *request, uintptr_t base)
+static void take_locked(struct request *request, uintptr_t base)
 {
-	request->zero = take_run_locked(base, request->slabs);
-	if (!request->knows_pages)
-		forget_pages_locked(base, request->slabs);
-	return base;
+	request->zero = take_run_locked(base, request->slabs, request->knows_pages);
 }
 
 /* Cheap places first; @hard looks everywhere. */
@@ -487,10 +492,8 @@ bool superslab_take_at(uintptr_t base, size_t slabs)
 
 	superslab_lock();
 	taken = run_is_unused(base, slabs);
-	if (taken) {
-		take_run_locked(base, slabs);
-		forget_pages_locked(base, slabs);
-	}
+	if (taken)
+		take_run_locked(base, slabs, false);
 	superslab_unlock();
 	return taken;
 }
@@ -526,16 +529,6 @@ static void collect_locked(struct superslab *superslab, struct list_node ***tail
 	}
 }
 
-/* Its contents are undefined, and it is not known what is behind it. */
-static void forget_all(struct superslab *superslab)
-{
-	superslab->clean = 0;
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
-		superslab->slab[i].purged = 0;
-		superslab->slab[i].fresh = 0;
-	}
-}
-
 /* The provider would not have it: it is ours, and dirty, until the next trim. */
 static void keep_refused(struct list_node *chain)
 {
@@ -545,7 +538,8 @@ static void keep_refused(struct list_node *chain)
 
 		next = chain->next;
 		superslab->refused = true;
-		forget_all(superslab);
+		superslab->clean = 0;
+		forget_pages(superslab, ALL_SLABS);
 		register_locked(superslab);
 		heap.counters.refused++;
 	}

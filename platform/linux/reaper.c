@@ -104,15 +104,10 @@ static void wait(_Atomic unsigned *word, unsigned seen, uint64_t ns)
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ns ? &time : NULL, NULL, 0);
 }
 
-static uint64_t given_back(void)
-{
-	return pages_counters.purged + pages_counters.unmaps;
-}
-
 /* One look; and how long to wait then. */
 static enum reap_state look(uint64_t *pause)
 {
-	uint64_t before = given_back(), start = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
+	uint64_t before = reap_given_back(), start = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
 	enum reap_state state;
 
 	do
@@ -120,7 +115,7 @@ static enum reap_state look(uint64_t *pause)
 	while (state == REAP_MORE);
 	cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
 	*pause = interval_ns();
-	if (given_back() == before && cost * SHARE > *pause)
+	if (reap_given_back() == before && cost * SHARE > *pause)
 		*pause = cost * SHARE < *pause * STRETCH ? cost * SHARE : *pause * STRETCH;
 	return state;
 }
