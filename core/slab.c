@@ -406,18 +406,15 @@ static unsigned put_run(struct class_heap *heap, unsigned class, void *const *bl
 		return 0;
 	for (done = 0; done < n; done++) {
 		size_t offset = (uintptr_t)blocks[done] - base;
-		uint64_t bit;
 		unsigned index;
 		bool start;
 
 		if (offset >= SLAB_SIZE)
 			break;
 		index = class_block_index(class, offset, &start);
-		bit = (uint64_t)1 << index % 64;
-		if (unlikely(!start || index >= size_class[class].blocks ||
-			     slab->bitmap[index / 64] & bit || is_withheld(slab, index)))
+		if (unlikely(!start || index >= size_class[class].blocks || is_free(slab, index)))
 			break;
-		slab->bitmap[index / 64] |= bit;
+		slab->bitmap[index / 64] |= (uint64_t)1 << index % 64;
 		if (index / 64 < slab->hint)
 			slab->hint = (uint16_t)(index / 64);
 	}
