@@ -206,7 +206,7 @@ void hak_free_sized(void *block, size_t size)
 		unsigned class = class_of_block(block, "free_sized");
 		size_t usable = class == CLASS_SPAN ? span_size(block) : size_class[class].size;
 
-		if (size > SIZE_LIMIT || hak_good_size(size) > usable)
+		if (size > usable)
 			hak_bug(HAK_BUG_WRONG_SIZE, "free_sized", block, usable, size);
 	}
 	free_fast(block);
@@ -251,16 +251,19 @@ void *hak_aligned_alloc(size_t align, size_t size)
 	return alloc_class(class);
 }
 
-/* Can this block stay where it is? Not if a smaller one would be half its size. */
+/*
+ * Can this block stay where it is? Not if a smaller one would be half its size,
+ * nor a span of what fits a class: its slab has room for two.
+ */
 static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
 {
-	if (class == CLASS_SPAN && size > CLASS_MAX) {
-		bool resized = size <= SIZE_LIMIT && span_resize(block, size);
+	bool resized;
 
-		reap_note(HAK_REAP_FREE);
-		return resized;
-	}
-	return size <= usable && hak_good_size(size) > usable / 2;
+	if (class != CLASS_SPAN)
+		return size <= usable && hak_good_size(size) > usable / 2;
+	resized = size > CLASS_MAX && size <= SIZE_LIMIT && span_resize(block, size);
+	reap_note(HAK_REAP_FREE);
+	return resized;
 }
 
 /*
@@ -321,7 +324,7 @@ size_t hak_good_size(size_t size)
 {
 	if (size > SIZE_LIMIT)
 		return 0;
-	return size <= CLASS_MAX ? size_class[class_of(size)].size : ALIGN_UP(size, SLAB_SIZE);
+	return size <= CLASS_MAX ? size_class[class_of(size)].size : ALIGN_UP(size, PAGE_SIZE);
 }
 
 bool hak_owns(const void *address)

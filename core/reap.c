@@ -54,7 +54,7 @@ static bool look_at_next(bool all)
 	if (!superslab_look_next(&look, all))
 		return false;
 	slab_look(&look, all);
-	if (look.unused || look.busy) {
+	if (look.unused || look.tails || look.busy) {
 		flags = superslab_purge(&look);
 		superslab_look_done(&look, flags); /* while the busy ones keep it there */
 		slab_look_done(&look, flags);

@@ -6,11 +6,12 @@
  * Looks (reap.c) come by at intervals. What is free goes when two looks in
  * succession found it free and it was not used between them: a block in a
  * magazine, a page in a slab, an unused slab. So nothing goes that a program
- * takes again at once, and nothing stays longer than two intervals.
+ * takes again at once, and nothing stays longer than two intervals. The pages
+ * behind the end of a span go at the first look: the span is there to stay.
  *
- * SuperSlabs that become empty are kept as long as an interval saw that many in
- * use: a program that grows and shrinks faster than that does not pay for it in
- * page faults. They are kept up to a bound, above which the rest
+ * SuperSlabs that become empty are kept as long as one of the last intervals saw
+ * that many in use: a program that grows and shrinks faster than that does not
+ * pay for it in page faults. They are kept up to a bound, above which the rest
  * goes at once. Where nobody looks, a single one is kept: enough for a program
  * that frees and allocates across a SuperSlab's edge.
  *
@@ -33,6 +34,15 @@ void release_set_mode(enum release_mode mode)
 bool release_is_dense(uint64_t used, uint64_t there)
 {
 	return used >= there - there / 16;
+}
+
+/*
+ * The same of slabs. A steady program has a few unused ones for a while, wherever
+ * the last block of one happens to be freed.
+ */
+bool release_is_compact(uint64_t used, uint64_t unused)
+{
+	return unused <= used / 256;
 }
 
 /*

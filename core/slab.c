@@ -57,6 +57,8 @@ struct class_heap {
 
 static struct class_heap class_heap[NR_SLAB_CLASSES];
 
+static bool all_dense; /* at the last look, all classes together */
+
 /* Free blocks, withheld ones too. */
 static unsigned all_free(const struct slab *slab)
 {
@@ -495,8 +497,9 @@ static unsigned free_pages(const struct slab *slab)
 static NO_SANITIZE_THREAD unsigned class_to_look_at(const struct slab *slab, bool all)
 {
 	unsigned class = slab->class;
-	bool look = class < NR_SLAB_CLASSES &&
-		    (all || ((slab->unseen || slab->ripe) && !class_heap[class].dense));
+	bool look =
+		class < NR_SLAB_CLASSES &&
+		(all || ((slab->unseen || slab->ripe) && !class_heap[class].dense && !all_dense));
 
 	return look ? class : CLASS_NONE;
 }
@@ -532,9 +535,14 @@ static unsigned look_at(struct class_heap *heap, struct slab *slab, bool all)
 	return ready;
 }
 
-/* A look begins: which classes are worth it? */
+/*
+ * A look begins: which classes are worth it? None if all of them together are
+ * dense: in a small class there is always more coming and going.
+ */
 void slab_look_first(void)
 {
+	uint64_t all_there = 0, all_used = 0;
+
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
 		struct class_heap *heap = &class_heap[class];
 		uint64_t there, used;
@@ -544,7 +552,10 @@ void slab_look_first(void)
 		used = heap->counters.taken - heap->counters.put;
 		heap->dense = release_is_dense(used, there);
 		lock_release(&heap->lock, LOCK_CLASS);
+		all_there += there * size_class[class].size;
+		all_used += used * size_class[class].size;
 	}
+	all_dense = release_is_dense(all_used, all_there);
 }
 
 /**
@@ -558,7 +569,7 @@ void slab_look(struct superslab_look *look, bool all)
 		unsigned class = class_to_look_at(slab, all);
 		struct class_heap *heap = &class_heap[class];
 
-		if (!class || look->unused >> i & 1)
+		if (!class || (look->unused | look->tails) >> i & 1)
 			continue;
 		lock_acquire(&heap->lock, LOCK_CLASS);
 		if (is_listed(slab, class)) {
@@ -724,4 +735,5 @@ void slab_unlock_all(void)
 void slab_fini(void)
 {
 	__builtin_memset(class_heap, 0, sizeof(class_heap));
+	all_dense = false;
 }

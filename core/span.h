@@ -6,7 +6,7 @@
 
 struct span_counters {
 	uint64_t allocations, frees;
-	uint64_t live, live_slabs;
+	uint64_t live, live_pages, live_slabs;
 };
 
 void *span_alloc(size_t size, size_t align, bool *zero);

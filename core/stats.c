@@ -98,7 +98,7 @@ static void read_spans(struct hak_class_stats *out)
 		.frees = span.frees,
 		.failures = rare[CLASS_SPAN].failures,
 		.live_blocks = span.live,
-		.live_bytes = span.live_slabs * SLAB_SIZE,
+		.live_bytes = span.live_pages * PAGE_SIZE,
 		.slabs = span.live_slabs,
 	};
 }

@@ -4,21 +4,24 @@
  * gives empty SuperSlabs back.
  *
  * Each SuperSlab is on the list of its longest run of unused slabs. A request
- * for n slabs takes from the first non-empty list >= n: always found without
- * searching, best fit, and the most broken-up SuperSlab goes first, so that
- * the others have a chance to become empty. Full ones are on no list; those on
- * list 32 are empty: the reserve. A longer run continues into SuperSlabs that
- * are adjacent by address and leaves the rest of the last one usable.
+ * for n slabs takes from the first non-empty lists >= n: always found without
+ * searching, and the most broken-up SuperSlabs go first, so that the others
+ * have a chance to become empty; of the first few places, the one that has just
+ * the memory that is wanted. Full SuperSlabs are on no list; those on list 32
+ * are empty: the reserve. A longer run continues into SuperSlabs that are
+ * adjacent by address and leaves the rest of the last one usable.
  *
  *	unused == 0xffffffff	<=>  run == 32	<=>  counted in `reserve`
- *	clean, ripe		  =  parts of unused
+ *	clean			  =  part of unused
+ *	tails			  =  part of the slabs in use
+ *	ripe			  =  part of unused and tails
  *	active			  =  mapped - released
  *	class byte of a slab	  =  0 while it is unused
  *
  * Lock: one, LOCK_SUPERSLAB; the provider and meta_alloc() are called with it
  * dropped. A SuperSlab that is to go is first taken off every list and out of
  * the page map, then unmapped; if the provider refuses, it is put back and
- * stays in the reserve until superslab_trim() asks again.
+ * stays in the reserve until superslab_release_reserve() asks again.
  *
  * Failure: superslab_take() returns 0 after every unused run was considered.
  */
@@ -29,10 +32,12 @@
 #include "pagemap.h"
 #include "pages.h"
 #include "release.h"
+#include "runs.h"
 #include "sizeclass.h"
 
 #define ALL_SLABS 0xffffffffu
 #define NR_RUNS	  (SLABS_PER_SUPERSLAB + 1)
+#define PEAKS	  8u
 
 static struct {
 	struct lock lock;
@@ -40,8 +45,9 @@ static struct {
 	struct list_node *all;
 	uint64_t runs;		/* bit n: by_run[n] is not empty */
 	uint64_t maps;		/* mappings so far */
-	size_t peak;		/* most that were in use at once since the last look */
+	size_t peak[PEAKS];	/* most that were in use at once: since the last look, before ... */
 	struct superslab *look; /* the next one that is looked at */
+	size_t dirty;		/* slabs that are unused and not clean, but for the reserve's */
 	struct superslab_counters counters;
 } heap;
 
@@ -66,51 +72,19 @@ void superslab_unlock_word(void)
 	lock_word_release(&heap.lock);
 }
 
-/* Bits at which a run of @n set bits of @mask starts. */
-static uint32_t run_starts(uint32_t mask, unsigned n)
-{
-	unsigned have = 1;
-
-	/* after each step a bit stands for `have` set bits from it upwards */
-	while (have < n) {
-		unsigned step = have < n - have ? have : n - have;
-
-		mask &= mask >> step;
-		have += step;
-	}
-	return mask;
-}
-
-static unsigned longest_run(uint32_t mask)
-{
-	unsigned n = 0;
-
-	while (mask) {
-		mask &= mask >> 1;
-		n++;
-	}
-	return n;
-}
-
-/* The bits 0, @step, 2 * @step ... for a power of two @step <= 32. */
-static uint32_t every(unsigned step)
-{
-	uint32_t mask = 1;
-
-	for (; step < SLABS_PER_SUPERSLAB; step <<= 1)
-		mask |= mask << step;
-	return mask;
-}
-
 static void list_by_run(struct superslab *superslab)
 {
 	superslab->run = (uint8_t)longest_run(superslab->unused);
+	superslab->dirty = 0;
 	if (superslab->run) {
 		list_add(&heap.by_run[superslab->run], &superslab->node);
 		heap.runs |= (uint64_t)1 << superslab->run;
 	}
 	if (superslab->run == SLABS_PER_SUPERSLAB)
 		heap.counters.reserve++;
+	else
+		superslab->dirty = (uint8_t)count_bits(superslab->unused & ~superslab->clean);
+	heap.dirty += superslab->dirty;
 }
 
 static void unlist(struct superslab *superslab)
@@ -122,6 +96,7 @@ static void unlist(struct superslab *superslab)
 		heap.runs &= ~((uint64_t)1 << superslab->run);
 	if (superslab->run == SLABS_PER_SUPERSLAB)
 		heap.counters.reserve--;
+	heap.dirty -= superslab->dirty;
 }
 
 static void set_unused(struct superslab *superslab, uint32_t unused)
@@ -160,81 +135,136 @@ static size_t in_use(void)
 	return heap.counters.active - heap.counters.reserve;
 }
 
+/* The most that were in use at once in the last intervals. */
+static size_t lately(void)
+{
+	size_t peak = 0;
+
+	for (unsigned i = 0; i < PEAKS; i++)
+		if (heap.peak[i] > peak)
+			peak = heap.peak[i];
+	return peak;
+}
+
 static void take_part(struct superslab *superslab, uint32_t part)
 {
 	heap.counters.slabs_used += count_bits(part);
 	superslab->clean &= ~part;
 	superslab->ripe &= ~part;
 	set_unused(superslab, superslab->unused & ~part);
-	if (in_use() > heap.peak)
-		heap.peak = in_use();
-}
-
-/* It is not known any more what is behind these slabs. How many pages were purged? */
-static unsigned forget_pages(struct superslab *superslab, uint32_t part)
-{
-	unsigned purged = 0;
-
-	for (; part; part &= part - 1) {
-		struct slab *slab = &superslab->slab[lowest_bit(part)];
-
-		purged += count_bits(slab->purged & ~slab->fresh);
-		slab->purged = 0;
-		slab->fresh = 0;
-	}
-	return purged;
+	if (in_use() > heap.peak[0])
+		heap.peak[0] = in_use();
 }
 
 /*
- * Take slabs that run_is_unused(); do they all read zero? Whoever does not keep
- * account of their pages may write to any of them, and will not tell which.
+ * The owner of a slab, who does not keep account of its pages, may write to any
+ * but @spare from now on, and will not tell which.
  */
-static bool take_run_locked(uintptr_t base, size_t slabs, bool knows_pages)
+static void set_spare(struct superslab *superslab, struct slab *slab, unsigned spare)
 {
-	bool zero = true;
+	uint32_t bit = (uint32_t)1 << slab->index;
+	unsigned lost = slab->spare & ~spare;
 
+	heap.counters.retouched += count_bits(slab->purged & lost & ~slab->fresh);
+	slab->purged &= (uint16_t)~lost;
+	slab->fresh &= (uint16_t)~lost;
+	slab->spare = (uint16_t)spare;
+	superslab->ripe &= ~bit;
+	superslab->tails &= ~bit;
+	if (spare & ~slab->purged)
+		superslab->tails |= bit;
+}
+
+/* The same of slabs that had no owner; @spare is of the last one. */
+static void own_pages(struct superslab *superslab, uint32_t slabs, unsigned spare)
+{
+	for (; slabs; slabs &= slabs - 1) {
+		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
+
+		slab->spare = ALL_PAGES;
+		set_spare(superslab, slab, slabs & (slabs - 1) ? 0 : spare);
+	}
+}
+
+/* What is asked for, and what is found. */
+struct request {
+	size_t slabs, align;
+	unsigned spare;	  /* pages at the end of the last slab that are not wanted */
+	bool knows_pages; /* the taker keeps account of the pages of its slab */
+	bool zero;	  /* all that was taken reads zero */
+};
+
+/* Take slabs that run_is_unused(). */
+static void take_locked(struct request *request, uintptr_t base)
+{
+	size_t slabs = request->slabs;
+
+	request->zero = true;
 	while (slabs) {
 		struct superslab *superslab = pagemap_superslab(base);
 		uint32_t part = part_of(base, slabs);
 
-		zero &= superslab->zero && !(part & ~superslab->clean);
-		take_part(superslab, part);
-		if (!knows_pages)
-			heap.counters.retouched += forget_pages(superslab, part);
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
+		request->zero &= superslab->zero && !(part & ~superslab->clean);
+		take_part(superslab, part);
+		if (!request->knows_pages)
+			own_pages(superslab, part, slabs ? 0 : request->spare);
 	}
-	return zero;
 }
 
-/* Of the places for a run, the lowest that needs no new memory, or the lowest. */
-static unsigned best_start(const struct superslab *superslab, uint32_t starts, unsigned slabs)
+/*
+ * How badly does a run of unused slabs suit whoever leaves the @spare pages of
+ * its last one alone? The pages that it lacks, and those that it has in vain.
+ */
+static unsigned misfit(const struct superslab *superslab, unsigned first, unsigned slabs,
+		       unsigned spare)
 {
-	uint32_t dirty = starts & run_starts(superslab->unused & ~superslab->clean, slabs);
+	const struct slab *last = &superslab->slab[first + slabs - 1];
 
-	return lowest_bit(dirty ? dirty : starts);
+	if (superslab->clean & bit_run(first, slabs))
+		return slabs * PAGES_PER_SLAB;
+	return superslab->purgeable ? count_bits((last->purged ^ spare) & ALL_PAGES) : 0;
 }
 
-/* Find a run inside one SuperSlab: the one whose longest run fits best. */
-static uintptr_t find_within(size_t slabs, unsigned step)
+/* So many runs are compared; the first that suits is taken at once. */
+#define CANDIDATES 16u
+
+/*
+ * Find a run inside one SuperSlab: of those whose longest run fits best, one
+ * that has just the memory that is wanted. What is freed and allocated again
+ * then neither faults pages in nor leaves any behind the end of a span.
+ */
+static uintptr_t find_within(const struct request *request)
 {
+	unsigned slabs = (unsigned)request->slabs, least = ~0u, seen = 0;
+	uint32_t aligned = every((unsigned)(request->align / SLAB_SIZE));
 	uint64_t lists = heap.runs & ~(((uint64_t)1 << slabs) - 1);
+	uintptr_t best = 0;
 
 	for (; lists; lists &= lists - 1) {
 		struct list_node *node = heap.by_run[lowest_bit(lists)];
 
-		/* more than one turn only for alignments above that of slabs */
-		for (; node; node = node->next) {
+		for (; node && least && seen < CANDIDATES; node = node->next) {
 			struct superslab *superslab = list_entry(node, struct superslab, node);
-			uint32_t starts = run_starts(superslab->unused, (unsigned)slabs);
+			uint32_t starts = run_starts(superslab->unused, slabs) & aligned;
+			uint32_t dirty =
+				starts & run_starts(superslab->unused & ~superslab->clean, slabs);
 
-			starts &= every(step);
-			if (starts)
-				return superslab->base +
-				       best_start(superslab, starts, (unsigned)slabs) * SLAB_SIZE;
+			/* of those that need new memory, the lowest stands for all */
+			for (starts = dirty ? dirty : starts & -starts; starts;
+			     starts &= starts - 1, seen++) {
+				unsigned first = lowest_bit(starts);
+				unsigned pages = misfit(superslab, first, slabs, request->spare);
+
+				if (pages >= least)
+					continue;
+				least = pages;
+				best = superslab->base + first * SLAB_SIZE;
+			}
 		}
 	}
-	return 0;
+	return best;
 }
 
 /*
@@ -259,18 +289,6 @@ static uintptr_t find_across(size_t slabs, size_t align)
 	return 0;
 }
 
-/* What is asked for, and what is found. */
-struct request {
-	size_t slabs, align;
-	bool knows_pages; /* the taker keeps account of the pages of its slab */
-	bool zero;	  /* all that was taken reads zero */
-};
-
-static void take_locked(struct request *request, uintptr_t base)
-{
-	request->zero = take_run_locked(base, request->slabs, request->knows_pages);
-}
-
 /* Cheap places first; @hard looks everywhere. */
 static uintptr_t take_unused(struct request *request, bool hard)
 {
@@ -280,7 +298,7 @@ static uintptr_t take_unused(struct request *request, bool hard)
 
 	superslab_lock();
 	if (fits)
-		base = find_within(slabs, (unsigned)(align / SLAB_SIZE));
+		base = find_within(request);
 	if (!base && (hard || !fits))
 		base = find_across(slabs, align);
 	if (base)
@@ -330,95 +348,12 @@ static void unregister_locked(struct superslab *superslab)
 	heap.counters.active--;
 }
 
-/* Make sure that the page map has leaves for @size bytes from @base on. */
-static bool reserve_leaves(uintptr_t base, size_t size)
-{
-	uintptr_t step = (uintptr_t)1 << HAK_LEAF_BITS;
-
-	for (uintptr_t address = base; address < base + size;
-	     address = (address | (step - 1)) + 1) {
-		struct pagemap_leaf *leaf;
-
-		if (pagemap_leaf(address))
-			continue;
-		leaf = meta_alloc(META_LEAF, sizeof(*leaf));
-		if (!leaf)
-			return false;
-		if (!pagemap_add_leaf(address, leaf))
-			meta_free(META_LEAF, leaf);
-	}
-	return true;
-}
-
-static void free_descriptors(struct list_node *chain)
-{
-	for (struct list_node *next; chain; chain = next) {
-		next = chain->next;
-		meta_free(META_SUPERSLAB, list_entry(chain, struct superslab, node));
-	}
-}
-
-/* A chain of @count descriptors through node.next; NULL if there are too few. */
-static struct list_node *alloc_descriptors(size_t count)
-{
-	struct list_node *chain = NULL;
-
-	while (count--) {
-		struct superslab *superslab = meta_alloc(META_SUPERSLAB, sizeof(*superslab));
-
-		if (!superslab) {
-			free_descriptors(chain);
-			return NULL;
-		}
-		superslab->node.next = chain;
-		chain = &superslab->node;
-	}
-	return chain;
-}
-
-/* So many records are taken before it is known whether there is memory. */
-#define EARLY_DESCRIPTORS 16u
-
-/*
- * Map @count SuperSlabs and get all the records for them; NULL if any of it
- * cannot be had. The records come first, because some providers take nothing
- * back; but not when they are many, because records are never given back
- * either. Whether the memory overlaps what we have is asked last, when no
- * record can be put into it any more.
- */
-static struct list_node *map_superslabs(size_t count, size_t align, struct hak_mapping *mapping)
-{
-	size_t size = count * SUPERSLAB_SIZE;
-	bool early = count <= EARLY_DESCRIPTORS;
-	struct list_node *chain = early ? alloc_descriptors(count) : NULL;
-	uintptr_t base;
-	bool have_leaves;
-
-	if ((early && !chain) || !pages_map(size, align < SUPERSLAB_SIZE ? SUPERSLAB_SIZE : align,
-					    HAK_WANT_HEAP, mapping)) {
-		free_descriptors(chain);
-		return NULL;
-	}
-	base = (uintptr_t)mapping->base;
-	have_leaves = reserve_leaves(base, size);
-	if (!early)
-		chain = alloc_descriptors(count);
-	if (pagemap_overlaps(base, size) || meta_overlaps(mapping->base, size))
-		pages_disown(size);
-	else if (chain && have_leaves)
-		return chain;
-	else
-		pages_unmap(mapping->base, size);
-	free_descriptors(chain);
-	return NULL;
-}
-
 /* Map enough for the slabs asked for, and take them from its start. */
 static uintptr_t take_new(struct request *request)
 {
 	size_t count = DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB);
 	struct hak_mapping mapping;
-	struct list_node *chain = map_superslabs(count, request->align, &mapping);
+	struct list_node *chain = descriptor_map(count, request->align, &mapping);
 	uintptr_t base;
 
 	if (!chain)
@@ -429,7 +364,7 @@ static uintptr_t take_new(struct request *request)
 		/* the provider gave it to two at once, and the other was faster */
 		superslab_unlock();
 		pages_disown(count * SUPERSLAB_SIZE);
-		free_descriptors(chain);
+		descriptor_free(chain);
 		return 0;
 	}
 	heap.maps++;
@@ -461,15 +396,16 @@ static uintptr_t take(struct request *request)
 /**
  * superslab_take() - take a run of unused slabs
  * @slabs: how many
+ * @spare: which pages of the last one will not be used
  * @align: of the first, a power of two >= SLAB_SIZE
  * @zero:  set to whether all of it is known to read zero
  *
  * Unused slabs before new SuperSlabs, and when there are none of these either,
  * a run across the edge of two. Returns the address of the first, or 0.
  */
-uintptr_t superslab_take(size_t slabs, size_t align, bool *zero)
+uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, bool *zero)
 {
-	struct request request = { .slabs = slabs, .align = align };
+	struct request request = { .slabs = slabs, .spare = spare, .align = align };
 	uintptr_t base = take(&request);
 
 	*zero = request.zero;
@@ -483,19 +419,6 @@ struct slab *superslab_take_slab(void)
 	uintptr_t base = take(&request);
 
 	return base ? superslab_slab(pagemap_superslab(base), base) : NULL;
-}
-
-/* Take these very slabs, if nobody uses them: how a span grows where it is. */
-bool superslab_take_at(uintptr_t base, size_t slabs)
-{
-	bool taken;
-
-	superslab_lock();
-	taken = run_is_unused(base, slabs);
-	if (taken)
-		take_run_locked(base, slabs, false);
-	superslab_unlock();
-	return taken;
 }
 
 /*
@@ -539,7 +462,8 @@ static void keep_refused(struct list_node *chain)
 		next = chain->next;
 		superslab->refused = true;
 		superslab->clean = 0;
-		forget_pages(superslab, ALL_SLABS);
+		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
+			superslab->slab[i].purged = superslab->slab[i].fresh = 0;
 		register_locked(superslab);
 		heap.counters.refused++;
 	}
@@ -570,7 +494,7 @@ static size_t release(struct list_node *chain)
 		last->node.next = NULL;
 		if (pages_unmap((void *)first->base, size)) {
 			released += size;
-			free_descriptors(chain);
+			descriptor_free(chain);
 		} else {
 			keep_refused(chain);
 		}
@@ -593,15 +517,22 @@ static uint32_t clean_slabs(const struct superslab *superslab, uint32_t slabs)
 	return clean;
 }
 
-/* A part of a SuperSlab is unused from now on. If it can be unmapped: to @tail. */
+/*
+ * A part of a SuperSlab is unused from now on, or once it is purged. If the
+ * SuperSlab can be unmapped: to @tail.
+ */
 static void put_part(struct superslab *superslab, uint32_t part, struct list_node ***tail)
 {
 	size_t reserve = heap.counters.reserve;
 
-	heap.counters.slabs_used -= count_bits(part);
+	superslab->late |= part & superslab->busy;
+	part &= ~superslab->busy;
+	superslab->tails &= ~part;
+	superslab->ripe &= ~part;
 	superslab->clean |= clean_slabs(superslab, part);
+	heap.counters.slabs_used -= count_bits(part);
 	set_unused(superslab, superslab->unused | part);
-	if (superslab->unused == ALL_SLABS && !release_keeps(reserve, in_use(), heap.peak) &&
+	if (superslab->unused == ALL_SLABS && !release_keeps(reserve, in_use(), lately()) &&
 	    is_unmappable(superslab))
 		collect_locked(superslab, tail);
 }
@@ -629,6 +560,41 @@ void superslab_put(uintptr_t base, size_t slabs)
 	}
 	superslab_unlock();
 	release(chain);
+}
+
+/**
+ * superslab_resize() - change the length of a run where it is
+ * @base:  the first slab of a run that superslab_take() returned,
+ * @old:   how many slabs it has,
+ * @slabs: and how many it is to have, of the last of which
+ * @spare: these pages will not be used
+ *
+ * False if somebody uses what it would need, or a look is about to purge it;
+ * then nothing has changed.
+ */
+bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare)
+{
+	struct request more = { .slabs = slabs > old ? slabs - old : 0, .spare = spare };
+	uintptr_t end = base + (slabs < old ? slabs : old) * SLAB_SIZE;
+	unsigned left = more.slabs ? 0 : spare; /* of what is the last slab now */
+	struct superslab *superslab;
+	struct slab *last;
+	bool possible;
+
+	if (slabs < old)
+		superslab_put(end, old - slabs);
+	superslab_lock();
+	superslab = pagemap_superslab(end - SLAB_SIZE);
+	last = superslab_slab(superslab, end - SLAB_SIZE);
+	possible = run_is_unused(end, more.slabs);
+	if (superslab->busy >> last->index & 1)
+		possible &= !(last->spare & ~left); /* nobody else is to write there */
+	if (possible) {
+		set_spare(superslab, last, left);
+		take_locked(&more, end);
+	}
+	superslab_unlock();
+	return possible;
 }
 
 /* Release empty SuperSlabs until @keep are left; bytes. */
@@ -669,8 +635,8 @@ size_t superslab_release_reserve(void)
 /**
  * superslab_age_reserve() - an interval is over
  *
- * Releases the empty SuperSlabs that were not needed in it. Returns whether
- * some stay that were.
+ * Releases the empty SuperSlabs that were not needed in the last ones. Returns
+ * whether some stay that were.
  */
 bool superslab_age_reserve(void)
 {
@@ -678,9 +644,11 @@ bool superslab_age_reserve(void)
 	size_t keep;
 
 	superslab_lock();
-	keep = release_reserve(in_use(), heap.peak);
+	keep = release_reserve(in_use(), lately());
 	ageing = keep && heap.counters.reserve;
-	heap.peak = in_use();
+	for (unsigned i = PEAKS - 1; i; i--)
+		heap.peak[i] = heap.peak[i - 1];
+	heap.peak[0] = in_use();
 	superslab_unlock();
 	release_down_to(keep);
 	return ageing;
@@ -694,40 +662,65 @@ void superslab_look_first(void)
 	superslab_unlock();
 }
 
+/*
+ * What is there of a SuperSlab that could be purged, as bits of slabs? An empty
+ * SuperSlab that can be unmapped is not purged: the reserve ages by itself.
+ */
+static uint32_t purgeable_slabs(const struct superslab *superslab, bool all)
+{
+	uint32_t dirty = superslab->unused & ~superslab->clean;
+
+	if (!superslab->purgeable || superslab->unpurged)
+		return 0;
+	if (superslab->unused == ALL_SLABS)
+		return is_unmappable(superslab) ? 0 : dirty;
+	if (!all && release_is_compact(heap.counters.slabs_used, heap.dirty))
+		dirty = 0;
+	return dirty | superslab->tails;
+}
+
+static void look_locked(struct superslab_look *look, bool all)
+{
+	struct superslab *superslab = look->superslab;
+	uint32_t purgeable, ready;
+
+	superslab->unpurged &= !all;
+	purgeable = purgeable_slabs(superslab, all);
+	ready = purgeable & (all ? ALL_SLABS : superslab->ripe | superslab->tails);
+	superslab->ripe = purgeable & ~ready;
+	look->ripening = superslab->ripe;
+	look->unused = ready & superslab->unused;
+	look->tails = ready & superslab->tails;
+	for (uint32_t slabs = ready; slabs; slabs &= slabs - 1) {
+		const struct slab *slab = &superslab->slab[lowest_bit(slabs)];
+		bool in_use = look->tails >> slab->index & 1;
+
+		look->pages[slab->index] = (in_use ? slab->spare : ALL_PAGES) & ~slab->purged;
+	}
+	superslab->busy = look->tails;
+	if (look->unused)
+		take_part(superslab, look->unused);
+}
+
 /**
  * superslab_look_next() - look at the next SuperSlab
  * @all: also at what was in use a moment ago
  *
  * Takes those of its unused slabs that can be purged; they count as used until
- * superslab_look_done(), so that no lock has to be held. An empty SuperSlab
- * that can be unmapped is not purged: the reserve ages by itself. False if
- * there is none left to look at.
+ * superslab_look_done(), so that no lock has to be held. For the same reason
+ * the slabs whose spare pages can be purged stay in use until then, should
+ * their spans be freed. False if there is none left to look at.
  */
 bool superslab_look_next(struct superslab_look *look, bool all)
 {
-	struct superslab *superslab;
-	uint32_t dirty = 0;
-
 	superslab_lock();
-	superslab = heap.look;
-	*look = (struct superslab_look){ .superslab = superslab };
-	if (superslab) {
-		heap.look = superslab_next(superslab);
-		superslab->unpurged &= !all;
-		if (superslab->purgeable && !superslab->unpurged &&
-		    (superslab->unused != ALL_SLABS || !is_unmappable(superslab)))
-			dirty = superslab->unused & ~superslab->clean;
-		look->unused = all ? dirty : dirty & superslab->ripe;
-		superslab->ripe = dirty & ~look->unused;
-		look->ripening = superslab->ripe;
-		if (look->unused)
-			take_part(superslab, look->unused);
+	*look = (struct superslab_look){ .superslab = heap.look };
+	if (heap.look) {
+		heap.look = superslab_next(heap.look);
+		look_locked(look, all);
 	}
 	superslab_unlock();
-	for (uint32_t slabs = look->unused; slabs; slabs &= slabs - 1)
-		look->pages[lowest_bit(slabs)] =
-			ALL_PAGES & ~superslab->slab[lowest_bit(slabs)].purged;
-	return superslab;
+	return look->superslab;
 }
 
 /**
@@ -761,24 +754,30 @@ int superslab_purge(const struct superslab_look *look)
 	return flags;
 }
 
-/* Note how the purge went, and return the unused slabs. @flags: of superslab_purge(). */
+/* Note how the purge went, and return the slabs that are unused. @flags: of superslab_purge(). */
 void superslab_look_done(const struct superslab_look *look, int flags)
 {
 	struct list_node *chain = NULL, **tail = &chain;
 	struct superslab *superslab = look->superslab;
+	uint32_t unused;
 
 	superslab_lock();
 	superslab->unpurged = flags < 0;
 	superslab->purgeable = flags < 0 || flags & HAK_PAGES_PURGE;
 	superslab->zero &= flags < 0 || flags & HAK_PAGES_ZERO;
-	for (uint32_t slabs = look->unused; slabs && flags >= 0; slabs &= slabs - 1) {
+	for (uint32_t slabs = look->unused | look->tails; slabs && flags >= 0; slabs &= slabs - 1) {
 		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
 
+		slab->purged |= look->pages[slab->index];
 		slab->fresh &= (uint16_t)~look->pages[slab->index];
-		slab->purged = ALL_PAGES;
+		if (!(slab->spare & ~slab->purged))
+			superslab->tails &= ~(slabs & -slabs);
 	}
-	if (look->unused)
-		put_part(superslab, look->unused, &tail);
+	unused = look->unused | superslab->late;
+	superslab->busy = 0;
+	superslab->late = 0;
+	if (unused)
+		put_part(superslab, unused, &tail);
 	superslab_unlock();
 	release(chain);
 }
@@ -838,8 +837,12 @@ static const char *check_one(struct superslab *superslab)
 		return "page map: entry of a SuperSlab";
 	if (superslab->run != longest_run(superslab->unused))
 		return "SuperSlab: longest run";
-	if ((superslab->clean | superslab->ripe) & ~superslab->unused)
-		return "SuperSlab: clean or ripe slabs that are in use";
+	if (superslab->clean & ~superslab->unused)
+		return "SuperSlab: clean slabs that are in use";
+	if (superslab->tails & superslab->unused)
+		return "SuperSlab: spare pages of unused slabs";
+	if (superslab->ripe & ~(superslab->unused | superslab->tails))
+		return "SuperSlab: ripe slabs without anything to purge";
 	if (superslab->purgeable && clean_slabs(superslab, superslab->unused) != superslab->clean)
 		return "SuperSlab: clean slabs and slabs without memory";
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
@@ -862,7 +865,7 @@ static const char *check_list(unsigned run)
 /* The equations at the head of this file; NULL, or the one that fails. */
 const char *superslab_check(void)
 {
-	uint64_t active = 0, listed = 0, used = 0, reserve = 0;
+	uint64_t active = 0, listed = 0, used = 0, reserve = 0, dirty = 0;
 	const char *failed = NULL;
 	struct superslab *superslab;
 
@@ -874,6 +877,9 @@ const char *superslab_check(void)
 		listed += superslab->run != 0;
 		used += count_bits(~superslab->unused);
 		reserve += superslab->unused == ALL_SLABS;
+		dirty += superslab->unused == ALL_SLABS
+				 ? 0
+				 : count_bits(superslab->unused & ~superslab->clean);
 	}
 	for (unsigned run = 1; run < NR_RUNS && !failed; run++) {
 		failed = check_list(run);
@@ -887,6 +893,8 @@ const char *superslab_check(void)
 		failed = "SuperSlab counters: active or reserve";
 	if (!failed && used != heap.counters.slabs_used)
 		failed = "SuperSlab counters: slabs used";
+	if (!failed && dirty != heap.dirty)
+		failed = "SuperSlab counters: slabs that are unused and not clean";
 	superslab_unlock();
 	return failed;
 }

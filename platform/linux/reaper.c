@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who gives idle memory back on Linux: a thread that looks (core/reap.c) five
- * times in two HAKMEM_PURGE_DELAY_MS. What is freed goes at the second look
- * after that, so it has gone one delay later, and a fifth of one is left for the
- * work. The delay is 500 ms because a program that grew and shrank by 240 MiB
- * every 100 to 200 ms took 1.4 to 2.2 times the CPU time, for page faults, with
- * 200 ms, and 1.1 to 1.3 times with 500.
+ * Who gives idle memory back on Linux: a thread that looks (core/reap.c) ten
+ * times in HAKMEM_PURGE_DELAY_MS. What is freed goes at the second look after
+ * that; SuperSlabs that become empty, when they were not needed for eight: so
+ * all has gone one delay later. The delay is 500 ms because a program that grew
+ * and shrank by 240 MiB every 100 to 200 ms took 1.4 to 2.2 times the CPU time,
+ * for page faults, with 200 ms.
  *
  * It is started when the program has asked for 4 MiB: a smaller heap is not
  * worth a thread. It is started by malloc only, because glibc frees memory with
@@ -46,6 +46,7 @@
 #define SHARE	 100u /* of the time, at most one part goes to looks in vain */
 #define STRETCH	 10u
 #define STEP	 16u /* SuperSlabs in a piece: fork() waits for one at most */
+#define LOOKS	 10u /* in a delay */
 #define NS_IN_MS 1000000u
 
 enum reaper_state {
@@ -93,7 +94,7 @@ static uint64_t interval_ns(void)
 {
 	uint64_t delay = (uint64_t)hak_option(HAK_OPTION_PURGE_DELAY_MS) * NS_IN_MS;
 
-	return delay * 2 / 5 > NS_IN_MS ? delay * 2 / 5 : NS_IN_MS;
+	return delay / LOOKS > NS_IN_MS ? delay / LOOKS : NS_IN_MS;
 }
 
 /* Until *word is not @seen, or the time is over; 0 is for ever. */

@@ -387,7 +387,7 @@ static void free_sized_wrong(void)
 
 static void free_sized_wrong_span(void)
 {
-	hak_free_sized(suspect(allocate(200000)), 300000);
+	hak_free_sized(suspect(allocate(200000)), 200705);
 }
 
 #define MAPPED	 "not from this heap (mapped by someone else)"
@@ -413,11 +413,11 @@ static const struct crime crimes[] = {
 	CRIME(interior_of_large_block, AT_FLUSH, "free",
 	      "4096 bytes inside a block of 32768 bytes"),
 	CRIME(interior_by_new_thread, AT_ONCE, "free", "16 bytes inside a block of 64 bytes"),
-	CRIME(interior_of_span, AT_ONCE, "free", "4096 bytes inside a block of 262144 bytes"),
+	CRIME(interior_of_span, AT_ONCE, "free", "4096 bytes inside a block of 200704 bytes"),
 	CRIME(interior_of_span_second_slab, AT_ONCE, "free",
-	      "65536 bytes inside a block of 262144 bytes"),
+	      "65536 bytes inside a block of 200704 bytes"),
 	CRIME(interior_of_span_last_slab, AT_ONCE, "free",
-	      "196624 bytes inside a block of 262144 bytes"),
+	      "196624 bytes inside a block of 200704 bytes"),
 	CRIME(interior_of_span_other_superslab, AT_ONCE, "free",
 	      "4194304 bytes inside a block of 5242880 bytes"),
 	CRIME(span_twice, AT_ONCE, "free", UNUSED),
@@ -440,7 +440,7 @@ static const struct crime crimes[] = {
 	CRIME(realloc_foreign, AT_ONCE, "realloc", MAPPED),
 	CRIME(realloc_interior, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),
 	CRIME(realloc_interior_of_span, AT_ONCE, "realloc",
-	      "65536 bytes inside a block of 262144 bytes"),
+	      "65536 bytes inside a block of 200704 bytes"),
 	CRIME(realloc_to_nothing, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),
 	CRIME(realloc_of_freed, IN_DEBUG, "realloc", "double free of a block of 64 bytes"),
 	CRIME(realloc_of_freed_span, AT_ONCE, "realloc", UNUSED),
@@ -449,10 +449,10 @@ static const struct crime crimes[] = {
 	CRIME(usable_size_of_freed, IN_DEBUG, "usable_size", "double free of a block of 64 bytes"),
 	CRIME(free_sized_foreign, AT_ONCE, SIZED, MAPPED),
 	CRIME(free_sized_interior_of_span, AT_ONCE, SIZED,
-	      "16 bytes inside a block of 262144 bytes"),
+	      "16 bytes inside a block of 200704 bytes"),
 	CRIME(free_sized_wrong, IN_DEBUG, "free_sized", "size 65 given for a block of 64 bytes"),
 	CRIME(free_sized_wrong_span, IN_DEBUG, "free_sized",
-	      "size 300000 given for a block of 262144 bytes"),
+	      "size 200705 given for a block of 200704 bytes"),
 };
 
 static const struct crime *crime;

@@ -10,16 +10,17 @@
 
 ranks='
 	0	base
-	1	format list lock release sizeclass
+	1	format list lock release runs sizeclass
 	2	pages
 	3	bug pagemap
 	4	meta
-	5	superslab
-	6	slab span
-	7	magazine
-	8	cache fastpath
-	9	check reap stats
-	10	fork malloc
+	5	descriptor
+	6	superslab
+	7	slab span
+	8	magazine
+	9	cache fastpath
+	10	check reap stats
+	11	fork malloc
 '
 
 declare -A rank

@@ -58,10 +58,13 @@ static void check_superslab_words(void)
 	superslab->run++;
 
 	superslab->clean |= 1;
-	FINDS("SuperSlab: clean or ripe slabs that are in use");
+	FINDS("SuperSlab: clean slabs that are in use");
 	superslab->clean &= ~1u;
+	superslab->tails |= 16;
+	FINDS("SuperSlab: spare pages of unused slabs");
+	superslab->tails &= ~16u;
 	superslab->ripe |= 2;
-	FINDS("SuperSlab: clean or ripe slabs that are in use");
+	FINDS("SuperSlab: ripe slabs without anything to purge");
 	superslab->ripe &= ~2u;
 
 	pagemap_set_superslab(superslab->base, NULL);
@@ -92,6 +95,9 @@ static void check_superslab_counts(void)
 	superslab->unused &= ~1u; /* the longest run stays what it is */
 	FINDS("SuperSlab counters: slabs used");
 	superslab->unused |= 1u;
+	superslab->clean |= 1u;
+	FINDS("SuperSlab counters: slabs that are unused and not clean");
+	superslab->clean &= ~1u;
 	FINDS_NOTHING();
 	CHECK(unit_close());
 }
@@ -264,11 +270,13 @@ static void check_spans(void)
 	CHECK(block);
 	head = slab_of(block);
 
-	head->span_slabs = 4;
+	head->span_pages = 4 * PAGES_PER_SLAB;
 	FINDS("span counters");
-	head->span_slabs = 6;
+	head->span_pages = 6 * PAGES_PER_SLAB;
 	FINDS("page map: class of the rest of a span");
-	head->span_slabs = 5;
+	head->span_pages = 5 * PAGES_PER_SLAB - 1;
+	FINDS("span counters");
+	head->span_pages = 5 * PAGES_PER_SLAB;
 
 	pagemap_set_class((uintptr_t)block, 1, CLASS_SPAN_REST);
 	FINDS("page map: class of a span");

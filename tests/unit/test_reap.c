@@ -390,6 +390,23 @@ static void reap_dense(void)
 	CHECK(unit_close());
 }
 
+/* A class that is not dense, in a heap that is. */
+static void reap_dense_together(void)
+{
+	void *large[4];
+
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x0a00, 64);
+	CHECK(!is_dense());
+	CHECK(slab_take(CLASS_32K, large + 4, 2) == 2 && slab_take(CLASS_32K, large + 2, 2) == 2);
+	CHECK(look_purges(0) && look_purges(0) && !hak_idle(SIZE_MAX));
+	slab_put(CLASS_32K, large, 4);
+	CHECK(look_purges(0));
+	hak_idle(SIZE_MAX);
+	CHECK(slab_of(model.base)->purged == 0x0a00 && !hak_check());
+	CHECK(unit_close());
+}
+
 /* Pages that nobody has touched have nothing behind them. */
 static void reap_fresh(void)
 {
@@ -647,7 +664,7 @@ static void reap_unused_slabs(void)
 	CHECK(unit_close());
 }
 
-/* So goes the tail of a large block that became smaller. */
+/* So goes what a large block that became smaller gave up, page by page. */
 static void reap_shrunk_span(void)
 {
 	char *large;
@@ -657,17 +674,152 @@ static void reap_shrunk_span(void)
 	CHECK(large);
 	unit_fill(large, 1 * MIB, 1);
 	CHECK(at(hak_realloc(large, 300 * KIB)) == at(large));
-	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
+	/* what is behind its end in the last slab at once */
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 20 * KIB);
 	hak_idle(SIZE_MAX);
-	CHECK(unit_fake.purged == 11 * SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(unit_fake.purged == 724 * KIB && unit_fake.calls[FAKE_PURGE] == 2);
 	CHECK(unit_is_filled(large, 300 * KIB, 1));
 	CHECK(!hak_idle(SIZE_MAX) && !hak_check());
 	/* and comes back */
 	CHECK(at(hak_realloc(large, 1 * MIB)) == at(large));
-	CHECK(unit_is_filled(large, 300 * KIB, 1) && retouched() == 11 * SLAB_SIZE);
+	CHECK(unit_is_filled(large, 300 * KIB, 1) && retouched() == 724 * KIB);
 	unit_fill(large, 1 * MIB, 2);
 	CHECK(hak_trim(HAK_TRIM_ALL) == 0);
 	CHECK(unit_is_filled(large, 1 * MIB, 2));
+	hak_free(large);
+	CHECK(unit_close());
+}
+
+/* A span in a slab that was used before: behind its end, 7 pages are nobody's. */
+static char *open_tail(enum fake_purge purge)
+{
+	char *span;
+
+	if (!unit_open(8 * MIB, FAKE_PARTS, purge))
+		return NULL;
+	span = hak_malloc(SLAB_SIZE);
+	CHECK_OR(span && hak_malloc(SLAB_SIZE), NULL); /* keeps the SuperSlab */
+	unit_fill(span, SLAB_SIZE, 1);
+	hak_free(span);
+	CHECK_OR(at(hak_malloc(9 * PAGE_SIZE)) == at(span), NULL);
+	unit_fill(span, 9 * PAGE_SIZE, 2);
+	return span;
+}
+
+/* They go, and nothing of the span; and are known as gone when the slab is used again. */
+static void reap_tail(void)
+{
+	char *span = open_tail(FAKE_PURGE_ZERO);
+
+	CHECK(span);
+	CHECK(!hak_idle(SIZE_MAX));
+	CHECK(unit_fake.purged == 7 * PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(unit_is_filled(span, 9 * PAGE_SIZE, 2) &&
+	      unit_is_zero(span + 9 * PAGE_SIZE, 7 * PAGE_SIZE));
+	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && !hak_check());
+	hak_free(span);
+	/* the next one is longer by two pages, and its tail has no memory already */
+	CHECK(at(hak_malloc(11 * PAGE_SIZE)) == at(span) && retouched() == 2 * PAGE_SIZE);
+	unit_fill(span, 11 * PAGE_SIZE, 3);
+	CHECK(!hak_idle(SIZE_MAX) && hak_trim(HAK_TRIM_ALL) == 0);
+	/* it grows, and shrinks, in its slab */
+	CHECK(at(hak_realloc(span, 15 * PAGE_SIZE)) == at(span) && retouched() == 6 * PAGE_SIZE);
+	unit_fill(span, 15 * PAGE_SIZE, 4);
+	CHECK(at(hak_realloc(span, 10 * PAGE_SIZE)) == at(span));
+	CHECK(hak_trim(HAK_TRIM_OWN) == 5 * PAGE_SIZE && !hak_check());
+	CHECK(unit_is_filled(span, 10 * PAGE_SIZE, 4));
+	hak_free(span);
+	/* what is left of it */
+	CHECK(hak_trim(HAK_TRIM_OWN) == 10 * PAGE_SIZE && !hak_check());
+	CHECK(unit_close());
+}
+
+/* Not in vain, when the provider refuses. */
+static void reap_tail_refused(void)
+{
+	char *span = open_tail(FAKE_PURGE_REFUSE);
+
+	CHECK(span);
+	while (hak_idle(SIZE_MAX))
+		;
+	CHECK(unit_fake.purged == 0 && unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(unit_is_filled(span, 9 * PAGE_SIZE, 2) && !hak_check());
+	hak_free(span);
+	CHECK(unit_close());
+}
+
+static char *tail_span;
+
+static void free_span(void)
+{
+	uint64_t before = slabs_used();
+
+	hak_free(tail_span);
+	/* nobody is to have the slab while its pages go */
+	CHECK(slabs_used() == before && !pagemap_class((uintptr_t)tail_span));
+	CHECK(at(hak_malloc(SLAB_SIZE)) != at(tail_span));
+}
+
+static void reap_span_freed_meanwhile(void)
+{
+	for (unsigned fails = 0; fails < 2; fails++) {
+		tail_span = open_tail(FAKE_PURGE_ZERO);
+		CHECK(tail_span);
+		hook(free_span);
+		if (fails)
+			fake_fail(&unit_fake, FAKE_PURGE, 1, false, FAKE_FAILS);
+		hak_idle(SIZE_MAX);
+		CHECK(!hooked.meanwhile && !test_has_failed());
+		CHECK(slabs_used() == 2 && !hak_check());
+		CHECK(at(hak_malloc(SLAB_SIZE)) == at(tail_span));
+		CHECK(retouched() == (fails ? 0 : 7 * PAGE_SIZE));
+		CHECK(unit_close());
+	}
+}
+
+static void resize_span(void)
+{
+	char *moved;
+
+	CHECK(at(hak_realloc(tail_span, 8 * PAGE_SIZE + 1)) == at(tail_span));
+	/* what is being purged cannot be written to: it grows elsewhere */
+	moved = hak_realloc(tail_span, 10 * PAGE_SIZE);
+	CHECK(moved && at(moved) != at(tail_span) && unit_is_filled(moved, 9 * PAGE_SIZE, 2));
+	tail_span = moved;
+}
+
+static void reap_span_resized_meanwhile(void)
+{
+	tail_span = open_tail(FAKE_PURGE_ZERO);
+	CHECK(tail_span);
+	hook(resize_span);
+	hak_idle(SIZE_MAX);
+	CHECK(!hooked.meanwhile && !test_has_failed());
+	CHECK(slabs_used() == 2 && !hak_check());
+	CHECK(unit_is_filled(tail_span, 9 * PAGE_SIZE, 2));
+	CHECK(unit_close());
+}
+
+/* A few unused slabs among many are not worth it, but for a trim. */
+static void reap_compact(void)
+{
+	void *large, *one, *two;
+
+	CHECK(unit_open(64 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK((large = hak_malloc(254 * SLAB_SIZE)));
+	one = hak_malloc(SLAB_SIZE);
+	two = hak_malloc(SLAB_SIZE);
+	CHECK(one && two && hak_malloc(2 * SLAB_SIZE)); /* 258 in all */
+	hak_free(one);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(!hak_idle(SIZE_MAX) && unit_fake.purged == 0);
+	hak_free(two);
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
+	CHECK(!hak_idle(SIZE_MAX) && unit_fake.purged == 2 * SLAB_SIZE);
+	one = hak_malloc(SLAB_SIZE);
+	hak_free(one);
+	CHECK(!hak_idle(SIZE_MAX) && !hak_idle(SIZE_MAX) && unit_fake.purged == 2 * SLAB_SIZE);
+	CHECK(hak_trim(HAK_TRIM_OWN) == SLAB_SIZE && !hak_check());
 	hak_free(large);
 	CHECK(unit_close());
 }
@@ -749,6 +901,7 @@ void unit_reap(void)
 	TEST_RUN(reap_used_between);
 	TEST_RUN(reap_taken_between);
 	TEST_RUN(reap_dense);
+	TEST_RUN(reap_dense_together);
 	TEST_RUN(reap_fresh);
 	TEST_RUN(reap_two_slabs);
 	TEST_RUN(reap_double_free);
@@ -760,6 +913,11 @@ void unit_reap(void)
 	TEST_RUN(reap_emptied);
 	TEST_RUN(reap_unused_slabs);
 	TEST_RUN(reap_shrunk_span);
+	TEST_RUN(reap_tail);
+	TEST_RUN(reap_tail_refused);
+	TEST_RUN(reap_span_freed_meanwhile);
+	TEST_RUN(reap_span_resized_meanwhile);
+	TEST_RUN(reap_compact);
 	TEST_RUN(reap_calloc);
 	TEST_RUN(reap_pieces);
 }

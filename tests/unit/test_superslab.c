@@ -25,7 +25,7 @@ static uintptr_t slab(size_t n)
 static long take_aligned(size_t slabs, size_t align)
 {
 	bool zero;
-	uintptr_t base = superslab_take(slabs, align, &zero);
+	uintptr_t base = superslab_take(slabs, 0, align, &zero);
 
 	return base ? (long)((base - slab(0)) / SLAB_SIZE) : -1;
 }
@@ -67,7 +67,7 @@ static void superslab_first_take(void)
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(counts(0, 0, 0, 0));
-	CHECK(superslab_take(1, SLAB_SIZE, &zero) == slab(0));
+	CHECK(superslab_take(1, 0, SLAB_SIZE, &zero) == slab(0));
 	CHECK(!zero); /* the provider did not say so */
 	CHECK(counts(1, 0, 0, 1) && counters().peak == 1);
 	superslab = pagemap_superslab(slab(0));
@@ -219,7 +219,7 @@ static void superslab_short_run_across(void)
 	put(29, 3);
 	put(32, 2);
 	CHECK(take(6) == -1);
-	CHECK(superslab_take(6, SLAB_SIZE, &zero) == 0);
+	CHECK(superslab_take(6, 0, SLAB_SIZE, &zero) == 0);
 	CHECK(counts(2, 0, 0, 59));
 	CHECK(take(5) == 29);
 	CHECK(counts(2, 0, 0, 64));
@@ -241,22 +241,22 @@ static void superslab_short_run_across(void)
 	CHECK(unit_close());
 }
 
-static void superslab_take_in_place(void)
+static void superslab_resize_in_place(void)
 {
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(take(4) == 0 && take(40) == 32);
-	put(33, 39);
+	CHECK(superslab_resize(slab(32), 40, 1, 0)); /* shrinks */
 	CHECK(counts(3, 0, 1, 5));
-	CHECK(!superslab_take_at(slab(3), 1));
-	CHECK(!superslab_take_at(slab(3), 2));
-	CHECK(superslab_take_at(slab(4), 2));
+	CHECK(superslab_resize(slab(0), 4, 4, 0));
+	CHECK(superslab_resize(slab(0), 4, 6, 0));
 	CHECK(counts(3, 0, 1, 7));
-	CHECK(!superslab_take_at(slab(6), 27)); /* 32 is used */
-	CHECK(superslab_take_at(slab(6), 26));
-	CHECK(superslab_take_at(slab(33), 40)); /* into the next SuperSlab */
+	CHECK(!superslab_resize(slab(0), 6, 33, 0)); /* 32 is used */
+	CHECK(counts(3, 0, 1, 7));
+	CHECK(superslab_resize(slab(0), 6, 32, 0));
+	CHECK(superslab_resize(slab(32), 1, 41, 0)); /* into the next SuperSlab */
 	CHECK(counts(3, 0, 0, 73));
-	CHECK(!superslab_take_at(slab(73), 24)); /* nothing is mapped behind it */
-	CHECK(superslab_take_at(slab(73), 23));
+	CHECK(!superslab_resize(slab(32), 41, 65, 0)); /* nothing is mapped behind it */
+	CHECK(superslab_resize(slab(32), 41, 64, 0));
 	CHECK(counts(3, 0, 0, 96));
 	CHECK(unit_close());
 }
@@ -319,7 +319,7 @@ static void superslab_refused(void)
 	CHECK(counts(2, 0, 2, 0) && counters().refused == 1);
 	CHECK(pagemap_superslab(slab(32))->refused && !pagemap_superslab(slab(0))->refused);
 	/* it comes first now, and the provider is not asked again each time */
-	CHECK(superslab_take(32, SLAB_SIZE, &zero) == slab(32) && !zero);
+	CHECK(superslab_take(32, 0, SLAB_SIZE, &zero) == slab(32) && !zero);
 	CHECK(counts(2, 0, 1, 32));
 	put(32, 32);
 	CHECK(counts(2, 0, 2, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
@@ -448,21 +448,21 @@ static void superslab_zero(void)
 	bool zero = false;
 
 	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_ZERO));
-	CHECK(superslab_take(4, SLAB_SIZE, &zero) == slab(0) && zero);
+	CHECK(superslab_take(4, 0, SLAB_SIZE, &zero) == slab(0) && zero);
 	zero = false;
-	CHECK(superslab_take(4, SLAB_SIZE, &zero) == slab(4) && zero);
+	CHECK(superslab_take(4, 0, SLAB_SIZE, &zero) == slab(4) && zero);
 	put(2, 2);
-	CHECK(superslab_take(2, SLAB_SIZE, &zero) == slab(2) && !zero);
+	CHECK(superslab_take(2, 0, SLAB_SIZE, &zero) == slab(2) && !zero);
 	put(7, 1); /* one dirty slab before many clean ones */
-	CHECK(superslab_take(3, SLAB_SIZE, &zero) == slab(7) && !zero);
-	CHECK(superslab_take(3, SLAB_SIZE, &zero) == slab(10) && zero);
+	CHECK(superslab_take(3, 0, SLAB_SIZE, &zero) == slab(7) && !zero);
+	CHECK(superslab_take(3, 0, SLAB_SIZE, &zero) == slab(10) && zero);
 	put(10, 3);
 	CHECK(reap_all(true) == 3 * SLAB_SIZE);
 	zero = false;
-	CHECK(superslab_take(3, SLAB_SIZE, &zero) == slab(10) && zero);
+	CHECK(superslab_take(3, 0, SLAB_SIZE, &zero) == slab(10) && zero);
 	CHECK(unit_is_zero((void *)slab(10), 3 * SLAB_SIZE));
 	zero = false;
-	CHECK(superslab_take(64, SLAB_SIZE, &zero) == slab(32) && zero);
+	CHECK(superslab_take(64, 0, SLAB_SIZE, &zero) == slab(32) && zero);
 	CHECK(unit_close());
 
 	/* a provider that refuses to take memory back may have destroyed it */
@@ -473,7 +473,7 @@ static void superslab_zero(void)
 	put(32, 4);
 	CHECK(counts(2, 0, 2, 0));
 	CHECK(take(4) == 32);
-	CHECK(superslab_take(4, SLAB_SIZE, &zero) == slab(36));
+	CHECK(superslab_take(4, 0, SLAB_SIZE, &zero) == slab(36));
 	CHECK(!zero && !unit_is_zero((void *)slab(36), SLAB_SIZE));
 	CHECK(unit_close());
 }
@@ -494,7 +494,7 @@ static void superslab_purges(void)
 	put(8, 1); /* next to what is purged already */
 	CHECK(reap_all(true) == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
 	/* purged, but not to zeros */
-	CHECK(superslab_take(6, SLAB_SIZE, &zero) == slab(3) && !zero);
+	CHECK(superslab_take(6, 0, SLAB_SIZE, &zero) == slab(3) && !zero);
 	CHECK(unit_close());
 }
 
@@ -632,6 +632,35 @@ static void superslab_residence(void)
 	CHECK(unit_close());
 }
 
+/* Of places for a run, the one that has just the pages that are wanted. */
+static void superslab_best_pages(void)
+{
+	static const unsigned spare[] = { 0xf000, 0xff00, 0xfff0 };
+	bool zero;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(take(6) == 0);
+	put(0, 1);
+	put(2, 1);
+	put(4, 1);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(superslab_take(1, spare[i], SLAB_SIZE, &zero) == slab(2 * i));
+	CHECK(reap_all(true) == (4 + 8 + 12) * PAGE_SIZE);
+	put(0, 1);
+	put(2, 1);
+	put(4, 1);
+	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, &zero) == slab(4) && !zero);
+	CHECK(superslab_take(1, 0xfe00, SLAB_SIZE, &zero) == slab(2) && !zero);
+	CHECK(counters().retouched == 1);
+	CHECK(superslab_take(1, 0, SLAB_SIZE, &zero) == slab(0) && !zero);
+	CHECK(counters().retouched == 5);
+	/* more than is wanted is better than none */
+	put(1, 1);
+	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, &zero) == slab(1) && !zero);
+	CHECK(reap_all(true) == 12 * PAGE_SIZE && !superslab_check());
+	CHECK(unit_close());
+}
+
 void unit_superslab(void)
 {
 	TEST_RUN(superslab_first_take);
@@ -641,7 +670,7 @@ void unit_superslab(void)
 	TEST_RUN(superslab_long_run);
 	TEST_RUN(superslab_run_across);
 	TEST_RUN(superslab_short_run_across);
-	TEST_RUN(superslab_take_in_place);
+	TEST_RUN(superslab_resize_in_place);
 	TEST_RUN(superslab_release);
 	TEST_RUN(superslab_put_clears_classes);
 	TEST_RUN(superslab_refused);
@@ -658,4 +687,5 @@ void unit_superslab(void)
 	TEST_RUN(superslab_overlap);
 	TEST_RUN(superslab_overlap_counters);
 	TEST_RUN(superslab_residence);
+	TEST_RUN(superslab_best_pages);
 }
