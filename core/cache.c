@@ -13,10 +13,10 @@
 
 #include <hakmem/host.h>
 
+#include "blocks.h"
 #include "lock.h"
 #include "meta.h"
 #include "pagemap.h"
-#include "slab.h"
 
 /* With the one slot that the empty magazines share: NULL. */
 struct hak_cache hak_cache_none = { .slot = { NULL } };
@@ -31,8 +31,6 @@ static struct {
 #define for_each_cache(cold, node)                                                                 \
 	for (struct list_node *node = cache_list.caches;                                           \
 	     node && ((cold) = list_entry(node, struct cache_cold, node)); node = node->next)
-
-#define for_each_class(class) for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class)
 
 static void cache_lock(void)
 {
@@ -55,19 +53,23 @@ void cache_unlock_word(void)
 	lock_word_release(&cache_list.lock);
 }
 
-static void cache_init(struct hak_cache *cache)
+/* A record with both structs; they are zero, and so is the slot below each magazine. */
+static struct hak_cache *cache_init(struct cache_cold *cold)
 {
+	struct hak_cache *cache = (struct hak_cache *)(cold + 1);
 	unsigned base = MAGAZINE_FIRST_BASE;
 
-	cache->cold = (struct cache_cold *)&cache->slot[CACHE_SLOTS];
-	cache->cold->cache = cache;
-	for_each_class(class)
+	cold->cache = cache;
+	cold->room = HAK_CACHE_BYTES;
+	cache->cold = cold;
+	for_each_magazine(class)
 	{
-		cache->cold->magazine[class].base = (uint16_t)base;
+		cold->magazine[class].base = (uint16_t)base;
 		cache->magazine[class].top = (uint16_t)base;
-		cache->magazine[class].limit = (uint16_t)(base + MAGAZINE_MIN);
+		cache->magazine[class].limit = (uint16_t)(base + magazine_first_limit(class));
 		base += 1u + size_class[class].capacity;
 	}
+	return cache;
 }
 
 /**
@@ -77,14 +79,16 @@ static void cache_init(struct hak_cache *cache)
  */
 struct hak_cache *cache_attach(void)
 {
+	struct cache_cold *cold;
 	struct hak_cache *cache;
 
 	if (this_cache() != &hak_cache_none)
 		return NULL;
-	cache = meta_alloc(META_CACHE, CACHE_SIZE);
-	if (!cache)
+	/* no need to zero the slots of one that was used: the NULLs are where they were */
+	cold = meta_alloc(META_CACHE, CACHE_SIZE, sizeof(*cold) + sizeof(*cache));
+	if (!cold)
 		return NULL;
-	cache_init(cache);
+	cache = cache_init(cold);
 	cache_lock();
 	list_add(&cache_list.caches, &cache->cold->node);
 	cache_list.count++;
@@ -100,7 +104,8 @@ bool cache_flush(struct hak_cache *cache)
 {
 	bool any = false;
 
-	for_each_class(class) any |= magazine_flush(cache, class);
+	for_each_magazine(class)
+		any |= magazine_flush(cache, class);
 	return any;
 }
 
@@ -134,7 +139,7 @@ void hak_cache_detach(struct hak_cache *cache)
 	cache_list.count--;
 	for_each_class(class) add_counters(&cache_list.gone[class], cache, class);
 	cache_unlock();
-	meta_free(META_CACHE, cache);
+	meta_free(META_CACHE, cache->cold);
 }
 
 /*
@@ -194,7 +199,7 @@ static uint64_t look_again(struct hak_cache *cache)
 	uint64_t surplus = 0;
 	bool quiet = true;
 
-	for_each_class(class)
+	for_each_magazine(class)
 	{
 		struct magazine_cold *cold = &cache->cold->magazine[class];
 
@@ -203,7 +208,7 @@ static uint64_t look_again(struct hak_cache *cache)
 		else if (cold->surplus > cold->kept)
 			cold->surplus = cold->kept;
 		quiet &= cold->closed && cold->surplus == cold->kept;
-		surplus |= (uint64_t)(cold->surplus > 0) << class;
+		surplus |= (uint64_t)(cold->surplus > 0) << (class - CLASS_FIRST);
 	}
 	cache->cold->quiet = quiet;
 	return surplus;
@@ -234,7 +239,7 @@ static uint64_t close_idle(enum cache_look what, bool *busy)
 			magazine_unclaim(cold->cache);
 			continue;
 		}
-		for_each_class(class) look_at(cold->cache, class, what);
+		for_each_magazine(class) look_at(cold->cache, class, what);
 		list_add(&claimed, &cold->claimed);
 	}
 	if (all && claimed)
@@ -288,10 +293,10 @@ bool cache_look(enum cache_look what)
 	unsigned n;
 
 	for (; surplus; surplus &= surplus - 1) {
-		unsigned class = lowest_bit(surplus);
+		unsigned class = lowest_bit(surplus) + CLASS_FIRST;
 
 		while ((n = take_surplus(class, blocks, TAKE_BATCH)))
-			slab_put(class, blocks, n);
+			blocks_put(class, blocks, n);
 	}
 	return busy;
 }
@@ -327,7 +332,7 @@ static NO_SANITIZE_THREAD void count_cached(void)
 	struct cache_cold *cold;
 
 	cache_lock();
-	for_each_cache(cold, node) for_each_class(class)
+	for_each_cache(cold, node) for_each_magazine(class)
 	{
 		const struct magazine_cold *magazine = &cold->magazine[class];
 		unsigned held =
@@ -373,8 +378,14 @@ const char *cache_check(void)
 	struct hak_cache *cache = this_cache();
 	const char *failed = NULL;
 
-	for (unsigned class = CLASS_FIRST; cache->cold && class <= CLASS_LAST && !failed; ++class)
+	if (!cache->cold)
+		return NULL;
+	for_each_magazine(class)
+	{
 		failed = magazine_check(cache, class);
+		if (failed)
+			break;
+	}
 	return failed;
 }
 

@@ -22,8 +22,19 @@
 #include "pagemap.h"
 #include "sizeclass.h"
 
+void *malloc_large(size_t size); /* above TABLE_MAX */
 void *malloc_slow(size_t size);
 void free_slow(void *block);
+
+/* NULL if the magazine is empty, or was closed meanwhile (see magazine.c). */
+static inline NO_SANITIZE_THREAD void *pop_fast(struct hak_cache *cache, size_t class)
+{
+	void *block = cache->slot[cache->magazine[class].top];
+
+	if (unlikely(!block) || unlikely(cpu_decrement_borrows(&cache->magazine[class].top)))
+		return NULL;
+	return block;
+}
 
 static inline NO_SANITIZE_THREAD void *malloc_fast(size_t size)
 {
@@ -33,17 +44,13 @@ static inline NO_SANITIZE_THREAD void *malloc_fast(size_t size)
 
 	if (likely(size <= SMALL_MAX))
 		class = class_of_small(size);
-	else if (likely(size <= CLASS_MAX))
+	else if (likely(size <= TABLE_MAX))
 		class = class_of_medium(size);
 	else
-		return malloc_slow(size);
+		return malloc_large(size);
 
-	block = cache->slot[cache->magazine[class].top];
-	if (unlikely(!block))
-		return malloc_slow(size);
-	if (unlikely(cpu_decrement_borrows(&cache->magazine[class].top)))
-		return malloc_slow(size); /* closed meanwhile, see magazine.c */
-	return block;
+	block = pop_fast(cache, class);
+	return likely(block) ? block : malloc_slow(size);
 }
 
 static inline NO_SANITIZE_THREAD void free_fast(void *block)

@@ -61,8 +61,17 @@
  */
 #include "magazine.h"
 
+#include "blocks.h"
 #include "pagemap.h"
-#include "slab.h"
+
+/*
+ * Blocks that move in one batch: more would not make it cheaper for each, and
+ * whoever waits for it waits long enough.
+ */
+#define BATCH_MOST 128u
+
+/* Other magazines that one asks for room when it grows. */
+#define VICTIMS 8u
 
 bool magazine_try_claim(struct hak_cache *cache)
 {
@@ -133,12 +142,29 @@ NO_SANITIZE_THREAD unsigned magazine_take(struct hak_cache *cache, unsigned clas
 	return n;
 }
 
+/* How many blocks a magazine may hold when nothing is known of its use. */
+unsigned magazine_first_limit(unsigned class)
+{
+	return class_is_span(class) ? 1 : MAGAZINE_MIN;
+}
+
+/* A magazine may hold @limit blocks from now on. */
+static void set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
+{
+	struct magazine *magazine = &cache->magazine[class];
+	unsigned base = cache->cold->magazine[class].base;
+	ptrdiff_t more = (ptrdiff_t)limit - (magazine->limit - base);
+
+	cache->cold->room -= more * (ptrdiff_t)size_class[class].size;
+	magazine->limit = (uint16_t)(base + limit);
+}
+
 /* The owner is back, with room for a few more than were left to it. */
 static void open(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned held = cold->kept;
+	unsigned held = cold->kept, first = magazine_first_limit(class);
 
 	if (magazine->top == 1) {
 		void *early = cache->slot[1];
@@ -147,7 +173,8 @@ static void open(struct hak_cache *cache, unsigned class)
 	}
 	cache->slot[1] = NULL;
 	magazine->top = (uint16_t)(cold->base + held);
-	magazine->limit = (uint16_t)(cold->base + (held > MAGAZINE_MIN ? held : MAGAZINE_MIN));
+	magazine->limit = cold->limit;
+	set_limit(cache, class, held > first ? held : first);
 	cold->closed = 0;
 	cold->surplus = 0;
 	cold->spilled_last = false;
@@ -184,26 +211,22 @@ NO_SANITIZE_THREAD uint64_t magazine_pops(const struct hak_cache *cache, unsigne
 	       magazine_held(cache, class);
 }
 
-/* The fewest blocks that a magazine is limited to. */
-static unsigned least_limit(unsigned capacity)
-{
-	return capacity / 4 > MAGAZINE_MIN ? capacity / 4 : MAGAZINE_MIN;
-}
-
 /**
- * magazine_next_limit() - how many blocks a magazine may hold from now on
+ * magazine_next_limit() - how many blocks a magazine should hold from now on
  * @limit:    how many it may hold so far
  * @capacity: the most that the class allows
  *
  * Every refill doubles it: larger batches make allocation cheaper, and what
  * they fetch is about to be used. Frees alone take it back, by a quarter for
  * each spill: what such a magazine collects nobody is waiting for. Who frees
- * gets at least a quarter of the capacity, so that spills are batches.
+ * gets at least a quarter of the capacity, up to 28, so that spills are batches.
  */
 unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_event event)
 {
-	unsigned least = least_limit(capacity);
+	unsigned least = capacity / 4 < 28 ? capacity / 4 : 28;
 
+	if (least < MAGAZINE_MIN)
+		least = capacity < MAGAZINE_MIN ? capacity : MAGAZINE_MIN;
 	switch (event) {
 	case MAGAZINE_REFILL:
 		return limit * 2 < capacity ? limit * 2 : capacity;
@@ -230,28 +253,7 @@ unsigned magazine_surplus(unsigned held, uint64_t gone)
 	return gone < held ? held - (unsigned)gone : 0;
 }
 
-/* Fill an empty magazine, to half of its limit. Pops will rise in address. */
-static void refill(struct hak_cache *cache, unsigned class)
-{
-	struct magazine *magazine = &cache->magazine[class];
-	struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned base = magazine->top, want, got;
-	void **blocks = &cache->slot[base + 1];
-
-	want = (magazine->limit - base) / 2;
-	got = slab_take(class, blocks + want, want);
-	if (got < want)
-		__builtin_memmove(blocks, blocks + want - got, got * sizeof(*blocks));
-	magazine->top = (uint16_t)(base + got);
-	magazine->limit =
-		(uint16_t)(base + magazine_next_limit(magazine->limit - base,
-						      size_class[class].capacity, MAGAZINE_REFILL));
-	cold->spilled_last = false;
-	cold->batches.refills += got > 0;
-	cold->batches.refilled += got;
-}
-
-/* Give the oldest @n blocks of a magazine back to their slabs. */
+/* Give the oldest @n blocks of a magazine back to where they came from. */
 static void give_back(struct hak_cache *cache, unsigned class, unsigned n)
 {
 	struct magazine *magazine = &cache->magazine[class];
@@ -259,11 +261,77 @@ static void give_back(struct hak_cache *cache, unsigned class, unsigned n)
 	unsigned held = magazine->top - cold->base;
 	void **blocks = &cache->slot[cold->base + 1];
 
-	slab_put(class, blocks, n);
+	blocks_put(class, blocks, n);
 	__builtin_memmove(blocks, blocks + n, (held - n) * sizeof(*blocks));
 	magazine->top = (uint16_t)(magazine->top - n);
 	cold->batches.spills++;
 	cold->batches.spilled += n;
+}
+
+/* Take half of what a magazine may hold beyond its first limit; from those that are open. */
+static void take_room(struct hak_cache *cache, unsigned class)
+{
+	struct magazine *magazine = &cache->magazine[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned first = magazine_first_limit(class), limit = magazine->limit - cold->base;
+	unsigned held = magazine->top - cold->base;
+
+	if (cold->closed || limit <= first)
+		return;
+	limit -= (limit - first + 1) / 2;
+	if (held > limit)
+		give_back(cache, class, held - limit);
+	set_limit(cache, class, limit);
+}
+
+/*
+ * A magazine wants to hold @limit blocks. If all together have grown as far as
+ * they may, others that have not asked for a while give up some of theirs; if
+ * that does not suffice, it stays as it is.
+ */
+static void grow(struct hak_cache *cache, unsigned class, unsigned limit)
+{
+	struct cache_cold *cold = cache->cold;
+	unsigned now = cache->magazine[class].limit - cold->magazine[class].base;
+	ptrdiff_t more = ((ptrdiff_t)limit - now) * (ptrdiff_t)size_class[class].size;
+
+	for (unsigned tries = VICTIMS; cold->room < more && tries; tries--) {
+		cold->victim = (uint8_t)class_after(cold->victim);
+		if (cold->victim != class && size_class[cold->victim].capacity)
+			take_room(cache, cold->victim);
+	}
+	if (more <= 0 || cold->room >= more)
+		set_limit(cache, class, limit);
+}
+
+/* Fill an empty magazine, at most to half of its limit. Pops will rise in address. */
+static void refill(struct hak_cache *cache, unsigned class)
+{
+	struct magazine *magazine = &cache->magazine[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned base = cold->base, limit = magazine->limit - base, got;
+	unsigned want = (limit + 1) / 2 < BATCH_MOST ? (limit + 1) / 2 : BATCH_MOST;
+	void **blocks = &cache->slot[base + 1];
+
+	got = blocks_take(class, blocks + want, want);
+	if (got < want)
+		__builtin_memmove(blocks, blocks + want - got, got * sizeof(*blocks));
+	magazine->top = (uint16_t)(base + got);
+	grow(cache, class,
+	     magazine_next_limit(limit, size_class[class].capacity, MAGAZINE_REFILL));
+	cold->spilled_last = false;
+	cold->batches.refills += got > 0;
+	cold->batches.refilled += got;
+}
+
+/* How many of @held blocks go when there may be @limit: down to half of these, in steps. */
+static unsigned spill_batch(unsigned held, unsigned limit)
+{
+	unsigned half = held - limit / 2, least = held - limit + 1;
+
+	if (half > BATCH_MOST)
+		half = BATCH_MOST;
+	return half > least ? half : least;
 }
 
 /*
@@ -279,20 +347,20 @@ static void spill(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned base = cold->base, held = magazine->top - base;
-	unsigned limit =
-		magazine_next_limit(magazine->limit - base, size_class[class].capacity,
-				    cold->spilled_last ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL);
-	uint64_t others = cold->spilled_last ? slab_outstanding(class) - held - 1 : UINT64_MAX;
+	unsigned base = cold->base, held = magazine->top - base, limit;
+	uint64_t others = cold->spilled_last ? blocks_outstanding(class) - held - 1 : UINT64_MAX;
 
+	grow(cache, class,
+	     magazine_next_limit(magazine->limit - base, size_class[class].capacity,
+				 cold->spilled_last ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL));
+	limit = magazine->limit - base;
 	if (others == 0)
 		give_back(cache, class, held);
 	else if (held >= limit)
-		give_back(cache, class, held - limit / 2);
+		give_back(cache, class, spill_batch(held, limit));
 	held = magazine->top - base;
 	if (others < limit - held)
-		limit = held + (unsigned)others;
-	magazine->limit = (uint16_t)(base + limit);
+		set_limit(cache, class, held + (unsigned)others);
 	cold->spilled_last = true;
 }
 
@@ -334,7 +402,7 @@ void magazine_push(struct hak_cache *cache, unsigned class, void *block)
 	if (unlikely(magazine->top > magazine->limit)) {
 		/* no others: see spill() */
 		give_back(cache, class, 1);
-		magazine->limit = (uint16_t)(magazine->top + MAGAZINE_MIN);
+		set_limit(cache, class, magazine_first_limit(class));
 	}
 	leave(cache);
 }
@@ -378,7 +446,7 @@ static const char *check_open(const struct hak_cache *cache, unsigned class)
 		size_t detail;
 
 		if (pagemap_class((uintptr_t)cache->slot[i]) != class ||
-		    slab_inspect(class, cache->slot[i], &detail))
+		    blocks_inspect(class, cache->slot[i], &detail))
 			return "magazine: a block that is not one, or is free in its slab";
 	}
 	return NULL;

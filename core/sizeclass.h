@@ -6,13 +6,18 @@
  * 8, then steps of 16 to 128 (one step of 8 would save nothing that alignment
  * does not take back), then four per doubling to 8 KiB (internal waste at most
  * 20 %, about 10 % on average), then a slab divided by 7, 6, 5, 4, 3 and 2,
- * rounded down to 128 bytes. Up to 1 KiB every size is a multiple of 8, above
- * of 128, so that two small tables of bytes lead from any size to its class.
+ * rounded down to 128 bytes. Blocks of these classes lie in slabs. Above them
+ * come spans, runs of whole slabs: up to 64 KiB in steps of pages, because a
+ * page that is not used need not have memory, then four per doubling again, as
+ * far as the magazines of a platform hold blocks so large. Larger ones, and
+ * those that were resized, are CLASS_SPAN, of any number of pages.
  *
- * Class 0 is "not a block": absent memory. Behind the classes of users come
- * two of the allocator's own, for bitmaps, and two that mark spans. None of
- * these has a magazine, so that a free of any of them takes the slow path by
- * itself.
+ * Up to 1 KiB every size is a multiple of 8, then of 128, so that two small
+ * tables of bytes lead from any size up to TABLE_MAX to its class.
+ *
+ * Class 0 is "not a block": absent memory. It, CLASS_SPAN, the rest of spans,
+ * and the two classes of the allocator's own, for bitmaps, have no magazine, so
+ * that a free of any of them takes the slow path by itself.
  */
 #ifndef HAKMEM_SIZECLASS_H
 #define HAKMEM_SIZECLASS_H
@@ -63,31 +68,79 @@
 	X(38, 16384, 21760)                                                                        \
 	X(39, 21760, 32768)
 
+/* Those of spans that the tables lead to, and those above. */
+#define PAGE_CLASSES(X)                                                                            \
+	X(42, 32768, 40960)                                                                        \
+	X(43, 40960, 45056)                                                                        \
+	X(44, 45056, 49152)                                                                        \
+	X(45, 49152, 53248)                                                                        \
+	X(46, 53248, 57344)                                                                        \
+	X(47, 57344, 61440)                                                                        \
+	X(48, 61440, 65536)
+
+#define LARGE_CLASSES(X)                                                                           \
+	X(49, 65536, 81920)                                                                        \
+	X(50, 81920, 98304)                                                                        \
+	X(51, 98304, 114688)                                                                       \
+	X(52, 114688, 131072)                                                                      \
+	X(53, 131072, 163840)                                                                      \
+	X(54, 163840, 196608)                                                                      \
+	X(55, 196608, 229376)                                                                      \
+	X(56, 229376, 262144)                                                                      \
+	X(57, 262144, 327680)                                                                      \
+	X(58, 327680, 393216)                                                                      \
+	X(59, 393216, 458752)                                                                      \
+	X(60, 458752, 524288)                                                                      \
+	X(61, 524288, 655360)                                                                      \
+	X(62, 655360, 786432)                                                                      \
+	X(63, 786432, 917504)                                                                      \
+	X(64, 917504, 1048576)
+
 enum {
 	CLASS_NONE,
 	CLASS_FIRST = 1,
-	CLASS_LAST = 39,
+	CLASS_SLAB_LAST = 39,
 	CLASS_BITMAP_512,  /* bitmaps of classes of 16 bytes and more */
 	CLASS_BITMAP_1024, /* those of 8 bytes */
-	CLASS_SPAN,	   /* the first slab of a span */
-	CLASS_SPAN_REST,   /* its other slabs */
+	NR_SLAB_CLASSES,   /* the classes whose slabs have bitmaps are below */
+	CLASS_SPAN_FIRST = NR_SLAB_CLASSES,
+	CLASS_LAST = 64,
+	CLASS_SPAN,	 /* the first slab of a span that is of no class above */
+	CLASS_SPAN_REST, /* the other slabs of any span */
 	NR_CLASSES,
-	NR_SLAB_CLASSES = CLASS_SPAN, /* the classes whose slabs have bitmaps */
 };
 
-#define SMALL_MAX      ((size_t)1024)  /* found in the byte table */
-#define CLASS_MAX      ((size_t)32768) /* above it: spans */
-#define SMALL_STEP     8u
-#define MEDIUM_STEP    128u
-#define MAGAZINE_MAX   112u
-#define MAGAZINE_MIN   8u
-#define MAGAZINE_BYTES (48u << 10)
+/* Those that blocks of users belong to, CLASS_SPAN excepted. */
+#define for_each_class(class)                                                                      \
+	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST;                                    \
+	     class = class == CLASS_SLAB_LAST ? CLASS_SPAN_FIRST : class + 1)
 
-/* Most blocks that a magazine of a class holds: MAGAZINE_BYTES, within limits. */
-#define MAGAZINE_CAPACITY(size)                                                                    \
-	(MAGAZINE_BYTES / (size) > MAGAZINE_MAX	  ? MAGAZINE_MAX                                   \
-	 : MAGAZINE_BYTES / (size) < MAGAZINE_MIN ? MAGAZINE_MIN                                   \
-						  : MAGAZINE_BYTES / (size))
+/* The one behind it, the first again behind the last. */
+static inline unsigned class_after(unsigned class)
+{
+	return class == CLASS_LAST	  ? CLASS_FIRST
+	       : class == CLASS_SLAB_LAST ? CLASS_SPAN_FIRST
+					  : class + 1;
+}
+
+#define SMALL_MAX   ((size_t)1024)  /* found in the first table */
+#define SLAB_MAX    ((size_t)32768) /* above it: spans */
+#define TABLE_MAX   ((size_t)65536) /* above it: computed */
+#define SMALL_STEP  8u
+#define MEDIUM_STEP 128u
+
+/* Blocks that a magazine may hold at first: of spans only one. */
+#define MAGAZINE_MIN 8u
+
+/* Most blocks that a magazine of a class holds: HAK_MAGAZINE_BYTES, within limits. */
+#define MAGAZINE_FIT(size)                                                                         \
+	(HAK_MAGAZINE_BYTES / (size) > HAK_MAGAZINE_MAX ? HAK_MAGAZINE_MAX                         \
+							: HAK_MAGAZINE_BYTES / (size))
+#define SLAB_CAPACITY(size) (MAGAZINE_FIT(size) < MAGAZINE_MIN ? MAGAZINE_MIN : MAGAZINE_FIT(size))
+#define SPAN_CAPACITY(size)                                                                        \
+	((size) > HAK_CACHED_MAX    ? 0u                                                           \
+	 : MAGAZINE_FIT(size) < 1u ? 1u                                                           \
+				    : MAGAZINE_FIT(size))
 
 #define CLASS_INVERSE(size) (uint32_t)((((uint64_t)1 << 32) + (size)-1) / (size))
 
@@ -95,8 +148,8 @@ enum {
  * struct size_class - what follows from a size
  * @size:     bytes of a block
  * @inverse:  2^32 / size, rounded up: see class_block_index()
- * @blocks:   blocks in a slab
- * @capacity: most blocks in a magazine; 0 for the allocator's own
+ * @blocks:   blocks in a slab; 0 for spans
+ * @capacity: most blocks in a magazine; 0: there is none
  */
 struct size_class {
 	uint32_t size;
@@ -105,18 +158,21 @@ struct size_class {
 	uint16_t capacity;
 };
 
-extern HAK_HIDDEN const struct size_class size_class[NR_SLAB_CLASSES];
+extern HAK_HIDDEN const struct size_class size_class[CLASS_SPAN];
 
 /* The slots of a cache: for each class its blocks and one that stays NULL. */
-#define CLASS_SLOTS(class, below, size) +1 + MAGAZINE_CAPACITY(size)
-#define MAGAZINE_SLOTS			(0 SMALL_CLASSES(CLASS_SLOTS) MEDIUM_CLASSES(CLASS_SLOTS))
+#define SLAB_SLOTS(class, below, size) +1 + SLAB_CAPACITY(size)
+#define SPAN_SLOTS(class, below, size) +1 + SPAN_CAPACITY(size)
+#define MAGAZINE_SLOTS                                                                             \
+	(0 SMALL_CLASSES(SLAB_SLOTS) MEDIUM_CLASSES(SLAB_SLOTS) PAGE_CLASSES(SPAN_SLOTS)           \
+		 LARGE_CLASSES(SPAN_SLOTS))
 
 /* The smallest class that a request may get: HAK_MIN_ALIGN is its alignment. */
 #define CLASS_SMALLEST (HAK_MIN_ALIGN > 8 ? CLASS_FIRST + 1 : CLASS_FIRST)
 
 /* Class by size in steps of SMALL_STEP for 0 .. SMALL_MAX, and likewise above. */
 extern HAK_HIDDEN const uint8_t small_class[SMALL_MAX / SMALL_STEP + 1];
-extern HAK_HIDDEN const uint8_t medium_class[CLASS_MAX / MEDIUM_STEP + 1];
+extern HAK_HIDDEN const uint8_t medium_class[TABLE_MAX / MEDIUM_STEP + 1];
 
 /* The class of @size <= SMALL_MAX. */
 static inline size_t class_of_small(size_t size)
@@ -124,15 +180,34 @@ static inline size_t class_of_small(size_t size)
 	return small_class[(size + SMALL_STEP - 1) / SMALL_STEP];
 }
 
-/* The class of SMALL_MAX < @size <= CLASS_MAX. */
+/* The class of SMALL_MAX < @size <= TABLE_MAX. */
 static inline size_t class_of_medium(size_t size)
 {
 	return medium_class[(size + MEDIUM_STEP - 1) / MEDIUM_STEP];
 }
 
+/* The class of TABLE_MAX < @size <= HAK_CACHED_MAX. */
+static inline size_t class_of_large(size_t size)
+{
+	unsigned octave = highest_bit(size - 1);
+
+	return CLASS_SPAN_FIRST + 7 + 4 * (octave - 16) + ((size - 1) >> (octave - 2) & 3);
+}
+
+/* The class of any size; CLASS_SPAN above HAK_CACHED_MAX. */
 static inline unsigned class_of(size_t size)
 {
-	return (unsigned)(size <= SMALL_MAX ? class_of_small(size) : class_of_medium(size));
+	if (size <= SMALL_MAX)
+		return (unsigned)class_of_small(size);
+	if (size > SLAB_MAX && size > HAK_CACHED_MAX)
+		return CLASS_SPAN;
+	return (unsigned)(size <= TABLE_MAX ? class_of_medium(size) : class_of_large(size));
+}
+
+/* Is a block of this class a run of whole slabs? */
+static inline bool class_is_span(unsigned class)
+{
+	return class >= CLASS_SPAN_FIRST && class <= CLASS_SPAN;
 }
 
 /* Words of 64 bits in the bitmap of a slab. */

@@ -619,9 +619,10 @@ NO_SANITIZE_THREAD uint64_t slab_outstanding_in(const struct superslab *supersla
 
 		if (superslab->unused >> i & 1)
 			continue;
-		if (slab->class >= CLASS_FIRST && slab->class <= CLASS_LAST)
+		if (slab->class >= CLASS_FIRST && slab->class <= CLASS_SLAB_LAST)
 			sum += size_class[slab->class].blocks - all_free(slab);
-		else if (pagemap_class(slab_base(slab)) >= CLASS_SPAN)
+		else if (class_is_span(slab->class) ||
+			 (!i && pagemap_class(slab_base(slab)) == CLASS_SPAN_REST))
 			sum++;
 	}
 	return sum;

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks too large for a size class: runs of slabs, in one SuperSlab or across
- * several. The first slab's descriptor has the length; its class byte is
- * CLASS_SPAN, that of the others CLASS_SPAN_REST, so that a pointer into a span
- * is told from one to it.
+ * Blocks that are runs of slabs, in one SuperSlab or across several. The first
+ * slab's descriptor has the length; its class byte is the span's class, that of
+ * the others CLASS_SPAN_REST, so that a pointer into a span is told from one to
+ * it.
  *
  * A span is a number of pages. Those behind its end, in its last slab, are
  * nobody's: they are spare, and go back if they have memory (superslab.c).
  *
- *	live_pages  =  sum of the lengths of all live spans
- *	live_slabs  =  slabs that they take
+ * Spans of the classes that have magazines are as long as their class says and
+ * pass through these. All others are CLASS_SPAN: larger or aligned ones, and
+ * those that were resized where they are.
+ *
+ *	live[class]  =  spans of that class that are not in superslab.c's hands
+ *	live_pages   =  sum of the lengths of those of CLASS_SPAN
+ *	live_slabs   =  slabs that these take
  *
  * Lock: none of its own. The slabs of a span belong to whoever allocated it,
  * like the bytes in it; taking and returning them is superslab.c's.
  *
- * Failure: span_alloc() returns NULL, span_resize() false, nothing changed.
+ * Failure: span_alloc() returns NULL, span_take() fewer, span_resize() false;
+ * nothing changed.
  */
 #include "span.h"
 
@@ -24,11 +30,25 @@
 
 static struct {
 	_Atomic uint64_t allocations, frees, live_pages, live_slabs;
+	_Atomic uint64_t live[CLASS_SPAN - CLASS_SPAN_FIRST + 1];
 } spans;
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* @n more (or, wrapping, fewer) of a class. */
+static void count_live(unsigned class, uint64_t n)
+{
+	count(&spans.live[class - CLASS_SPAN_FIRST], n);
+}
+
+/* The length of one of CLASS_SPAN, likewise. */
+static void count_length(uint64_t pages, uint64_t slabs)
+{
+	count(&spans.live_pages, pages);
+	count(&spans.live_slabs, slabs);
 }
 
 static struct slab *head_of(const void *block)
@@ -60,11 +80,29 @@ static void set_length(struct slab *head, size_t pages)
 	head->span_needed = pages;
 }
 
-/* A span gets, or loses, its length. */
-static void count_live(uint64_t pages, uint64_t slabs)
+/* A new span: its first slab, or 0. */
+static uintptr_t take(unsigned class, size_t pages, size_t align, bool *zero)
 {
-	count(&spans.live_pages, pages);
-	count(&spans.live_slabs, slabs);
+	size_t slabs = slabs_for(pages);
+	uintptr_t base = superslab_take(slabs, spare_of(pages), align, zero);
+	struct slab *head;
+
+	if (!base)
+		return 0;
+	head = head_of((void *)base);
+	head->class = (uint8_t)class;
+	set_length(head, pages);
+	pagemap_set_class(base, 1, class);
+	pagemap_set_class(base + SLAB_SIZE, slabs - 1, CLASS_SPAN_REST);
+	count_live(class, 1);
+	return base;
+}
+
+static void put(struct slab *head)
+{
+	count_live(head->class, (uint64_t)-1);
+	head->class = CLASS_NONE;
+	superslab_put(slab_base(head), slabs_for(head->span_pages));
 }
 
 /**
@@ -75,33 +113,87 @@ static void count_live(uint64_t pages, uint64_t slabs)
  */
 void *span_alloc(size_t size, size_t align, bool *zero)
 {
-	size_t pages = pages_for(size), slabs = slabs_for(pages);
-	uintptr_t base =
-		superslab_take(slabs, spare_of(pages), align > SLAB_SIZE ? align : SLAB_SIZE, zero);
-	struct slab *head;
+	size_t pages = pages_for(size);
+	uintptr_t base = take(CLASS_SPAN, pages, align > SLAB_SIZE ? align : SLAB_SIZE, zero);
 
 	if (!base)
 		return NULL;
-	head = head_of((void *)base);
-	head->class = CLASS_SPAN;
-	set_length(head, pages);
-	pagemap_set_class(base, 1, CLASS_SPAN);
-	pagemap_set_class(base + SLAB_SIZE, slabs - 1, CLASS_SPAN_REST);
 	count(&spans.allocations, 1);
-	count_live(pages, slabs);
+	count_length(pages, slabs_for(pages));
 	return (void *)base;
 }
 
-/* @block lies in a slab of class CLASS_SPAN. */
+/* @block is the start of a span of CLASS_SPAN. */
 void span_free(void *block)
 {
 	struct slab *head = head_of(block);
-	size_t pages = head->span_pages, slabs = slabs_for(pages);
+	size_t pages = head->span_pages;
 
-	head->class = CLASS_NONE;
 	count(&spans.frees, 1);
-	count_live(-(uint64_t)pages, -(uint64_t)slabs);
-	superslab_put((uintptr_t)block, slabs);
+	count_length(-(uint64_t)pages, -(uint64_t)slabs_for(pages));
+	put(head);
+}
+
+/* As slab_take(): up to @n spans of a class into end[-1], end[-2] ... */
+unsigned span_take(unsigned class, void **end, unsigned n)
+{
+	size_t pages = size_class[class].size / PAGE_SIZE;
+	unsigned taken = 0;
+
+	while (taken < n) {
+		bool zero;
+		uintptr_t base = take(class, pages, SLAB_SIZE, &zero);
+
+		if (!base)
+			break;
+		end[-(ptrdiff_t)++taken] = (void *)base;
+	}
+	return taken;
+}
+
+/* As slab_put(). */
+void span_put(unsigned class, void *const *blocks, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		size_t detail;
+		enum hak_bug_code bug = span_inspect(class, blocks[i], &detail);
+
+		if (unlikely(bug))
+			hak_bug(bug, "free", blocks[i], size_class[class].size, detail);
+		put(head_of(blocks[i]));
+	}
+}
+
+uint64_t span_outstanding(unsigned class)
+{
+	return spans.live[class - CLASS_SPAN_FIRST];
+}
+
+/* What is wrong with freeing @block, of a class of spans by the page map when that was read? */
+enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail)
+{
+	uintptr_t address = (uintptr_t)block;
+	struct superslab *superslab = pagemap_superslab(address);
+
+	*detail = address % SLAB_SIZE;
+	if (*detail)
+		return HAK_BUG_INTERIOR;
+	/* its SuperSlab may have gone with it */
+	if (!superslab || superslab_slab(superslab, address)->class != class)
+		return HAK_BUG_DOUBLE_FREE;
+	return HAK_BUG_NONE;
+}
+
+/* It is not what its class says any more. */
+static void leave_class(struct slab *head)
+{
+	if (head->class == CLASS_SPAN)
+		return;
+	count_live(head->class, (uint64_t)-1);
+	count_live(CLASS_SPAN, 1);
+	count_length(head->span_pages, slabs_for(head->span_pages));
+	head->class = CLASS_SPAN;
+	pagemap_set_class(slab_base(head), 1, CLASS_SPAN);
 }
 
 /**
@@ -125,8 +217,9 @@ bool span_resize(void *block, size_t size)
 	if (slabs > old_slabs)
 		pagemap_set_class((uintptr_t)block + old_slabs * SLAB_SIZE, slabs - old_slabs,
 				  CLASS_SPAN_REST);
+	leave_class(head);
 	set_length(head, pages);
-	count_live((uint64_t)pages - old, (uint64_t)slabs - old_slabs);
+	count_length((uint64_t)pages - old, (uint64_t)slabs - old_slabs);
 	return true;
 }
 
@@ -141,7 +234,7 @@ size_t span_size(const void *block)
 	return head_of(block)->span_pages * PAGE_SIZE;
 }
 
-/* The start of the span that @address, of CLASS_SPAN or _REST, lies in. */
+/* The start of the span that @address lies in. */
 const void *span_start(const void *address)
 {
 	uintptr_t base = (uintptr_t)address & ~(uintptr_t)(SLAB_SIZE - 1);
@@ -155,7 +248,7 @@ void span_read_counters(struct span_counters *counters)
 {
 	counters->frees = spans.frees; /* first: there are never more than allocations */
 	counters->allocations = spans.allocations;
-	counters->live = counters->allocations - counters->frees;
+	counters->live = span_outstanding(CLASS_SPAN);
 	counters->live_pages = spans.live_pages;
 	counters->live_slabs = spans.live_slabs;
 }
@@ -164,8 +257,10 @@ static const char *check_span(const struct slab *head)
 {
 	uintptr_t base = slab_base(head);
 
-	if (pagemap_class(base) != CLASS_SPAN)
+	if (pagemap_class(base) != head->class)
 		return "page map: class of a span";
+	if (head->class != CLASS_SPAN && head->span_pages * PAGE_SIZE != size_class[head->class].size)
+		return "span: not as long as its class says";
 	for (size_t i = 1; i < slabs_for(head->span_pages); i++)
 		if (pagemap_class(base + i * SLAB_SIZE) != CLASS_SPAN_REST)
 			return "page map: class of the rest of a span";
@@ -175,7 +270,7 @@ static const char *check_span(const struct slab *head)
 /* NULL, or what does not fit together. */
 const char *span_check(void)
 {
-	uint64_t live = 0, live_pages = 0, live_slabs = 0;
+	uint64_t live[ARRAY_SIZE(spans.live)] = { 0 }, live_pages = 0, live_slabs = 0;
 	const char *failed = NULL;
 
 	superslab_lock();
@@ -184,18 +279,22 @@ const char *span_check(void)
 		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB && !failed; i++) {
 			const struct slab *slab = &superslab->slab[i];
 
-			if (slab->class != CLASS_SPAN)
+			if (!class_is_span(slab->class))
 				continue;
 			failed = check_span(slab);
-			live++;
+			live[slab->class - CLASS_SPAN_FIRST]++;
+			if (slab->class != CLASS_SPAN)
+				continue;
 			live_pages += slab->span_pages;
 			live_slabs += slabs_for(slab->span_pages);
 		}
 	}
 	superslab_unlock();
-	if (!failed && (live != spans.allocations - spans.frees || live_pages != spans.live_pages ||
-			live_slabs != spans.live_slabs))
-		failed = "span counters";
+	for (unsigned i = 0; i < ARRAY_SIZE(live) && !failed; i++)
+		if (live[i] != spans.live[i])
+			failed = "span counters: live";
+	if (!failed && (live_pages != spans.live_pages || live_slabs != spans.live_slabs))
+		failed = "span counters: pages or slabs";
 	return failed;
 }
 

@@ -3,14 +3,24 @@
 #define HAKMEM_SPAN_H
 
 #include "base.h"
+#include "bug.h"
 
 struct span_counters {
-	uint64_t allocations, frees;
-	uint64_t live, live_pages, live_slabs;
+	uint64_t allocations, frees; /* of CLASS_SPAN, by span_alloc() and span_free() */
+	uint64_t live, live_pages, live_slabs; /* with those of other classes that were resized */
 };
 
+/* Spans of exactly so many pages as they need: CLASS_SPAN. */
 void *span_alloc(size_t size, size_t align, bool *zero);
 void span_free(void *block);
+
+/* Spans of a class below it, for magazines. */
+unsigned span_take(unsigned class, void **end, unsigned n);
+void span_put(unsigned class, void *const *blocks, unsigned n);
+uint64_t span_outstanding(unsigned class);
+enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail);
+
+/* Spans of any class. */
 bool span_resize(void *block, size_t size);
 void span_note_size(void *block, size_t size);
 size_t span_size(const void *block);

@@ -18,15 +18,16 @@
 
 #include <hakmem/stats.h>
 
+#include "blocks.h"
 #include "cache.h"
 #include "format.h"
 #include "meta.h"
 #include "pages.h"
-#include "slab.h"
-#include "span.h"
 #include "superslab.h"
 
-_Static_assert(HAK_STATS_CLASSES == CLASS_LAST, "one row for each class");
+#define NR_ROWS (CLASS_SLAB_LAST - CLASS_FIRST + 1 + CLASS_LAST - CLASS_SPAN_FIRST + 1)
+
+_Static_assert(HAK_STATS_CLASSES == NR_ROWS, "one row for each class");
 
 static struct rare_events {
 	_Atomic uint64_t bypass[2];
@@ -61,11 +62,9 @@ static uint64_t difference(uint64_t a, uint64_t b)
 
 static void read_class(unsigned class, struct hak_class_stats *out)
 {
-	struct slab_counters slab;
 	struct cache_counters cache;
 
 	cache_read_counters(class, &cache);
-	slab_read_counters(class, &slab);
 	*out = (struct hak_class_stats){
 		.block_bytes = size_class[class].size,
 		.failures = rare[class].failures,
@@ -78,13 +77,13 @@ static void read_class(unsigned class, struct hak_class_stats *out)
 		.bypass_allocations = rare[class].bypass[STATS_ALLOCATION],
 		.bypass_frees = rare[class].bypass[STATS_FREE],
 		.magazine_blocks = cache.blocks,
-		.slabs = slab.slabs,
+		.slabs = blocks_slabs(class),
 	};
 	out->frees = cache.pushes + out->bypass_frees;
 	out->allocations = cache.pops + out->bypass_allocations;
 	if (out->allocations < out->frees) /* they move while they are read */
 		out->allocations = out->frees;
-	out->live_blocks = difference(slab.taken, slab.put + cache.blocks);
+	out->live_blocks = difference(blocks_outstanding(class), cache.blocks);
 	out->live_bytes = out->live_blocks * out->block_bytes;
 }
 
@@ -178,10 +177,13 @@ static void read_heap(struct hak_stats *out)
 
 static void read_all(struct hak_stats *out)
 {
+	struct hak_class_stats *row = out->classes;
+
 	*out = (struct hak_stats){ .version = HAK_STATS_VERSION, .size = sizeof(*out) };
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
-		read_class(class, &out->classes[class - CLASS_FIRST]);
-		add(&out->total, &out->classes[class - CLASS_FIRST]);
+	for_each_class(class)
+	{
+		read_class(class, row);
+		add(&out->total, row++);
 	}
 	read_spans(&out->spans);
 	add(&out->total, &out->spans);

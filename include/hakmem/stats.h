@@ -20,8 +20,8 @@
 extern "C" {
 #endif
 
-#define HAK_STATS_VERSION 2u
-#define HAK_STATS_CLASSES 39u
+#define HAK_STATS_VERSION 3u
+#define HAK_STATS_CLASSES 62u
 
 /* One size class, or the sum of all of them and of the spans. */
 struct hak_class_stats {
@@ -48,7 +48,7 @@ struct hak_stats {
 	uint32_t size;	  /* sizeof(struct hak_stats) as the library has it */
 
 	struct hak_class_stats classes[HAK_STATS_CLASSES]; /* by rising size */
-	struct hak_class_stats spans;			   /* blocks of whole slabs, of any size */
+	struct hak_class_stats spans;			   /* large blocks of no class */
 	struct hak_class_stats total;
 
 	uint64_t caches;       /* caches of threads or CPUs in use */

@@ -18,6 +18,16 @@
 /* As C asks for: no more than the largest object that fits needs. */
 #define HAK_MIN_ALIGN 8
 
+/*
+ * Magazines: at most so many blocks of one class, and so many bytes, in each;
+ * together they may grow by HAK_CACHE_BYTES from what they begin with. Spans
+ * have none: a machine has no memory to spare for them.
+ */
+#define HAK_MAGAZINE_MAX   96u
+#define HAK_MAGAZINE_BYTES (48u << 10)
+#define HAK_CACHE_BYTES	   (512 << 10)
+#define HAK_CACHED_MAX	   ((size_t)0)
+
 struct hak_cache;
 
 /*

@@ -20,6 +20,16 @@
 /* glibc aligns even one byte to 16, and programs have come to rely on it. */
 #define HAK_MIN_ALIGN 16
 
+/*
+ * Magazines: at most so many blocks of one class, and so many bytes, in each;
+ * together they may grow by HAK_CACHE_BYTES from what they begin with. Blocks
+ * up to HAK_CACHED_MAX have them. What a thread does not use is taken from it.
+ */
+#define HAK_MAGAZINE_MAX   1024u
+#define HAK_MAGAZINE_BYTES (512u << 10)
+#define HAK_CACHE_BYTES	   (2 << 20)
+#define HAK_CACHED_MAX	   ((size_t)1 << 20)
+
 struct hak_cache;
 
 /*

@@ -404,7 +404,7 @@ static void magazine_no_cache(void)
 	/* one block from the slabs, so that all that is missing is a cache */
 	CHECK(slab_take(CLASS_64, blocks + 1, 1) == 1);
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
-	while (meta_alloc(META_LEAF, META_ALIGN))
+	while (meta_alloc(META_LEAF, META_ALIGN, META_ALIGN))
 		;
 	CHECK(!cache_attach());
 	one = hak_malloc(64);

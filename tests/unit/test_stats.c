@@ -150,7 +150,7 @@ static void stats_of_bypasses(void)
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(slab_take(CLASS_64, blocks + 1, 1) == 1);
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
-	while (meta_alloc(META_LEAF, META_ALIGN))
+	while (meta_alloc(META_LEAF, META_ALIGN, META_ALIGN))
 		;
 	block = hak_malloc(64);
 	CHECK(block);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the blocks of a class come from and go to: slabs, or runs of slabs.
+ * What is above has no need to know.
+ */
+#ifndef HAKMEM_BLOCKS_H
+#define HAKMEM_BLOCKS_H
+
+#include "sizeclass.h"
+#include "slab.h"
+#include "span.h"
+
+/* Take up to @n into end[-1], end[-2] ...; 0 if there is no memory. */
+static inline unsigned blocks_take(unsigned class, void **end, unsigned n)
+{
+	return class_is_span(class) ? span_take(class, end, n) : slab_take(class, end, n);
+}
+
+/* Put back; one that is no block, or is free already, stops the program. */
+static inline void blocks_put(unsigned class, void *const *blocks, unsigned n)
+{
+	if (class_is_span(class))
+		span_put(class, blocks, n);
+	else
+		slab_put(class, blocks, n);
+}
+
+/* How many are live, or in anybody's magazine. */
+static inline uint64_t blocks_outstanding(unsigned class)
+{
+	return class_is_span(class) ? span_outstanding(class) : slab_outstanding(class);
+}
+
+/* How many slabs do these take? */
+static inline uint64_t blocks_slabs(unsigned class)
+{
+	struct slab_counters counters;
+
+	if (class_is_span(class))
+		return span_outstanding(class) * DIV_ROUND_UP(size_class[class].size, SLAB_SIZE);
+	slab_read_counters(class, &counters);
+	return counters.slabs;
+}
+
+/* What is wrong with freeing @block, of this class by the page map? */
+static inline enum hak_bug_code blocks_inspect(unsigned class, const void *block, size_t *detail)
+{
+	return class_is_span(class) ? span_inspect(class, block, detail)
+				    : slab_inspect(class, block, detail);
+}
+
+#endif
