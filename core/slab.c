@@ -260,16 +260,39 @@ static bool init_slab(struct slab *slab, unsigned class)
 	return true;
 }
 
-/* Give an empty slab, on no list, back to its SuperSlab. */
-static void return_slab(struct slab *slab)
+/* Give empty slabs, on no list but this chain, back to their SuperSlabs. */
+static void return_slabs(struct list_node *chain)
 {
-	unsigned class = slab->class;
-	void *bitmap = slab->bitmap;
+	if (!chain)
+		return;
+	for (struct list_node *node = chain; node; node = node->next) {
+		struct slab *slab = list_entry(node, struct slab, node);
+		unsigned class = slab->class;
+		void *bitmap = slab->bitmap;
 
-	slab->class = CLASS_NONE;
-	if (bitmap != slab->inline_bits)
-		slab_put(bitmap_class(class), &bitmap, 1);
-	superslab_put(slab_base(slab), 1);
+		slab->class = CLASS_NONE;
+		if (bitmap != slab->inline_bits)
+			slab_put(bitmap_class(class), &bitmap, 1);
+	}
+	superslab_put_slabs(chain);
+}
+
+/* Make a chain of slabs fit for a class, until there is no memory for a bitmap; the others go. */
+static struct list_node *init_slabs(struct list_node *chain, unsigned class)
+{
+	struct list_node **link = &chain;
+
+	for (; *link; link = &(*link)->next) {
+		struct slab *slab = list_entry(*link, struct slab, node);
+
+		if (!init_slab(slab, class))
+			break;
+		pagemap_set_class(slab_base(slab), 1, class);
+	}
+	if (*link)
+		superslab_put_slabs(*link);
+	*link = NULL;
+	return chain;
 }
 
 static unsigned take_and_relist(struct class_heap *heap, struct slab *slab, void **end, unsigned n)
@@ -285,34 +308,29 @@ static unsigned take_and_relist(struct class_heap *heap, struct slab *slab, void
 }
 
 /*
- * Get the class a new slab, and take from it at once: an empty slab on a list
- * would have nobody to return it. False if there is no memory for one.
+ * Get the class new slabs, and take from them at once: an empty slab on a list
+ * would have nobody to return it. False if there is no memory for any.
  */
-static bool add_slab(unsigned class, void **end, unsigned n, unsigned *taken)
+static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 {
 	struct class_heap *heap = &class_heap[class];
-	struct slab *slab = superslab_take_slab();
-	bool add;
-
-	if (!slab)
-		return false;
-	if (!init_slab(slab, class)) {
-		superslab_put(slab_base(slab), 1);
-		return false;
-	}
-	pagemap_set_class(slab_base(slab), 1, class);
+	unsigned blocks = size_class[class].blocks;
+	struct list_node *chain = init_slabs(superslab_take_slabs(n > blocks ? n / blocks : 1), class);
+	bool any = chain;
 
 	lock_acquire(&heap->lock, LOCK_CLASS);
-	add = !first_partial(heap); /* or somebody else was faster */
-	if (add) {
+	/* somebody else may have been faster */
+	while (chain && !first_partial(heap)) {
+		struct slab *slab = list_entry(chain, struct slab, node);
+
+		chain = chain->next;
 		heap->counters.slabs++;
 		heap->withheld += slab->withheld;
-		*taken = take_and_relist(heap, slab, end, n);
+		*taken += take_and_relist(heap, slab, end - *taken, n - *taken);
 	}
 	lock_release(&heap->lock, LOCK_CLASS);
-	if (!add)
-		return_slab(slab);
-	return true;
+	return_slabs(chain);
+	return any;
 }
 
 /**
@@ -321,7 +339,8 @@ static bool add_slab(unsigned class, void **end, unsigned n, unsigned *taken)
  * @n:   how many are wanted, at least 1
  *
  * Returns how many there are: at least 1 unless there is no memory. Partial
- * slabs first; a new slab only if not a single block could be had otherwise.
+ * slabs first; a new slab only if not a single block could be had otherwise, or
+ * all of its blocks are wanted.
  */
 unsigned slab_take(unsigned class, void **end, unsigned n)
 {
@@ -336,7 +355,8 @@ unsigned slab_take(unsigned class, void **end, unsigned n)
 		while (taken < n && (slab = first_partial(heap)))
 			taken += take_and_relist(heap, slab, end - taken, n - taken);
 		lock_release(&heap->lock, LOCK_CLASS);
-	} while (!taken && add_slab(class, end, n, &taken));
+	} while ((!taken || n - taken >= size_class[class].blocks) &&
+		 add_slabs(class, end, n, &taken));
 	return taken;
 }
 
@@ -425,16 +445,6 @@ static unsigned put_run(struct class_heap *heap, unsigned class, void *const *bl
 	heap->counters.put += done;
 	relist_or_empty(heap, slab, emptied);
 	return done;
-}
-
-static void return_slabs(struct list_node *emptied)
-{
-	while (emptied) {
-		struct slab *slab = list_entry(emptied, struct slab, node);
-
-		emptied = emptied->next;
-		return_slab(slab);
-	}
 }
 
 /**

@@ -72,23 +72,28 @@ void superslab_unlock_word(void)
 	lock_word_release(&heap.lock);
 }
 
+/* Slabs that a look might purge. The reserve's go in another way. */
+static unsigned dirty_slabs(const struct superslab *superslab)
+{
+	return superslab->unused == ALL_SLABS ? 0 : count_bits(superslab->unused & ~superslab->clean);
+}
+
 static void list_by_run(struct superslab *superslab)
 {
 	superslab->run = (uint8_t)longest_run(superslab->unused);
-	superslab->dirty = 0;
 	if (superslab->run) {
 		list_add(&heap.by_run[superslab->run], &superslab->node);
 		heap.runs |= (uint64_t)1 << superslab->run;
 	}
 	if (superslab->run == SLABS_PER_SUPERSLAB)
 		heap.counters.reserve++;
-	else
-		superslab->dirty = (uint8_t)count_bits(superslab->unused & ~superslab->clean);
+	superslab->dirty = (uint8_t)dirty_slabs(superslab);
 	heap.dirty += superslab->dirty;
 }
 
 static void unlist(struct superslab *superslab)
 {
+	heap.dirty -= superslab->dirty;
 	if (!superslab->run)
 		return;
 	list_del(&superslab->node);
@@ -96,7 +101,6 @@ static void unlist(struct superslab *superslab)
 		heap.runs &= ~((uint64_t)1 << superslab->run);
 	if (superslab->run == SLABS_PER_SUPERSLAB)
 		heap.counters.reserve--;
-	heap.dirty -= superslab->dirty;
 }
 
 static void set_unused(struct superslab *superslab, uint32_t unused)
@@ -189,10 +193,23 @@ static void own_pages(struct superslab *superslab, uint32_t slabs, unsigned spar
 /* What is asked for, and what is found. */
 struct request {
 	size_t slabs, align;
-	unsigned spare;	  /* pages at the end of the last slab that are not wanted */
-	bool knows_pages; /* the taker keeps account of the pages of its slab */
-	bool zero;	  /* all that was taken reads zero */
+	unsigned spare; /* pages at the end of the last slab that are not wanted */
+	unsigned more;	/* so many slabs besides, anywhere near, if there are some */
+	bool for_class; /* slabs whose taker keeps account of their pages */
+	bool zero;	/* all that was taken reads zero */
+	uint32_t part;	/* what was taken of the last SuperSlab */
 };
+
+/* Up to @n more unused slabs of a SuperSlab, with memory if @part has some, else without. */
+static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsigned n)
+{
+	uint32_t clean = part & superslab->clean ? superslab->clean : ~superslab->clean;
+	uint32_t left = superslab->unused & clean & ~part, more = left;
+
+	while (n-- && left)
+		left &= left - 1;
+	return more & ~left;
+}
 
 /* Take slabs that run_is_unused(). */
 static void take_locked(struct request *request, uintptr_t base)
@@ -206,9 +223,12 @@ static void take_locked(struct request *request, uintptr_t base)
 
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
+		if (request->more)
+			part |= more_like(superslab, part, request->more);
 		request->zero &= superslab->zero && !(part & ~superslab->clean);
+		request->part = part;
 		take_part(superslab, part);
-		if (!request->knows_pages)
+		if (!request->for_class)
 			own_pages(superslab, part, slabs ? 0 : request->spare);
 	}
 }
@@ -252,7 +272,7 @@ static uintptr_t find_within(const struct request *request)
 				starts & run_starts(superslab->unused & ~superslab->clean, slabs);
 
 			/* of those that need new memory, the lowest stands for all */
-			for (starts = dirty ? dirty : starts & -starts; starts;
+			for (starts = dirty ? dirty : starts & -starts; starts && least;
 			     starts &= starts - 1, seen++) {
 				unsigned first = lowest_bit(starts);
 				unsigned pages = misfit(superslab, first, slabs, request->spare);
@@ -412,13 +432,32 @@ uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, bool *zero)
 	return base;
 }
 
-/* Take one for blocks; its `purged` and `fresh` are right, and remain so. NULL: none. */
-struct slab *superslab_take_slab(void)
+/**
+ * superslab_take_slabs() - take unused slabs for the blocks of a class
+ * @n: how many would be welcome, at least 1
+ *
+ * Returns a chain of slabs of one SuperSlab through node.next, whose `purged`
+ * and `fresh` are right and are the caller's to keep so; NULL if there is none.
+ */
+struct list_node *superslab_take_slabs(unsigned n)
 {
-	struct request request = { .slabs = 1, .align = SLAB_SIZE, .knows_pages = true };
+	struct request request = {
+		.slabs = 1, .align = SLAB_SIZE, .more = n - 1, .for_class = true
+	};
 	uintptr_t base = take(&request);
+	struct list_node *chain = NULL;
+	struct superslab *superslab;
 
-	return base ? superslab_slab(pagemap_superslab(base), base) : NULL;
+	if (!base)
+		return NULL;
+	superslab = pagemap_superslab(base);
+	for (uint32_t part = request.part; part; part &= ~((uint32_t)1 << highest_bit(part))) {
+		struct slab *slab = &superslab->slab[highest_bit(part)];
+
+		slab->node.next = chain;
+		chain = &slab->node;
+	}
+	return chain;
 }
 
 /*
@@ -525,6 +564,7 @@ static void put_part(struct superslab *superslab, uint32_t part, struct list_nod
 {
 	size_t reserve = heap.counters.reserve;
 
+	heap.counters.emptied += (superslab->unused | part) == ALL_SLABS;
 	superslab->late |= part & superslab->busy;
 	part &= ~superslab->busy;
 	superslab->tails &= ~part;
@@ -550,12 +590,32 @@ void superslab_put(uintptr_t base, size_t slabs)
 	pagemap_set_class(base, slabs, CLASS_NONE);
 	superslab_lock();
 	while (slabs) {
-		struct superslab *superslab = pagemap_superslab(base);
 		uint32_t part = part_of(base, slabs);
 
+		put_part(pagemap_superslab(base), part, &tail);
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
-		heap.counters.emptied += (superslab->unused | part) == ALL_SLABS;
+	}
+	superslab_unlock();
+	release(chain);
+}
+
+/* The same of single slabs, chained through node.next; neighbours in the chain at once. */
+void superslab_put_slabs(struct list_node *slabs)
+{
+	struct list_node *chain = NULL, **tail = &chain;
+
+	for (struct list_node *node = slabs; node; node = node->next)
+		pagemap_set_class(slab_base(list_entry(node, struct slab, node)), 1, CLASS_NONE);
+	superslab_lock();
+	while (slabs) {
+		struct superslab *superslab = slab_superslab(list_entry(slabs, struct slab, node));
+		uint32_t part = 0;
+
+		do {
+			part |= (uint32_t)1 << list_entry(slabs, struct slab, node)->index;
+			slabs = slabs->next;
+		} while (slabs && slab_superslab(list_entry(slabs, struct slab, node)) == superslab);
 		put_part(superslab, part, &tail);
 	}
 	superslab_unlock();

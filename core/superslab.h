@@ -16,9 +16,10 @@ struct superslab_counters {
 };
 
 uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, bool *zero);
-struct slab *superslab_take_slab(void);
+struct list_node *superslab_take_slabs(unsigned n);
 bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare);
 void superslab_put(uintptr_t base, size_t slabs);
+void superslab_put_slabs(struct list_node *slabs);
 size_t superslab_release_reserve(void);
 
 /**
