@@ -85,7 +85,7 @@ struct hak_cache *cache_attach(void)
 	if (this_cache() != &hak_cache_none)
 		return NULL;
 	/* no need to zero the slots of one that was used: the NULLs are where they were */
-	cold = meta_alloc(META_CACHE, CACHE_SIZE, sizeof(*cold) + sizeof(*cache));
+	cold = meta_alloc_partly(META_CACHE, CACHE_SIZE, sizeof(*cold) + sizeof(*cache));
 	if (!cold)
 		return NULL;
 	cache = cache_init(cold);
@@ -104,8 +104,7 @@ bool cache_flush(struct hak_cache *cache)
 {
 	bool any = false;
 
-	for_each_magazine(class)
-		any |= magazine_flush(cache, class);
+	for_each_magazine(class) any |= magazine_flush(cache, class);
 	return any;
 }
 

@@ -24,7 +24,7 @@ static bool reserve_leaves(uintptr_t base, size_t size)
 
 		if (pagemap_leaf(address))
 			continue;
-		leaf = meta_alloc(META_LEAF, sizeof(*leaf), sizeof(*leaf));
+		leaf = meta_alloc(META_LEAF, sizeof(*leaf));
 		if (!leaf)
 			return false;
 		if (!pagemap_add_leaf(address, leaf))
@@ -47,8 +47,7 @@ static struct list_node *alloc_descriptors(size_t count)
 	struct list_node *chain = NULL;
 
 	while (count--) {
-		struct superslab *superslab =
-			meta_alloc(META_SUPERSLAB, sizeof(*superslab), sizeof(*superslab));
+		struct superslab *superslab = meta_alloc(META_SUPERSLAB, sizeof(*superslab));
 
 		if (!superslab) {
 			descriptor_free(chain);

@@ -317,8 +317,7 @@ static void refill(struct hak_cache *cache, unsigned class)
 	if (got < want)
 		__builtin_memmove(blocks, blocks + want - got, got * sizeof(*blocks));
 	magazine->top = (uint16_t)(base + got);
-	grow(cache, class,
-	     magazine_next_limit(limit, size_class[class].capacity, MAGAZINE_REFILL));
+	grow(cache, class, magazine_next_limit(limit, size_class[class].capacity, MAGAZINE_REFILL));
 	cold->spilled_last = false;
 	cold->batches.refills += got > 0;
 	cold->batches.refilled += got;

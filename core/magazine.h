@@ -78,8 +78,7 @@ struct hak_cache {
 	(sizeof(struct hak_cache) + CACHE_SLOTS * sizeof(void *) + sizeof(struct cache_cold))
 
 /* The classes that have magazines. */
-#define for_each_magazine(class)                                                                   \
-	for_each_class(class) if (size_class[class].capacity)
+#define for_each_magazine(class) for_each_class(class) if (size_class[class].capacity)
 
 /* The cache is the caller's. */
 void *magazine_pop(struct hak_cache *cache, unsigned class);

@@ -304,6 +304,17 @@ static void *alloc_larger(unsigned class, size_t size)
 	return malloc_fast(size);
 }
 
+/* @size bytes are to be elsewhere; the block of them is freed. */
+static void move(unsigned class, void *from, void *to, size_t size)
+{
+	size_t done = 0;
+
+	if (class_is_span(class) && class_is_span(pagemap_class((uintptr_t)to)))
+		done = span_move(from, to, size);
+	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
+	free_fast(from);
+}
+
 void *hak_realloc(void *block, size_t size)
 {
 	unsigned class;
@@ -323,8 +334,7 @@ void *hak_realloc(void *block, size_t size)
 	moved = size <= usable ? try_class(class_of(size)) : alloc_larger(class, size);
 	if (!moved)
 		return size <= usable ? block : NULL; /* it is large enough */
-	__builtin_memcpy(moved, block, size < usable ? size : usable);
-	free_fast(block);
+	move(class, block, moved, size < usable ? size : usable);
 	return moved;
 }
 

@@ -135,13 +135,13 @@ static bool map_chunk(size_t need)
 }
 
 /**
- * meta_alloc() - a record, aligned to META_ALIGN
+ * meta_alloc_partly() - a record, aligned to META_ALIGN
  * @size: the size of every record of this kind
  * @zero: so many bytes of it are zero, at least; all of one that is new
  *
  * Takes no lock that a caller may hold; calls the provider.
  */
-void *meta_alloc(enum meta_kind kind, size_t size, size_t zero)
+void *meta_alloc_partly(enum meta_kind kind, size_t size, size_t zero)
 {
 	void *object;
 
@@ -155,6 +155,12 @@ void *meta_alloc(enum meta_kind kind, size_t size, size_t zero)
 		if (object || !map_chunk(size))
 			return object;
 	}
+}
+
+/* All of it is zero. */
+void *meta_alloc(enum meta_kind kind, size_t size)
+{
+	return meta_alloc_partly(kind, size, size);
 }
 
 void meta_free(enum meta_kind kind, void *record)

@@ -133,6 +133,20 @@ int pages_purge(void *base, size_t size)
 	return flags;
 }
 
+int pages_move(void *from, void *to, size_t size)
+{
+	const struct hak_provider *provider = provider_get();
+	int flags;
+
+	hak_assert(!lock_is_any_held());
+	if (!provider->move)
+		return -1;
+	flags = provider->move(provider->ctx, from, to, size);
+	if (flags >= 0)
+		count(&pages_counters.moved, size);
+	return flags;
+}
+
 enum pages_state pages_resident(const void *base, size_t size, size_t *bytes)
 {
 	const struct hak_provider *provider = provider_get();

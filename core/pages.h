@@ -7,7 +7,7 @@
 /* Relaxed counters; provider calls are far apart. */
 struct pages_counters {
 	_Atomic uint64_t maps, unmaps, purges, purges_refused, failures;
-	_Atomic uint64_t requested, mapped, purged;
+	_Atomic uint64_t requested, mapped, purged, moved;
 };
 
 extern HAK_HIDDEN struct pages_counters pages_counters;
@@ -22,6 +22,9 @@ void pages_disown(size_t size);
 
 /* The HAK_PAGES_* that hold now, or a negative value: contents unchanged. */
 int pages_purge(void *base, size_t size);
+
+/* As pages_purge(), of @from; the memory is at @to now. */
+int pages_move(void *from, void *to, size_t size);
 
 /* Does the provider know this memory? Sets @bytes to what is backed. */
 enum pages_state {

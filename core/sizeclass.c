@@ -14,8 +14,7 @@
 
 const struct size_class size_class[CLASS_SPAN] = {
 	SMALL_CLASSES(SLAB_CLASS) MEDIUM_CLASSES(SLAB_CLASS)[CLASS_BITMAP_512] = SLAB_ROW(512, 0),
-	[CLASS_BITMAP_1024] = SLAB_ROW(1024, 0),
-	PAGE_CLASSES(SPAN_CLASS) LARGE_CLASSES(SPAN_CLASS)
+	[CLASS_BITMAP_1024] = SLAB_ROW(1024, 0), PAGE_CLASSES(SPAN_CLASS) LARGE_CLASSES(SPAN_CLASS)
 };
 
 #define RANGE(class, below, size, step)                                                            \

@@ -138,9 +138,7 @@ static inline unsigned class_after(unsigned class)
 							: HAK_MAGAZINE_BYTES / (size))
 #define SLAB_CAPACITY(size) (MAGAZINE_FIT(size) < MAGAZINE_MIN ? MAGAZINE_MIN : MAGAZINE_FIT(size))
 #define SPAN_CAPACITY(size)                                                                        \
-	((size) > HAK_CACHED_MAX    ? 0u                                                           \
-	 : MAGAZINE_FIT(size) < 1u ? 1u                                                           \
-				    : MAGAZINE_FIT(size))
+	((size) > HAK_CACHED_MAX ? 0u : MAGAZINE_FIT(size) < 1u ? 1u : MAGAZINE_FIT(size))
 
 #define CLASS_INVERSE(size) (uint32_t)((((uint64_t)1 << 32) + (size)-1) / (size))
 
@@ -162,7 +160,7 @@ extern HAK_HIDDEN const struct size_class size_class[CLASS_SPAN];
 
 /* The slots of a cache: for each class its blocks and one that stays NULL. */
 #define SLAB_SLOTS(class, below, size) +1 + SLAB_CAPACITY(size)
-#define SPAN_SLOTS(class, below, size) +1 + SPAN_CAPACITY(size)
+#define SPAN_SLOTS(class, below, size) +(SPAN_CAPACITY(size) ? 1 + SPAN_CAPACITY(size) : 0)
 #define MAGAZINE_SLOTS                                                                             \
 	(0 SMALL_CLASSES(SLAB_SLOTS) MEDIUM_CLASSES(SLAB_SLOTS) PAGE_CLASSES(SPAN_SLOTS)           \
 		 LARGE_CLASSES(SPAN_SLOTS))

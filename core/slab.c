@@ -314,8 +314,8 @@ static unsigned take_and_relist(struct class_heap *heap, struct slab *slab, void
 static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 {
 	struct class_heap *heap = &class_heap[class];
-	unsigned blocks = size_class[class].blocks;
-	struct list_node *chain = init_slabs(superslab_take_slabs(n > blocks ? n / blocks : 1), class);
+	unsigned slabs = (n - *taken) / size_class[class].blocks;
+	struct list_node *chain = init_slabs(superslab_take_slabs(slabs ? slabs : 1), class);
 	bool any = chain;
 
 	lock_acquire(&heap->lock, LOCK_CLASS);

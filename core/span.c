@@ -90,7 +90,7 @@ static uintptr_t take(unsigned class, size_t pages, size_t align, bool *zero)
 	if (!base)
 		return 0;
 	head = head_of((void *)base);
-	head->class = (uint8_t)class;
+	head->class = (uint8_t) class;
 	set_length(head, pages);
 	pagemap_set_class(base, 1, class);
 	pagemap_set_class(base + SLAB_SIZE, slabs - 1, CLASS_SPAN_REST);
@@ -223,6 +223,28 @@ bool span_resize(void *block, size_t size)
 	return true;
 }
 
+/* So much is copied before page tables of as much have moved. */
+#define MOVE_LEAST ((size_t)128 << 10)
+
+/**
+ * span_move() - move the contents of a span to another without copying them
+ * @size: in bytes
+ *
+ * Returns how many bytes are done, from the start; the rest is to be copied.
+ * The contents of @from are lost as far as these reach, and it is of CLASS_SPAN
+ * then: a magazine would hand it out as if it had memory.
+ */
+size_t span_move(void *from, void *to, size_t size)
+{
+	size_t done = 0;
+
+	if (size >= MOVE_LEAST)
+		done = superslab_move((uintptr_t)from, (uintptr_t)to, size & ~(PAGE_SIZE - 1));
+	if (done)
+		leave_class(head_of(from));
+	return done;
+}
+
 /* Only @size bytes of a span were asked for; the rest is room to grow into. */
 void span_note_size(void *block, size_t size)
 {
@@ -259,7 +281,8 @@ static const char *check_span(const struct slab *head)
 
 	if (pagemap_class(base) != head->class)
 		return "page map: class of a span";
-	if (head->class != CLASS_SPAN && head->span_pages * PAGE_SIZE != size_class[head->class].size)
+	if (head->class != CLASS_SPAN &&
+	    head->span_pages * PAGE_SIZE != size_class[head->class].size)
 		return "span: not as long as its class says";
 	for (size_t i = 1; i < slabs_for(head->span_pages); i++)
 		if (pagemap_class(base + i * SLAB_SIZE) != CLASS_SPAN_REST)

@@ -6,7 +6,7 @@
 #include "bug.h"
 
 struct span_counters {
-	uint64_t allocations, frees; /* of CLASS_SPAN, by span_alloc() and span_free() */
+	uint64_t allocations, frees;	       /* of CLASS_SPAN, by span_alloc() and span_free() */
 	uint64_t live, live_pages, live_slabs; /* with those of other classes that were resized */
 };
 
@@ -22,6 +22,7 @@ enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail
 
 /* Spans of any class. */
 bool span_resize(void *block, size_t size);
+size_t span_move(void *from, void *to, size_t size);
 void span_note_size(void *block, size_t size);
 size_t span_size(const void *block);
 const void *span_start(const void *address);

@@ -45,7 +45,8 @@ static struct {
 	struct list_node *all;
 	uint64_t runs;		/* bit n: by_run[n] is not empty */
 	uint64_t maps;		/* mappings so far */
-	size_t peak[PEAKS];	/* most that were in use at once: since the last look, before ... */
+	size_t peak[PEAKS];	/* most that were needed at once: since the last look, before ... */
+	size_t needed;		/* in use at the last look, and those mapped since */
 	struct superslab *look; /* the next one that is looked at */
 	size_t dirty;		/* slabs that are unused and not clean, but for the reserve's */
 	struct superslab_counters counters;
@@ -75,7 +76,8 @@ void superslab_unlock_word(void)
 /* Slabs that a look might purge. The reserve's go in another way. */
 static unsigned dirty_slabs(const struct superslab *superslab)
 {
-	return superslab->unused == ALL_SLABS ? 0 : count_bits(superslab->unused & ~superslab->clean);
+	return superslab->unused == ALL_SLABS ? 0
+					      : count_bits(superslab->unused & ~superslab->clean);
 }
 
 static void list_by_run(struct superslab *superslab)
@@ -139,7 +141,19 @@ static size_t in_use(void)
 	return heap.counters.active - heap.counters.reserve;
 }
 
-/* The most that were in use at once in the last intervals. */
+/*
+ * So many SuperSlabs were needed at once since the last look. Those that were
+ * mapped count on top of what was in use then, whatever became empty meanwhile:
+ * it did not serve, for want of neighbours, and will be wanted as soon as more
+ * of it has come together.
+ */
+static void note_needed(size_t superslabs)
+{
+	if (superslabs > heap.peak[0])
+		heap.peak[0] = superslabs;
+}
+
+/* The most that were needed at once in the last intervals. */
 static size_t lately(void)
 {
 	size_t peak = 0;
@@ -156,8 +170,7 @@ static void take_part(struct superslab *superslab, uint32_t part)
 	superslab->clean &= ~part;
 	superslab->ripe &= ~part;
 	set_unused(superslab, superslab->unused & ~part);
-	if (in_use() > heap.peak[0])
-		heap.peak[0] = in_use();
+	note_needed(in_use());
 }
 
 /*
@@ -309,17 +322,21 @@ static uintptr_t find_across(size_t slabs, size_t align)
 	return 0;
 }
 
+/* From so many slabs on, new memory costs more than looking at all SuperSlabs. */
+#define ACROSS_LEAST 8u
+
 /* Cheap places first; @hard looks everywhere. */
 static uintptr_t take_unused(struct request *request, bool hard)
 {
 	size_t slabs = request->slabs, align = request->align;
 	bool fits = slabs <= SLABS_PER_SUPERSLAB && align <= SUPERSLAB_SIZE;
+	bool across = hard || !fits || slabs >= ACROSS_LEAST;
 	uintptr_t base = 0;
 
 	superslab_lock();
 	if (fits)
 		base = find_within(request);
-	if (!base && (hard || !fits))
+	if (!base && across)
 		base = find_across(slabs, align);
 	if (base)
 		take_locked(request, base);
@@ -366,98 +383,6 @@ static void unregister_locked(struct superslab *superslab)
 	list_del(&superslab->all);
 	pagemap_set_superslab(superslab->base, NULL);
 	heap.counters.active--;
-}
-
-/* Map enough for the slabs asked for, and take them from its start. */
-static uintptr_t take_new(struct request *request)
-{
-	size_t count = DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB);
-	struct hak_mapping mapping;
-	struct list_node *chain = descriptor_map(count, request->align, &mapping);
-	uintptr_t base;
-
-	if (!chain)
-		return 0;
-	base = (uintptr_t)mapping.base;
-	superslab_lock();
-	if (pagemap_overlaps(base, count * SUPERSLAB_SIZE)) {
-		/* the provider gave it to two at once, and the other was faster */
-		superslab_unlock();
-		pages_disown(count * SUPERSLAB_SIZE);
-		descriptor_free(chain);
-		return 0;
-	}
-	heap.maps++;
-	for (size_t i = 0; i < count; i++) {
-		struct superslab *superslab = list_entry(chain, struct superslab, node);
-
-		chain = chain->next;
-		superslab_init(superslab, base + i * SUPERSLAB_SIZE, &mapping,
-			       count * SUPERSLAB_SIZE);
-		register_locked(superslab);
-	}
-	heap.counters.mapped += count;
-	take_locked(request, base);
-	superslab_unlock();
-	return base;
-}
-
-static uintptr_t take(struct request *request)
-{
-	uintptr_t base = take_unused(request, false);
-
-	if (!base)
-		base = take_new(request);
-	if (!base)
-		base = take_unused(request, true);
-	return base;
-}
-
-/**
- * superslab_take() - take a run of unused slabs
- * @slabs: how many
- * @spare: which pages of the last one will not be used
- * @align: of the first, a power of two >= SLAB_SIZE
- * @zero:  set to whether all of it is known to read zero
- *
- * Unused slabs before new SuperSlabs, and when there are none of these either,
- * a run across the edge of two. Returns the address of the first, or 0.
- */
-uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, bool *zero)
-{
-	struct request request = { .slabs = slabs, .spare = spare, .align = align };
-	uintptr_t base = take(&request);
-
-	*zero = request.zero;
-	return base;
-}
-
-/**
- * superslab_take_slabs() - take unused slabs for the blocks of a class
- * @n: how many would be welcome, at least 1
- *
- * Returns a chain of slabs of one SuperSlab through node.next, whose `purged`
- * and `fresh` are right and are the caller's to keep so; NULL if there is none.
- */
-struct list_node *superslab_take_slabs(unsigned n)
-{
-	struct request request = {
-		.slabs = 1, .align = SLAB_SIZE, .more = n - 1, .for_class = true
-	};
-	uintptr_t base = take(&request);
-	struct list_node *chain = NULL;
-	struct superslab *superslab;
-
-	if (!base)
-		return NULL;
-	superslab = pagemap_superslab(base);
-	for (uint32_t part = request.part; part; part &= ~((uint32_t)1 << highest_bit(part))) {
-		struct slab *slab = &superslab->slab[highest_bit(part)];
-
-		slab->node.next = chain;
-		chain = &slab->node;
-	}
-	return chain;
 }
 
 /*
@@ -545,6 +470,144 @@ static size_t release(struct list_node *chain)
 	return released;
 }
 
+/* An empty SuperSlab of the reserve that has memory, taken out; NULL: none. */
+static struct superslab *withdraw_reserve(void)
+{
+	struct superslab *superslab = NULL;
+
+	superslab_lock();
+	for (struct list_node *node = heap.by_run[SLABS_PER_SUPERSLAB]; node && !superslab;
+	     node = node->next) {
+		superslab = list_entry(node, struct superslab, node);
+		if (superslab->clean == ALL_SLABS || !pages_unmaps_parts() || superslab->refused)
+			superslab = NULL;
+	}
+	if (superslab)
+		unregister_locked(superslab);
+	superslab_unlock();
+	return superslab;
+}
+
+/*
+ * New memory at @base, taken as a whole: what empty SuperSlabs that are no
+ * neighbours have moves there, so that it need not be got again page by page.
+ * Returns whether any has.
+ */
+static bool furnish(uintptr_t base, size_t superslabs)
+{
+	struct superslab *superslab;
+	bool moved = false;
+
+	for (; superslabs && (superslab = withdraw_reserve()); superslabs--) {
+		if (pages_move((void *)superslab->base, (void *)base, SUPERSLAB_SIZE) < 0) {
+			superslab_lock();
+			register_locked(superslab);
+			superslab_unlock();
+			break;
+		}
+		superslab->node.next = NULL;
+		release(&superslab->node);
+		base += SUPERSLAB_SIZE;
+		moved = true;
+	}
+	return moved;
+}
+
+/* Map enough for the slabs asked for, and take them from its start. */
+static uintptr_t take_new(struct request *request)
+{
+	size_t count = DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB);
+	struct hak_mapping mapping;
+	struct list_node *chain = descriptor_map(count, request->align, &mapping);
+	uintptr_t base;
+
+	if (!chain)
+		return 0;
+	base = (uintptr_t)mapping.base;
+	superslab_lock();
+	if (pagemap_overlaps(base, count * SUPERSLAB_SIZE)) {
+		/* the provider gave it to two at once, and the other was faster */
+		superslab_unlock();
+		pages_disown(count * SUPERSLAB_SIZE);
+		descriptor_free(chain);
+		return 0;
+	}
+	heap.maps++;
+	for (size_t i = 0; i < count; i++) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		chain = chain->next;
+		superslab_init(superslab, base + i * SUPERSLAB_SIZE, &mapping,
+			       count * SUPERSLAB_SIZE);
+		register_locked(superslab);
+	}
+	heap.counters.mapped += count;
+	heap.needed += count;
+	note_needed(heap.needed);
+	take_locked(request, base);
+	superslab_unlock();
+	request->zero &= !furnish(base, request->slabs / SLABS_PER_SUPERSLAB);
+	return base;
+}
+
+static uintptr_t take(struct request *request)
+{
+	uintptr_t base = take_unused(request, false);
+
+	if (!base)
+		base = take_new(request);
+	if (!base)
+		base = take_unused(request, true);
+	return base;
+}
+
+/**
+ * superslab_take() - take a run of unused slabs
+ * @slabs: how many
+ * @spare: which pages of the last one will not be used
+ * @align: of the first, a power of two >= SLAB_SIZE
+ * @zero:  set to whether all of it is known to read zero
+ *
+ * Unused slabs before new SuperSlabs, and when there are none of these either,
+ * a run across the edge of two. Returns the address of the first, or 0.
+ */
+uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, bool *zero)
+{
+	struct request request = { .slabs = slabs, .spare = spare, .align = align };
+	uintptr_t base = take(&request);
+
+	*zero = request.zero;
+	return base;
+}
+
+/**
+ * superslab_take_slabs() - take unused slabs for the blocks of a class
+ * @n: how many would be welcome, at least 1
+ *
+ * Returns a chain of slabs of one SuperSlab through node.next, whose `purged`
+ * and `fresh` are right and are the caller's to keep so; NULL if there is none.
+ */
+struct list_node *superslab_take_slabs(unsigned n)
+{
+	struct request request = {
+		.slabs = 1, .align = SLAB_SIZE, .more = n - 1, .for_class = true
+	};
+	uintptr_t base = take(&request);
+	struct list_node *chain = NULL;
+	struct superslab *superslab;
+
+	if (!base)
+		return NULL;
+	superslab = pagemap_superslab(base);
+	for (uint32_t part = request.part; part; part &= ~((uint32_t)1 << highest_bit(part))) {
+		struct slab *slab = &superslab->slab[highest_bit(part)];
+
+		slab->node.next = chain;
+		chain = &slab->node;
+	}
+	return chain;
+}
+
 /* Those of the slabs all of whose pages were given back, or never touched. */
 static uint32_t clean_slabs(const struct superslab *superslab, uint32_t slabs)
 {
@@ -615,7 +678,8 @@ void superslab_put_slabs(struct list_node *slabs)
 		do {
 			part |= (uint32_t)1 << list_entry(slabs, struct slab, node)->index;
 			slabs = slabs->next;
-		} while (slabs && slab_superslab(list_entry(slabs, struct slab, node)) == superslab);
+		} while (slabs &&
+			 slab_superslab(list_entry(slabs, struct slab, node)) == superslab);
 		put_part(superslab, part, &tail);
 	}
 	superslab_unlock();
@@ -655,6 +719,49 @@ bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare)
 	}
 	superslab_unlock();
 	return possible;
+}
+
+/* There is no memory behind these pages of slabs in use any more. */
+static void note_moved(uintptr_t base, size_t size)
+{
+	superslab_lock();
+	for (uintptr_t end = base + size; base < end; base = (base | (SLAB_SIZE - 1)) + 1) {
+		struct superslab *superslab = pagemap_superslab(base);
+		size_t rest = end - base < SLAB_SIZE ? end - base : SLAB_SIZE;
+
+		if (superslab->purgeable)
+			superslab_slab(superslab, base)->purged |=
+				(uint16_t)(ALL_PAGES >> (PAGES_PER_SLAB - rest / PAGE_SIZE));
+	}
+	superslab_unlock();
+}
+
+/**
+ * superslab_move() - move the memory behind slabs in use to others
+ * @from: a slab,
+ * @to:   and another; both and what follows are the caller's
+ * @size: in bytes, whole pages; of those at @from the contents are lost
+ *
+ * Returns how many bytes have moved: all, or fewer if the provider refuses.
+ */
+size_t superslab_move(uintptr_t from, uintptr_t to, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		size_t part = size - done;
+
+		/* not across an edge, here or there */
+		if (part > SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE)
+			part = SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE;
+		if (part > SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE)
+			part = SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE;
+		if (pages_move((void *)(from + done), (void *)(to + done), part) < 0)
+			break;
+		done += part;
+	}
+	note_moved(from, done);
+	return done;
 }
 
 /* Release empty SuperSlabs until @keep are left; bytes. */
@@ -708,7 +815,7 @@ bool superslab_age_reserve(void)
 	ageing = keep && heap.counters.reserve;
 	for (unsigned i = PEAKS - 1; i; i--)
 		heap.peak[i] = heap.peak[i - 1];
-	heap.peak[0] = in_use();
+	heap.peak[0] = heap.needed = in_use();
 	superslab_unlock();
 	release_down_to(keep);
 	return ageing;

@@ -18,6 +18,7 @@ struct superslab_counters {
 uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, bool *zero);
 struct list_node *superslab_take_slabs(unsigned n);
 bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare);
+size_t superslab_move(uintptr_t from, uintptr_t to, size_t size);
 void superslab_put(uintptr_t base, size_t slabs);
 void superslab_put_slabs(struct list_node *slabs);
 size_t superslab_release_reserve(void);

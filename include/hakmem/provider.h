@@ -61,10 +61,11 @@ struct hak_mapping {
  *	the HAK_PAGES_* that hold from now on, or a negative value for a
  *	refusal, after which the contents are what they were. May be NULL.
  *
- * @resize: make the whole mapping at @base, @old bytes, @size bytes long,
- *	contents kept up to the smaller of the two, aligned to 2 MiB, in place
- *	or elsewhere. Returns 0 and fills @out, or non-zero and changes
- *	nothing. May be NULL. (The core does not call it yet.)
+ * @move: let the memory behind the @size bytes at @from, which lie in one
+ *	SuperSlab, be behind those at @to instead, in another or the same,
+ *	without copying it. Returns the HAK_PAGES_* that hold at @from from now
+ *	on, where the contents are gone as after purge(), or a negative value
+ *	for a refusal, after which nothing has changed. May be NULL.
  *
  * @resident: how many of the @size bytes at @base are backed by memory.
  *	Returns 0 and sets @bytes, or non-zero if a part of the range is not
@@ -79,7 +80,7 @@ struct hak_provider {
 		   struct hak_mapping *out);
 	int (*unmap)(void *ctx, void *base, size_t size);
 	int (*purge)(void *ctx, void *base, size_t size);
-	int (*resize)(void *ctx, void *base, size_t old, size_t size, struct hak_mapping *out);
+	int (*move)(void *ctx, void *from, void *to, size_t size);
 	int (*resident)(void *ctx, const void *base, size_t size, size_t *bytes);
 };
 

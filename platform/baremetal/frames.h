@@ -39,7 +39,7 @@ size_t hak_frames_total(void);
  */
 size_t hak_frames_free(void);
 
-/* For hak_init(). Has no zeroed memory, no purge and no resize. */
+/* For hak_init(). Has no zeroed memory, no purge and no move. */
 extern const struct hak_provider hak_frames_provider;
 
 #endif

@@ -92,31 +92,19 @@ static int linux_purge(void *ctx, void *base, size_t size)
 	return failed ? -1 : (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE);
 }
 
-/* Move page tables, not bytes, onto an aligned range that is reserved first. */
-static void *move_aligned(void *base, size_t old, size_t size)
-{
-	void *target = map_aligned(size, HAK_SUPERSLAB_SIZE, PROT_NONE);
-	void *moved;
-
-	if (!target)
-		return NULL;
-	moved = mremap(base, old, size, MREMAP_MAYMOVE | MREMAP_FIXED, target);
-	if (moved != MAP_FAILED)
-		return moved;
-	munmap(target, size);
-	return NULL;
-}
-
-static int linux_resize(void *ctx, void *base, size_t old, size_t size, struct hak_mapping *out)
+/*
+ * Page tables move, not bytes. What is left behind stays mapped, which needs
+ * Linux 5.7; before that it refuses.
+ */
+static int linux_move(void *ctx, void *from, void *to, size_t size)
 {
 	int saved = errno;
-	void *moved = mremap(base, old, size, 0);
+	void *moved =
+		mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
 
 	(void)ctx;
-	out->base = moved == MAP_FAILED ? move_aligned(base, old, size) : moved;
-	out->flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
 	errno = saved;
-	return out->base ? 0 : -1;
+	return moved == MAP_FAILED ? -1 : (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE);
 }
 
 static int linux_resident(void *ctx, const void *base, size_t size, size_t *bytes)
@@ -146,6 +134,6 @@ const struct hak_provider hak_linux_provider = {
 	.map = linux_map,
 	.unmap = linux_unmap,
 	.purge = linux_purge,
-	.resize = linux_resize,
+	.move = linux_move,
 	.resident = linux_resident,
 };

@@ -178,6 +178,12 @@ static void interior_of_span(void)
 	hak_free(suspect_at(allocate(200000), 4096));
 }
 
+/* Of no class, so that there is no magazine that it could be put into. */
+static void interior_of_large_span(void)
+{
+	hak_free(suspect_at(allocate(2000000), 4096));
+}
+
 static void interior_of_span_second_slab(void)
 {
 	hak_free(suspect_at(allocate(200000), 65536));
@@ -196,6 +202,14 @@ static void interior_of_span_other_superslab(void)
 static void span_twice(void)
 {
 	void *block = suspect(allocate(200000));
+
+	hak_free(block);
+	hak_free(hidden);
+}
+
+static void large_span_twice(void)
+{
+	void *block = suspect(allocate(2000000));
 
 	hak_free(block);
 	hak_free(hidden);
@@ -344,7 +358,7 @@ static void realloc_of_freed(void)
 
 static void realloc_of_freed_span(void)
 {
-	void *block = suspect(allocate(200000));
+	void *block = suspect(allocate(2000000));
 
 	hak_free(block);
 	hidden = hak_realloc(hidden, 100);
@@ -387,7 +401,7 @@ static void free_sized_wrong(void)
 
 static void free_sized_wrong_span(void)
 {
-	hak_free_sized(suspect(allocate(200000)), 200705);
+	hak_free_sized(suspect(allocate(200000)), 229377);
 }
 
 #define MAPPED	 "not from this heap (mapped by someone else)"
@@ -413,14 +427,17 @@ static const struct crime crimes[] = {
 	CRIME(interior_of_large_block, AT_FLUSH, "free",
 	      "4096 bytes inside a block of 32768 bytes"),
 	CRIME(interior_by_new_thread, AT_ONCE, "free", "16 bytes inside a block of 64 bytes"),
-	CRIME(interior_of_span, AT_ONCE, "free", "4096 bytes inside a block of 200704 bytes"),
+	CRIME(interior_of_span, AT_FLUSH, "free", "4096 bytes inside a block of 229376 bytes"),
+	CRIME(interior_of_large_span, AT_ONCE, "free",
+	      "4096 bytes inside a block of 2002944 bytes"),
 	CRIME(interior_of_span_second_slab, AT_ONCE, "free",
-	      "65536 bytes inside a block of 200704 bytes"),
+	      "65536 bytes inside a block of 229376 bytes"),
 	CRIME(interior_of_span_last_slab, AT_ONCE, "free",
-	      "196624 bytes inside a block of 200704 bytes"),
+	      "196624 bytes inside a block of 229376 bytes"),
 	CRIME(interior_of_span_other_superslab, AT_ONCE, "free",
 	      "4194304 bytes inside a block of 5242880 bytes"),
-	CRIME(span_twice, AT_ONCE, "free", UNUSED),
+	CRIME(span_twice, AT_FLUSH, "free", "double free of a block of 229376 bytes"),
+	CRIME(large_span_twice, AT_ONCE, "free", UNUSED),
 	CRIME(span_of_superslabs_twice, AT_ONCE, "free", UNUSED),
 	CRIME(span_twice_after_trim, AT_ONCE, "free", UNMAPPED),
 	CRIME(foreign_stack, AT_ONCE, "free", MAPPED),
@@ -440,7 +457,7 @@ static const struct crime crimes[] = {
 	CRIME(realloc_foreign, AT_ONCE, "realloc", MAPPED),
 	CRIME(realloc_interior, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),
 	CRIME(realloc_interior_of_span, AT_ONCE, "realloc",
-	      "65536 bytes inside a block of 200704 bytes"),
+	      "65536 bytes inside a block of 229376 bytes"),
 	CRIME(realloc_to_nothing, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),
 	CRIME(realloc_of_freed, IN_DEBUG, "realloc", "double free of a block of 64 bytes"),
 	CRIME(realloc_of_freed_span, AT_ONCE, "realloc", UNUSED),
@@ -448,11 +465,11 @@ static const struct crime crimes[] = {
 	CRIME(usable_size_interior, AT_ONCE, "usable_size", "1 bytes inside a block of 64 bytes"),
 	CRIME(usable_size_of_freed, IN_DEBUG, "usable_size", "double free of a block of 64 bytes"),
 	CRIME(free_sized_foreign, AT_ONCE, SIZED, MAPPED),
-	CRIME(free_sized_interior_of_span, AT_ONCE, SIZED,
-	      "16 bytes inside a block of 200704 bytes"),
+	CRIME(free_sized_interior_of_span, AT_FLUSH, SIZED,
+	      "16 bytes inside a block of 229376 bytes"),
 	CRIME(free_sized_wrong, IN_DEBUG, "free_sized", "size 65 given for a block of 64 bytes"),
 	CRIME(free_sized_wrong_span, IN_DEBUG, "free_sized",
-	      "size 200705 given for a block of 200704 bytes"),
+	      "size 229377 given for a block of 229376 bytes"),
 };
 
 static const struct crime *crime;

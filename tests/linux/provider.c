@@ -112,27 +112,27 @@ static void provider_refuses_locked(void)
 	CHECK(unmap(base, 2 * MIB));
 }
 
-/* Grows in place or elsewhere, shrinks; 2 MiB-aligned, contents kept. */
-static void provider_resizes(void)
+/* What was here is there, without a copy; here it reads zero, and nothing is lost or gained. */
+static void provider_moves(void)
 {
-	size_t before = virtual_size();
-	struct hak_mapping mapping;
-	char *base = map(2 * MIB, 2 * MIB);
-	char *wall = mmap(base + 2 * MIB, PAGE, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	size_t before = virtual_size(), bytes;
+	char *from = map(2 * MIB, 2 * MIB), *to = map(4 * MIB, 2 * MIB);
 
-	memset(base, 7, 2 * MIB);
-	CHECK(linux_provider->resize(NULL, base, 2 * MIB, 8 * MIB, &mapping) == 0);
-	base = mapping.base;
-	CHECK(((uintptr_t)base & (2 * MIB - 1)) == 0);
-	CHECK(reads(base, 2 * MIB, 7) && reads(base + 2 * MIB, 6 * MIB, 0));
-	CHECK(linux_provider->resize(NULL, base, 8 * MIB, 2 * MIB, &mapping) == 0);
-	CHECK(mapping.base == base && reads(base, 2 * MIB, 7));
-	CHECK(linux_provider->resize(NULL, base, 2 * MIB, (size_t)1 << 60, &mapping) != 0);
-	CHECK(reads(base, 2 * MIB, 7));
-	CHECK(unmap(base, 2 * MIB));
-	if (wall != MAP_FAILED)
-		munmap(wall, PAGE);
+	memset(from, 7, MIB);
+	memset(to, 8, MIB);
+	errno = 77;
+	CHECK(linux_provider->move(NULL, from, to + MIB, 2 * MIB) ==
+	      (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE));
+	CHECK(linux_provider->resident(NULL, from, 2 * MIB, &bytes) == 0 && bytes == 0);
+	CHECK(reads(from, 2 * MIB, 0));
+	CHECK(reads(to, MIB, 8) && reads(to + MIB, MIB, 7) && reads(to + 2 * MIB, MIB, 0));
+	memset(from, 9, 2 * MIB);
+	CHECK(linux_provider->move(NULL, from + PAGE, to, PAGE) >= 0);
+	CHECK(reads(to, PAGE, 9) && reads(from + PAGE, PAGE, 0) && reads(from, PAGE, 9));
+	CHECK(unmap(from, 2 * MIB));
+	CHECK(linux_provider->move(NULL, from, to, 2 * MIB) < 0); /* nothing is there */
+	CHECK(reads(to, PAGE, 9) && errno == 77);
+	CHECK(unmap(to, 4 * MIB));
 	CHECK(virtual_size() == before);
 }
 
@@ -162,7 +162,7 @@ int main(void)
 	TEST_RUN(provider_takes_parts_back);
 	TEST_RUN(provider_purges);
 	TEST_RUN(provider_refuses_locked);
-	TEST_RUN(provider_resizes);
+	TEST_RUN(provider_moves);
 	TEST_RUN(provider_runs_out);
 	return test_finish();
 }

@@ -49,7 +49,7 @@ static void check_superslab_words(void)
 {
 	struct superslab *superslab;
 
-	CHECK(open_heap() && hak_malloc(4 * SLAB_SIZE));
+	CHECK(open_heap() && unit_span_alloc(4 * SLAB_SIZE));
 	FINDS_NOTHING();
 	superslab = superslab_at(0);
 
@@ -86,9 +86,9 @@ static void check_superslab_counts(void)
 	char *one, *two;
 
 	CHECK(open_heap());
-	one = hak_malloc(4 * SLAB_SIZE);
-	two = hak_malloc(4 * SLAB_SIZE);
-	CHECK(one && two && hak_malloc(SLAB_SIZE));
+	one = unit_span_alloc(4 * SLAB_SIZE);
+	two = unit_span_alloc(4 * SLAB_SIZE);
+	CHECK(one && two && unit_span_alloc(SLAB_SIZE));
 	hak_free(one);
 	superslab = superslab_at(0);
 	CHECK(superslab->unused == 0xfffffe0fu && superslab->run == 23);
@@ -107,7 +107,7 @@ static void check_superslab_lists(void)
 	struct superslab *first, *second;
 	struct list_node **heads;
 
-	CHECK(open_heap() && hak_malloc(20 * SLAB_SIZE) && hak_malloc(20 * SLAB_SIZE));
+	CHECK(open_heap() && unit_span_alloc(20 * SLAB_SIZE) && unit_span_alloc(20 * SLAB_SIZE));
 	first = superslab_at(0);
 	second = superslab_at(32);
 	CHECK(first->run == 12 && second->run == 12);
@@ -119,7 +119,7 @@ static void check_superslab_lists(void)
 	FINDS_NOTHING();
 
 	/* a third, with a list of its own, so that only the place is wrong */
-	CHECK(hak_malloc(22 * SLAB_SIZE));
+	CHECK(unit_span_alloc(22 * SLAB_SIZE));
 	CHECK(superslab_at(64)->run == 10);
 	list_del(&first->node);
 	list_add(&heads[10], &first->node);
@@ -266,16 +266,16 @@ static void check_spans(void)
 	struct slab *head;
 
 	CHECK(open_heap());
-	block = hak_malloc(5 * SLAB_SIZE);
+	block = unit_span_alloc(5 * SLAB_SIZE);
 	CHECK(block);
 	head = slab_of(block);
 
 	head->span_pages = 4 * PAGES_PER_SLAB;
-	FINDS("span counters");
+	FINDS("span counters: pages or slabs");
 	head->span_pages = 6 * PAGES_PER_SLAB;
 	FINDS("page map: class of the rest of a span");
 	head->span_pages = 5 * PAGES_PER_SLAB - 1;
-	FINDS("span counters");
+	FINDS("span counters: pages or slabs");
 	head->span_pages = 5 * PAGES_PER_SLAB;
 
 	pagemap_set_class((uintptr_t)block, 1, CLASS_SPAN_REST);
@@ -286,7 +286,7 @@ static void check_spans(void)
 	pagemap_set_class((uintptr_t)block + 4 * SLAB_SIZE, 1, CLASS_SPAN_REST);
 
 	head->class = CLASS_NONE;
-	FINDS("span counters");
+	FINDS("span counters: live");
 	head->class = CLASS_SPAN;
 	FINDS_NOTHING();
 	CHECK(unit_close());

@@ -639,7 +639,7 @@ static void reap_unused_slabs(void)
 	void *two[2], *block[6];
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
-	CHECK(slab_take(CLASS_32K, block + 6, 6) == 2); /* of the first slab */
+	CHECK(slab_take(CLASS_32K, block + 6, 2) == 2);
 	CHECK(slab_take(CLASS_32K, block + 4, 2) == 2 && slab_take(CLASS_32K, block + 2, 2) == 2);
 	slab_put(CLASS_32K, block + 2, 2);
 	CHECK(slabs_used() == 2);
@@ -697,11 +697,11 @@ static char *open_tail(enum fake_purge purge)
 
 	if (!unit_open(8 * MIB, FAKE_PARTS, purge))
 		return NULL;
-	span = hak_malloc(SLAB_SIZE);
-	CHECK_OR(span && hak_malloc(SLAB_SIZE), NULL); /* keeps the SuperSlab */
+	span = unit_span_alloc(SLAB_SIZE);
+	CHECK_OR(span && unit_span_alloc(SLAB_SIZE), NULL); /* keeps the SuperSlab */
 	unit_fill(span, SLAB_SIZE, 1);
 	hak_free(span);
-	CHECK_OR(at(hak_malloc(9 * PAGE_SIZE)) == at(span), NULL);
+	CHECK_OR(at(unit_span_alloc(9 * PAGE_SIZE)) == at(span), NULL);
 	unit_fill(span, 9 * PAGE_SIZE, 2);
 	return span;
 }
@@ -719,7 +719,7 @@ static void reap_tail(void)
 	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && !hak_check());
 	hak_free(span);
 	/* the next one is longer by two pages, and its tail has no memory already */
-	CHECK(at(hak_malloc(11 * PAGE_SIZE)) == at(span) && retouched() == 2 * PAGE_SIZE);
+	CHECK(at(unit_span_alloc(11 * PAGE_SIZE)) == at(span) && retouched() == 2 * PAGE_SIZE);
 	unit_fill(span, 11 * PAGE_SIZE, 3);
 	CHECK(!hak_idle(SIZE_MAX) && hak_trim(HAK_TRIM_ALL) == 0);
 	/* it grows, and shrinks, in its slab */
@@ -757,7 +757,7 @@ static void free_span(void)
 	hak_free(tail_span);
 	/* nobody is to have the slab while its pages go */
 	CHECK(slabs_used() == before && !pagemap_class((uintptr_t)tail_span));
-	CHECK(at(hak_malloc(SLAB_SIZE)) != at(tail_span));
+	CHECK(at(unit_span_alloc(SLAB_SIZE)) != at(tail_span));
 }
 
 static void reap_span_freed_meanwhile(void)
@@ -771,7 +771,7 @@ static void reap_span_freed_meanwhile(void)
 		hak_idle(SIZE_MAX);
 		CHECK(!hooked.meanwhile && !test_has_failed());
 		CHECK(slabs_used() == 2 && !hak_check());
-		CHECK(at(hak_malloc(SLAB_SIZE)) == at(tail_span));
+		CHECK(at(unit_span_alloc(SLAB_SIZE)) == at(tail_span));
 		CHECK(retouched() == (fails ? 0 : 7 * PAGE_SIZE));
 		CHECK(unit_close());
 	}
@@ -806,17 +806,17 @@ static void reap_compact(void)
 	void *large, *one, *two;
 
 	CHECK(unit_open(64 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
-	CHECK((large = hak_malloc(254 * SLAB_SIZE)));
-	one = hak_malloc(SLAB_SIZE);
-	two = hak_malloc(SLAB_SIZE);
-	CHECK(one && two && hak_malloc(2 * SLAB_SIZE)); /* 258 in all */
+	CHECK((large = unit_span_alloc(254 * SLAB_SIZE)));
+	one = unit_span_alloc(SLAB_SIZE);
+	two = unit_span_alloc(SLAB_SIZE);
+	CHECK(one && two && unit_span_alloc(2 * SLAB_SIZE)); /* 258 in all */
 	hak_free(one);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(!hak_idle(SIZE_MAX) && unit_fake.purged == 0);
 	hak_free(two);
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
 	CHECK(!hak_idle(SIZE_MAX) && unit_fake.purged == 2 * SLAB_SIZE);
-	one = hak_malloc(SLAB_SIZE);
+	one = unit_span_alloc(SLAB_SIZE);
 	hak_free(one);
 	CHECK(!hak_idle(SIZE_MAX) && !hak_idle(SIZE_MAX) && unit_fake.purged == 2 * SLAB_SIZE);
 	CHECK(hak_trim(HAK_TRIM_OWN) == SLAB_SIZE && !hak_check());

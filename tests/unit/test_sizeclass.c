@@ -13,21 +13,40 @@ static const uint32_t sizes[] = {
 	3584, 4096, 5120, 6144, 7168, 8192, 9344, 10880, 13056, 16384, 21760, 32768,
 };
 
+/* Those of spans, from CLASS_SPAN_FIRST on. */
+static const uint32_t span_sizes[] = {
+	40960,	45056,	49152,	53248,	57344,	61440,	65536,	 81920,
+	98304,	114688, 131072, 163840, 196608, 229376, 262144,	 327680,
+	393216, 458752, 524288, 655360, 786432, 917504, 1048576,
+};
+
 static unsigned naive_class(size_t size)
 {
 	unsigned class = HAK_MIN_ALIGN > 8 ? 2 : 1;
 
-	while (sizes[class] < size)
+	while (class < ARRAY_SIZE(sizes) && sizes[class] < size)
 		++class;
-	return class;
+	if (class < ARRAY_SIZE(sizes))
+		return class;
+	for (class = 0; size <= HAK_CACHED_MAX && class < ARRAY_SIZE(span_sizes); ++class)
+		if (span_sizes[class] >= size)
+			return CLASS_SPAN_FIRST + class;
+	return CLASS_SPAN;
 }
 
 static void sizeclass_rows(void)
 {
-	CHECK(ARRAY_SIZE(sizes) == CLASS_LAST + 1);
-	CHECK(sizes[CLASS_LAST] == CLASS_MAX);
+	CHECK(ARRAY_SIZE(sizes) == CLASS_SLAB_LAST + 1);
+	CHECK(sizes[CLASS_SLAB_LAST] == SLAB_MAX);
+	CHECK(ARRAY_SIZE(span_sizes) == CLASS_LAST - CLASS_SPAN_FIRST + 1);
+	CHECK(HAK_CACHED_MAX == 0 || HAK_CACHED_MAX == size_class[CLASS_LAST].size);
+	for (unsigned i = 0; i < ARRAY_SIZE(span_sizes); i++) {
+		CHECK(size_class[CLASS_SPAN_FIRST + i].size == span_sizes[i]);
+		CHECK(size_class[CLASS_SPAN_FIRST + i].blocks == 0);
+		CHECK(span_sizes[i] % PAGE_SIZE == 0);
+	}
 	CHECK(CLASS_SMALLEST == naive_class(0));
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class) {
 		CHECK(size_class[class].size == sizes[class]);
 		CHECK(size_class[class].size > size_class[class - 1].size);
 		CHECK(size_class[class].blocks == SLAB_SIZE / sizes[class]);
@@ -42,45 +61,70 @@ static void sizeclass_rows(void)
 	CHECK(size_class[CLASS_BITMAP_1024].capacity == 0);
 }
 
-/* As many blocks as fit in 48 KiB, but at least 8 and at most 112. */
+/* As many blocks as fit in the bytes of a magazine, within limits; of large ones perhaps none. */
 static void sizeclass_capacities(void)
 {
-	unsigned slots = 0;
+	unsigned slots = 0, classes = 0;
 
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
-		unsigned capacity = 48 * 1024 / sizes[class];
+	for_each_class(class)
+	{
+		unsigned capacity = HAK_MAGAZINE_BYTES / size_class[class].size;
+		bool span = class > CLASS_SLAB_LAST;
 
-		capacity = capacity > 112 ? 112 : capacity < 8 ? 8 : capacity;
+		if (capacity > HAK_MAGAZINE_MAX)
+			capacity = HAK_MAGAZINE_MAX;
+		if (capacity < (span ? 1 : MAGAZINE_MIN))
+			capacity = span ? 1 : MAGAZINE_MIN;
+		if (span && size_class[class].size > HAK_CACHED_MAX)
+			capacity = 0;
 		CHECK(size_class[class].capacity == capacity);
-		slots += 1 + capacity;
+		CHECK(class_is_span(class) == span);
+		slots += capacity ? 1 + capacity : 0;
+		classes++;
 	}
 	CHECK(slots == MAGAZINE_SLOTS);
+	CHECK(classes == ARRAY_SIZE(sizes) - 1 + ARRAY_SIZE(span_sizes));
+}
+
+static void sizeclass_order(void)
+{
+	unsigned class = CLASS_FIRST, n = 0;
+
+	for_each_class(next)
+	{
+		CHECK(class == next && class_after(class) != class);
+		class = class_after(class);
+		n++;
+	}
+	CHECK(class == CLASS_FIRST && n == 62);
 }
 
 static void sizeclass_every_size(void)
 {
-	for (size_t size = 0; size <= CLASS_MAX; size++) {
+	for (size_t size = 0; size <= (1 << 20) + 1; size++) {
 		unsigned class = class_of(size);
 
 		CHECK(class == naive_class(size));
 		if (size <= SMALL_MAX)
 			CHECK(class_of_small(size) == class);
-		else
-			CHECK(class_of_medium(size) == class);
+		else if (class < CLASS_SPAN)
+			CHECK((size <= TABLE_MAX ? class_of_medium(size) : class_of_large(size)) ==
+			      class);
 	}
+	CHECK(class_of(SIZE_MAX) == CLASS_SPAN);
 }
 
 /* At most a fifth of a block is wasted up to 8 KiB, a quarter up to 21760. */
 static void sizeclass_waste(void)
 {
-	for (size_t size = 129; size <= CLASS_MAX; size++) {
+	for (size_t size = 129; size <= SLAB_MAX; size++) {
 		size_t block = size_class[class_of(size)].size;
 
 		CHECK((block - size) * (size <= 8192 ? 5 : size <= 21760 ? 4 : 2) <= block);
 	}
 	for (size_t size = HAK_MIN_ALIGN + 1; size <= 128; size++)
 		CHECK(size_class[class_of(size)].size - size < 16);
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class)
+	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class)
 		CHECK(SLAB_SIZE % sizes[class] * 16 <= SLAB_SIZE);
 }
 
@@ -107,7 +151,7 @@ static void sizeclass_alignment(void)
 {
 	unsigned powers = 0;
 
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class) {
 		CHECK(class == CLASS_FIRST ? sizes[class] == 8 : sizes[class] % 16 == 0);
 		if (is_power_of_two(sizes[class])) {
 			CHECK(SLAB_SIZE % sizes[class] == 0);
@@ -141,6 +185,7 @@ void unit_sizeclass(void)
 {
 	TEST_RUN(sizeclass_rows);
 	TEST_RUN(sizeclass_capacities);
+	TEST_RUN(sizeclass_order);
 	TEST_RUN(sizeclass_every_size);
 	TEST_RUN(sizeclass_waste);
 	TEST_RUN(sizeclass_block_index);

@@ -190,7 +190,7 @@ static void slab_lowest_first(void)
 static void slab_bitmaps(void)
 {
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST; ++class) {
+	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class) {
 		unsigned n = size_class[class].blocks;
 		bool inline_bits = n <= 128;
 		unsigned small = !inline_bits && n <= 4096, large = n > 4096;

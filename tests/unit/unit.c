@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
+#include <span.h>
 
 struct fake unit_fake;
 struct unit_text unit_text;
@@ -51,6 +52,13 @@ bool unit_close(void)
 size_t unit_balance(void)
 {
 	return unit_fake.outstanding;
+}
+
+void *unit_span_alloc(size_t size)
+{
+	bool zero;
+
+	return span_alloc(size, 1, &zero);
 }
 
 /* Eight bytes that depend on where they are. */

@@ -30,6 +30,9 @@ bool unit_close(void);
 /* How many bytes of the provider's are mapped and have not been given back? */
 size_t unit_balance(void);
 
+/* A large block that comes from the slabs, and goes there when it is freed: of no magazine. */
+void *unit_span_alloc(size_t size);
+
 void unit_fill(void *block, size_t size, unsigned seed);
 bool unit_is_filled(const void *block, size_t size, unsigned seed);
 bool unit_is_zero(const void *block, size_t size);
