@@ -64,12 +64,31 @@ static void *try_class(unsigned class)
 	return block;
 }
 
-static void *alloc_class(unsigned class)
+/*
+ * There is not even a slab left: a free block of a larger class will do. One
+ * that is not a span, since those are what is missing.
+ */
+static void *try_larger_class(unsigned class, size_t align)
+{
+	void *block;
+
+	while (++class <= CLASS_SLAB_LAST) {
+		if (size_class[class].size % align || !slab_take_partial(class, &block + 1, 1))
+			continue;
+		stats_count_bypass(class, STATS_ALLOCATION);
+		return block;
+	}
+	return NULL;
+}
+
+static void *alloc_class(unsigned class, size_t align)
 {
 	void *block = try_class(class);
 
 	if (unlikely(!block) && reclaim())
 		block = try_class(class);
+	if (unlikely(!block))
+		block = try_larger_class(class, align);
 	if (unlikely(!block)) {
 		stats_count_failure(class);
 		return fail(HAK_ENOMEM);
@@ -100,7 +119,7 @@ void *malloc_slow(size_t size)
 	unsigned class = class_of(size);
 	bool zero;
 
-	return class == CLASS_SPAN ? alloc_span(size, 1, &zero) : alloc_class(class);
+	return class == CLASS_SPAN ? alloc_span(size, 1, &zero) : alloc_class(class, HAK_MIN_ALIGN);
 }
 
 void *malloc_large(size_t size)
@@ -264,7 +283,7 @@ void *hak_aligned_alloc(size_t align, size_t size)
 		return alloc_span(size, align, &zero);
 	while (!class_is_span(class) && size_class[class].size % align)
 		class = class_after(class);
-	return alloc_class(class);
+	return alloc_class(class, align);
 }
 
 /*

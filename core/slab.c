@@ -333,6 +333,20 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 	return any;
 }
 
+/* Take up to @n blocks of the slabs that the class has. */
+unsigned slab_take_partial(unsigned class, void **end, unsigned n)
+{
+	struct class_heap *heap = &class_heap[class];
+	unsigned taken = 0;
+	struct slab *slab;
+
+	lock_acquire(&heap->lock, LOCK_CLASS);
+	while (taken < n && (slab = first_partial(heap)))
+		taken += take_and_relist(heap, slab, end - taken, n - taken);
+	lock_release(&heap->lock, LOCK_CLASS);
+	return taken;
+}
+
 /**
  * slab_take() - take blocks of a class out of slabs
  * @end: the blocks are stored below it: end[-1] first
@@ -344,19 +358,13 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
  */
 unsigned slab_take(unsigned class, void **end, unsigned n)
 {
-	struct class_heap *heap = &class_heap[class];
 	unsigned taken = 0;
 
 	hak_assert(n);
-	do {
-		struct slab *slab;
-
-		lock_acquire(&heap->lock, LOCK_CLASS);
-		while (taken < n && (slab = first_partial(heap)))
-			taken += take_and_relist(heap, slab, end - taken, n - taken);
-		lock_release(&heap->lock, LOCK_CLASS);
-	} while ((!taken || n - taken >= size_class[class].blocks) &&
-		 add_slabs(class, end, n, &taken));
+	do
+		taken += slab_take_partial(class, end - taken, n - taken);
+	while ((!taken || n - taken >= size_class[class].blocks) &&
+	       add_slabs(class, end, n, &taken));
 	return taken;
 }
 

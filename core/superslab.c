@@ -721,14 +721,16 @@ bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare)
 	return possible;
 }
 
-/* There is no memory behind these pages of slabs in use any more. */
-static void note_moved(uintptr_t base, size_t size)
+/* There is no memory behind these pages of slabs in use any more. @flags: HAK_PAGES_* */
+static void note_moved(uintptr_t base, size_t size, unsigned flags)
 {
 	superslab_lock();
 	for (uintptr_t end = base + size; base < end; base = (base | (SLAB_SIZE - 1)) + 1) {
 		struct superslab *superslab = pagemap_superslab(base);
 		size_t rest = end - base < SLAB_SIZE ? end - base : SLAB_SIZE;
 
+		superslab->zero &= (bool)(flags & HAK_PAGES_ZERO);
+		superslab->purgeable &= (bool)(flags & HAK_PAGES_PURGE);
 		if (superslab->purgeable)
 			superslab_slab(superslab, base)->purged |=
 				(uint16_t)(ALL_PAGES >> (PAGES_PER_SLAB - rest / PAGE_SIZE));
@@ -746,21 +748,25 @@ static void note_moved(uintptr_t base, size_t size)
  */
 size_t superslab_move(uintptr_t from, uintptr_t to, size_t size)
 {
+	unsigned all = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
 	size_t done = 0;
 
 	while (done < size) {
 		size_t part = size - done;
+		int flags;
 
 		/* not across an edge, here or there */
 		if (part > SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE)
 			part = SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE;
 		if (part > SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE)
 			part = SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE;
-		if (pages_move((void *)(from + done), (void *)(to + done), part) < 0)
+		flags = pages_move((void *)(from + done), (void *)(to + done), part);
+		if (flags < 0)
 			break;
+		all &= (unsigned)flags;
 		done += part;
 	}
-	note_moved(from, done);
+	note_moved(from, done, all);
 	return done;
 }
 

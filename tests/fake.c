@@ -327,6 +327,36 @@ static int fake_purge(void *ctx, void *base, size_t size)
 	return result;
 }
 
+static int check_move(struct fake *fake, uintptr_t from, uintptr_t to, size_t size)
+{
+	PROMISED(fake, from / HAK_SUPERSLAB_SIZE == (from + size - 1) / HAK_SUPERSLAB_SIZE,
+		 "move() out of two SuperSlabs");
+	PROMISED(fake, from + size <= to || to + size <= from, "move() onto itself");
+	return check_purge(fake, from, size) || check_purge(fake, to, size);
+}
+
+static int fake_move(void *ctx, void *from, void *to, size_t size)
+{
+	enum fake_fault fault = FAKE_FAILS;
+	struct fake *fake = ctx;
+	bool zero = fake->options.purge == FAKE_PURGE_ZERO;
+	int result = -1;
+
+	lock(fake);
+	if (!check_move(fake, (uintptr_t)from, (uintptr_t)to, size) &&
+	    !is_to_fail(fake, FAKE_MOVE, &fault)) {
+		__builtin_memcpy(to, from, size);
+		__builtin_memset(from, zero ? 0 : RUBBISH_PURGED, size);
+		for (size_t i = 0; i < size / PAGE; i++) {
+			fake->page[page_index(fake, (uintptr_t)from) + i] |= PAGE_PURGED;
+			fake->page[page_index(fake, (uintptr_t)to) + i] &= ~PAGE_PURGED;
+		}
+		result = (int)(HAK_PAGES_PURGE | (zero ? HAK_PAGES_ZERO : 0));
+	}
+	unlock(fake);
+	return result;
+}
+
 /* Everything but what was purged, as if all memory were written at once. */
 static int fake_resident(void *ctx, const void *base, size_t size, size_t *bytes)
 {
@@ -383,6 +413,7 @@ bool fake_open(struct fake *fake, const struct fake_options *options)
 		.map = fake_map,
 		.unmap = options->flags & FAKE_NO_UNMAP ? NULL : fake_unmap,
 		.purge = options->purge == FAKE_PURGE_NONE ? NULL : fake_purge,
+		.move = options->flags & FAKE_MOVES ? fake_move : NULL,
 		.resident = options->flags & FAKE_RESIDENT ? fake_resident : NULL,
 	};
 	if (!options->align)

@@ -24,6 +24,7 @@
 #define FAKE_NO_UNMAP 4u  /* has no unmap() */
 #define FAKE_KEEPS    8u  /* has one, which refuses everything */
 #define FAKE_RESIDENT 16u /* has resident() */
+#define FAKE_MOVES    32u /* has move(), after which memory is as after purge() */
 
 enum fake_purge {
 	FAKE_PURGE_NONE,   /* has no purge() */
@@ -56,6 +57,7 @@ enum fake_op {
 	FAKE_MAP_META,
 	FAKE_UNMAP,
 	FAKE_PURGE,
+	FAKE_MOVE,
 	NR_FAKE_OPS,
 };
 

@@ -17,10 +17,11 @@ ranks='
 	5	descriptor
 	6	superslab
 	7	slab span
-	8	magazine
-	9	cache fastpath
-	10	check reap stats
-	11	fork malloc
+	8	blocks
+	9	magazine
+	10	cache fastpath
+	11	check reap stats
+	12	fork malloc
 '
 
 declare -A rank

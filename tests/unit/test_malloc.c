@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
+#include <pages.h>
 #include <cache.h>
 #include <magazine.h>
 #include <sizeclass.h>
@@ -226,6 +227,30 @@ static void malloc_bad_alignment(void)
 	CHECK(unit_close());
 }
 
+/* When there is no slab left, a free block of a larger class serves, if it is aligned so. */
+static void malloc_larger_class(void)
+{
+	void *block, *other, *aligned;
+
+	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	other = hak_malloc(1200); /* of 1280 bytes, one of 51 */
+	CHECK(other);
+	hak_flush();
+	while (unit_span_alloc(SLAB_SIZE))
+		;
+	block = hak_malloc(500);
+	CHECK(block && hak_usable_size(block) == 1280 && at(block) != at(other));
+	aligned = hak_aligned_alloc(256, 400);
+	CHECK(aligned && hak_usable_size(aligned) == 1280 && at(aligned) % 256 == 0);
+	CHECK(!hak_aligned_alloc(512, 400) && !hak_malloc(1300) && !hak_malloc(SLAB_SIZE));
+	for (unsigned i = 3; i < 51; i++)
+		CHECK(hak_malloc(500));
+	CHECK(!hak_malloc(500));
+	hak_free(block);
+	CHECK(at(hak_malloc(1200)) == at(block) && !hak_check());
+	CHECK(unit_close());
+}
+
 static void malloc_good_size(void)
 {
 	CHECK(hak_good_size(0) == HAK_MIN_ALIGN);
@@ -293,6 +318,67 @@ static void malloc_realloc_edges(void)
 	CHECK(block && !hak_realloc(block, 0));
 	CHECK(!hak_owns(block));
 	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/*
+ * A large block that has to go elsewhere takes its memory along, as far as the
+ * provider moves it: the @moves-th call fails, and all that follow.
+ */
+static bool realloc_moves(size_t size, unsigned moves)
+{
+	char *block, *moved, *zeros;
+
+	CHECK_OR(unit_open(64 * MIB, FAKE_PARTS | FAKE_MOVES, FAKE_PURGE_ZERO), false);
+	CHECK_OR(hak_malloc(3 * SLAB_SIZE), false); /* so that edges do not coincide */
+	block = unit_span_alloc(size);
+	CHECK_OR(block && unit_span_alloc(SLAB_SIZE), false);
+	unit_fill(block, size, 7);
+	if (moves)
+		fake_fail(&unit_fake, FAKE_MOVE, moves, true, FAKE_FAILS);
+	moved = hak_realloc(block, size + 9 * MIB);
+	CHECK_OR(moved && moved != block && unit_is_filled(moved, size, 7), false);
+	CHECK_OR((pages_counters.moved > 0) == (size >= 128 * KIB && moves != 1), false);
+	CHECK_OR(!hak_check(), false);
+	/* what it left behind is known to be zero, as far as that is so */
+	zeros = hak_calloc(1, size);
+	CHECK_OR(zeros && unit_is_zero(zeros, size), false);
+	hak_free(zeros);
+	unit_fill(moved, size + 9 * MIB, 8);
+	hak_free(moved);
+	zeros = hak_calloc(1, size + 9 * MIB);
+	CHECK_OR(zeros && unit_is_zero(zeros, size + 9 * MIB) && !hak_check(), false);
+	return unit_close();
+}
+
+static void malloc_realloc_moves(void)
+{
+	static const size_t sizes[] = { 100 * KIB,     128 * KIB,      200 * KIB + 1, 1 * MIB,
+					2 * MIB + 777, 5 * MIB + 4096, 7 * MIB };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
+		for (unsigned moves = 0; moves < 5; moves++)
+			CHECK(realloc_moves(sizes[i], moves));
+}
+
+/* One that came from a magazine does not go back there without its memory. */
+static void malloc_realloc_moves_cached(void)
+{
+	char *block, *again;
+
+	CHECK(unit_open(64 * MIB, FAKE_PARTS | FAKE_MOVES, FAKE_PURGE_ZERO));
+	block = hak_malloc(500 * KIB);
+	CHECK(block && unit_span_alloc(SLAB_SIZE));
+	unit_fill(block, 500 * KIB, 1);
+	block = hak_realloc(block, 10 * MIB);
+	CHECK(block && unit_is_filled(block, 500 * KIB, 1));
+	again = hak_malloc(500 * KIB);
+	CHECK(again);
+	unit_fill(again, 500 * KIB, 2);
+	hak_free(again);
+	hak_flush();
+	again = hak_calloc(1, 500 * KIB);
+	CHECK(again && unit_is_zero(again, 500 * KIB) && !hak_check());
 	CHECK(unit_close());
 }
 
@@ -559,9 +645,12 @@ void unit_malloc(void)
 	TEST_RUN(malloc_aligned);
 	TEST_RUN(malloc_aligned_cost);
 	TEST_RUN(malloc_bad_alignment);
+	TEST_RUN(malloc_larger_class);
 	TEST_RUN(malloc_good_size);
 	TEST_RUN(malloc_owns);
 	TEST_RUN(malloc_realloc_edges);
+	TEST_RUN(malloc_realloc_moves);
+	TEST_RUN(malloc_realloc_moves_cached);
 	TEST_RUN(malloc_realloc_in_place);
 	TEST_RUN(malloc_realloc_spans);
 	TEST_RUN(malloc_realloc_room);

@@ -14,6 +14,7 @@
 #include <pages.h>
 #include <sizeclass.h>
 #include <reap.h>
+#include <release.h>
 #include <superslab.h>
 
 static uintptr_t slab(size_t n)
@@ -661,6 +662,36 @@ static void superslab_best_pages(void)
 	CHECK(unit_close());
 }
 
+/* A run across SuperSlabs gets what empty ones have that are no neighbours; or not. */
+static void superslab_furnishes(void)
+{
+	for (unsigned fails = 0; fails < 3; fails++) {
+		uint64_t moved = 2 - fails;
+		bool zero;
+
+		CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+		release_set_mode(RELEASE_NEVER);
+		for (long i = 0; i < 4; i++)
+			CHECK(take(32) == i * 32);
+		unit_fill((void *)slab(0), SUPERSLAB_SIZE, 1);
+		unit_fill((void *)slab(64), SUPERSLAB_SIZE, 2);
+		put(0, 32);
+		put(64, 32);
+		CHECK(counts(4, 0, 2, 64));
+		if (fails)
+			fake_fail(&unit_fake, FAKE_MOVE, 3 - fails, true, FAKE_FAILS);
+		CHECK(superslab_take(70, 0, SLAB_SIZE, &zero) == slab(4 * 32));
+		CHECK(zero == !moved && counts(7, moved, 2 - moved, 134));
+		for (unsigned i = 0; i < moved; i++)
+			CHECK(unit_is_filled((void *)slab((4 + i) * 32), SUPERSLAB_SIZE,
+					     i ? 1 : 2));
+		CHECK(unit_is_zero((void *)slab((4 + moved) * 32), (3 - moved) * SUPERSLAB_SIZE));
+		CHECK(pages_counters.moved == moved * SUPERSLAB_SIZE && !hak_check());
+		release_set_mode(RELEASE_AT_ONCE);
+		CHECK(unit_close());
+	}
+}
+
 void unit_superslab(void)
 {
 	TEST_RUN(superslab_first_take);
@@ -688,4 +719,5 @@ void unit_superslab(void)
 	TEST_RUN(superslab_overlap_counters);
 	TEST_RUN(superslab_residence);
 	TEST_RUN(superslab_best_pages);
+	TEST_RUN(superslab_furnishes);
 }
