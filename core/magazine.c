@@ -5,11 +5,13 @@
  * far as the program knows. malloc pops, free pushes, without a lock. Blocks
  * move to and from the slabs in batches of half a magazine.
  *
- * How many blocks a magazine may hold adapts: see magazine_next_limit(). The
- * arrays are as large as the capacities of the classes ask for, and their pages
- * are touched only as far as they are used.
+ * How many blocks a magazine may hold adapts: see magazine_next_limit(); all of
+ * one cache together may grow by HAK_CACHE_BYTES, beyond which who needs more
+ * takes it from others: see grow(). The arrays are as large as the capacities of
+ * the classes ask for, and their pages are touched only as far as they are used.
  *
  *	slot[base] == NULL, base <= top <= limit <= base + capacity, or closed
+ *	room  =  HAK_CACHE_BYTES - sum of (limit - first limit) * size
  *	refilled + pushes  =  pops + spilled + held
  *
  * An intrusive list (block -> next block) would need no array and hold any

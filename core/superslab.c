@@ -11,6 +11,12 @@
  * are empty: the reserve. A longer run continues into SuperSlabs that are
  * adjacent by address and leaves the rest of the last one usable.
  *
+ * Where no neighbours are unused, new ones are mapped, and empty SuperSlabs that
+ * lie elsewhere give their memory to them if the provider moves it: random
+ * blocks of 64 KiB to 8 MiB, 105 MiB live, then fault in 0.26 MiB for each MiB
+ * that is allocated; without it was 0.85. (A heap that keeps such runs together
+ * by reserving more than it needs had 0.22 and twice what is live.)
+ *
  *	unused == 0xffffffff	<=>  run == 32	<=>  counted in `reserve`
  *	clean			  =  part of unused
  *	tails			  =  part of the slabs in use

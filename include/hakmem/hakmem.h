@@ -10,10 +10,10 @@
  * When there is no memory for a request it returns NULL (ENOMEM on Linux) and
  * nothing has changed; so does a size above PTRDIFF_MAX. A pointer that is not
  * that of a block in use stops the program with one line that names it: at
- * once if it is not in the heap or in a slab or span that is not in use; when
- * it reaches its slab if it is inside a block or was freed twice (unless it is
- * allocated again before that); at once too if the library was built with
- * DEBUG=1.
+ * once if it is not in the heap or in a slab that is not in use; when it leaves
+ * the magazine that it was put into if it is inside a block or was freed twice
+ * (unless it is allocated again before that); at once too if the library was
+ * built with DEBUG=1.
  */
 #ifndef HAKMEM_H
 #define HAKMEM_H
@@ -79,7 +79,8 @@ HAK_API void *hak_calloc(size_t n, size_t size) __attribute__((warn_unused_resul
  * hak_realloc() - make a block @size bytes long, in place or elsewhere
  *
  * The contents are kept up to the smaller size. A large block that has to move
- * to grow gets room for a quarter more. NULL for @block allocates; 0 for @size
+ * to grow gets room for a quarter more, and takes its memory along without a
+ * copy where the provider can move it. NULL for @block allocates; 0 for @size
  * frees and returns NULL. If NULL is returned for another size, the
  * old block is as it was.
  */
