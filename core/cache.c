@@ -360,14 +360,14 @@ uint64_t cache_count_phantoms(void)
 	uint64_t phantoms = 0;
 	struct superslab *superslab;
 
-	superslab_lock();
-	for (superslab = superslab_first(); superslab; superslab = superslab_next(superslab))
+	heap_lock();
+	for (superslab = heap_first(); superslab; superslab = heap_next(superslab))
 		superslab->in_magazines = 0;
 	count_cached();
-	for (superslab = superslab_first(); superslab; superslab = superslab_next(superslab))
+	for (superslab = heap_first(); superslab; superslab = heap_next(superslab))
 		phantoms += superslab->in_magazines &&
 			    superslab->in_magazines == slab_outstanding_in(superslab);
-	superslab_unlock();
+	heap_unlock();
 	return phantoms;
 }
 

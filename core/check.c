@@ -16,7 +16,7 @@
 
 const char *hak_check(void)
 {
-	const char *failed = superslab_check();
+	const char *failed = heap_check();
 
 	if (!failed)
 		failed = slab_check();

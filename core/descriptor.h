@@ -120,6 +120,17 @@ static inline struct slab *superslab_slab(struct superslab *superslab, uintptr_t
 	return &superslab->slab[address / SLAB_SIZE % SLABS_PER_SUPERSLAB];
 }
 
+/* Those of the slabs all of whose pages were given back, or never touched. */
+static inline uint32_t superslab_clean_slabs(const struct superslab *superslab, uint32_t slabs)
+{
+	uint32_t clean = 0;
+
+	for (; slabs; slabs &= slabs - 1)
+		if (superslab->slab[lowest_bit(slabs)].purged == ALL_PAGES)
+			clean |= slabs & -slabs;
+	return clean;
+}
+
 struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping);
 void descriptor_free(struct list_node *chain);
 

@@ -32,7 +32,7 @@ void fork_prepare(void)
 		return;
 	reap_lock_word();
 	slab_lock_all();
-	superslab_lock_word();
+	heap_lock_word();
 	cache_lock_word();
 	meta_lock_word();
 }
@@ -54,7 +54,7 @@ void fork_done(void)
 	if (*held == LOCK_FORK) {
 		meta_unlock_word();
 		cache_unlock_word();
-		superslab_unlock_word();
+		heap_unlock_word();
 		slab_unlock_all();
 		reap_unlock_word();
 	}

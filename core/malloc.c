@@ -48,7 +48,7 @@ static bool reclaim(void)
 	struct hak_cache *cache = this_cache();
 	bool flushed = cache->cold && cache_flush(cache);
 
-	return superslab_release_reserve() || flushed;
+	return heap_release_reserve() || flushed;
 }
 
 static void *try_class(unsigned class)
@@ -409,7 +409,7 @@ void hak_fini(void)
 	slab_fini();
 	span_fini();
 	stats_fini();
-	superslab_fini();
+	heap_fini();
 	pagemap_fini();
 	meta_fini();
 	pages_detach();

@@ -22,9 +22,9 @@
 
 #include "cache.h"
 #include "lock.h"
+#include "look.h"
 #include "pages.h"
 #include "slab.h"
-#include "superslab.h"
 
 _Atomic bool reap_awake;
 
@@ -48,15 +48,15 @@ void reap_unlock_word(void)
 /* Look at the next SuperSlab; false if there is none. */
 static bool look_at_next(bool all)
 {
-	struct superslab_look look;
+	struct look look;
 	int flags;
 
-	if (!superslab_look_next(&look, all))
+	if (!look_next(&look, all))
 		return false;
 	slab_look(&look, all);
 	if (look.unused || look.tails || look.busy) {
-		flags = superslab_purge(&look);
-		superslab_look_done(&look, flags); /* while the busy ones keep it there */
+		flags = look_purge(&look);
+		look_done(&look, flags); /* while the busy ones keep it there */
 		slab_look_done(&look, flags);
 	}
 	reap.again |= look.ripening;
@@ -75,13 +75,13 @@ enum reap_state reap_step(size_t budget)
 	if (!reap.looking) {
 		reap.again = cache_look(CACHE_LOOK_IDLE);
 		slab_look_first();
-		superslab_look_first();
+		look_first();
 		reap.looking = true;
 	}
 	while (budget && look_at_next(false))
 		budget--;
 	if (budget) {
-		reap.again |= superslab_age_reserve();
+		reap.again |= heap_age_reserve();
 		reap.looking = false;
 		state = reap.again ? REAP_AGAIN : REAP_DONE;
 	}
@@ -92,9 +92,9 @@ enum reap_state reap_step(size_t budget)
 /* Bytes that went back to the provider so far. */
 uint64_t reap_given_back(void)
 {
-	struct superslab_counters counters;
+	struct heap_counters counters;
 
-	superslab_read_counters(&counters);
+	heap_read_counters(&counters);
 	return counters.released * SUPERSLAB_SIZE + pages_counters.purged;
 }
 
@@ -113,10 +113,10 @@ size_t reap_all(bool own)
 		cache_look(CACHE_LOOK_ALL);
 	else if (this_cache()->cold)
 		cache_flush(this_cache());
-	superslab_look_first();
+	look_first();
 	while (look_at_next(true))
 		;
-	superslab_release_reserve();
+	heap_release_reserve();
 	reap.looking = false;
 	lock_release(&reap.lock, LOCK_REAP);
 	return reap_given_back() - before;

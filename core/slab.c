@@ -580,7 +580,7 @@ void slab_look_first(void)
  * slab_look() - look at the slabs in use of a SuperSlab
  * @all: also at pages that were used a moment ago
  */
-void slab_look(struct superslab_look *look, bool all)
+void slab_look(struct look *look, bool all)
 {
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
 		struct slab *slab = &look->superslab->slab[i];
@@ -601,7 +601,7 @@ void slab_look(struct superslab_look *look, bool all)
 }
 
 /* Their pages are purged, or if @flags is negative they are not. */
-void slab_look_done(const struct superslab_look *look, int flags)
+void slab_look_done(const struct look *look, int flags)
 {
 	for (uint32_t busy = look->busy; busy; busy &= busy - 1) {
 		struct slab *slab = &look->superslab->slab[lowest_bit(busy)];
@@ -627,7 +627,7 @@ uint64_t slab_outstanding(unsigned class)
 	return counters.taken - counters.put;
 }
 
-/* The same of one SuperSlab, under superslab_lock(); spans count as a block. For statistics. */
+/* The same of one SuperSlab, under heap_lock(); spans count as a block. For statistics. */
 NO_SANITIZE_THREAD uint64_t slab_outstanding_in(const struct superslab *superslab)
 {
 	uint64_t sum = 0;
@@ -689,8 +689,8 @@ static const char *check_class(unsigned class)
 	struct class_heap *heap = &class_heap[class];
 	uint64_t slabs = 0, outstanding = 0, listed = 0, withheld = 0;
 
-	for (struct superslab *superslab = superslab_first(); superslab;
-	     superslab = superslab_next(superslab)) {
+	for (struct superslab *superslab = heap_first(); superslab;
+	     superslab = heap_next(superslab)) {
 		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
 			struct slab *slab = &superslab->slab[i];
 			const char *failed;
@@ -729,9 +729,9 @@ const char *slab_check(void)
 
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES && !failed; ++class) {
 		lock_acquire(&class_heap[class].lock, LOCK_CLASS);
-		superslab_lock();
+		heap_lock();
 		failed = check_class(class);
-		superslab_unlock();
+		heap_unlock();
 		lock_release(&class_heap[class].lock, LOCK_CLASS);
 	}
 	return failed;
@@ -750,7 +750,7 @@ void slab_unlock_all(void)
 		lock_word_release(&class_heap[class].lock);
 }
 
-/* The slabs themselves go with superslab_fini(). */
+/* The slabs themselves go with heap_fini(). */
 void slab_fini(void)
 {
 	__builtin_memset(class_heap, 0, sizeof(class_heap));

@@ -4,7 +4,7 @@
 
 #include "base.h"
 #include "bug.h"
-#include "superslab.h"
+#include "look.h"
 
 struct slab_counters {
 	uint64_t taken;	    /* blocks handed out, ever */
@@ -20,10 +20,10 @@ void slab_put(unsigned class, void *const *blocks, unsigned n);
 /* What is wrong with freeing @block, of this class by the page map? */
 enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail);
 
-/* Giving back the free pages of slabs in use; see superslab_look_next(). */
+/* Giving back the free pages of slabs in use; see look_next(). */
 void slab_look_first(void);
-void slab_look(struct superslab_look *look, bool all);
-void slab_look_done(const struct superslab_look *look, int flags);
+void slab_look(struct look *look, bool all);
+void slab_look_done(const struct look *look, int flags);
 
 uint64_t slab_outstanding(unsigned class);
 uint64_t slab_outstanding_in(const struct superslab *superslab);

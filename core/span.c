@@ -296,9 +296,9 @@ const char *span_check(void)
 	uint64_t live[ARRAY_SIZE(spans.live)] = { 0 }, live_pages = 0, live_slabs = 0;
 	const char *failed = NULL;
 
-	superslab_lock();
-	for (struct superslab *superslab = superslab_first(); superslab && !failed;
-	     superslab = superslab_next(superslab)) {
+	heap_lock();
+	for (struct superslab *superslab = heap_first(); superslab && !failed;
+	     superslab = heap_next(superslab)) {
 		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB && !failed; i++) {
 			const struct slab *slab = &superslab->slab[i];
 
@@ -312,7 +312,7 @@ const char *span_check(void)
 			live_slabs += slabs_for(slab->span_pages);
 		}
 	}
-	superslab_unlock();
+	heap_unlock();
 	for (unsigned i = 0; i < ARRAY_SIZE(live) && !failed; i++)
 		if (live[i] != spans.live[i])
 			failed = "span counters: live";

@@ -144,10 +144,10 @@ static uint64_t bitmap_slabs(void)
 
 static void read_heap(struct hak_stats *out)
 {
-	struct superslab_counters superslab;
+	struct heap_counters superslab;
 	uint64_t used_bytes;
 
-	superslab_read_counters(&superslab);
+	heap_read_counters(&superslab);
 	out->caches = cache_count();
 	out->bitmap_slabs = bitmap_slabs();
 	out->slabs_used = superslab.slabs_used;
@@ -169,7 +169,7 @@ static void read_heap(struct hak_stats *out)
 	out->mapped_bytes = pages_counters.mapped;
 	out->purged_bytes = pages_counters.purged;
 	out->meta_bytes = meta_bytes();
-	out->resident_bytes = superslab_resident() + meta_resident();
+	out->resident_bytes = heap_resident() + meta_resident();
 	out->provider_purges_refused = pages_counters.purges_refused;
 	out->retouched_bytes = (superslab.retouched + retouched_pages()) * PAGE_SIZE;
 	out->superslabs_phantom = cache_count_phantoms();

@@ -15,13 +15,15 @@ ranks='
 	3	bug pagemap
 	4	meta
 	5	descriptor
-	6	superslab
-	7	slab span
-	8	blocks
-	9	magazine
-	10	cache fastpath
-	11	check reap stats
-	12	fork malloc
+	6	heap
+	7	superslab
+	8	look
+	9	slab span
+	10	blocks
+	11	magazine
+	12	cache fastpath
+	13	check reap stats
+	14	fork malloc
 '
 
 declare -A rank

@@ -136,7 +136,7 @@ static void check_superslab_lists(void)
 	list_del(&first->node);
 	list_del(&first->all);
 	FINDS("SuperSlab counters: active or reserve");
-	CHECK(superslab_first() == superslab_at(64));
+	CHECK(heap_first() == superslab_at(64));
 	list_add(superslab_at(64)->all.link, &first->all);
 	list_add(&heads[12], &first->node);
 	FINDS_NOTHING();

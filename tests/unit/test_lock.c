@@ -97,8 +97,8 @@ static void lock_fork_inside(void)
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
 	lock_acquire(&class, LOCK_CLASS);
 	fork_prepare();
-	superslab_lock(); /* this would hang */
-	superslab_unlock();
+	heap_lock(); /* this would hang */
+	heap_unlock();
 	fork_done();
 	CHECK(class.word == 1 && *this_held() == 2u);
 	lock_release(&class, LOCK_CLASS);

@@ -23,9 +23,9 @@ static size_t hidden(size_t size)
 
 static uint64_t active(void)
 {
-	struct superslab_counters counters;
+	struct heap_counters counters;
 
-	superslab_read_counters(&counters);
+	heap_read_counters(&counters);
 	return counters.active;
 }
 

@@ -42,9 +42,9 @@ static unsigned below(unsigned n)
 
 static uint64_t slabs_used(void)
 {
-	struct superslab_counters now;
+	struct heap_counters now;
 
-	superslab_read_counters(&now);
+	heap_read_counters(&now);
 	return now.slabs_used;
 }
 

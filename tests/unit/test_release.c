@@ -43,9 +43,9 @@ static void release_modes(void)
 
 static uint64_t active(void)
 {
-	struct superslab_counters counters;
+	struct heap_counters counters;
 
-	superslab_read_counters(&counters);
+	heap_read_counters(&counters);
 	return counters.active;
 }
 

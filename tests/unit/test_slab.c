@@ -52,9 +52,9 @@ static struct slab_counters counters(unsigned class)
 
 static uint64_t slabs_used(void)
 {
-	struct superslab_counters now;
+	struct heap_counters now;
 
-	superslab_read_counters(&now);
+	heap_read_counters(&now);
 	return now.slabs_used;
 }
 
@@ -80,7 +80,7 @@ static void slab_whole(void)
 		CHECK(counters(class).slabs == 1 && counters(class).taken == before.taken + n);
 		CHECK(pagemap_class(base) == class && slab_of(blocks[0])->class == class);
 		CHECK(slab_of(blocks[0])->free == 0);
-		CHECK(!slab_check() && !superslab_check());
+		CHECK(!slab_check() && !heap_check());
 		/* the last and the first come back first */
 		put(class, n - 1, 1);
 		put(class, 0, n - 1);
@@ -235,7 +235,7 @@ static void slab_bitmaps_shared(void)
 	CHECK(slabs_used() == 41);
 	put(CLASS_448, 0, 40 * n);
 	CHECK(counters(CLASS_BITMAP_512).put == 40 && slabs_used() == 0);
-	CHECK(!slab_check() && !superslab_check());
+	CHECK(!slab_check() && !heap_check());
 	CHECK(unit_close());
 }
 
@@ -297,7 +297,7 @@ static void slab_failures(void)
 	CHECK(take(CLASS_16, 0, 1) == 0);
 	CHECK(slabs_used() == 31 && counters(CLASS_16).slabs == 0);
 	CHECK(counters(CLASS_BITMAP_512).slabs == 0);
-	CHECK(!slab_check() && !superslab_check());
+	CHECK(!slab_check() && !heap_check());
 	CHECK(take(CLASS_1024, 0, 65) == 64);
 	CHECK(slabs_used() == 32 && counters(CLASS_1024).taken == 64);
 	CHECK(take(CLASS_1024, 0, 1) == 0);

@@ -27,13 +27,13 @@ static char *alloc(size_t size)
 static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
 {
 	struct span_counters counters;
-	struct superslab_counters superslab;
+	struct heap_counters superslab;
 
 	span_read_counters(&counters);
-	superslab_read_counters(&superslab);
+	heap_read_counters(&superslab);
 	return counters.allocations == allocations && counters.frees == frees &&
 	       counters.live == allocations - frees && counters.live_slabs == live_slabs &&
-	       superslab.slabs_used == live_slabs && !span_check() && !superslab_check();
+	       superslab.slabs_used == live_slabs && !span_check() && !heap_check();
 }
 
 static bool is_span(size_t first, size_t slabs)

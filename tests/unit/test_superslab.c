@@ -44,20 +44,20 @@ static void put(size_t first, size_t slabs)
 /* Do the counters say this? */
 static bool counts(uint64_t mapped, uint64_t released, uint64_t reserve, uint64_t slabs_used)
 {
-	struct superslab_counters counters;
+	struct heap_counters counters;
 
-	superslab_read_counters(&counters);
+	heap_read_counters(&counters);
 	return counters.mapped == mapped && counters.released == released &&
 	       counters.active == mapped - released && counters.reserve == reserve &&
 	       counters.slabs_used == slabs_used &&
-	       unit_fake.outstanding_heap == counters.active * SUPERSLAB_SIZE && !superslab_check();
+	       unit_fake.outstanding_heap == counters.active * SUPERSLAB_SIZE && !heap_check();
 }
 
-static struct superslab_counters counters(void)
+static struct heap_counters counters(void)
 {
-	struct superslab_counters now;
+	struct heap_counters now;
 
-	superslab_read_counters(&now);
+	heap_read_counters(&now);
 	return now;
 }
 
@@ -87,9 +87,9 @@ static void superslab_first_take(void)
 	CHECK(counts(1, 0, 0, 32));
 	CHECK(take(1) == 32);
 	CHECK(counts(2, 0, 0, 33) && counters().peak == 2);
-	CHECK(superslab_first()->base == slab(32)); /* the newest first */
-	CHECK(superslab_next(superslab_first()) == superslab);
-	CHECK(!superslab_next(superslab));
+	CHECK(heap_first()->base == slab(32)); /* the newest first */
+	CHECK(heap_next(heap_first()) == superslab);
+	CHECK(!heap_next(superslab));
 	CHECK(unit_close());
 }
 
@@ -137,7 +137,7 @@ static void superslab_runs(void)
 		CHECK(take(n) == (long)(n == 32 ? 32 : 64 - n));
 		put(32, 32);
 	}
-	CHECK(!superslab_check());
+	CHECK(!heap_check());
 	CHECK(unit_close());
 }
 
@@ -162,7 +162,7 @@ static void superslab_alignment(void)
 	CHECK(counts(6, 0, 1, 51));
 	CHECK(take_aligned(5, 4 * MIB) == 64);
 	CHECK(counts(6, 0, 0, 56));
-	CHECK(!superslab_check());
+	CHECK(!heap_check());
 	CHECK(unit_close());
 }
 
@@ -202,7 +202,7 @@ static void superslab_run_across(void)
 	CHECK(take(34) == 64); /* 33 fit in between, not 34 */
 	put(64, 34);
 	CHECK(take(33) == 10);
-	CHECK(!superslab_check());
+	CHECK(!heap_check());
 	CHECK(unit_close());
 }
 
@@ -296,7 +296,7 @@ static void superslab_put_clears_classes(void)
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(take(40) == 0 && take(1) == 40);
 	pagemap_set_class(slab(0), 41, CLASS_SPAN_REST);
-	CHECK(unit_same(superslab_check(), NULL));
+	CHECK(unit_same(heap_check(), NULL));
 	put(2, 37);
 	for (unsigned i = 0; i < 64; i++) {
 		unsigned class = i < 2 || i == 39 || i == 40 ? CLASS_SPAN_REST : CLASS_NONE;
@@ -516,7 +516,7 @@ static void superslab_purge_refused(void)
 	CHECK(unit_fake.calls[FAKE_PURGE] == 0);
 	/* but when it is told to */
 	CHECK(reap_all(true) == 0 && unit_fake.calls[FAKE_PURGE] == 1);
-	CHECK(superslab_check() == NULL && take(1) == 1);
+	CHECK(heap_check() == NULL && take(1) == 1);
 	CHECK(take(5) == 3 && take(2) == 20);
 	CHECK(unit_close());
 
@@ -617,19 +617,19 @@ static void superslab_overlap_counters(void)
 static void superslab_residence(void)
 {
 	CHECK(unit_open(80 * MIB, FAKE_PARTS | FAKE_RESIDENT, FAKE_PURGE_ZERO));
-	CHECK(superslab_resident() == 0);
+	CHECK(heap_resident() == 0);
 	/* more than are asked about at once */
 	CHECK(take(34 * 32) == 0);
-	CHECK(superslab_resident() == 34 * SUPERSLAB_SIZE);
+	CHECK(heap_resident() == 34 * SUPERSLAB_SIZE);
 	put(5, 3);
-	CHECK(superslab_resident() == 34 * SUPERSLAB_SIZE);
+	CHECK(heap_resident() == 34 * SUPERSLAB_SIZE);
 	CHECK(reap_all(true) == 3 * SLAB_SIZE);
-	CHECK(superslab_resident() == 34 * SUPERSLAB_SIZE - 3 * SLAB_SIZE);
+	CHECK(heap_resident() == 34 * SUPERSLAB_SIZE - 3 * SLAB_SIZE);
 	CHECK(unit_close());
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(take(33) == 0);
-	CHECK(superslab_resident() == 2 * SUPERSLAB_SIZE); /* unknown: all of it */
+	CHECK(heap_resident() == 2 * SUPERSLAB_SIZE); /* unknown: all of it */
 	CHECK(unit_close());
 }
 
@@ -658,7 +658,7 @@ static void superslab_best_pages(void)
 	/* more than is wanted is better than none */
 	put(1, 1);
 	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, &zero) == slab(1) && !zero);
-	CHECK(reap_all(true) == 12 * PAGE_SIZE && !superslab_check());
+	CHECK(reap_all(true) == 12 * PAGE_SIZE && !heap_check());
 	CHECK(unit_close());
 }
 

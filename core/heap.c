@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All SuperSlabs: which there are, by the length of their longest run of unused
+ * slabs; where they come from, and when the empty ones go.
+ *
+ * Each is on the list of its longest run. Full ones are on no list; those on
+ * list 32 are empty: the reserve.
+ *
+ *	unused == 0xffffffff  <=>  run == 32  <=>  counted in `reserve`
+ *	active		      =	   mapped - released
+ *	runs		      =	   a bit for each list that is not empty
+ *
+ * Empty SuperSlabs that are no neighbours can serve a run longer than one all
+ * the same, if the provider moves memory: new ones are mapped, and get what the
+ * empty ones have. Replacing 1000 times one of 64 blocks of 64 KiB to 8 MiB at
+ * random, 105 MiB live, then faulted in 250 MiB on Linux instead of 820. (Giving
+ * nothing back at all: 214, and twice what is live stays resident.)
+ *
+ * Lock: one, LOCK_SUPERSLAB, for this file, superslab.c and look.c; the provider
+ * and meta_alloc() are called with it dropped. A SuperSlab that is to go is first
+ * taken off every list and out of the page map, then unmapped; if the provider
+ * refuses, it is put back and stays in the reserve until heap_release_reserve()
+ * asks again.
+ *
+ * Failure: heap_map_and_lock() returns 0, and nothing has changed.
+ */
+#include "heap.h"
+
+#include "meta.h"
+#include "pagemap.h"
+#include "pages.h"
+#include "release.h"
+#include "runs.h"
+#include "sizeclass.h"
+
+struct heap hak_heap;
+
+void heap_lock(void)
+{
+	lock_acquire(&hak_heap.lock, LOCK_SUPERSLAB);
+}
+
+void heap_unlock(void)
+{
+	lock_release(&hak_heap.lock, LOCK_SUPERSLAB);
+}
+
+/* For fork(). */
+void heap_lock_word(void)
+{
+	lock_word_acquire(&hak_heap.lock);
+}
+
+void heap_unlock_word(void)
+{
+	lock_word_release(&hak_heap.lock);
+}
+
+/* Slabs that a look might purge. The reserve's go in another way. */
+static unsigned dirty_slabs(const struct superslab *superslab)
+{
+	return superslab->unused == ALL_SLABS ? 0
+					      : count_bits(superslab->unused & ~superslab->clean);
+}
+
+static void list_by_run(struct superslab *superslab)
+{
+	superslab->run = (uint8_t)longest_run(superslab->unused);
+	if (superslab->run) {
+		list_add(&hak_heap.by_run[superslab->run], &superslab->node);
+		hak_heap.runs |= (uint64_t)1 << superslab->run;
+	}
+	if (superslab->run == SLABS_PER_SUPERSLAB)
+		hak_heap.counters.reserve++;
+	superslab->dirty = (uint8_t)dirty_slabs(superslab);
+	hak_heap.dirty += superslab->dirty;
+}
+
+static void unlist(struct superslab *superslab)
+{
+	hak_heap.dirty -= superslab->dirty;
+	if (!superslab->run)
+		return;
+	list_del(&superslab->node);
+	if (!hak_heap.by_run[superslab->run])
+		hak_heap.runs &= ~((uint64_t)1 << superslab->run);
+	if (superslab->run == SLABS_PER_SUPERSLAB)
+		hak_heap.counters.reserve--;
+}
+
+void heap_set_unused(struct superslab *superslab, uint32_t unused)
+{
+	unlist(superslab);
+	superslab->unused = unused;
+	list_by_run(superslab);
+}
+
+/* The part of the slabs from @base on that lies in one SuperSlab, as bits. */
+uint32_t heap_part(uintptr_t base, size_t slabs)
+{
+	unsigned first = (unsigned)(base / SLAB_SIZE % SLABS_PER_SUPERSLAB);
+	size_t rest = SLABS_PER_SUPERSLAB - first;
+
+	return bit_run(first, (unsigned)(slabs < rest ? slabs : rest));
+}
+
+/* Are all of these slabs unused? They may lie in any number of SuperSlabs. */
+bool heap_run_is_unused(uintptr_t base, size_t slabs)
+{
+	while (slabs) {
+		struct superslab *superslab = pagemap_superslab(base);
+		uint32_t part = heap_part(base, slabs);
+
+		if (!superslab || part & ~superslab->unused)
+			return false;
+		slabs -= count_bits(part);
+		base += count_bits(part) * SLAB_SIZE;
+	}
+	return true;
+}
+
+size_t heap_in_use(void)
+{
+	return hak_heap.counters.active - hak_heap.counters.reserve;
+}
+
+/*
+ * So many SuperSlabs were needed at once since the last look. Those that were
+ * mapped count on top of what was in use then, whatever became empty meanwhile:
+ * it did not serve, for want of neighbours, and will be wanted as soon as more
+ * of it has come together.
+ */
+void heap_note_needed(size_t superslabs)
+{
+	if (superslabs > hak_heap.peak[0])
+		hak_heap.peak[0] = superslabs;
+}
+
+/* The most that were needed at once in the last intervals. */
+size_t heap_lately(void)
+{
+	size_t peak = 0;
+
+	for (unsigned i = 0; i < NR_PEAKS; i++)
+		if (hak_heap.peak[i] > peak)
+			peak = hak_heap.peak[i];
+	return peak;
+}
+
+static void superslab_init(struct superslab *superslab, uintptr_t base,
+			   const struct hak_mapping *mapping, size_t map_size)
+{
+	superslab->base = base;
+	superslab->map_base = (uintptr_t)mapping->base;
+	superslab->map_size = map_size;
+	superslab->map_id = hak_heap.maps;
+	superslab->unused = ALL_SLABS;
+	superslab->clean = ALL_SLABS;
+	superslab->zero = mapping->flags & HAK_PAGES_ZERO;
+	superslab->purgeable = mapping->flags & HAK_PAGES_PURGE;
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		struct slab *slab = &superslab->slab[i];
+
+		slab->index = (uint8_t)i;
+		/* what cannot be given back need not be kept account of */
+		slab->purged = superslab->purgeable ? ALL_PAGES : 0;
+		slab->fresh = slab->purged;
+	}
+}
+
+/* Enter a SuperSlab, new or refused by the provider, into lists and page map. */
+static void register_locked(struct superslab *superslab)
+{
+	pagemap_set_superslab(superslab->base, superslab);
+	list_add(&hak_heap.all, &superslab->all);
+	list_by_run(superslab);
+	if (++hak_heap.counters.active > hak_heap.counters.peak)
+		hak_heap.counters.peak = hak_heap.counters.active;
+}
+
+static void unregister_locked(struct superslab *superslab)
+{
+	if (hak_heap.look == superslab)
+		hak_heap.look = heap_next(superslab);
+	unlist(superslab);
+	list_del(&superslab->all);
+	pagemap_set_superslab(superslab->base, NULL);
+	hak_heap.counters.active--;
+}
+
+/*
+ * May this empty SuperSlab be unmapped? If the provider takes back only whole
+ * mappings, all the others of its mapping must be empty too.
+ */
+bool heap_is_unmappable(const struct superslab *superslab)
+{
+	if (superslab->refused)
+		return false;
+	if (pages_unmaps_parts() || superslab->map_size == SUPERSLAB_SIZE)
+		return true;
+	return heap_run_is_unused(superslab->map_base, superslab->map_size / SLAB_SIZE);
+}
+
+/* Take an empty SuperSlab, or all of its mapping, out and append it to a chain. */
+void heap_collect_locked(struct superslab *superslab, struct list_node ***tail)
+{
+	uintptr_t base = superslab->base, end = base + SUPERSLAB_SIZE;
+
+	if (!pages_unmaps_parts()) {
+		base = superslab->map_base;
+		end = base + superslab->map_size;
+	}
+	for (; base < end; base += SUPERSLAB_SIZE) {
+		superslab = pagemap_superslab(base);
+		unregister_locked(superslab);
+		superslab->node.next = NULL;
+		**tail = &superslab->node;
+		*tail = &superslab->node.next;
+	}
+}
+
+/* The provider would not have it: it is ours, and dirty, until the next trim. */
+static void keep_refused(struct list_node *chain)
+{
+	heap_lock();
+	for (struct list_node *next; chain; chain = next) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		next = chain->next;
+		superslab->refused = true;
+		superslab->clean = 0;
+		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
+			superslab->slab[i].purged = superslab->slab[i].fresh = 0;
+		register_locked(superslab);
+		hak_heap.counters.refused++;
+	}
+	heap_unlock();
+}
+
+/* Unmap a chain of collected SuperSlabs, neighbours of one mapping together. */
+size_t heap_release(struct list_node *chain)
+{
+	size_t released = 0;
+
+	if (!chain)
+		return 0;
+	while (chain) {
+		struct superslab *first = list_entry(chain, struct superslab, node);
+		struct superslab *last = first;
+		struct list_node *rest;
+		size_t size = SUPERSLAB_SIZE;
+
+		for (rest = chain->next; rest; rest = rest->next, size += SUPERSLAB_SIZE) {
+			struct superslab *next = list_entry(rest, struct superslab, node);
+
+			if (next->base != last->base + SUPERSLAB_SIZE ||
+			    next->map_id != first->map_id)
+				break;
+			last = next;
+		}
+		last->node.next = NULL;
+		if (pages_unmap((void *)first->base, size)) {
+			released += size;
+			descriptor_free(chain);
+		} else {
+			keep_refused(chain);
+		}
+		chain = rest;
+	}
+	heap_lock();
+	hak_heap.counters.released += released / SUPERSLAB_SIZE;
+	heap_unlock();
+	return released;
+}
+
+/*
+ * Map @count SuperSlabs, aligned to @align, and enter them. Returns the address
+ * of the first, with the lock held, so that they are the caller's to take; or
+ * 0, without it.
+ */
+uintptr_t heap_map_and_lock(size_t count, size_t align)
+{
+	struct hak_mapping mapping;
+	struct list_node *chain = descriptor_map(count, align, &mapping);
+	uintptr_t base;
+
+	if (!chain)
+		return 0;
+	base = (uintptr_t)mapping.base;
+	heap_lock();
+	if (pagemap_overlaps(base, count * SUPERSLAB_SIZE)) {
+		/* the provider gave it to two at once, and the other was faster */
+		heap_unlock();
+		pages_disown(count * SUPERSLAB_SIZE);
+		descriptor_free(chain);
+		return 0;
+	}
+	hak_heap.maps++;
+	for (size_t i = 0; i < count; i++) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		chain = chain->next;
+		superslab_init(superslab, base + i * SUPERSLAB_SIZE, &mapping,
+			       count * SUPERSLAB_SIZE);
+		register_locked(superslab);
+	}
+	hak_heap.counters.mapped += count;
+	hak_heap.needed += count;
+	heap_note_needed(hak_heap.needed);
+	return base;
+}
+
+/* An empty SuperSlab of the reserve that has memory, taken out; NULL: none. */
+static struct superslab *withdraw_reserve(void)
+{
+	struct superslab *superslab = NULL;
+
+	heap_lock();
+	for (struct list_node *node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node && !superslab;
+	     node = node->next) {
+		superslab = list_entry(node, struct superslab, node);
+		if (superslab->clean == ALL_SLABS || !pages_unmaps_parts() || superslab->refused)
+			superslab = NULL;
+	}
+	if (superslab)
+		unregister_locked(superslab);
+	heap_unlock();
+	return superslab;
+}
+
+/*
+ * New memory at @base, taken as a whole: what empty SuperSlabs that are no
+ * neighbours have moves there, so that it need not be got again page by page.
+ * Returns whether any has.
+ */
+bool heap_furnish(uintptr_t base, size_t superslabs)
+{
+	struct superslab *superslab;
+	bool moved = false;
+
+	for (; superslabs && (superslab = withdraw_reserve()); superslabs--) {
+		if (pages_move((void *)superslab->base, (void *)base, SUPERSLAB_SIZE) < 0) {
+			heap_lock();
+			register_locked(superslab);
+			heap_unlock();
+			break;
+		}
+		superslab->node.next = NULL;
+		heap_release(&superslab->node);
+		base += SUPERSLAB_SIZE;
+		moved = true;
+	}
+	return moved;
+}
+
+/* Release empty SuperSlabs until @keep are left; bytes. */
+static size_t release_down_to(size_t keep)
+{
+	struct list_node *chain = NULL, **tail = &chain;
+	struct list_node *node, *next;
+
+	heap_lock();
+	for (node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node && hak_heap.counters.reserve > keep;
+	     node = next) {
+		struct superslab *superslab = list_entry(node, struct superslab, node);
+
+		next = node->next;
+		if (!heap_is_unmappable(superslab))
+			continue;
+		heap_collect_locked(superslab, &tail);
+		next = hak_heap.by_run[SLABS_PER_SUPERSLAB]; /* its neighbours went too */
+	}
+	heap_unlock();
+	return heap_release(chain);
+}
+
+/**
+ * heap_release_reserve() - release empty SuperSlabs, also those refused before
+ *
+ * Returns bytes.
+ */
+size_t heap_release_reserve(void)
+{
+	heap_lock();
+	for (struct list_node *node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node; node = node->next)
+		list_entry(node, struct superslab, node)->refused = false;
+	heap_unlock();
+	return release_down_to(0);
+}
+
+/**
+ * heap_age_reserve() - an interval is over
+ *
+ * Releases the empty SuperSlabs that were not needed in the last ones. Returns
+ * whether some stay that were.
+ */
+bool heap_age_reserve(void)
+{
+	bool ageing;
+	size_t keep;
+
+	heap_lock();
+	keep = release_reserve(heap_in_use(), heap_lately());
+	ageing = keep && hak_heap.counters.reserve;
+	for (unsigned i = NR_PEAKS - 1; i; i--)
+		hak_heap.peak[i] = hak_heap.peak[i - 1];
+	hak_heap.peak[0] = hak_heap.needed = heap_in_use();
+	heap_unlock();
+	release_down_to(keep);
+	return ageing;
+}
+
+/* Walking all SuperSlabs, under heap_lock(). */
+struct superslab *heap_first(void)
+{
+	return hak_heap.all ? list_entry(hak_heap.all, struct superslab, all) : NULL;
+}
+
+struct superslab *heap_next(struct superslab *superslab)
+{
+	return superslab->all.next ? list_entry(superslab->all.next, struct superslab, all) : NULL;
+}
+
+void heap_read_counters(struct heap_counters *counters)
+{
+	heap_lock();
+	*counters = hak_heap.counters;
+	heap_unlock();
+}
+
+/*
+ * Bytes of the heap that are backed by memory. The provider is asked with the
+ * lock dropped, a batch at a time; what comes or goes meanwhile may be missed.
+ */
+uint64_t heap_resident(void)
+{
+	uintptr_t batch[32];
+	size_t done = 0, skip, n, bytes;
+	uint64_t sum = 0;
+
+	do {
+		n = 0;
+		skip = done;
+		heap_lock();
+		for (struct list_node *node = hak_heap.all; node && n < ARRAY_SIZE(batch);
+		     node = node->next)
+			if (!skip)
+				batch[n++] = list_entry(node, struct superslab, all)->base;
+			else
+				skip--;
+		heap_unlock();
+		done += n;
+		for (size_t i = 0; i < n; i++)
+			sum += pages_resident((void *)batch[i], SUPERSLAB_SIZE, &bytes) ==
+					       PAGES_UNKNOWN
+				       ? SUPERSLAB_SIZE
+				       : bytes;
+	} while (n);
+	return sum;
+}
+
+static const char *check_one(struct superslab *superslab)
+{
+	if (pagemap_superslab(superslab->base) != superslab)
+		return "page map: entry of a SuperSlab";
+	if (superslab->run != longest_run(superslab->unused))
+		return "SuperSlab: longest run";
+	if (superslab->clean & ~superslab->unused)
+		return "SuperSlab: clean slabs that are in use";
+	if (superslab->tails & superslab->unused)
+		return "SuperSlab: spare pages of unused slabs";
+	if (superslab->ripe & ~(superslab->unused | superslab->tails))
+		return "SuperSlab: ripe slabs without anything to purge";
+	if (superslab->purgeable &&
+	    superslab_clean_slabs(superslab, superslab->unused) != superslab->clean)
+		return "SuperSlab: clean slabs and slabs without memory";
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
+		if (superslab->unused >> i & 1 &&
+		    pagemap_class(superslab->base + i * SLAB_SIZE) != CLASS_NONE)
+			return "page map: class of an unused slab";
+	return NULL;
+}
+
+static const char *check_list(unsigned run)
+{
+	if (!hak_heap.by_run[run] != !(hak_heap.runs >> run & 1))
+		return "SuperSlab lists: the mask of lists";
+	for (struct list_node *node = hak_heap.by_run[run]; node; node = node->next)
+		if (list_entry(node, struct superslab, node)->run != run)
+			return "SuperSlab lists: a SuperSlab on the wrong one";
+	return NULL;
+}
+
+/* The equations at the head of this file; NULL, or the one that fails. */
+const char *heap_check(void)
+{
+	uint64_t active = 0, listed = 0, used = 0, reserve = 0, dirty = 0;
+	const char *failed = NULL;
+	struct superslab *superslab;
+
+	heap_lock();
+	for (superslab = heap_first(); superslab && !failed; superslab = heap_next(superslab)) {
+		failed = check_one(superslab);
+		active++;
+		listed += superslab->run != 0;
+		used += count_bits(~superslab->unused);
+		reserve += superslab->unused == ALL_SLABS;
+		dirty += superslab->unused == ALL_SLABS
+				 ? 0
+				 : count_bits(superslab->unused & ~superslab->clean);
+	}
+	for (unsigned run = 1; run < NR_RUNS && !failed; run++) {
+		failed = check_list(run);
+		for (struct list_node *node = hak_heap.by_run[run]; node; node = node->next)
+			listed--;
+	}
+	if (!failed && listed)
+		failed = "SuperSlab lists: one missing or too many";
+	if (!failed &&
+	    (active != hak_heap.counters.active || reserve != hak_heap.counters.reserve ||
+	     active != hak_heap.counters.mapped - hak_heap.counters.released))
+		failed = "SuperSlab counters: active or reserve";
+	if (!failed && used != hak_heap.counters.slabs_used)
+		failed = "SuperSlab counters: slabs used";
+	if (!failed && dirty != hak_heap.dirty)
+		failed = "SuperSlab counters: slabs that are unused and not clean";
+	heap_unlock();
+	return failed;
+}
+
+/* Everything goes, used or not. */
+void heap_fini(void)
+{
+	struct list_node *chain = NULL, **tail = &chain;
+
+	heap_lock();
+	while (hak_heap.all)
+		heap_collect_locked(heap_first(), &tail);
+	heap_unlock();
+	heap_release(chain);
+	__builtin_memset(&hak_heap, 0, sizeof(hak_heap));
+}

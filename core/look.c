@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a look (reap.c) does to one SuperSlab: finds its unused slabs, and the
+ * spare pages behind the ends of spans, that have memory and were not used since
+ * the last look; purges them, with what slab.c adds; and notes how it went.
+ *
+ * Lock: that of heap.c, dropped while the provider purges. What is being purged
+ * is nobody's meanwhile: unused slabs count as used, and slabs with spare pages
+ * are not unused before its end.
+ *
+ * Failure: what the provider refuses stays as it was, and is not asked for again
+ * before a trim.
+ */
+#include "look.h"
+
+#include "pages.h"
+#include "release.h"
+
+/* Looks begin with the first of all SuperSlabs. */
+void look_first(void)
+{
+	heap_lock();
+	hak_heap.look = heap_first();
+	heap_unlock();
+}
+
+/*
+ * What is there of a SuperSlab that could be purged, as bits of slabs? An empty
+ * SuperSlab that can be unmapped is not purged: the reserve ages by itself.
+ */
+static uint32_t purgeable_slabs(const struct superslab *superslab, bool all)
+{
+	uint32_t dirty = superslab->unused & ~superslab->clean;
+
+	if (!superslab->purgeable || superslab->unpurged)
+		return 0;
+	if (superslab->unused == ALL_SLABS)
+		return heap_is_unmappable(superslab) ? 0 : dirty;
+	if (!all && release_is_compact(hak_heap.counters.slabs_used, hak_heap.dirty))
+		dirty = 0;
+	return dirty | superslab->tails;
+}
+
+static void look_locked(struct look *look, bool all)
+{
+	struct superslab *superslab = look->superslab;
+	uint32_t purgeable, ready;
+
+	superslab->unpurged &= !all;
+	purgeable = purgeable_slabs(superslab, all);
+	ready = purgeable & (all ? ALL_SLABS : superslab->ripe | superslab->tails);
+	superslab->ripe = purgeable & ~ready;
+	look->ripening = superslab->ripe;
+	look->unused = ready & superslab->unused;
+	look->tails = ready & superslab->tails;
+	for (uint32_t slabs = ready; slabs; slabs &= slabs - 1) {
+		const struct slab *slab = &superslab->slab[lowest_bit(slabs)];
+		bool in_use = look->tails >> slab->index & 1;
+
+		look->pages[slab->index] = (in_use ? slab->spare : ALL_PAGES) & ~slab->purged;
+	}
+	superslab->busy = look->tails;
+	if (look->unused)
+		superslab_take_part_locked(superslab, look->unused);
+}
+
+/**
+ * look_next() - look at the next SuperSlab
+ * @all: also at what was in use a moment ago
+ *
+ * Takes those of its unused slabs that can be purged; they count as used until
+ * look_done(), so that no lock has to be held. For the same reason
+ * the slabs whose spare pages can be purged stay in use until then, should
+ * their spans be freed. False if there is none left to look at.
+ */
+bool look_next(struct look *look, bool all)
+{
+	heap_lock();
+	*look = (struct look){ .superslab = hak_heap.look };
+	if (hak_heap.look) {
+		hak_heap.look = heap_next(hak_heap.look);
+		look_locked(look, all);
+	}
+	heap_unlock();
+	return look->superslab;
+}
+
+/**
+ * look_purge() - purge the pages of a look
+ *
+ * Neighbours in one call of the provider. Returns the HAK_PAGES_* that hold for
+ * all of them, or a negative value if it refused any: then all count as
+ * unpurged, and no more is asked for in this SuperSlab.
+ */
+int look_purge(const struct look *look)
+{
+	uintptr_t base = look->superslab->base;
+	unsigned page = 0, end = SLABS_PER_SUPERSLAB * PAGES_PER_SLAB;
+	int flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
+
+	while (page < end && flags >= 0) {
+		unsigned first = page;
+
+		while (page < end &&
+		       look->pages[page / PAGES_PER_SLAB] >> page % PAGES_PER_SLAB & 1)
+			page++;
+		if (page > first) {
+			int now = pages_purge((void *)(base + first * PAGE_SIZE),
+					      (page - first) * PAGE_SIZE);
+
+			flags = now < 0 ? now : flags & now;
+		} else {
+			page++;
+		}
+	}
+	return flags;
+}
+
+/* Note how the purge went, and return the slabs that are unused. @flags: of look_purge(). */
+void look_done(const struct look *look, int flags)
+{
+	struct list_node *chain = NULL, **tail = &chain;
+	struct superslab *superslab = look->superslab;
+	uint32_t unused;
+
+	heap_lock();
+	superslab->unpurged = flags < 0;
+	superslab->purgeable = flags < 0 || flags & HAK_PAGES_PURGE;
+	superslab->zero &= flags < 0 || flags & HAK_PAGES_ZERO;
+	for (uint32_t slabs = look->unused | look->tails; slabs && flags >= 0; slabs &= slabs - 1) {
+		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
+
+		slab->purged |= look->pages[slab->index];
+		slab->fresh &= (uint16_t)~look->pages[slab->index];
+		if (!(slab->spare & ~slab->purged))
+			superslab->tails &= ~(slabs & -slabs);
+	}
+	unused = look->unused | superslab->late;
+	superslab->busy = 0;
+	superslab->late = 0;
+	if (unused)
+		superslab_put_part_locked(superslab, unused, &tail);
+	heap_unlock();
+	heap_release(chain);
+}

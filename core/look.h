@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* One SuperSlab as a look sees it. See look.c. */
+#ifndef HAKMEM_LOOK_H
+#define HAKMEM_LOOK_H
+
+#include "superslab.h"
+
+/**
+ * struct look - what one look at a SuperSlab found to be given back
+ * @superslab: whose memory may be used for another one by now, unless one of
+ * @unused:    the unused slabs that are the look's for now,
+ * @tails:     the slabs in which a span ends, or
+ * @busy:      the slabs of blocks that are, is set
+ * @pages:     by slab: the pages to purge
+ * @ripening:  a later look may find more
+ *
+ * One at a time: looks are serialised by their caller.
+ */
+struct look {
+	struct superslab *superslab;
+	uint32_t unused;
+	uint32_t tails;
+	uint32_t busy;
+	uint16_t pages[SLABS_PER_SUPERSLAB];
+	bool ripening;
+};
+
+void look_first(void);
+bool look_next(struct look *look, bool all);
+int look_purge(const struct look *look);
+void look_done(const struct look *look, int flags);
+
+#endif
