@@ -210,12 +210,6 @@ $(B)/scaling.elf: $(call bm_objects,$(scaling) $(BOOT) $(IMAGE_TESTED)) $(B)/lib
 		  qemu/image.ld
 	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) $(filter %.o %.a,$^) -o $@
 
-# An ordinary program: whatever malloc is preloaded is the one it measures.
-memory := $(basename $(wildcard tests/bench/memory*.c))
-$(L)/bench/memory: $(call linux_objects,$(memory))
-	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LINUX_LDFLAGS) $^ -lm -o $@
-
 linux-programs: $(addprefix $(L)/,$(LINUX_PROGRAMS))
 images: $(patsubst %,$(B)/%.elf,$(IMAGES))
 
@@ -244,6 +238,10 @@ $(B)/newlib.elf: $(newlib_objects) $(call bm_objects,$(BOOT)) $(B)/libhakmem.a q
 	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) -u _malloc_r -Map=$(B)/newlib.map $(filter %.o,$^) \
 		--start-group $(B)/libhakmem.a $(NEWLIB)/lib/libc.a $(NEWLIB)/lib/libm.a --end-group -o $@
 
+# ------------------------------------------------------------------ benchmarks
+
+include tests/bench/bench.mk
+
 # ---------------------------------------------------- main targets for people
 
 # `make -j setup demo` installs before it builds.
@@ -262,9 +260,6 @@ setup-test:
 demo: $(L)/scaling $(B)/scaling.elf
 	@$(L)/scaling
 	@qemu/run.sh $(B)/scaling.elf
-
-bench-memory: $(L)/libhakmem.so $(L)/bench/memory
-	@O=$(O) tests/bench/memory.sh
 
 # A suite is a line "NAME: COMMAND" for tests/run.sh.
 RUN := tests/run.sh -d $(O)/test-logs
