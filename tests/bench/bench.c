@@ -15,9 +15,7 @@
  * of their time before the clock starts, so that first page faults, which other
  * workloads are about, are left out.
  *
- * The peak is VmHWM of /proc/self/status, without this program's own tables:
- * ru_maxrss survives exec(), so it is never less than that of the shell which
- * started us.
+ * The peak is without this program's own tables.
  */
 #include <string.h>
 #include <unistd.h>
@@ -79,32 +77,38 @@ static _Noreturn void usage(void)
 	_exit(2);
 }
 
-/*
- * Steps until the time is up or the operations are done. Callgrind counts what
- * happens in here, so it is a function, and looks at no clock for operations.
- */
-static __attribute__((noinline, noclone)) uint64_t measured(const struct workload *workload, uint64_t most_ops)
+/* Steps until the time is up or the operations are done. */
+static inline uint64_t repeat(const struct workload *workload, uint64_t most_ops)
 {
 	uint64_t ops = 0;
 
 	do
 		ops += workload->step();
-	while (workload->kind == STEADY &&
-	       (most_ops ? ops < most_ops : now_ns() < deadline));
+	while (workload->kind == STEADY && (most_ops ? ops < most_ops : now_ns() < deadline));
 	return ops;
+}
+
+static __attribute__((noinline, noclone)) uint64_t warm_up(const struct workload *workload)
+{
+	deadline = now_ns() + parameters.ms * 100000;
+	return repeat(workload, parameters.ops / 10);
+}
+
+/* Callgrind counts what happens in here, and only here. */
+static __attribute__((noinline, noclone)) uint64_t measured(const struct workload *workload)
+{
+	return repeat(workload, parameters.ops);
 }
 
 static uint64_t run(const struct workload *workload, uint64_t *ops)
 {
 	uint64_t start;
 
-	if (workload->kind == STEADY) {
-		deadline = now_ns() + parameters.ms * 100000;
-		*ops = measured(workload, parameters.ops / 10);
-	}
+	if (workload->kind == STEADY)
+		warm_up(workload);
 	start = now_ns();
 	deadline = start + parameters.ms * 1000000;
-	*ops = measured(workload, parameters.ops);
+	*ops = measured(workload);
 	return now_ns() - start;
 }
 
@@ -124,8 +128,7 @@ int main(int argc, char **argv)
 	workload->prepare();
 	ns = run(workload, &ops);
 	print("ns=%.3f ops=%llu peak_kib=%llu", (double)ns / (double)ops, (unsigned long long)ops,
-	      (unsigned long long)(read_number("/proc/self/status", "\nVmHWM:") -
-				   resident_mapped / KIB));
+	      (unsigned long long)peak_kib());
 	if (workload->print)
 		workload->print(ops);
 	print("\n");

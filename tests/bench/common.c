@@ -21,7 +21,7 @@
 #include "common.h"
 
 uint64_t random_run = 1;
-uint64_t resident_mapped;
+static uint64_t resident_mapped; /* bytes */
 
 static void write_text(int file, const char *format, va_list arguments)
 {
@@ -57,8 +57,8 @@ void *map_memory(size_t size, int flags)
 			  -1, 0);
 
 	if (base == MAP_FAILED)
-		fail("%s: cannot map %zu bytes: %s\n", program_invocation_short_name,
-		     size, strerror(errno));
+		fail("%s: cannot map %zu bytes: %s\n", program_invocation_short_name, size,
+		     strerror(errno));
 	return base;
 }
 
@@ -82,6 +82,11 @@ uint64_t read_number(const char *path, const char *key)
 	if (!found)
 		fail("%s: no %s in %s\n", program_invocation_short_name, key, path);
 	return strtoull(found + strlen(key), NULL, 10);
+}
+
+uint64_t peak_kib(void)
+{
+	return read_number("/proc/self/status", "\nVmHWM:") - resident_mapped / KIB;
 }
 
 uint64_t now_ns(void)
@@ -168,7 +173,7 @@ void options_print(const struct option *options, size_t n)
 
 bool read_stats(struct hak_stats *stats)
 {
-	void (*stats_read)(struct hak_stats *stats, size_t size);
+	void (*stats_read)(struct hak_stats * stats, size_t size);
 
 	*(void **)&stats_read = dlsym(RTLD_DEFAULT, "hak_stats_read");
 	if (stats_read)

@@ -40,12 +40,18 @@ void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Zeroed memory that is not the heap's; flags are mmap's. */
 void *map_memory(size_t size, int flags);
 
-/* Likewise, all of it resident; how many bytes that is so far. */
+/* Likewise, all of it resident. */
 void *map_resident(size_t size);
-extern uint64_t resident_mapped;
 
 /* What /proc says of this process: the first number after @key in @path. */
 uint64_t read_number(const char *path, const char *key);
+
+/*
+ * The most that was resident, without what map_resident() was asked for. Not
+ * ru_maxrss, which survives exec(): it is never less than that of the shell
+ * which started us.
+ */
+uint64_t peak_kib(void);
 
 uint64_t now_ns(void);
 uint64_t cpu_ns(void); /* of all threads, the kernel's work for them included */

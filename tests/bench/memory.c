@@ -5,7 +5,9 @@
  *
  *	memory WORKLOAD VARIANT [OPTION=NUMBER ...]
  *
- * A run is one workload in a fresh process. Each measurement is a line
+ * A run is one workload in a fresh process. "ns" is what one block's allocation
+ * and free took, writing included, "peak_kib" the most that was resident, as in
+ * bench.c. Each measurement is a line
  * "WORKLOAD VARIANT key=value ...", which memory.sh makes a table of.
  *
  * Resident is what the kernel says (Rss of /proc/self/smaps_rollup), net what
@@ -17,6 +19,8 @@
  * fails here.
  */
 #define _GNU_SOURCE /* MAP_NORESERVE */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +29,7 @@
 #include "memory.h"
 
 #define PAGE_SHIFT 12
+#define TRACE_MOST 4096u
 #define ADDRESSES  ((uint64_t)1 << 47)
 
 static const struct workload {
@@ -46,17 +51,29 @@ struct options options = {
 	.ops = 20000000,
 	.seconds = 10,
 	.keep = 1024,
+	.mib = 0, /* as much as the workload has by itself */
+	.teeth = 20,
+	.pause = 50,
+	.settle = 2000,
 };
 
 static const struct option option_names[] = {
-	{ "seed", &random_run },       { "light", &options.light }, { "delay", &options.delay },
-	{ "sample", &options.sample }, { "ops", &options.ops },	    { "seconds", &options.seconds },
-	{ "keep", &options.keep },
+	{ "seed", &random_run },       { "light", &options.light },
+	{ "delay", &options.delay },   { "sample", &options.sample },
+	{ "ops", &options.ops },       { "seconds", &options.seconds },
+	{ "keep", &options.keep },     { "mib", &options.mib },
+	{ "teeth", &options.teeth },   { "pause", &options.pause },
+	{ "settle", &options.settle }, { "trace", &options.trace },
 };
 
 static uint64_t at_first;    /* bytes, resident */
 static unsigned char *pages; /* a bit for each page that there can be */
 static uint64_t pages_set;
+
+static pthread_t trace_thread;
+static atomic_bool trace_stop;
+static uint64_t trace_ms[TRACE_MOST], trace_kib[TRACE_MOST];
+static unsigned trace_n;
 
 static uint64_t resident(void)
 {
@@ -79,6 +96,35 @@ uint64_t net(void)
 	uint64_t now = resident();
 
 	return now > at_first ? now - at_first : 0;
+}
+
+static void *trace_main(void *unused)
+{
+	uint64_t start = now_ns();
+
+	(void)unused;
+	while (!trace_stop && trace_n < TRACE_MOST) {
+		trace_kib[trace_n] = net() / KIB;
+		trace_ms[trace_n++] = (now_ns() - start) / 1000000;
+		sleep_ms(options.trace);
+	}
+	return NULL;
+}
+
+void trace_begin(void)
+{
+	if (options.trace && pthread_create(&trace_thread, NULL, trace_main, NULL))
+		fail("memory: cannot start a thread\n");
+}
+
+void trace_end(void)
+{
+	trace_stop = true;
+	if (options.trace)
+		pthread_join(trace_thread, NULL);
+	for (unsigned i = 0; i < trace_n; i++)
+		print("trace %llu %llu\n", (unsigned long long)trace_ms[i],
+		      (unsigned long long)trace_kib[i]);
 }
 
 /* Odd, so that pages which were given back, and read zero, are noticed. */

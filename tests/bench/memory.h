@@ -20,6 +20,11 @@ struct options {
 	uint64_t ops;	  /* replace */
 	uint64_t seconds; /* aging: of a phase */
 	uint64_t keep;	  /* aging: one of so many blocks outlives its phase */
+	uint64_t mib;	  /* spike: of all threads; sawtooth: at its top */
+	uint64_t teeth;	  /* sawtooth */
+	uint64_t pause;	  /* sawtooth: ms between up and down */
+	uint64_t settle;  /* spike: ms until what is left is looked at */
+	uint64_t trace;	  /* spike, sawtooth: ms between lines "trace MS KIB", 0: none */
 };
 
 extern struct options options;
@@ -35,6 +40,10 @@ void run_aging(const char *variant);
 /* Bytes of memory that the process has gained since net_begin(). */
 void net_begin(void);
 uint64_t net(void);
+
+/* How net() changes over time, from begin to end, if that was asked for. */
+void trace_begin(void);
+void trace_end(void);
 
 /* Every byte of a block is written, with a value that goes with its address. */
 struct block block_new(uint32_t size);

@@ -10,7 +10,8 @@
  * exchange: half the threads allocate, the others free, every one of these from
  * all of those, through rings of 4096 pointers: with two threads the pipe of one
  * producer and one consumer, the worst case of allocators that give blocks back
- * to whom they came from. After xmalloc-test (Lever and Boreham, "malloc()
+ * to whom they came from. Consumers read what they get, as one who gets a message
+ * does: an allocator gains nothing by leaving the block's cache line alone. After xmalloc-test (Lever and Boreham, "malloc()
  * Performance in a Multithreaded Linux Environment", 2000). An operation is a
  * block that goes all the way.
  *
@@ -18,10 +19,12 @@
  * and go, two at a time; as when every request has a thread of its own. An
  * operation is a thread.
  */
+#define _GNU_SOURCE /* sched_setaffinity */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "speed.h"
 
@@ -30,6 +33,7 @@
 #define LARSON_ROUNDS  20u
 #define RING	       4096u
 #define EXCHANGE_BURST 64u
+#define SPINS	       4096u
 #define CHURN_BLOCKS   100u
 
 static struct mix *mix;
@@ -116,21 +120,51 @@ struct ring {
 
 static struct ring *rings;
 static unsigned pairs;
+static bool has_cpus; /* one for each thread */
 
 static void exchange_prepare(void)
 {
 	prepare_sizes();
 	pairs = (unsigned)(parameters.threads + 1) / 2;
 	parameters.threads = pairs; /* shares are the producers' */
+	has_cpus = 2 * (long)pairs <= sysconf(_SC_NPROCESSORS_ONLN);
 	rings = map_resident((size_t)pairs * pairs * sizeof(*rings));
 }
 
-/* Room for EXCHANGE_BURST pointers: there is always somebody else to run. */
+/* Two threads that begin on one CPU may stay there for all of a short run. */
+static void stay_on_cpu(unsigned i)
+{
+	cpu_set_t all, one;
+
+	CPU_ZERO(&one);
+	if (sched_getaffinity(getpid(), sizeof(all), &all))
+		return;
+	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all) || i--)
+			continue;
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+		return;
+	}
+}
+
+/* For a moment, with a CPU for each thread; else somebody else is to run. */
+static void await_other(unsigned *waits)
+{
+	if (has_cpus && ++*waits % SPINS)
+		__builtin_ia32_pause();
+	else
+		sched_yield();
+}
+
+/* Room for EXCHANGE_BURST pointers. */
 static void await_room(struct ring *ring, uint64_t tail)
 {
+	unsigned waits = 0;
+
 	while (tail + EXCHANGE_BURST - atomic_load_explicit(&ring->head, memory_order_acquire) >
 	       RING)
-		sched_yield();
+		await_other(&waits);
 }
 
 static void *producer_main(unsigned producer)
@@ -167,11 +201,13 @@ static uint64_t drain(struct ring *ring, bool *ended)
 	if (tail - head > EXCHANGE_BURST)
 		tail = head + EXCHANGE_BURST;
 	for (; head != tail; head++) {
-		void *block = ring->slots[head % RING];
+		volatile unsigned char *block = ring->slots[head % RING];
 
-		if (!block)
+		if (block)
+			(void)*block;
+		else
 			*ended = true;
-		free(block);
+		free((void *)block);
 	}
 	atomic_store_explicit(&ring->head, head, memory_order_release);
 	return head - from;
@@ -180,7 +216,7 @@ static uint64_t drain(struct ring *ring, bool *ended)
 static void *consumer_main(unsigned consumer)
 {
 	bool ended[THREADS_MOST] = { false };
-	unsigned open = pairs;
+	unsigned open = pairs, waits = 0;
 	uint64_t drained;
 
 	while (open) {
@@ -191,8 +227,9 @@ static void *consumer_main(unsigned consumer)
 			drained += drain(&rings[from * pairs + consumer], &ended[from]);
 			open -= ended[from];
 		}
+		waits = drained ? 0 : waits;
 		if (!drained)
-			sched_yield();
+			await_other(&waits);
 	}
 	return NULL;
 }
@@ -201,6 +238,8 @@ static void *exchange_main(void *argument)
 {
 	unsigned i = (unsigned)(uintptr_t)argument;
 
+	if (has_cpus)
+		stay_on_cpu(i);
 	return i < pairs ? producer_main(i) : consumer_main(i - pairs);
 }
 
@@ -234,8 +273,8 @@ static void print_locks(uint64_t ops)
 	static struct hak_stats stats;
 
 	if (read_stats(&stats))
-		print(" batches_per_1000=%.3f", (double)(stats.total.refills + stats.total.spills) *
-							1000 / (double)ops);
+		print(" batches_per_1000=%.3f",
+		      (double)(stats.total.refills + stats.total.spills) * 1000 / (double)ops);
 }
 
 const struct workload threaded_workloads[] = {
