@@ -245,7 +245,7 @@ include tests/bench/bench.mk
 # ---------------------------------------------------- main targets for people
 
 # `make -j setup demo` installs before it builds.
-ifneq ($(filter setup setup-test,$(MAKECMDGOALS)),)
+ifneq ($(filter setup setup-test setup-bench,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -278,7 +278,7 @@ test-tools:
 
 test-builds: test-tools
 	+@$(MAKE) test-programs
-test-programs: linux baremetal linux-programs images $(B)/newlib.elf
+test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf
 	+@$(DEBUG_BUILD) linux-programs
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
@@ -338,6 +338,7 @@ scaling: $(L)/scaling
 idle: $(L)/idle
 api: tests/api/run.sh $(L)
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
+bench: tests/bench/selftest.sh $(L)
 endef
 export QEMU_SUITES LINUX_SUITES
 
@@ -357,10 +358,12 @@ help:
 	@echo '  baremetal       $(B)/libhakmem.a'
 	@echo '  setup           install the Debian packages that building and the demo need'
 	@echo '  setup-test      install those that the tests need, too'
+	@echo '  setup-bench     install other mallocs, and programs, for the benchmarks'
 	@echo '  demo            the scaling workload, on Linux and in QEMU'
 	@echo '  test            all tests; ends with "N passed, N failed"'
 	@echo '  linux-test      those that run on Linux, under the sanitizers too'
 	@echo '  qemu-test       those that run in QEMU'
+	@echo '  bench           how fast, beside other mallocs; QUICK=1: in 4 minutes, not 30'
 	@echo '  bench-memory    what processes cost in memory and give back, beside other mallocs'
 	@echo '  format          let clang-format lay out the sources'
 	@echo '  clean           remove $(O)'
@@ -370,6 +373,8 @@ help:
 	@echo '  LLVM=1          clang, lld and the LLVM tools instead of gcc and binutils'
 	@echo '  O=DIR           where everything is built; now $(O)'
 	@echo '  V=1             show the commands'
+	@echo '  PEERS="NAME=/PATH.so ..."'
+	@echo '                  more mallocs for bench and bench-memory'
 	@echo '  W=1             more warnings, none of them fatal'
 	@echo '  DEBUG=1         -Og and CONFIG_HAK_DEBUG=y'
 	@echo '  SAN=address|undefined|thread'

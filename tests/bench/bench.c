@@ -127,6 +127,8 @@ int main(int argc, char **argv)
 		usage();
 	workload->prepare();
 	ns = run(workload, &ops);
+	if (!ops)
+		fail("bench: not one operation in %llu ms\n", (unsigned long long)parameters.ms);
 	print("ns=%.3f ops=%llu peak_kib=%llu", (double)ns / (double)ops, (unsigned long long)ops,
 	      (unsigned long long)peak_kib());
 	if (workload->print)

@@ -70,7 +70,7 @@ void *map_resident(size_t size)
 
 uint64_t read_number(const char *path, const char *key)
 {
-	static char text[8192];
+	char text[8192];
 	int file = open(path, O_RDONLY);
 	ssize_t n = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
 	const char *found;

@@ -3,7 +3,7 @@
 #
 # Real programs with a malloc preloaded.
 #
-#	programs.sh prepare NAME DIRECTORY [quick]	whether it can be run here;
+#	programs.sh prepare NAME DIRECTORY [quick|tiny]	whether it can be run here;
 #							makes its input in DIRECTORY
 #	programs.sh run NAME DIRECTORY LIBRARY STARTER	one run: "ns=N ops=N peak_kib=N"
 #
@@ -159,7 +159,14 @@ directory=$3
 mkdir -p "$directory" || exit 2
 directory=$(cd "$directory" && pwd)
 case $action in
-prepare) prepare "$([ "$4" = quick ] && echo 2 || echo 5)" ;;
+prepare)
+	case $4 in
+	"") prepare 5 ;;
+	quick) prepare 2 ;;
+	tiny) prepare 1 ;;
+	*) usage ;;
+	esac
+	;;
 run) [ $# -eq 5 ] || usage; run "$4" "$5" ;;
 *) usage ;;
 esac
