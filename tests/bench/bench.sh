@@ -17,6 +17,7 @@
 #	QUICK	if set, 3 turns instead of 5, and shorter runs
 #	ONLY	if set, an extended regular expression: only workloads that match
 #	TURNS	how many turns, if not as above
+#	LIST	if set, the workloads and their commands are listed, and nothing is run
 #	LIMIT	seconds after which a run counts as hanging, default 60
 #
 # A row is written when its run ends. Whoever interrupts has what was measured so
@@ -67,7 +68,7 @@ add()
 # steady NAME COUNTED ARGUMENTS: one that runs for as long as it is told
 steady()
 {
-	add "$1" $((ms * 12 / 10 + 20)) "$2" "bench ms=$ms $3"
+	add "$1" $((ms * 12 / 10 + 20)) "$2" "bench $3 ms=$ms"
 }
 
 add_pairs_and_batches()
@@ -97,10 +98,10 @@ add_replaces()
 		missing+=("no replace with 1000000 blocks: QUICK leaves it out")
 		return
 	fi
-	add "replace 1000000 16..1024" $((ms * 12 / 10 + 1000)) 0 "bench ms=$ms replace live=1000000"
+	add "replace 1000000 16..1024" $((ms * 12 / 10 + 1000)) 0 "bench replace live=1000000 ms=$ms"
 	if [ "$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)" -ge 8 ]; then
 		add "replace 1000000 16..32768" $((ms + 8000)) 0 \
-			"bench ms=$ms replace live=1000000 most=32768"
+			"bench replace live=1000000 most=32768 ms=$ms"
 	else
 		missing+=("no replace 1000000 16..32768: it needs 8 GiB of free memory")
 	fi
@@ -181,11 +182,8 @@ run_command()
 
 	read -ra words <<<"${command[$1]}"
 	case ${words[0]} in
-	bench) # the workload before its options
-		timeout -k 1 $limit env LD_PRELOAD="$file" "$programs/bench" "${words[2]}" \
-			"${words[1]}" "${words[@]:3}"
-		;;
-	memory) timeout -k 1 $limit env LD_PRELOAD="$file" "$programs/memory" "${words[@]:1}" ;;
+	bench | memory) timeout -k 1 $limit env LD_PRELOAD="$file" "$programs/${words[0]}" \
+		"${words[@]:1}" ;;
 	program) timeout -k 1 $limit "$here/programs.sh" run "${words[1]}" "$out/programs" \
 		"$file" "$programs/program" ;;
 	esac
@@ -242,8 +240,8 @@ count_one()
 	read -ra words <<<"${command[$workload]}"
 	counts=$(LD_PRELOAD=${library[$peer]} timeout -k 1 $((2 * limit)) \
 		valgrind --tool=callgrind --callgrind-out-file=/dev/null --collect-atstart=no \
-		--toggle-collect=measured "$programs/bench" "${words[2]}" \
-		ops="${counted[$workload]}" "${words[@]:3}" 2>&1)
+		--toggle-collect=measured "$programs/bench" "${words[@]:1}" \
+		ops="${counted[$workload]}" 2>&1)
 	ops=$(sed -nE 's/^ns=[^ ]+ ops=([0-9]+) .*/\1/p' <<<"$counts")
 	counts=$(sed -nE 's/.*Collected *: *([0-9]+).*/\1/p' <<<"$counts")
 	[ -z "$interrupted" ] || return
@@ -366,6 +364,12 @@ add_replaces
 add_others
 add_programs
 [ ${#workloads[@]} -gt 0 ] || { echo "bench.sh: no workload matches ONLY=$ONLY" >&2; exit 2; }
+if [ -n "$LIST" ]; then
+	for workload in "${workloads[@]}"; do
+		echo "$workload: ${command[$workload]}"
+	done
+	exit
+fi
 
 echo "turn,workload,peer,status,ns,ops,peak_kib,more" >"$results"
 echo "workload,peer,ms,kib" >"$trace"

@@ -14,7 +14,7 @@ library=$directory/libhakmem.so
 status=0
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
-unset PEERS QUICK ONLY TURNS LIMIT BRIEF LIB
+unset PEERS LIST QUICK ONLY TURNS LIMIT BRIEF LIB
 mkdir -p "$scratch/o"
 ln -s "$directory" "$scratch/o/linux"
 
@@ -54,19 +54,23 @@ not()
 	! "$@"
 }
 
+# Every command of the bench, but shorter.
 test_workloads()
 {
-	local workload line options
+	local workload line words last='ns=[0-9.]+ ops=[1-9][0-9]* peak_kib=[1-9][0-9]*( |$)'
 
-	for workload in $("$programs/bench" | sed -n 's/^workloads: //p'); do
-		options="ms=2 live=1000"
-		case $workload in
-		larson | exchange) options="ops=40000" ;;
+	O=$scratch/o QUICK=1 LIST=1 "$here/bench.sh" >"$scratch/list" 2>"$scratch/output"
+	while read -ra words; do
+		case ${words[*]} in
+		*larson* | *exchange*) words+=(ops=40000) ;;
+		memory*) words+=(mib=32) ;;
+		*) words+=(ms=2 live=1000) ;;
 		esac
-		line=$(LD_PRELOAD=$library timeout 60 "$programs/bench" "$workload" $options 2>&1)
-		check "workload-$workload" "says '$line'" \
-			grep -qE '^ns=[0-9.]+ ops=[1-9][0-9]* peak_kib=[1-9][0-9]*( [a-z_.0-9]+=[0-9.]+)*$' \
-			<<<"$line"
+		line=$(LD_PRELOAD=$library timeout 60 "$programs/${words[0]}" "${words[@]:1}" 2>&1)
+		check "workload ${words[*]}" "says '$line'" grep -qE "$last" <<<"$line"
+	done < <(sed -nE 's/^.*: ((bench|memory) .*)/\1/p' "$scratch/list")
+	for workload in $("$programs/bench" | sed -n 's/^workloads: //p'); do
+		has "bench-runs-$workload" "$scratch/list" ": bench $workload( |$)"
 	done
 	line=$(LD_PRELOAD=$library "$programs/bench" replace ops=5000 live=10)
 	check counts-operations "5000 were asked for: $line" grep -q ' ops=5000 ' <<<"$line"
