@@ -29,7 +29,6 @@ struct parameters parameters = {
 	.most = 1024,
 	.live = 10000,
 	.threads = 2,
-	.touch = 1,
 };
 
 uint64_t deadline;
@@ -39,7 +38,6 @@ static const struct option options[] = {
 	{ "ops", &parameters.ops },	{ "size", &parameters.size },
 	{ "least", &parameters.least }, { "most", &parameters.most },
 	{ "live", &parameters.live },	{ "threads", &parameters.threads },
-	{ "touch", &parameters.touch },
 };
 
 static const struct workload *const lists[] = {

@@ -3,7 +3,7 @@
 #
 # Real programs with a malloc preloaded.
 #
-#	programs.sh prepare NAME DIRECTORY [quick|tiny]	whether it can be run here;
+#	programs.sh prepare NAME DIRECTORY [quick]	whether it can be run here;
 #							makes its input in DIRECTORY
 #	programs.sh run NAME DIRECTORY LIBRARY STARTER	one run: "ns=N ops=N peak_kib=N"
 #
@@ -162,8 +162,7 @@ case $action in
 prepare)
 	case $4 in
 	"") prepare 5 ;;
-	quick) prepare 2 ;;
-	tiny) prepare 1 ;;
+	quick) prepare 1 ;;
 	*) usage ;;
 	esac
 	;;

@@ -248,7 +248,7 @@ test_programs()
 	check program-preloads "'$line'" grep -qx "$library" <<<"$line"
 	check program-line "'$line'" grep -qE '^ns=[0-9]+ ops=1 peak_kib=[0-9]+$' <<<"$line"
 	for name in redis python sqlite gcc; do
-		"$here/programs.sh" prepare $name "$scratch/programs" tiny || continue
+		"$here/programs.sh" prepare $name "$scratch/programs" quick || continue
 		line=$(timeout 60 "$here/programs.sh" run $name "$scratch/programs" "$library" \
 			"$programs/program" 2>&1)
 		check "program-$name" "says '$line'" \

@@ -20,7 +20,6 @@ struct parameters {
 	uint64_t most;	  /* bytes */
 	uint64_t live;	  /* blocks */
 	uint64_t threads; /* of the workload */
-	uint64_t touch;	  /* pair: 0 leaves blocks as they are */
 };
 
 struct workload {
@@ -56,15 +55,6 @@ static inline void *allocate_touched(size_t size)
 
 	touch(block, size);
 	return block;
-}
-
-/* Start the threads of a workload, thread i with argument i; wait for their ends. */
-void threads_run(unsigned n, void *(*main)(void *));
-
-/* What a thread is told to do: its share of the operations, or until the deadline. */
-static inline bool thread_goes_on(uint64_t done)
-{
-	return parameters.ops ? done < parameters.ops / parameters.threads : now_ns() < deadline;
 }
 
 #endif

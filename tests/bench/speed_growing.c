@@ -6,21 +6,20 @@
  * scaling: a million blocks of one size, allocated and freed in that order: what
  * blocks cost when there are many, in time and, above all, in memory.
  *
- * realloc: a vector that grows from 16 bytes to 64 MiB by a quarter each time, as
- * containers of many languages do. An operation is such a vector.
+ * realloc: a vector that grows from 16 bytes to the size given, by a quarter each
+ * time, as containers of many languages do. An operation is such a vector.
  *
  * buffers: 64 buffers to which text is appended by turns, up to 1 MiB each: the
  * blocks of one are in the way of another. An operation is what is appended: 16
- * to 4096 bytes, every second to tenth with a realloc.
+ * to 4096 bytes, three times in a hundred with a realloc.
  */
 #include <string.h>
 
 #include "speed.h"
 
-#define REALLOC_MOST (64 * MIB)
-#define BUFFERS	     64u
-#define BUFFER_MOST  MIB
-#define APPENDS	     1000u
+#define BUFFERS	    64u
+#define BUFFER_MOST MIB
+#define APPENDS	    1000u
 
 static void **blocks;
 
@@ -42,13 +41,13 @@ static void nothing(void)
 {
 }
 
-/* One more element, and room for a quarter more, until it has 64 MiB. */
+/* One more element, and room for a quarter more, until all are there. */
 static uint64_t realloc_step(void)
 {
 	size_t size = 16, larger;
 	unsigned char *block = allocate_touched(size);
 
-	for (; size < REALLOC_MOST; size = larger) {
+	for (; size < parameters.size; size = larger) {
 		larger = (size + size / 4 + 15) & ~(size_t)15;
 		block = realloc(block, larger);
 		if (!block)

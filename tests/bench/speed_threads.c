@@ -51,7 +51,8 @@ static void start(pthread_t *thread, void *(*main)(void *), void *argument)
 		fail("bench: cannot start a thread\n");
 }
 
-void threads_run(unsigned n, void *(*main)(void *))
+/* Thread i with argument i; returns when all have ended. */
+static void threads_run(unsigned n, void *(*main)(void *))
 {
 	pthread_t threads[THREADS_MOST];
 
@@ -59,6 +60,12 @@ void threads_run(unsigned n, void *(*main)(void *))
 		start(&threads[i], main, (void *)(uintptr_t)i);
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
+}
+
+/* A thread's share of the operations, or until the deadline. */
+static bool thread_goes_on(uint64_t done)
+{
+	return parameters.ops ? done < parameters.ops / parameters.threads : now_ns() < deadline;
 }
 
 /* One place in the server, which threads hold one after another. */
