@@ -210,12 +210,6 @@ $(B)/scaling.elf: $(call bm_objects,$(scaling) $(BOOT) $(IMAGE_TESTED)) $(B)/lib
 		  qemu/image.ld
 	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) $(filter %.o %.a,$^) -o $@
 
-# An ordinary program: whatever malloc is preloaded is the one it measures.
-memory := $(basename $(wildcard tests/bench/memory*.c))
-$(L)/bench/memory: $(call linux_objects,$(memory))
-	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LINUX_LDFLAGS) $^ -lm -o $@
-
 linux-programs: $(addprefix $(L)/,$(LINUX_PROGRAMS))
 images: $(patsubst %,$(B)/%.elf,$(IMAGES))
 
@@ -244,10 +238,14 @@ $(B)/newlib.elf: $(newlib_objects) $(call bm_objects,$(BOOT)) $(B)/libhakmem.a q
 	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) -u _malloc_r -Map=$(B)/newlib.map $(filter %.o,$^) \
 		--start-group $(B)/libhakmem.a $(NEWLIB)/lib/libc.a $(NEWLIB)/lib/libm.a --end-group -o $@
 
+# ------------------------------------------------------------------ benchmarks
+
+include tests/bench/bench.mk
+
 # ---------------------------------------------------- main targets for people
 
 # `make -j setup demo` installs before it builds.
-ifneq ($(filter setup setup-test,$(MAKECMDGOALS)),)
+ifneq ($(filter setup setup-test setup-bench,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -262,9 +260,6 @@ setup-test:
 demo: $(L)/scaling $(B)/scaling.elf
 	@$(L)/scaling
 	@qemu/run.sh $(B)/scaling.elf
-
-bench-memory: $(L)/libhakmem.so $(L)/bench/memory
-	@O=$(O) tests/bench/memory.sh
 
 # A suite is a line "NAME: COMMAND" for tests/run.sh.
 RUN := tests/run.sh -d $(O)/test-logs
@@ -283,7 +278,7 @@ test-tools:
 
 test-builds: test-tools
 	+@$(MAKE) test-programs
-test-programs: linux baremetal linux-programs images $(B)/newlib.elf
+test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf
 	+@$(DEBUG_BUILD) linux-programs
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
@@ -343,6 +338,7 @@ scaling: $(L)/scaling
 idle: $(L)/idle
 api: tests/api/run.sh $(L)
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
+bench: tests/bench/selftest.sh $(L)
 endef
 export QEMU_SUITES LINUX_SUITES
 
@@ -362,10 +358,12 @@ help:
 	@echo '  baremetal       $(B)/libhakmem.a'
 	@echo '  setup           install the Debian packages that building and the demo need'
 	@echo '  setup-test      install those that the tests need, too'
+	@echo '  setup-bench     install other mallocs, and programs, for the benchmarks'
 	@echo '  demo            the scaling workload, on Linux and in QEMU'
 	@echo '  test            all tests; ends with "N passed, N failed"'
 	@echo '  linux-test      those that run on Linux, under the sanitizers too'
 	@echo '  qemu-test       those that run in QEMU'
+	@echo '  bench           how fast, beside other mallocs; QUICK=1: in 4 minutes, not 30'
 	@echo '  bench-memory    what processes cost in memory and give back, beside other mallocs'
 	@echo '  format          let clang-format lay out the sources'
 	@echo '  clean           remove $(O)'
@@ -375,6 +373,8 @@ help:
 	@echo '  LLVM=1          clang, lld and the LLVM tools instead of gcc and binutils'
 	@echo '  O=DIR           where everything is built; now $(O)'
 	@echo '  V=1             show the commands'
+	@echo '  PEERS="NAME=/PATH.so ..."'
+	@echo '                  more mallocs for bench and bench-memory'
 	@echo '  W=1             more warnings, none of them fatal'
 	@echo '  DEBUG=1         -Og and CONFIG_HAK_DEBUG=y'
 	@echo '  SAN=address|undefined|thread'

@@ -5,7 +5,9 @@
  *
  *	memory WORKLOAD VARIANT [OPTION=NUMBER ...]
  *
- * A run is one workload in a fresh process. Each measurement is a line
+ * A run is one workload in a fresh process. "ns" is what one block's allocation
+ * and free took, writing included, "peak_kib" the most that was resident, as in
+ * bench.c. Each measurement is a line
  * "WORKLOAD VARIANT key=value ...", which memory.sh makes a table of.
  *
  * Resident is what the kernel says (Rss of /proc/self/smaps_rollup), net what
@@ -16,24 +18,18 @@
  * survive are compared at the end: a malloc that gives back what is in use
  * fails here.
  */
-#define _GNU_SOURCE /* RTLD_DEFAULT */
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
+#define _GNU_SOURCE /* MAP_NORESERVE */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "memory.h"
 
 #define PAGE_SHIFT 12
+#define TRACE_MOST 4096u
 #define ADDRESSES  ((uint64_t)1 << 47)
 
 static const struct workload {
@@ -50,86 +46,34 @@ static const struct workload {
 };
 
 struct options options = {
-	.seed = 1,
 	.delay = 500,
 	.sample = 10,
 	.ops = 20000000,
 	.seconds = 10,
 	.keep = 1024,
+	.mib = 0, /* as much as the workload has by itself */
+	.teeth = 20,
+	.pause = 50,
+	.settle = 2000,
 };
 
-static const struct {
-	const char *name;
-	uint64_t *value;
-} option_names[] = {
-	{ "seed", &options.seed },     { "light", &options.light }, { "delay", &options.delay },
-	{ "sample", &options.sample }, { "ops", &options.ops },	    { "seconds", &options.seconds },
-	{ "keep", &options.keep },
+static const struct option option_names[] = {
+	{ "seed", &random_run },       { "light", &options.light },
+	{ "delay", &options.delay },   { "sample", &options.sample },
+	{ "ops", &options.ops },       { "seconds", &options.seconds },
+	{ "keep", &options.keep },     { "mib", &options.mib },
+	{ "teeth", &options.teeth },   { "pause", &options.pause },
+	{ "settle", &options.settle }, { "trace", &options.trace },
 };
 
-static void (*stats_read)(struct hak_stats *stats, size_t size);
 static uint64_t at_first;    /* bytes, resident */
 static unsigned char *pages; /* a bit for each page that there can be */
 static uint64_t pages_set;
 
-static void write_text(int file, const char *format, va_list arguments)
-{
-	static char text[1024];
-	int length = vsnprintf(text, sizeof(text), format, arguments);
-
-	if (length >= (int)sizeof(text) || write(file, text, (size_t)length) != length)
-		_exit(2);
-}
-
-void fail(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	write_text(STDERR_FILENO, format, arguments);
-	va_end(arguments);
-	_exit(1);
-}
-
-void print(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	write_text(STDOUT_FILENO, format, arguments);
-	va_end(arguments);
-}
-
-static void *map(size_t size, int flags)
-{
-	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags,
-			  -1, 0);
-
-	if (base == MAP_FAILED)
-		fail("memory: cannot map %zu bytes: %s\n", size, strerror(errno));
-	return base;
-}
-
-void *map_resident(size_t size)
-{
-	return map(size, MAP_POPULATE);
-}
-
-uint64_t read_number(const char *path, const char *key)
-{
-	static char text[8192];
-	int file = open(path, O_RDONLY);
-	ssize_t n = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
-	const char *found;
-
-	if (file >= 0)
-		close(file);
-	text[n < 0 ? 0 : n] = '\0';
-	found = strstr(text, key);
-	if (!found)
-		fail("memory: no %s in %s\n", key, path);
-	return strtoull(found + strlen(key), NULL, 10);
-}
+static pthread_t trace_thread;
+static atomic_bool trace_stop;
+static uint64_t trace_ms[TRACE_MOST], trace_kib[TRACE_MOST];
+static unsigned trace_n;
 
 static uint64_t resident(void)
 {
@@ -154,73 +98,33 @@ uint64_t net(void)
 	return now > at_first ? now - at_first : 0;
 }
 
-uint64_t now_ns(void)
+static void *trace_main(void *unused)
 {
-	struct timespec now;
+	uint64_t start = now_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t timeval_ns(struct timeval time)
-{
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_usec * 1000;
-}
-
-uint64_t cpu_ns(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
-}
-
-void sleep_ms(uint64_t ms)
-{
-	struct timespec time = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
-
-	while (nanosleep(&time, &time) && errno == EINTR)
-		;
-}
-
-bool read_stats(struct hak_stats *stats)
-{
-	if (stats_read)
-		stats_read(stats, sizeof(*stats));
-	return stats_read;
-}
-
-uint64_t random_next(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545f4914f6cdd1du;
-}
-
-/* splitmix64: states that have nothing to do with each other, and none is 0. */
-uint64_t random_seed(uint64_t number)
-{
-	uint64_t z = (options.seed << 32 | (number + 1)) * 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return (z ^ z >> 31) | 1;
-}
-
-void mix_log_uniform(struct mix *mix, uint32_t least, uint32_t most)
-{
-	for (uint32_t i = 0; i < MIX_SIZES; i++) {
-		double share = (i + 0.5) / MIX_SIZES;
-
-		mix->sizes[i] = (uint32_t)(least * pow((double)most / least, share));
+	(void)unused;
+	while (!trace_stop && trace_n < TRACE_MOST) {
+		trace_kib[trace_n] = net() / KIB;
+		trace_ms[trace_n++] = (now_ns() - start) / 1000000;
+		sleep_ms(options.trace);
 	}
+	return NULL;
 }
 
-void mix_uniform(struct mix *mix, uint32_t least, uint32_t most)
+void trace_begin(void)
 {
-	for (uint32_t i = 0; i < MIX_SIZES; i++)
-		mix->sizes[i] = least + (uint32_t)((uint64_t)i * (most - least + 1) / MIX_SIZES);
+	if (options.trace && pthread_create(&trace_thread, NULL, trace_main, NULL))
+		fail("memory: cannot start a thread\n");
+}
+
+void trace_end(void)
+{
+	trace_stop = true;
+	if (options.trace)
+		pthread_join(trace_thread, NULL);
+	for (unsigned i = 0; i < trace_n; i++)
+		print("trace %llu %llu\n", (unsigned long long)trace_ms[i],
+		      (unsigned long long)trace_kib[i]);
 }
 
 /* Odd, so that pages which were given back, and read zero, are noticed. */
@@ -261,7 +165,7 @@ void blocks_check(const struct block *blocks, size_t n)
 
 void floor_begin(void)
 {
-	pages = map(ADDRESSES >> PAGE_SHIFT >> 3, MAP_NORESERVE);
+	pages = map_memory(ADDRESSES >> PAGE_SHIFT >> 3, MAP_NORESERVE);
 	pages_set = 0;
 }
 
@@ -286,23 +190,9 @@ uint64_t floor_end(void)
 	return pages_set << PAGE_SHIFT;
 }
 
-static bool parse_option(const char *text)
-{
-	for (size_t i = 0; i < sizeof(option_names) / sizeof(option_names[0]); i++) {
-		size_t length = strlen(option_names[i].name);
-		char *end;
-
-		if (strncmp(text, option_names[i].name, length) || text[length] != '=')
-			continue;
-		*option_names[i].value = strtoull(text + length + 1, &end, 10);
-		return end > text + length + 1 && !*end;
-	}
-	return false;
-}
-
 static const struct workload *find_workload(const char *name, const char *variant)
 {
-	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(workloads); i++)
 		for (const char *const *v = workloads[i].variants; *v; v++)
 			if (!strcmp(name, workloads[i].name) && !strcmp(variant, *v))
 				return &workloads[i];
@@ -312,13 +202,11 @@ static const struct workload *find_workload(const char *name, const char *varian
 static _Noreturn void usage(void)
 {
 	print("usage: memory WORKLOAD VARIANT [OPTION=NUMBER ...]\n\n");
-	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(workloads); i++)
 		for (const char *const *v = workloads[i].variants; *v; v++)
 			print("%10s %s\n", workloads[i].name, *v);
 	print("\n");
-	for (size_t i = 0; i < sizeof(option_names) / sizeof(option_names[0]); i++)
-		print("%10s=%llu\n", option_names[i].name,
-		      (unsigned long long)*option_names[i].value);
+	options_print(option_names, ARRAY_SIZE(option_names));
 	exit(2);
 }
 
@@ -330,9 +218,8 @@ int main(int argc, char **argv)
 	if (!workload)
 		usage();
 	for (int i = 3; i < argc; i++)
-		if (!parse_option(argv[i]))
+		if (!options_parse(option_names, ARRAY_SIZE(option_names), argv[i]))
 			usage();
-	*(void **)&stats_read = dlsym(RTLD_DEFAULT, "hak_stats_read");
 	workload->run(argv[2]);
 	return 0;
 }

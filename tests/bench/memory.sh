@@ -13,44 +13,25 @@
 #	LIB	the library, default $O/linux/libhakmem.so
 #	PEERS	more libraries to compare with, as "NAME=/PATH.so ..."
 #	QUICK	if set, a shorter run, with the C library's malloc as only peer
+#	BRIEF	if set, only the library itself, and not all of its promises: a minute
 
 O=${O:-build}
 LIB=${LIB:-$O/linux/libhakmem.so}
 program=$O/linux/bench/memory
 raw=$O/bench/memory.txt
 table=$O/bench/memory.md
-missing=()
 failures=0
 
 for file in "$LIB" "$program"; do
 	[ -r "$file" ] || { echo "memory.sh: no $file: run 'make bench-memory'" >&2; exit 2; }
 done
-LIB=$(realpath "$LIB")
 mkdir -p "$O/bench" && : >"$raw" || exit 2
 
-names=(hakmem glibc)
-declare -A library=([hakmem]=$LIB [glibc]='')
-
-# add_peer NAME FILE PACKAGE
-add_peer()
-{
-	if [ -r "$2" ]; then
-		names+=("$1")
-		library[$1]=$2
-	else
-		missing+=("no $1 ($2)${3:+: install the Debian package $3}")
-	fi
-}
-
-debian_libraries=/usr/lib/$(uname -m)-linux-gnu
-if [ -z "$QUICK" ]; then
-	add_peer mimalloc "$debian_libraries/libmimalloc.so.2" libmimalloc2.0
-	add_peer jemalloc "$debian_libraries/libjemalloc.so.2" libjemalloc2
-	add_peer tcmalloc "$debian_libraries/libtcmalloc_minimal.so.4" libtcmalloc-minimal4
-fi
-for peer in $PEERS; do
-	add_peer "${peer%%=*}" "${peer#*=}"
-done
+. "$(dirname "$0")/peers.sh"
+find_peers "$program"
+[ -n "$QUICK$BRIEF" ] || find_debian_peers
+[ -n "$BRIEF" ] || find_more_peers
+LIB=${library[hakmem]}
 
 # run NAME WORKLOAD VARIANT [OPTION ...]: its lines, with the name in front, go to $raw
 run()
@@ -256,11 +237,26 @@ make_table()
 		}' "$raw" reading_rows=1 -
 }
 
-for name in "${names[@]}"; do
-	run_workloads "$name"
-done
-compare_time
-compare_instructions
+# What one look at each kind of promise takes.
+run_brief()
+{
+	run hakmem small random
+	run hakmem spike scattered light=1 mib=320
+	run hakmem spike neighbour-all light=0 mib=320
+	run hakmem sawtooth stack teeth=10
+	run hakmem idle scattered
+}
+
+if [ -n "$BRIEF" ]; then
+	names=(hakmem)
+	run_brief
+else
+	for name in "${names[@]}"; do
+		run_workloads "$name"
+	done
+	compare_time
+	compare_instructions
+fi
 make_table >"$table" || failures=$((failures + 1))
 echo
 cat "$table"

@@ -27,11 +27,9 @@
 
 #include "memory.h"
 
-#define SAW_TOP	       (256 * MIB)
+#define SAW_MIB	       256u
 #define SAW_BOTTOM     (16 * MIB)
-#define SAW_TEETH      20u
-#define SAW_PAUSE_MS   50u
-#define SAW_ROOM       ((size_t)SAW_TOP / 1000) /* of 1310 bytes on average */
+#define SAW_ROOM(top)  ((size_t)(top) / 1000) /* of 1310 bytes on average */
 #define WINDOW_MOST    1024u
 #define REPLACE_BLOCKS 100000u
 #define AGING_LIVE     (128 * MIB)
@@ -44,6 +42,8 @@ static size_t count, kept, room;
 static _Atomic uint64_t live; /* bytes, as requested */
 static uint64_t randomness;
 static struct mix mix;
+static uint64_t saw_top; /* bytes */
+static uint64_t pushed;	 /* blocks so far */
 
 static void heap_init(size_t most)
 {
@@ -66,6 +66,7 @@ static void push(void)
 		fail("memory: the sizes are smaller than they can be\n");
 	blocks[count] = block_new(mix_size(&mix, &randomness));
 	live_add(blocks[count++].size);
+	pushed++;
 }
 
 static void pop(void)
@@ -136,10 +137,10 @@ static uint64_t saw(uint64_t last_pause)
 {
 	uint64_t start = now_ns(), took;
 
-	while (live < SAW_TOP)
+	while (live < saw_top)
 		push();
 	took = now_ns() - start;
-	sleep_ms(SAW_PAUSE_MS);
+	sleep_ms(options.pause);
 	start = now_ns();
 	while (live > SAW_BOTTOM)
 		pop();
@@ -153,22 +154,27 @@ void run_sawtooth(const char *variant)
 	uint64_t took = 0, cpu, left;
 
 	mix_log_uniform(&mix, 16, 8192);
-	heap_init(SAW_ROOM);
+	saw_top = (options.mib ? options.mib : SAW_MIB) * MIB;
+	heap_init(SAW_ROOM(saw_top));
 	sampler_start();
+	trace_begin();
 	cpu = cpu_ns();
-	for (unsigned i = 1; i <= SAW_TEETH; i++)
-		took += saw(i < SAW_TEETH ? SAW_PAUSE_MS : options.delay);
+	for (unsigned i = 1; i <= options.teeth; i++)
+		took += saw(i < options.teeth ? options.pause : options.delay);
 	left = net();
 	sampler_end();
 	cpu = cpu_ns() - cpu - sampler.cpu;
 	blocks_check(blocks, count);
-	print("sawtooth %s sample=%llu cpu_ms=%.1f work_ms=%.1f net_mib=%.1f live_mib=%.1f"
-	      " ratio=%.3f",
-	      variant, (unsigned long long)options.sample, (double)cpu / 1e6, (double)took / 1e6,
-	      (double)left / MIB, (double)live / MIB, (double)left / (double)live);
+	print("sawtooth %s sample=%llu ns=%.3f ops=%llu peak_kib=%llu cpu_ms=%.1f work_ms=%.1f"
+	      " net_mib=%.1f live_mib=%.1f ratio=%.3f",
+	      variant, (unsigned long long)options.sample, (double)took / (double)pushed,
+	      (unsigned long long)pushed, (unsigned long long)peak_kib(), (double)cpu / 1e6,
+	      (double)took / 1e6, (double)left / MIB, (double)live / MIB,
+	      (double)left / (double)live);
 	if (options.sample)
 		print(" worst_ratio=%.3f", sampler.worst);
 	print("\n");
+	trace_end();
 }
 
 /* Returns how long it took, in ms. */

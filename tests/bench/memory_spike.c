@@ -36,7 +36,6 @@
 #define LEAST	       32u
 #define MOST	       4096u
 #define LIKELY_AVERAGE 838u /* (MOST - LEAST) / ln(MOST / LEAST) */
-#define SETTLE_MS      2000u
 #define LIGHT_PAIRS    100u
 #define LIGHT_MS       100u
 
@@ -52,6 +51,7 @@ struct worker {
 static struct mix mix;
 static struct worker workers[THREADS];
 static bool scattered;
+static uint64_t thread_bytes;
 static pthread_barrier_t barrier;
 static atomic_bool stop;
 
@@ -131,12 +131,23 @@ static void meet(void)
 	pthread_barrier_wait(&barrier);
 }
 
+/* What the threads do between the two; returns how long it took, in ns. */
+static uint64_t meet_twice(void)
+{
+	uint64_t start;
+
+	meet();
+	start = now_ns();
+	meet();
+	return now_ns() - start;
+}
+
 static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 
 	meet(); /* all threads exist */
-	worker_allocate(worker, THREAD_BYTES);
+	worker_allocate(worker, thread_bytes);
 	meet(); /* this is the peak */
 	meet();
 	worker_free(worker, worker->frees_of);
@@ -155,7 +166,7 @@ static void start_workers(bool neighbour)
 	for (unsigned i = 0; i < THREADS; i++) {
 		struct worker *worker = &workers[i];
 
-		worker_init(worker, THREAD_BYTES);
+		worker_init(worker, thread_bytes);
 		worker->frees_of = &workers[neighbour ? (i + 1) % THREADS : i];
 		if (pthread_create(&worker->thread, NULL, worker_main, worker))
 			fail("memory: cannot start a thread\n");
@@ -180,24 +191,29 @@ static void print_floor(uint64_t left)
 
 void run_spike(const char *variant)
 {
-	uint64_t peak, left;
+	uint64_t peak, left, took, blocks = 0;
 
+	thread_bytes = options.mib ? options.mib * MIB / THREADS : THREAD_BYTES;
 	scattered = strcmp(variant, "all") && strcmp(variant, "neighbour-all");
 	mix_log_uniform(&mix, LEAST, MOST);
 	start_workers(!strncmp(variant, "neighbour", 9));
 	net_begin();
-	meet();
-	meet();
+	trace_begin();
+	took = meet_twice();
 	peak = net();
-	meet();
-	meet();
-	sleep_ms(SETTLE_MS);
+	took += meet_twice();
+	sleep_ms(options.settle);
 	left = net();
-	print("spike %s light=%llu peak_mib=%.1f net_mib=%.1f", variant,
-	      (unsigned long long)options.light, (double)peak / MIB, (double)left / MIB);
+	for (struct worker *worker = workers; worker < workers + THREADS; worker++)
+		blocks += worker->count;
+	print("spike %s light=%llu ns=%.3f ops=%llu peak_kib=%llu peak_mib=%.1f net_mib=%.1f",
+	      variant, (unsigned long long)options.light, (double)took / (double)blocks,
+	      (unsigned long long)blocks, (unsigned long long)peak_kib(), (double)peak / MIB,
+	      (double)left / MIB);
 	if (scattered)
 		print_floor(left);
 	print("\n");
+	trace_end();
 	stop = true;
 	meet();
 	for (struct worker *worker = workers; worker < workers + THREADS; worker++) {
@@ -247,7 +263,7 @@ void run_idle(const char *variant)
 	net_begin();
 	worker_allocate(worker, IDLE_BYTES);
 	worker_free(worker, worker);
-	sleep_ms(SETTLE_MS);
+	sleep_ms(options.settle);
 	before = switches_of_others(&threads);
 	sleep_ms(5000);
 	after = switches_of_others(&threads_then);

@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: MIT
+#
+# Tables of results.csv, for report.sh: see there. Variables: charts, a directory
+# for what gnuplot is to draw; promises, how many memory promises were not met
+# ("-": not looked at).
+#
+# The best peer of a workload is the one with the smallest median, hakmem apart.
+# A workload is one row of the tables: its command with all sizes and numbers.
+
+BEGIN { FS = "," }
+
+function remember(list, key, value)
+{
+	list[key] = list[key] " " value
+}
+
+function sorted(values, out,    n, i, j, swap)
+{
+	n = split(values, out, " ")
+	for (i = 2; i <= n; i++)
+		for (j = i; j > 1 && out[j - 1] + 0 > out[j] + 0; j--) {
+			swap = out[j]; out[j] = out[j - 1]; out[j - 1] = swap
+		}
+	return n
+}
+
+function median(values,    n, v)
+{
+	n = sorted(values, v)
+	return n ? (v[int((n + 1) / 2)] + v[int(n / 2) + 1]) / 2 : ""
+}
+
+# (largest - smallest) / median, in percent
+function spread(values,    n, v, middle)
+{
+	n = sorted(values, v)
+	middle = median(values)
+	return n && middle > 0 ? sprintf("%.0f", (v[n] - v[1]) * 100 / middle) : ""
+}
+
+FNR == 1 { next }
+
+{
+	workload = $2; peer = $3
+	if (!(workload in known)) {
+		known[workload] = 1
+		workloads[++n_workloads] = workload
+	}
+	if (!(peer in known_peer)) {
+		known_peer[peer] = 1
+		peers[++n_peers] = peer
+	}
+	if ($4 != "ok") {
+		failures[++n_failures] = sprintf("%s: %s %s%s", workload, peer, $4, \
+			$1 > 0 ? " in turn " $1 : "")
+		failed[workload, peer] = 1
+		next
+	}
+	if ($5 != "") {
+		remember(ns, workload SUBSEP peer, $5)
+		timed[workload] = 1
+	}
+	if ($7 != "")
+		remember(kib, workload SUBSEP peer, $7)
+	n = split($8, field, " ")
+	for (i = 1; i <= n; i++) {
+		at = index(field[i], "=")
+		remember(more, workload SUBSEP peer SUBSEP substr(field[i], 1, at - 1), \
+			substr(field[i], at + 1))
+	}
+}
+
+# Medians; "" where a peer has none, or has failed once.
+function time_of(workload, peer)
+{
+	return (workload, peer) in failed ? "" : median(ns[workload, peer])
+}
+
+function memory_of(workload, peer)
+{
+	return (workload, peer) in failed ? "" : median(kib[workload, peer])
+}
+
+function figure(workload, peer, key)
+{
+	return median(more[workload, peer, key])
+}
+
+# What a table shows: time, memory or instructions.
+function value(what, workload, peer)
+{
+	if (what == "time")
+		return time_of(workload, peer)
+	return what == "memory" ? memory_of(workload, peer) : figure(workload, peer, what)
+}
+
+function best(what, workload,    i, v, least)
+{
+	least = ""
+	for (i = 1; i <= n_peers; i++) {
+		v = peers[i] == "hakmem" ? "" : value(what, workload, peers[i])
+		if (v != "" && (least == "" || v < least))
+			least = v
+	}
+	return least
+}
+
+# Latency has its own table: time stamps are most of what it takes.
+function is_compared(workload)
+{
+	return (workload in timed) && workload !~ /^latency/
+}
+
+# Geometric mean of hakmem's ratio to @peer ("": to the best peer) over all
+# workloads that match; sets ratios, worst and worst_workload.
+function mean_ratio(what, peer, pattern,    i, own, other, sum)
+{
+	ratios = 0
+	worst = 0
+	sum = 0
+	for (i = 1; i <= n_workloads; i++) {
+		if (!is_compared(workloads[i]) || workloads[i] !~ pattern)
+			continue
+		own = value(what, workloads[i], "hakmem")
+		other = peer == "" ? best(what, workloads[i]) : value(what, workloads[i], peer)
+		if (own == "" || other == "" || other <= 0 || own <= 0)
+			continue
+		sum += log(own / other)
+		ratios++
+		if (own / other > worst) {
+			worst = own / other
+			worst_workload = workloads[i]
+		}
+	}
+	return ratios ? exp(sum / ratios) : ""
+}
+
+# Geometric mean of hakmem's nanoseconds.
+function mean_time(pattern,    i, own, sum, n)
+{
+	for (i = 1; i <= n_workloads; i++) {
+		own = workloads[i] ~ pattern ? time_of(workloads[i], "hakmem") : ""
+		if (own == "")
+			continue
+		sum += log(own)
+		n++
+	}
+	return n ? exp(sum / n) : ""
+}
+
+function largest_time(pattern,    i, own, most)
+{
+	most = ""
+	for (i = 1; i <= n_workloads; i++) {
+		own = workloads[i] ~ pattern ? time_of(workloads[i], "hakmem") : ""
+		if (own != "" && (most == "" || own > most))
+			most = own
+	}
+	return most
+}
+
+function number(v)
+{
+	if (v == "")
+		return "-"
+	if (v >= 1e9)
+		return sprintf("%.2f s", v / 1e9)
+	if (v >= 1e6)
+		return sprintf("%.1f ms", v / 1e6)
+	if (v >= 1e4)
+		return sprintf("%.1f us", v / 1e3)
+	return sprintf(v < 100 ? "%.1f" : "%.0f", v)
+}
+
+function mib(v)
+{
+	return v == "" ? "-" : sprintf(v < 102400 ? "%.1f" : "%.0f", v / 1024)
+}
+
+function ratio(v)
+{
+	return v == "" ? "-" : sprintf("%.2f", v)
+}
+
+function show(what, v)
+{
+	return what == "time" ? number(v) : what == "memory" ? mib(v) : v == "" ? "-" : sprintf("%.1f", v)
+}
+
+function heading(first,    i, line, rule)
+{
+	line = "| " first " |"
+	rule = "| --- |"
+	for (i = 1; i <= n_peers; i++) {
+		line = line " " peers[i] " |"
+		rule = rule " ---: |"
+	}
+	return line " hakmem / best |\n" rule " ---: |"
+}
+
+function print_table(what, with_spread,    i, j, v, least, own, line, text)
+{
+	print heading("workload")
+	for (i = 1; i <= n_workloads; i++) {
+		if (!(workloads[i] in timed) && what != "instructions")
+			continue
+		least = best(what, workloads[i])
+		own = value(what, workloads[i], "hakmem")
+		if (own == "" && least == "" && what == "instructions")
+			continue
+		line = "| " workloads[i] " |"
+		for (j = 1; j <= n_peers; j++) {
+			v = value(what, workloads[i], peers[j])
+			text = (workloads[i], peers[j]) in failed && what != "instructions" ? "fails" : \
+				show(what, v)
+			if (with_spread && v != "")
+				text = text " ±" spread(ns[workloads[i], peers[j]]) "%"
+			if (v != "" && least != "" && v <= least && (own == "" || v <= own))
+				text = "**" text "**"
+			line = line " " text " |"
+		}
+		v = own != "" && least != "" && least > 0 ? own / least : ""
+		print line " " ratio(v) " |"
+	}
+}
+
+function by_group(what,    i, j, group, seen, order, n)
+{
+	print heading("hakmem / ...")
+	for (i = 1; i <= n_workloads; i++) {
+		if (!is_compared(workloads[i]))
+			continue
+		group = workloads[i]
+		sub(/ .*/, "", group)
+		if (!(group in seen)) {
+			seen[group] = 1
+			order[++n] = group
+		}
+	}
+	for (i = 1; i <= n; i++)
+		group_row(what, order[i], "^" order[i] "( |$)")
+	group_row(what, "**all**", "")
+}
+
+function group_row(what, name, pattern,    j, line)
+{
+	line = "| " name " |"
+	for (j = 1; j <= n_peers; j++)
+		line = line " " (peers[j] == "hakmem" ? "1" : \
+			ratio(mean_ratio(what, peers[j], pattern))) " |"
+	print line " " ratio(mean_ratio(what, "", pattern)) " |"
+}
+
+# A row of what is required; @got is "" if it was not measured.
+function requirement(what, required, most, got, note)
+{
+	printf "| %s | %s | %s%s | %s |\n", what, required, got == "" ? "not measured" : \
+		sprintf(got < 10 ? "%.2f" : "%.1f", got), note == "" ? "" : " (" note ")", \
+		got == "" ? "-" : got <= most ? "yes" : "**no**"
+}
+
+function worst_peer(    i, v, most)
+{
+	most = ""
+	for (i = 1; i <= n_peers; i++) {
+		v = peers[i] == "hakmem" ? "" : mean_ratio("time", peers[i], "")
+		if (v != "" && (most == "" || v > most)) {
+			most = v
+			worst_name = peers[i]
+		}
+	}
+	return most
+}
+
+function divided(a, b)
+{
+	return a == "" || b == "" || b <= 0 ? "" : a / b
+}
+
+function percentile_row(call,    own, least)
+{
+	own = figure("latency 100000", "hakmem", call "_p99.99")
+	least = best(call "_p99.99", "latency 100000")
+	requirement("p99.99 of " call ", replace 100k: ns", "at most the best peer's", \
+		least == "" ? 0 : least, own == "" || least == "" ? "" : own, \
+		least == "" ? "" : "best peer " show("", least))
+}
+
+function requirements(    v)
+{
+	print "| measure | required | measured | met |"
+	print "| --- | --- | ---: | --- |"
+	requirement("pair 16 B, instructions, loop included", "at most 44", 44, \
+		figure("pair 16", "hakmem", "instructions"))
+	requirement("pair 64 B, instructions, loop included", "at most 44", 44, \
+		figure("pair 64", "hakmem", "instructions"))
+	v = mean_ratio("time", "", "")
+	requirement("time, ratio to the best peer of each workload, geometric mean", \
+		"at most 0.95", .95, v, ratios " workloads")
+	requirement("time against each single peer, geometric mean", "at most 0.80", .80, \
+		worst_peer(), worst_name)
+	mean_ratio("time", "", "")
+	requirement("slowest workload, ratio to its best peer", "at most 1.10", 1.10, \
+		ratios ? worst : "", worst_workload)
+	requirement("producer/consumer 16..512 B, time against jemalloc", "at most 1.00", 1, \
+		divided(time_of("exchange 1 to 1", "hakmem"), time_of("exchange 1 to 1", "jemalloc")))
+	requirement("pair and batch 16 B .. 1 MiB, geometric mean, ns", "at most 7.0", 7, \
+		mean_time("^(pair|batch-)"))
+	requirement("pair of 16 KiB, ns", "at most 7", 7, time_of("pair 16384", "hakmem"))
+	requirement("pair of 64 KiB, ns", "at most 7", 7, time_of("pair 65536", "hakmem"))
+	requirement("pair of 1 MiB, ns", "at most 16", 16, time_of("pair 1048576", "hakmem"))
+	requirement("batches of 4 and 16 KiB, the slowest, ns", "at most 14", 14, \
+		largest_time("^batch-.* (4096|16384)$"))
+	v = mean_ratio("memory", "", "")
+	requirement("peak memory, ratio to the best peer of each workload, geometric mean", \
+		"at most 1.02", 1.02, v, ratios " workloads")
+	percentile_row("malloc")
+	percentile_row("free")
+	requirement("lock acquisitions per 1000 operations, Larson, 8 threads", "at most 10", 10, \
+		figure("larson 8 threads", "hakmem", locks_key), locks_note)
+	requirement("... producers and consumers, 8 threads", "at most 10", 10, \
+		figure("exchange 4 to 4", "hakmem", locks_key), locks_note)
+	requirement("memory promises that are not kept (below)", "none", 0, \
+		promises == "-" ? "" : promises)
+}
+
+function latencies(    i, j, k, calls, keys, line, n)
+{
+	split("malloc free", calls, " ")
+	n = split("p50 p99 p99.9 p99.99 max", keys, " ")
+	print heading("ns")
+	for (i = 1; i <= 2; i++)
+		for (k = 1; k <= n; k++) {
+			line = "| " calls[i] " " keys[k] " |"
+			for (j = 1; j <= n_peers; j++)
+				line = line " " number(figure("latency 100000", peers[j], \
+					calls[i] "_" keys[k])) " |"
+			print line " " ratio(divided(figure("latency 100000", "hakmem", \
+				calls[i] "_" keys[k]), best(calls[i] "_" keys[k], "latency 100000"))) " |"
+		}
+}
+
+# For gnuplot: a line for each workload, its ratios to hakmem.
+function chart(what,    file, i, j, own, v, line, row)
+{
+	file = charts "/" what ".dat"
+	line = "workload"
+	for (j = 1; j <= n_peers; j++)
+		line = line "\t" peers[j]
+	print line >file
+	for (i = n_workloads; i >= 1; i--) {
+		own = value(what, workloads[i], "hakmem")
+		if (!is_compared(workloads[i]) || own == "" || own <= 0)
+			continue
+		line = workloads[i]
+		for (j = 1; j <= n_peers; j++) {
+			v = value(what, workloads[i], peers[j])
+			line = line "\t" (v == "" || v <= 0 ? "?" : v / own)
+		}
+		print line >file
+	}
+	close(file)
+}
+
+END {
+	locks_key = more["larson 8 threads", "hakmem", "locks_per_1000"] != "" ? \
+		"locks_per_1000" : "batches_per_1000"
+	locks_note = locks_key == "locks_per_1000" ? "" : "batches: the least that it can be"
+	print "## What it must show\n"
+	requirements()
+	print "\n## Time\n"
+	print "Geometric means of hakmem's time divided by another's; below 1 hakmem is faster.\n"
+	by_group("time")
+	print "\nMedians, in ns of an operation unless a unit is given, and by how much runs"
+	print "differed (largest less smallest, of the median). The best are bold.\n"
+	print_table("time", 1)
+	print "\n## Peak memory\n"
+	print "Geometric means of hakmem's peak divided by another's.\n"
+	by_group("memory")
+	print "\nMedians, MiB resident at the peak; the benchmark's own tables are not counted.\n"
+	print_table("memory", 0)
+	print "\n## Instructions\n"
+	print "Of one operation, by callgrind: they do not depend on what else the machine does.\n"
+	print_table("instructions", 0)
+	print "\n## Latency\n"
+	print "Of single calls, replace with 100000 blocks of 16 .. 1024 bytes; interrupts and other"
+	print "processes are in it.\n"
+	latencies()
+	if (n_failures) {
+		print "\n## What failed\n"
+		for (i = 1; i <= n_failures; i++)
+			print "- " failures[i]
+	}
+	chart("time")
+	chart("memory")
+}
