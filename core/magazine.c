@@ -221,11 +221,11 @@ NO_SANITIZE_THREAD uint64_t magazine_pops(const struct hak_cache *cache, unsigne
  * Every refill doubles it: larger batches make allocation cheaper, and what
  * they fetch is about to be used. Frees alone take it back, by a quarter for
  * each spill: what such a magazine collects nobody is waiting for. Who frees
- * gets at least a quarter of the capacity, up to 28, so that spills are batches.
+ * gets at least a quarter of the capacity, up to a batch.
  */
 unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_event event)
 {
-	unsigned least = capacity / 4 < 28 ? capacity / 4 : 28;
+	unsigned least = capacity / 4 < BATCH_MOST ? capacity / 4 : BATCH_MOST;
 
 	if (least < MAGAZINE_MIN)
 		least = capacity < MAGAZINE_MIN ? capacity : MAGAZINE_MIN;
@@ -325,19 +325,19 @@ static void refill(struct hak_cache *cache, unsigned class)
 	cold->batches.refilled += got;
 }
 
-/* How many of @held blocks go when there may be @limit: down to half of these, in steps. */
-static unsigned spill_batch(unsigned held, unsigned limit)
+/* How many of @held blocks go when there may be @limit, and @keep are enough: a batch at most. */
+static unsigned spill_batch(unsigned held, unsigned limit, unsigned keep)
 {
-	unsigned half = held - limit / 2, least = held - limit + 1;
+	unsigned batch = held - keep, least = held - limit + 1;
 
-	if (half > BATCH_MOST)
-		half = BATCH_MOST;
-	return half > least ? half : least;
+	if (batch > BATCH_MOST)
+		batch = BATCH_MOST;
+	return batch > least ? batch : least;
 }
 
 /*
  * Make room in a full magazine for a block: it is allowed more, or the older
- * half goes.
+ * half goes, or all if nothing but frees is seen.
  *
  * Where nothing but frees is seen, the end of them is watched for. With `others`
  * blocks of the class left besides those in the magazine and the one that is
@@ -358,7 +358,8 @@ static void spill(struct hak_cache *cache, unsigned class)
 	if (others == 0)
 		give_back(cache, class, held);
 	else if (held >= limit)
-		give_back(cache, class, spill_batch(held, limit));
+		give_back(cache, class,
+			  spill_batch(held, limit, cold->spilled_last ? 0 : limit / 2));
 	held = magazine->top - base;
 	if (others < limit - held)
 		set_limit(cache, class, held + (unsigned)others);

@@ -21,8 +21,8 @@
 
 /* What the class of 64 bytes may hold, and at least when it only frees. */
 #define CAPACITY ((unsigned)size_class[CLASS_64].capacity)
-#define LEAST	 (CAPACITY / 4 < 28 ? CAPACITY / 4 : 28)
 #define BATCH	 128u
+#define LEAST	 (CAPACITY / 4 < BATCH ? CAPACITY / 4 : BATCH)
 
 static void *blocks[4200];
 
@@ -32,12 +32,12 @@ static unsigned refill_batch(unsigned limit)
 	return (limit + 1) / 2 < BATCH ? (limit + 1) / 2 : BATCH;
 }
 
-/* and that a spill gives back. */
-static unsigned spill_batch(unsigned held, unsigned limit)
+/* and that a spill gives back: down to @keep. */
+static unsigned spill_batch(unsigned held, unsigned limit, unsigned keep)
 {
-	unsigned half = held - limit / 2 < BATCH ? held - limit / 2 : BATCH;
+	unsigned batch = held - keep < BATCH ? held - keep : BATCH;
 
-	return half > held - limit ? half : held - limit + 1;
+	return batch > held - limit ? batch : held - limit + 1;
 }
 
 static struct cache_counters counters(unsigned class)
@@ -103,7 +103,7 @@ static void magazine_limits(void)
 	CHECK(magazine_next_limit(1, 1, MAGAZINE_SPILL_AGAIN) == 1);
 	CHECK(magazine_next_limit(1, 4, MAGAZINE_REFILL) == 2);
 	CHECK(magazine_next_limit(400, 1024, MAGAZINE_SPILL_AGAIN) == 300);
-	CHECK(magazine_next_limit(8, 1024, MAGAZINE_SPILL) == 28);
+	CHECK(magazine_next_limit(8, 1024, MAGAZINE_SPILL) == 128);
 	for_each_magazine(class)
 	{
 		unsigned capacity = size_class[class].capacity;
@@ -112,7 +112,7 @@ static void magazine_limits(void)
 			unsigned more = magazine_next_limit(n, capacity, MAGAZINE_REFILL);
 			unsigned less = magazine_next_limit(n, capacity, MAGAZINE_SPILL_AGAIN);
 
-			CHECK(more >= n && more <= capacity && less <= (n > 28 ? n : 28));
+			CHECK(more >= n && more <= capacity && less <= (n > BATCH ? n : BATCH));
 			CHECK(less >= magazine_first_limit(class) && less <= capacity);
 		}
 	}
@@ -221,7 +221,7 @@ static void magazine_last_in_first_out(void)
 }
 
 /* Blocks that somebody else has, so that the last free of all is far away. */
-#define OTHERS 100u
+#define OTHERS 400u
 
 /* Allocate at least @n blocks, until the magazine may be full and is empty; how many. */
 static unsigned allocate(struct hak_cache *cache, unsigned n)
@@ -249,7 +249,7 @@ static void magazine_spills(void)
 		magazine_push(cache, CLASS_64, blocks[freed]);
 	CHECK(held(cache, CLASS_64) == CAPACITY && outstanding(CLASS_64) == OTHERS + n);
 	magazine_push(cache, CLASS_64, blocks[freed++]);
-	first = spill_batch(CAPACITY, CAPACITY);
+	first = spill_batch(CAPACITY, CAPACITY, CAPACITY / 2);
 	CHECK(held(cache, CLASS_64) == CAPACITY - first + 1);
 	CHECK(outstanding(CLASS_64) == OTHERS + n - first);
 	CHECK(limit(cache, CLASS_64) == CAPACITY);
@@ -259,7 +259,7 @@ static void magazine_spills(void)
 	while (held(cache, CLASS_64) < CAPACITY)
 		magazine_push(cache, CLASS_64, blocks[freed++]);
 	magazine_push(cache, CLASS_64, blocks[freed++]);
-	second = spill_batch(CAPACITY, lower);
+	second = spill_batch(CAPACITY, lower, 0);
 	CHECK(limit(cache, CLASS_64) == lower);
 	CHECK(held(cache, CLASS_64) == CAPACITY - second + 1);
 	CHECK(outstanding(CLASS_64) == OTHERS + n - first - second);
@@ -333,33 +333,33 @@ static void magazine_room(void)
 	CHECK(unit_close());
 }
 
-/* Who only ever frees gets room for a batch before the first one goes. */
+/* Who only ever frees gets room for a batch before the first one goes, and then gives all. */
 static void magazine_only_frees(void)
 {
-	unsigned half = LEAST / 2, spills = (100 - LEAST + half - 1) / half;
+	unsigned n = 4 * LEAST, now = 0, spills = 0, spilled = 0;
 	struct hak_cache *cache;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS) == OTHERS);
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < n; i++)
 		CHECK(slab_take(CLASS_64, blocks + i + 1, 1) == 1);
 	cache = cache_attach();
 	CHECK(cache);
-	for (unsigned i = 0; i < LEAST; i++) {
+	for (unsigned i = 0; i < n; i++) {
+		if (now == LEAST) {
+			unsigned batch = spills++ ? LEAST : LEAST - LEAST / 2;
+
+			now -= batch;
+			spilled += batch;
+		}
+		now++;
 		magazine_push(cache, CLASS_64, blocks[i]);
-		CHECK(held(cache, CLASS_64) == i + 1);
+		CHECK(held(cache, CLASS_64) == now);
 		CHECK(limit(cache, CLASS_64) == (i < 8 ? 8 : LEAST));
 	}
-	CHECK(counters(CLASS_64).batches.spills == 0 && outstanding(CLASS_64) == OTHERS + 100);
-	for (unsigned i = LEAST; i < 100; i++) {
-		magazine_push(cache, CLASS_64, blocks[i]);
-		CHECK(limit(cache, CLASS_64) == LEAST);
-		CHECK(held(cache, CLASS_64) == half + 1 + (i - LEAST) % half);
-	}
-	CHECK(counters(CLASS_64).batches.spills == spills);
-	CHECK(counters(CLASS_64).batches.spilled == spills * half);
-	CHECK(outstanding(CLASS_64) == OTHERS + 100 - spills * half);
-	CHECK(held(cache, CLASS_64) == 100 - spills * half);
+	CHECK(spills == 3 && counters(CLASS_64).batches.spills == spills);
+	CHECK(counters(CLASS_64).batches.spilled == spilled);
+	CHECK(outstanding(CLASS_64) == OTHERS + n - spilled);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }
@@ -407,7 +407,8 @@ static void magazine_first_spill(void)
 		while (counters(CLASS_64).batches.spills < round)
 			magazine_push(cache, CLASS_64, blocks[--n]);
 		CHECK(limit(cache, CLASS_64) == CAPACITY);
-		CHECK(held(cache, CLASS_64) == CAPACITY - spill_batch(CAPACITY, CAPACITY) + 1);
+		CHECK(held(cache, CLASS_64) ==
+		      CAPACITY - spill_batch(CAPACITY, CAPACITY, CAPACITY / 2) + 1);
 		while (counters(CLASS_64).batches.refills == refills)
 			blocks[n++] = magazine_pop(cache, CLASS_64);
 		CHECK(limit(cache, CLASS_64) == CAPACITY);
