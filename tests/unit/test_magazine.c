@@ -347,10 +347,9 @@ static void magazine_only_frees(void)
 	CHECK(cache);
 	for (unsigned i = 0; i < n; i++) {
 		if (now == LEAST) {
-			unsigned batch = spills++ ? LEAST : LEAST - LEAST / 2;
-
-			now -= batch;
-			spilled += batch;
+			now = 0;
+			spilled += LEAST;
+			spills++;
 		}
 		now++;
 		magazine_push(cache, CLASS_64, blocks[i]);
