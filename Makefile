@@ -131,17 +131,27 @@ $(L)/obj/tests/%.o: tests/%.c $(FLAGS_STAMP)
 
 LIBRARY := $(call linux_objects,$(CORE) $(LINUX))
 
-$(L)/libhakmem.so: $(LIBRARY)
+# The operators of C++, twice: see there.
+CXXFLAGS := $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(LINUX_CFLAGS)) \
+	    -std=c++17 -nostdinc++ -fno-rtti -fno-plt
+OPERATORS := platform/linux/operators
+$(L)/obj/$(OPERATORS).o: CXXFLAGS += -DHAK_CXX_OPTIONAL
+$(L)/obj/$(OPERATORS).o $(L)/operators.o: $(OPERATORS).cc $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -c $< -o $@
+
+$(L)/libhakmem.so: $(LIBRARY) $(L)/obj/$(OPERATORS).o platform/linux/exports.map
 	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,now,-z,relro,-soname,libhakmem.so.0 \
-		$(LINUX_LDFLAGS) $^ -o $@
+		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
+		$(filter %.o,$^) -o $@
 	@ln -sf libhakmem.so $(L)/libhakmem.so.0
 
-# One object, in which only the public names are left.
+# One object, in which only the public names are left; and what only C++ needs.
 $(L)/hakmem.o: $(LIBRARY)
 	$(call say,LD,$@)$(HOSTLD) -r $^ -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
-$(L)/libhakmem.a: $(L)/hakmem.o
+$(L)/libhakmem.a: $(L)/hakmem.o $(L)/operators.o
 	@rm -f $@
-	$(call say,AR,$@)$(HOSTAR) rcs $@ $<
+	$(call say,AR,$@)$(HOSTAR) rcs $@ $^
 
 # ------------------------------------------------------------------ bare metal
 
@@ -173,7 +183,8 @@ $(B)/libhakmem.a $(B)/platform.a:
 # Test programs are linked with the core's objects, not with the library: they
 # look inside. The C library keeps its own malloc there, and the sanitizers
 # theirs.
-TESTED := $(call linux_objects,$(CORE) $(filter-out platform/linux/malloc,$(LINUX)) \
+TESTED := $(call linux_objects,$(CORE) $(filter-out platform/linux/malloc \
+	  platform/linux/mallinfo,$(LINUX)) \
 	  tests/test tests/port/linux)
 
 # Sources of each program, which is built for both platforms where it can be.
@@ -249,8 +260,9 @@ ifneq ($(filter setup setup-test setup-bench,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
-PACKAGES      := gcc libc6-dev make binutils qemu-system-x86
-TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format
+PACKAGES      := gcc g++ libc6-dev make binutils qemu-system-x86
+TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format \
+		 musl-tools musl-dev
 
 setup:
 	@tests/setup.sh $(PACKAGES)
