@@ -135,10 +135,9 @@ LIBRARY := $(call linux_objects,$(CORE) $(LINUX))
 CXXFLAGS := $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(LINUX_CFLAGS)) \
 	    -std=c++17 -nostdinc++ -fno-rtti -fno-plt
 OPERATORS := platform/linux/operators
-$(L)/obj/$(OPERATORS).o: CXXFLAGS += -DHAK_CXX_OPTIONAL
-$(L)/obj/$(OPERATORS).o $(L)/operators.o: $(OPERATORS).cc $(FLAGS_STAMP)
+$(L)/obj/$(OPERATORS).o: $(OPERATORS).cc $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -c $< -o $@
+	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -DHAK_CXX_OPTIONAL -c $< -o $@
 
 $(L)/libhakmem.so: $(LIBRARY) $(L)/obj/$(OPERATORS).o platform/linux/exports.map
 	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,now,-z,relro,-soname,libhakmem.so.0 \
@@ -149,6 +148,9 @@ $(L)/libhakmem.so: $(LIBRARY) $(L)/obj/$(OPERATORS).o platform/linux/exports.map
 # One object, in which only the public names are left; and what only C++ needs.
 $(L)/hakmem.o: $(LIBRARY)
 	$(call say,LD,$@)$(HOSTLD) -r $^ -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
+$(L)/operators.o: $(OPERATORS).cc $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -c $< -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
 $(L)/libhakmem.a: $(L)/hakmem.o $(L)/operators.o
 	@rm -f $@
 	$(call say,AR,$@)$(HOSTAR) rcs $@ $^
