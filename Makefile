@@ -150,7 +150,8 @@ $(L)/hakmem.o: $(LIBRARY)
 	$(call say,LD,$@)$(HOSTLD) -r $^ -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
 $(L)/operators.o: $(OPERATORS).cc $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -c $< -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
+	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -c $< -o $@ && \
+		$(HOSTOBJCOPY) --wildcard --localize-symbol='hak_delete*' $@
 $(L)/libhakmem.a: $(L)/hakmem.o $(L)/operators.o
 	@rm -f $@
 	$(call say,AR,$@)$(HOSTAR) rcs $@ $^
@@ -293,7 +294,7 @@ test-tools:
 test-builds: test-tools
 	+@$(MAKE) test-programs
 test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf
-	+@$(DEBUG_BUILD) linux-programs
+	+@$(DEBUG_BUILD) linux linux-programs
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
 	+@$(TSAN_BUILD) linux-programs
@@ -351,6 +352,11 @@ reaper: tests/linux/reaper.sh $(L)
 scaling: $(L)/scaling
 idle: $(L)/idle
 api: tests/api/run.sh $(L)
+api-debug: tests/api/run.sh $(O)/debug/linux programs
+api-sized: tests/api/sized.sh $(O)/debug/linux $(L)
+options: tests/linux/options.sh $(L)
+limits: tests/linux/limits.sh $(L)
+footprint: tests/linux/footprint.sh $(L)
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
 bench: tests/bench/selftest.sh $(L)
 endef
@@ -397,7 +403,7 @@ help:
 	@echo '                  an option of include/hakmem/config.h: $(CONFIGS)'
 
 format:
-	clang-format -i $(shell git ls-files '*.c' '*.h')
+	clang-format -i $(shell git ls-files '*.c' '*.h' '*.cc')
 
 clean:
 	rm -rf $(O)

@@ -41,7 +41,7 @@ enum class align_val_t : size_t {};
 typedef void (*new_handler)();
 OPTIONAL new_handler get_new_handler() noexcept;
 [[noreturn]] OPTIONAL void __throw_bad_alloc();
-} // namespace std
+}
 
 using std::align_val_t;
 using std::nothrow_t;
