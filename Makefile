@@ -131,17 +131,30 @@ $(L)/obj/tests/%.o: tests/%.c $(FLAGS_STAMP)
 
 LIBRARY := $(call linux_objects,$(CORE) $(LINUX))
 
-$(L)/libhakmem.so: $(LIBRARY)
+# The operators of C++, twice: see there.
+CXXFLAGS := $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(LINUX_CFLAGS)) \
+	    -std=c++17 -nostdinc++ -fno-rtti -fno-plt
+OPERATORS := platform/linux/operators
+$(L)/obj/$(OPERATORS).o: $(OPERATORS).cc $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -DHAK_CXX_OPTIONAL -c $< -o $@
+
+$(L)/libhakmem.so: $(LIBRARY) $(L)/obj/$(OPERATORS).o platform/linux/exports.map
 	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,now,-z,relro,-soname,libhakmem.so.0 \
-		$(LINUX_LDFLAGS) $^ -o $@
+		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
+		$(filter %.o,$^) -o $@
 	@ln -sf libhakmem.so $(L)/libhakmem.so.0
 
-# One object, in which only the public names are left.
+# One object, in which only the public names are left; and what only C++ needs.
 $(L)/hakmem.o: $(LIBRARY)
 	$(call say,LD,$@)$(HOSTLD) -r $^ -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
-$(L)/libhakmem.a: $(L)/hakmem.o
+$(L)/operators.o: $(OPERATORS).cc $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -c $< -o $@ && \
+		$(HOSTOBJCOPY) --wildcard --localize-symbol='hak_delete*' $@
+$(L)/libhakmem.a: $(L)/hakmem.o $(L)/operators.o
 	@rm -f $@
-	$(call say,AR,$@)$(HOSTAR) rcs $@ $<
+	$(call say,AR,$@)$(HOSTAR) rcs $@ $^
 
 # ------------------------------------------------------------------ bare metal
 
@@ -173,7 +186,8 @@ $(B)/libhakmem.a $(B)/platform.a:
 # Test programs are linked with the core's objects, not with the library: they
 # look inside. The C library keeps its own malloc there, and the sanitizers
 # theirs.
-TESTED := $(call linux_objects,$(CORE) $(filter-out platform/linux/malloc,$(LINUX)) \
+TESTED := $(call linux_objects,$(CORE) $(filter-out platform/linux/malloc \
+	  platform/linux/mallinfo,$(LINUX)) \
 	  tests/test tests/port/linux)
 
 # Sources of each program, which is built for both platforms where it can be.
@@ -249,8 +263,9 @@ ifneq ($(filter setup setup-test setup-bench,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
-PACKAGES      := gcc libc6-dev make binutils qemu-system-x86
-TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format
+PACKAGES      := gcc g++ libc6-dev make binutils qemu-system-x86
+TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format \
+		 musl-tools musl-dev
 
 setup:
 	@tests/setup.sh $(PACKAGES)
@@ -279,7 +294,7 @@ test-tools:
 test-builds: test-tools
 	+@$(MAKE) test-programs
 test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf
-	+@$(DEBUG_BUILD) linux-programs
+	+@$(DEBUG_BUILD) linux linux-programs
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
 	+@$(TSAN_BUILD) linux-programs
@@ -337,6 +352,11 @@ reaper: tests/linux/reaper.sh $(L)
 scaling: $(L)/scaling
 idle: $(L)/idle
 api: tests/api/run.sh $(L)
+api-debug: tests/api/run.sh $(O)/debug/linux programs
+api-sized: tests/api/sized.sh $(O)/debug/linux $(L)
+options: tests/linux/options.sh $(L)
+limits: tests/linux/limits.sh $(L)
+footprint: tests/linux/footprint.sh $(L)
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
 bench: tests/bench/selftest.sh $(L)
 endef
@@ -383,7 +403,7 @@ help:
 	@echo '                  an option of include/hakmem/config.h: $(CONFIGS)'
 
 format:
-	clang-format -i $(shell git ls-files '*.c' '*.h')
+	clang-format -i $(shell git ls-files '*.c' '*.h' '*.cc')
 
 clean:
 	rm -rf $(O)

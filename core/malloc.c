@@ -64,6 +64,15 @@ static void *try_class(unsigned class)
 	return block;
 }
 
+/* Has any block gone to a larger class than its size asks for? */
+static _Atomic bool is_any_larger;
+
+static void *keep_larger(void *block)
+{
+	is_any_larger = true;
+	return block;
+}
+
 /*
  * There is not even a slab left: a free block of a larger class will do. One
  * that is not a span, since those are what is missing.
@@ -76,7 +85,7 @@ static void *try_larger_class(unsigned class, size_t align)
 		if (size_class[class].size % align || !slab_take_partial(class, &block + 1, 1))
 			continue;
 		stats_count_bypass(class, STATS_ALLOCATION);
-		return block;
+		return keep_larger(block);
 	}
 	return NULL;
 }
@@ -232,15 +241,49 @@ void hak_free(void *block)
 	free_fast(block);
 }
 
+/*
+ * The class of blocks of @size bytes at multiples of @align. One whose size is a
+ * multiple of @align has all its blocks at multiples of it, since slabs are. The
+ * classes that are powers of two end the search; spans begin where slabs do.
+ */
+static unsigned class_of_aligned(size_t align, size_t size)
+{
+	unsigned class = class_of(size > align ? size : align);
+
+	if (align > SLAB_SIZE)
+		return CLASS_SPAN;
+	while (!class_is_span(class) && size_class[class].size % align)
+		class = class_after(class);
+	return class;
+}
+
+/*
+ * In debug builds realloc() leaves no block in another class than its size asks
+ * for, so that the sizes of a class tell it from all others; until memory was so
+ * short that a block got a larger one.
+ */
+static void check_size(const void *block, size_t align, size_t size, const char *caller)
+{
+	unsigned class = class_of_block(block, caller);
+	size_t usable = usable_size(class, block);
+	bool fits = class == CLASS_SPAN ? span_fits(block, size)
+					: class_of_aligned(align, size) == class;
+
+	if (!fits && (!is_any_larger || size > usable))
+		hak_bug(HAK_BUG_WRONG_SIZE, caller, block, usable, size);
+}
+
 void hak_free_sized(void *block, size_t size)
 {
-	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block) {
-		unsigned class = class_of_block(block, "free_sized");
-		size_t usable = usable_size(class, block);
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block)
+		check_size(block, 1, size, "free_sized");
+	free_fast(block);
+}
 
-		if (size > usable)
-			hak_bug(HAK_BUG_WRONG_SIZE, "free_sized", block, usable, size);
-	}
+void hak_free_aligned_sized(void *block, size_t align, size_t size)
+{
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block)
+		check_size(block, align, size, "free_aligned_sized");
 	free_fast(block);
 }
 
@@ -265,25 +308,15 @@ void *hak_calloc(size_t n, size_t size)
 	return hak_zalloc(bytes);
 }
 
-/*
- * A class whose size is a multiple of @align has all its blocks at multiples
- * of it, since slabs are. The classes that are powers of two end the search;
- * spans begin where slabs do.
- */
 void *hak_aligned_alloc(size_t align, size_t size)
 {
-	size_t least = size > align ? size : align;
 	unsigned class;
 	bool zero;
 
 	if (!is_power_of_two(align))
 		return fail(HAK_EINVAL);
-	class = class_of(least);
-	if (class == CLASS_SPAN || align > SLAB_SIZE)
-		return alloc_span(size, align, &zero);
-	while (!class_is_span(class) && size_class[class].size % align)
-		class = class_after(class);
-	return alloc_class(class, align);
+	class = class_of_aligned(align, size);
+	return class == CLASS_SPAN ? alloc_span(size, align, &zero) : alloc_class(class, align);
 }
 
 /*
@@ -294,6 +327,8 @@ static bool resize_in_place(unsigned class, void *block, size_t size, size_t usa
 {
 	bool resized;
 
+	if (!class_is_span(class) && IS_ENABLED(CONFIG_HAK_DEBUG))
+		return class_of(size) == class; /* for hak_free_sized() */
 	if (!class_is_span(class))
 		return size <= usable && hak_good_size(size) > usable / 2;
 	if (class_of(size) == class && class != CLASS_SPAN)
@@ -351,8 +386,10 @@ void *hak_realloc(void *block, size_t size)
 	if (resize_in_place(class, block, size, usable))
 		return block;
 	moved = size <= usable ? try_class(class_of(size)) : alloc_larger(class, size);
+	if (!moved && size <= usable)
+		return keep_larger(block); /* it is large enough */
 	if (!moved)
-		return size <= usable ? block : NULL; /* it is large enough */
+		return NULL;
 	move(class, block, moved, size < usable ? size : usable);
 	return moved;
 }

@@ -256,6 +256,12 @@ size_t span_size(const void *block)
 	return head_of(block)->span_pages * PAGE_SIZE;
 }
 
+/* Could @size bytes be what a span of CLASS_SPAN was asked for? */
+bool span_fits(const void *block, size_t size)
+{
+	return pages_for(size) == head_of(block)->span_needed;
+}
+
 /* The start of the span that @address lies in. */
 const void *span_start(const void *address)
 {

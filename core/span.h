@@ -25,6 +25,7 @@ bool span_resize(void *block, size_t size);
 size_t span_move(void *from, void *to, size_t size);
 void span_note_size(void *block, size_t size);
 size_t span_size(const void *block);
+bool span_fits(const void *block, size_t size);
 const void *span_start(const void *address);
 void span_read_counters(struct span_counters *counters);
 const char *span_check(void);

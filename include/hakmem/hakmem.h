@@ -95,9 +95,14 @@ HAK_API void *hak_aligned_alloc(size_t align, size_t size) __attribute__((warn_u
 /**
  * hak_free_sized() - free a block whose requested size is known
  *
- * Debug builds report a @size that the block could not have been asked for.
+ * Debug builds report a @size of another class than that of the block.
  */
 HAK_API void hak_free_sized(void *block, size_t size);
+
+/**
+ * hak_free_aligned_sized() - likewise, for a block of hak_aligned_alloc()
+ */
+HAK_API void hak_free_aligned_sized(void *block, size_t align, size_t size);
 
 /**
  * hak_usable_size() - how many bytes of a block may be used; 0 for NULL

@@ -27,8 +27,11 @@
 
 static struct hak_cache hak_cache_never = { .slot = { NULL } };
 
-__thread struct hak_cache *hak_tls_cache = &hak_cache_none;
-__thread unsigned hak_tls_held;
+/* Said again, or gcc would use in this file the model that calls __tls_get_addr(). */
+#define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
+
+__thread struct hak_cache *hak_tls_cache INITIAL_EXEC = &hak_cache_none;
+__thread unsigned hak_tls_held INITIAL_EXEC;
 
 static pthread_key_t key;
 static bool have_key;

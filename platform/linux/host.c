@@ -7,9 +7,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <hakmem/host.h>
@@ -18,14 +16,7 @@
 
 _Noreturn void hak_host_panic(const char *line)
 {
-	struct iovec text[2] = {
-		{ .iov_base = (char *)line, .iov_len = strlen(line) },
-		{ .iov_base = "\n", .iov_len = 1 },
-	};
-
-	/* One call, so that lines of several threads do not mix. */
-	if (writev(STDERR_FILENO, text, 2) < 0)
-		abort(); /* nobody is listening */
+	hak_say_line(line);
 	abort();
 }
 

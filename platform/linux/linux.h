@@ -7,9 +7,27 @@
 
 #include <hakmem/provider.h>
 
+#include "format.h"
+
 extern const struct hak_provider hak_linux_provider;
 
 void hak_reaper_thread_ended(void);
 void hak_reaper_after_fork(void);
+void hak_reaper_configure(void);
+
+/* A line to stderr, "hakmem: NAME[PID]: " and this. */
+void hak_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void hak_say_line(const char *line);
+
+/* Text on its way to a file: the sink hak_output_append() collects it. */
+struct hak_output {
+	int file;
+	size_t length;
+	char text[4096];
+};
+
+void hak_output_begin(struct hak_output *out, const char *what);
+void hak_output_append(void *ctx, const char *text, size_t length);
+void hak_output_flush(struct hak_output *out);
 
 #endif

@@ -14,6 +14,11 @@
 
 #define PAGE ((size_t)4096)
 
+/* Of C23, so glibc 2.36 declares neither; and cfree() no more. */
+void free_sized(void *block, size_t size);
+void free_aligned_sized(void *block, size_t align, size_t size);
+void cfree(void *block);
+
 HAK_API void *malloc(size_t size)
 {
 	return malloc_fast(size);
@@ -103,3 +108,34 @@ HAK_API int malloc_trim(size_t pad)
 	(void)pad;
 	return hak_trim(HAK_TRIM_ALL) > 0;
 }
+
+/* Those of C23, and what SunOS called free(). */
+HAK_API void free_sized(void *block, size_t size)
+{
+	hak_free_sized(block, size);
+}
+
+HAK_API void free_aligned_sized(void *block, size_t align, size_t size)
+{
+	hak_free_aligned_sized(block, align, size);
+}
+
+HAK_API void cfree(void *block)
+{
+	free_fast(block);
+}
+
+/*
+ * By these names programs reach glibc's own functions past a wrapper of theirs.
+ * With two heaps one would get the blocks of the other. The static C library
+ * asks for some of them too, and would bring its heap along.
+ */
+#define LIBC_ALIAS(name) __attribute__((visibility("default"), alias(#name), copy(name)))
+
+LIBC_ALIAS(malloc) void *__libc_malloc(size_t size);
+LIBC_ALIAS(free) void __libc_free(void *block);
+LIBC_ALIAS(calloc) void *__libc_calloc(size_t n, size_t size);
+LIBC_ALIAS(realloc) void *__libc_realloc(void *block, size_t size);
+LIBC_ALIAS(memalign) void *__libc_memalign(size_t align, size_t size);
+LIBC_ALIAS(valloc) void *__libc_valloc(size_t size);
+LIBC_ALIAS(pvalloc) void *__libc_pvalloc(size_t size);

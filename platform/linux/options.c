@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options that a program's environment sets: one table. They are numbers;
- * one that is none, or out of bounds, counts as not set, with one line that
- * says so. Programs that run with more rights than their caller ignore them.
+ * The options that a program's environment sets: one table, which is also what
+ * HAKMEM_HELP prints. A value that makes no sense counts as not set, with one
+ * line that says so; and all names that nobody knows are one line. Programs that
+ * run with more rights than their caller ignore the lot.
  *
  * Read once, by a constructor: before that libc has no environment, and the
  * defaults hold. Nothing here allocates.
@@ -10,24 +11,68 @@
 #define _GNU_SOURCE
 #include "options.h"
 
-#include <stdbool.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
-#include "format.h"
+#include "linux.h"
 
-static struct option {
-	const char *name;
-	long least, most, value; /* the value is the default at first */
-} options[HAK_NR_OPTIONS] = {
-	/* 0: no thread is started; what lies idle is looked for when malloc and free are called */
-	[HAK_OPTION_REAPER] = { "HAKMEM_REAPER", 0, 1, 1 },
-	/* how long freed memory is kept; -1: until malloc_trim() */
-	[HAK_OPTION_PURGE_DELAY_MS] = { "HAKMEM_PURGE_DELAY_MS", -1, 60000, 500 },
+#define PREFIX	  "HAKMEM_"
+#define TEXT_MOST 64 /* of what others wrote, so that the end of a line has room */
+
+enum type {
+	SWITCH, /* 0 or 1 */
+	NUMBER, /* from least to most */
+	CHOICE, /* one of the words; the value is its index */
+	OUTPUT, /* 0, 1, or the name of a file */
 };
 
-static bool parse(const char *text, long *value)
+static struct option {
+	const char *name, *help;
+	enum type type;
+	long least, most, value;  /* the value is the default at first */
+	const char *const *words; /* ends with NULL */
+	const char *text;
+} options[HAK_NR_OPTIONS] = {
+	[HAK_OPTION_HELP] = {
+		.name = "HAKMEM_HELP",
+		.help = "1: print this table",
+		.type = SWITCH, .most = 1,
+	},
+	[HAK_OPTION_PURGE_DELAY_MS] = {
+		.name = "HAKMEM_PURGE_DELAY_MS",
+		.help = "freed memory is given back after this time; -1: only by malloc_trim()",
+		.type = NUMBER, .least = -1, .most = 60000, .value = 500,
+	},
+	[HAK_OPTION_REAPER] = {
+		.name = "HAKMEM_REAPER",
+		.help = "0: no thread for that; malloc and free look when it is time",
+		.type = SWITCH, .most = 1, .value = 1,
+	},
+	[HAK_OPTION_STATS] = {
+		.name = "HAKMEM_STATS",
+		.help = "statistics at exit, on stderr or appended to FILE",
+		.type = OUTPUT, .most = 1,
+	},
+	[HAK_OPTION_THP] = {
+		.name = "HAKMEM_THP",
+		.help = "huge pages: as the system has it, never, or wherever possible",
+		.type = CHOICE, .most = HAK_THP_ALWAYS,
+		.words = (const char *const[]){ "default", "never", "always", NULL },
+	},
+	[HAK_OPTION_VERBOSE] = {
+		.name = "HAKMEM_VERBOSE",
+		.help = "1: say what is set, and when the system refuses something",
+		.type = SWITCH, .most = 1,
+	},
+};
+
+/* A copy: some programs write over their environment, to be seen by another name. */
+static char file_name[PATH_MAX];
+
+static bool parse_number(const char *text, long *value)
 {
 	bool negative = *text == '-';
 
@@ -44,37 +89,142 @@ static bool parse(const char *text, long *value)
 	return true;
 }
 
+static bool parse(struct option *option, const char *text)
+{
+	long value;
+
+	if (option->type == CHOICE) {
+		for (value = 0; option->words[value]; value++)
+			if (!strcmp(option->words[value], text))
+				break;
+	} else if (!parse_number(text, &value)) {
+		if (option->type != OUTPUT || !*text || strlen(text) >= sizeof(file_name))
+			return false;
+		value = 1;
+		option->text = strcpy(file_name, text);
+	}
+	if (value < option->least || value > option->most)
+		return false;
+	option->value = value;
+	return true;
+}
+
+/* What a value can be: "0|1", "-1..60000", "default|never|always", "0|1|FILE". */
+static void format_range(struct hak_line *line, const struct option *option)
+{
+	switch (option->type) {
+	case NUMBER:
+		hak_format(hak_line_append, line, "%ld..%ld", option->least, option->most);
+		break;
+	case CHOICE:
+		for (unsigned i = 0; option->words[i]; i++)
+			hak_format(hak_line_append, line, "%s%s", i ? "|" : "", option->words[i]);
+		break;
+	default:
+		hak_format(hak_line_append, line, "0|1%s", option->type == OUTPUT ? "|FILE" : "");
+	}
+}
+
+static void format_value(struct hak_line *line, const struct option *option)
+{
+	if (option->type == CHOICE)
+		hak_format(hak_line_append, line, "%s", option->words[option->value]);
+	else if (option->text)
+		hak_line_append(line, option->text, strnlen(option->text, TEXT_MOST));
+	else
+		hak_format(hak_line_append, line, "%ld", option->value);
+}
+
 static void warn(const struct option *option, const char *text)
 {
-	struct hak_line line = { 0 };
-	ssize_t written;
+	struct hak_line range = { 0 }, value = { 0 }, given = { 0 };
 
-	hak_format(hak_line_append, &line,
-		   "hakmem: %s is a number from %ld to %ld; using %ld, not \"", option->name,
-		   option->least, option->most, option->value);
-	hak_line_append(&line, text, strnlen(text, 64)); /* so that the end has room */
-	hak_line_append(&line, "\"\n", 2);
-	written = write(STDERR_FILENO, line.text, line.length);
-	(void)written; /* nobody is listening */
+	format_range(&range, option);
+	format_value(&value, option);
+	hak_line_append(&given, text, strnlen(text, TEXT_MOST));
+	hak_say("%s is %s; using %s, not \"%s\"", option->name, range.text, value.text, given.text);
+}
+
+static void print_help(void)
+{
+	struct hak_output out = { .file = STDERR_FILENO };
+
+	hak_output_begin(&out, "options by environment, with their defaults:");
+	for (unsigned i = 0; i < HAK_NR_OPTIONS; i++) {
+		struct hak_line range = { 0 }, value = { 0 };
+
+		format_range(&range, &options[i]);
+		format_value(&value, &options[i]);
+		hak_format(hak_output_append, &out, "  %-22s %-20s %-8s %s\n", options[i].name,
+			   range.text, value.text, options[i].help);
+	}
+	hak_output_flush(&out);
+}
+
+static void print_values(void)
+{
+	struct hak_line line = { 0 };
+
+	for (unsigned i = 0; i < HAK_NR_OPTIONS; i++) {
+		hak_format(hak_line_append, &line, " %s=", options[i].name + strlen(PREFIX));
+		format_value(&line, &options[i]);
+	}
+	hak_say("runs with%s", line.text);
+}
+
+static bool is_known(const char *name, size_t length)
+{
+	for (unsigned i = 0; i < HAK_NR_OPTIONS; i++)
+		if (!strncmp(options[i].name, name, length) && !options[i].name[length])
+			return true;
+	return false;
+}
+
+/* A misspelt name is one that nobody would notice otherwise. */
+static void warn_of_unknown(void)
+{
+	struct hak_line names = { 0 };
+
+	for (char **entry = environ; entry && *entry; entry++) {
+		size_t length = strcspn(*entry, "=");
+
+		if (strncmp(*entry, PREFIX, strlen(PREFIX)) || is_known(*entry, length))
+			continue;
+		hak_line_append(&names, " ", 1);
+		hak_line_append(&names, *entry, length < TEXT_MOST ? length : TEXT_MOST);
+		if (names.length > TEXT_MOST)
+			break;
+	}
+	if (names.length)
+		hak_say("unknown option%s; HAKMEM_HELP=1 lists those that there are", names.text);
 }
 
 void hak_options_read(void)
 {
-	for (unsigned i = 0; i < HAK_NR_OPTIONS; i++) {
-		struct option *option = &options[i];
-		const char *text = secure_getenv(option->name);
-		long value;
+	const char *help;
 
-		if (!text)
-			continue;
-		if (parse(text, &value) && value >= option->least && value <= option->most)
-			option->value = value;
-		else
-			warn(option, text);
+	if (getauxval(AT_SECURE))
+		return;
+	help = getenv(options[HAK_OPTION_HELP].name);
+	if (help && !strcmp(help, "1"))
+		print_help(); /* while the defaults are in the table */
+	for (unsigned i = 0; i < HAK_NR_OPTIONS; i++) {
+		const char *text = getenv(options[i].name);
+
+		if (text && !parse(&options[i], text))
+			warn(&options[i], text);
 	}
+	warn_of_unknown();
+	if (options[HAK_OPTION_VERBOSE].value)
+		print_values();
 }
 
 long hak_option(enum hak_option option)
 {
 	return options[option].value;
+}
+
+const char *hak_option_text(enum hak_option option)
+{
+	return options[option].text;
 }

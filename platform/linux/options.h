@@ -2,11 +2,23 @@
 #ifndef HAKMEM_OPTIONS_H
 #define HAKMEM_OPTIONS_H
 
+#include <stdbool.h>
+
 /* What can be chosen by the environment of a program; the table is in options.c. */
 enum hak_option {
-	HAK_OPTION_REAPER,
+	HAK_OPTION_HELP,
 	HAK_OPTION_PURGE_DELAY_MS,
+	HAK_OPTION_REAPER,
+	HAK_OPTION_STATS,
+	HAK_OPTION_THP,
+	HAK_OPTION_VERBOSE,
 	HAK_NR_OPTIONS,
+};
+
+enum hak_thp {
+	HAK_THP_DEFAULT,
+	HAK_THP_NEVER,
+	HAK_THP_ALWAYS,
 };
 
 /* Read all of them, with a line on stderr for each that makes no sense. */
@@ -14,5 +26,8 @@ void hak_options_read(void);
 
 /* Its value, or its default before hak_options_read(). */
 long hak_option(enum hak_option option);
+
+/* As it stands in the environment: of those that can be the name of a file; or NULL. */
+const char *hak_option_text(enum hak_option option);
 
 #endif

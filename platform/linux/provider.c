@@ -11,10 +11,13 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
 #include "linux.h"
+#include "options.h"
 
 static void *map_anywhere(size_t size, int protection)
 {
@@ -58,25 +61,52 @@ static void *map_aligned(size_t size, size_t align, int protection)
 	return map_and_cut(size, align, protection);
 }
 
+/* Huge pages where they are wanted, or where they are not. A kernel without any says no. */
+static void advise(void *base, size_t size)
+{
+	switch (hak_option(HAK_OPTION_THP)) {
+	case HAK_THP_NEVER:
+		madvise(base, size, MADV_NOHUGEPAGE);
+		break;
+	case HAK_THP_ALWAYS:
+		madvise(base, size, MADV_HUGEPAGE);
+		break;
+	}
+}
+
+/* With HAKMEM_VERBOSE=1: the first time that the kernel refuses something. */
+static void tell(_Atomic bool *told, const char *what, size_t size)
+{
+	if (hak_option(HAK_OPTION_VERBOSE) && !atomic_exchange(told, true))
+		hak_say("the system refuses to %s %lu KiB (errno %d)", what, size >> 10, errno);
+}
+
 static int linux_map(void *ctx, size_t size, size_t align, enum hak_want want,
 		     struct hak_mapping *out)
 {
+	static _Atomic bool told;
 	int saved = errno;
 
 	(void)ctx;
-	(void)want;
 	out->base = map_aligned(size, align, PROT_READ | PROT_WRITE);
 	out->flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
+	if (!out->base)
+		tell(&told, "map", size);
+	else if (want == HAK_WANT_HEAP)
+		advise(out->base, size);
 	errno = saved;
 	return out->base ? 0 : -1;
 }
 
 static int linux_unmap(void *ctx, void *base, size_t size)
 {
+	static _Atomic bool told;
 	int saved = errno;
 	int failed = munmap(base, size);
 
 	(void)ctx;
+	if (failed)
+		tell(&told, "unmap", size);
 	errno = saved;
 	return failed;
 }
@@ -84,10 +114,13 @@ static int linux_unmap(void *ctx, void *base, size_t size)
 /* MADV_DONTNEED, not MADV_FREE: what is given back is then seen to be gone. */
 static int linux_purge(void *ctx, void *base, size_t size)
 {
+	static _Atomic bool told;
 	int saved = errno;
 	int failed = madvise(base, size, MADV_DONTNEED);
 
 	(void)ctx;
+	if (failed)
+		tell(&told, "take back", size);
 	errno = saved;
 	return failed ? -1 : (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE);
 }

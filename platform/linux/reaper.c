@@ -192,6 +192,9 @@ static void start(void)
 	} else {
 		pthread_setname_np(thread, "hakmem");
 	}
+	if (hak_option(HAK_OPTION_VERBOSE))
+		hak_say(reaper.state == REAPER_RUNS ? "a thread gives memory back"
+						    : "no thread can be had; malloc and free look");
 	errno = saved;
 }
 
@@ -253,9 +256,9 @@ void hak_reaper_after_fork(void)
 	reap_awake = false;
 }
 
-__attribute__((constructor)) static void read_options(void)
+/* The options are known now. */
+void hak_reaper_configure(void)
 {
-	hak_options_read();
 	reaper.state = hak_option(HAK_OPTION_REAPER) ? REAPER_NONE : REAPER_INLINE;
 	if (hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0) {
 		release_set_mode(RELEASE_NEVER);

@@ -9,6 +9,8 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -18,38 +20,30 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check.h"
+
 #define BUFFER 512
 
-static const char *which;
-static bool failed, any_failed;
-
-static void fail(int line, const char *what)
-{
-	if (!failed)
-		printf("%s:%d: %s\n", __FILE__, line, what);
-	failed = true;
-}
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fail(__LINE__, #condition);                                                \
-			return;                                                                    \
-		}                                                                                  \
-	} while (0)
+/* Not in every <malloc.h> or <stdlib.h>; some in no library but ours. */
+void *pvalloc(size_t size);
+int malloc_trim(size_t pad);
+__attribute__((weak)) void cfree(void *block);
+__attribute__((weak)) void free_sized(void *block, size_t size);
+__attribute__((weak)) void free_aligned_sized(void *block, size_t align, size_t size);
+void *__libc_malloc(size_t size);
+void __libc_free(void *block);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *block, size_t size);
+void *__libc_memalign(size_t align, size_t size);
+void *__libc_valloc(size_t size);
+void *__libc_pvalloc(size_t size);
 
 /* The compiler knows these functions, and which calls of them make no sense. */
 static void *volatile hidden;
-
-static size_t hide(size_t size)
-{
-	volatile size_t copy = size;
-
-	return copy;
-}
 
 /* The expression is NULL, and errno says why. */
 #define FAILS(expression, reason)                                                                  \
@@ -74,14 +68,6 @@ static const size_t too_large[] = {
 };
 
 #define NR_TOO_LARGE (sizeof(too_large) / sizeof(too_large[0]))
-
-static bool is_filled(const unsigned char *block, unsigned char with, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		if (block[i] != with)
-			return false;
-	return true;
-}
 
 /* ----------------------------------------------------------------------- malloc */
 
@@ -191,8 +177,6 @@ static void free_of_stack_is_reported(void)
 	pid_t pid;
 
 	hidden = text;
-	snprintf(expected, sizeof(expected),
-		 "hakmem: free(%p): not from this heap (mapped by someone else)\n", hidden);
 	CHECK(pipe(ends) == 0);
 	pid = fork();
 	if (!pid) {
@@ -207,6 +191,9 @@ static void free_of_stack_is_reported(void)
 	close(ends[0]);
 	CHECK(n > 0);
 	text[n] = '\0';
+	snprintf(expected, sizeof(expected),
+		 "hakmem: %s[%d]: free(%p): not from this heap (mapped by someone else)\n",
+		 program_invocation_short_name, (int)pid, hidden);
 	CHECK(strcmp(text, expected) == 0);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
@@ -439,18 +426,203 @@ static void usable_size_is_usable(void)
 	}
 }
 
+/* Bytes that are resident, read without stdio, which would allocate. */
+static size_t resident(void)
+{
+	char text[BUFFER] = "", *end;
+	int file = open("/proc/self/statm", O_RDONLY);
+	ssize_t n = read(file, text, sizeof(text) - 1);
+
+	close(file);
+	if (n <= 0)
+		return 0;
+	strtoul(text, &end, 10);
+	return strtoul(end, NULL, 10) * 4096;
+}
+
+/* So that everybody who looks sees it: not with MADV_FREE. */
 static void trim_gives_back(void)
 {
 	static void *block[20000];
+	size_t before;
 
 	for (unsigned i = 0; i < 20000; i++)
 		block[i] = memset(malloc(1000), 1, 1000);
+	before = resident();
 	for (unsigned i = 0; i < 20000; i++)
 		free(block[i]);
 	CHECK(malloc_trim(0) == 1);
+	CHECK(resident() + 18000000 < before);
 	CHECK(malloc_trim(0) == 0);
 	CHECK(malloc_trim(1 << 20) == 0);
 }
+
+/* ------------------------------------------------------ sizes that are given, aliases */
+
+static void free_takes_sizes(void)
+{
+	CHECK(free_sized && free_aligned_sized && cfree);
+	errno = 4711;
+	for (size_t size = 0; size < 200000; size = size * 9 / 8 + 1) {
+		free_sized(malloc(size), size);
+		free_sized(calloc(1, size), size);
+		free_sized(realloc(malloc(size / 2 + 1), size + 1), size + 1);
+		free_aligned_sized(aligned_alloc(256, size), 256, size);
+		free_aligned_sized(memalign(8192, size), 8192, size);
+		cfree(malloc(size));
+	}
+	free_sized(NULL, 100);
+	free_aligned_sized(NULL, 64, 100);
+	cfree(NULL);
+	CHECK(errno == 4711);
+}
+
+/* One heap, by whatever name. */
+static void aliases_are_the_same(void)
+{
+	void *block[] = {
+		__libc_malloc(100),	  __libc_calloc(10, 10), __libc_realloc(malloc(3), 100),
+		__libc_memalign(64, 100), __libc_valloc(100),	 __libc_pvalloc(100),
+	};
+
+	for (unsigned i = 0; i < sizeof(block) / sizeof(block[0]); i++) {
+		CHECK(block[i]);
+		CHECK(malloc_usable_size(block[i]) == (i < 3 ? 112 : i == 3 ? 128 : 4096));
+		free(block[i]);
+	}
+	__libc_free(malloc(100));
+}
+
+/* -------------------------------------------------------- what a heap says of itself */
+
+#ifdef __GLIBC__ /* musl has none of these */
+
+#define BIG ((size_t)64 << 20)
+
+static void mallinfo_adds_up(void)
+{
+	static void *block[1000];
+	struct mallinfo2 before = mallinfo2(), during, after;
+	struct mallinfo small;
+	void *big = malloc(BIG);
+
+	for (unsigned i = 0; i < 1000; i++)
+		block[i] = malloc(1000);
+	during = mallinfo2();
+	small = mallinfo();
+	CHECK(big && before.arena == before.uordblks + before.fordblks);
+	CHECK(during.arena == during.uordblks + during.fordblks);
+	CHECK(during.uordblks == before.uordblks + 1000 * 1024);
+	CHECK(during.hblks == before.hblks + 1 && during.hblkhd == before.hblkhd + BIG);
+	CHECK(small.uordblks == (int)during.uordblks && small.hblkhd == (int)during.hblkhd);
+	CHECK(small.arena == (int)during.arena && small.fordblks == (int)during.fordblks);
+	for (unsigned i = 0; i < 1000; i++)
+		free(block[i]);
+	free(big);
+	after = mallinfo2();
+	CHECK(after.uordblks == before.uordblks && after.hblkhd == before.hblkhd);
+	CHECK(after.fsmblks >= 16 && after.smblks > 0 && after.ordblks > 0);
+}
+
+/* 3 GiB, of which nothing is touched: more than an int can say. */
+static void mallinfo_does_not_wrap(void)
+{
+	hidden = malloc((size_t)3 << 30);
+	CHECK(hidden);
+	CHECK(mallinfo().hblkhd == INT_MAX);
+	CHECK(mallinfo2().hblkhd >= (size_t)3 << 30);
+	free(hidden);
+}
+
+/* Every tag is closed, in the right order. */
+static bool is_well_formed(const char *xml)
+{
+	char open[16][32];
+	unsigned depth = 0;
+
+	while ((xml = strchr(xml, '<'))) {
+		const char *end = strchr(xml, '>');
+		char name[32];
+
+		if (!end || sscanf(xml, "<%31[/a-z]", name) != 1)
+			return false;
+		if (name[0] == '/') {
+			if (!depth || strcmp(open[--depth], name + 1))
+				return false;
+		} else if (end[-1] != '/') {
+			if (depth == 16)
+				return false;
+			strcpy(open[depth++], name);
+		}
+		xml = end;
+	}
+	return !depth;
+}
+
+static void malloc_info_is_xml(void)
+{
+	static const char *const parts[] = {
+		"<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n",
+		"  <size from=\"897\" to=\"1024\" total=\"",
+		"<total type=\"fast\" count=\"",
+		"<total type=\"rest\" count=\"",
+		"<total type=\"mmap\" count=\"",
+		"<system type=\"current\" size=\"",
+		"<system type=\"max\" size=\"",
+		"<aspace type=\"total\" size=\"",
+		"<aspace type=\"mprotect\" size=\"",
+	};
+	void *block = malloc(1000);
+	char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
+
+	CHECK(stream && block);
+	CHECK(malloc_info(1, stream) == EINVAL);
+	CHECK(malloc_info(0, stream) == 0);
+	CHECK(fclose(stream) == 0 && size > 100);
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		CHECK(strstr(text, parts[i]));
+	CHECK(strncmp(text, parts[0], strlen(parts[0])) == 0);
+	CHECK(strcmp(text + size - 10, "</malloc>\n") == 0);
+	CHECK(is_well_formed(text));
+	free(text);
+	free(block);
+}
+
+static void stats_go_to_stderr(void)
+{
+	char text[8192];
+	int ends[2], saved = dup(STDERR_FILENO);
+	ssize_t n;
+
+	CHECK(pipe(ends) == 0 && saved >= 0);
+	dup2(ends[1], STDERR_FILENO);
+	malloc_stats();
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(ends[1]);
+	n = read(ends[0], text, sizeof(text) - 1);
+	close(ends[0]);
+	CHECK(n > 0);
+	text[n] = '\0';
+	CHECK(strncmp(text, "Arena 0:\nsystem bytes     = ", 28) == 0);
+	CHECK(strstr(text, "in use bytes     = ") && strstr(text, "Total (incl. mmap):\n"));
+	CHECK(strstr(text, "SuperSlabs: "));
+}
+
+static void mallopt_knows_what_it_can(void)
+{
+	CHECK(mallopt(M_TRIM_THRESHOLD, 1 << 20) == 1 && mallopt(M_TOP_PAD, 0) == 1);
+	CHECK(mallopt(M_MMAP_MAX, 0) == 1 && mallopt(M_CHECK_ACTION, 3) == 1);
+	CHECK(mallopt(M_ARENA_TEST, 1) == 1 && mallopt(M_ARENA_MAX, 1) == 1);
+	CHECK(mallopt(M_MXFAST, 160) == 1 && mallopt(M_MXFAST, 161) == 0);
+	CHECK(mallopt(M_MXFAST, -1) == 0);
+	CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1 && mallopt(M_MMAP_THRESHOLD, 1 << 30) == 0);
+	CHECK(mallopt(M_PERTURB, 0x5a) == 0 && mallopt(4711, 1) == 0);
+}
+
+#endif
 
 /* --------------------------------------------------------- the rest of the library */
 
@@ -528,14 +700,7 @@ static void fork_among_threads(void)
 	}
 }
 
-static const struct {
-	const char *name;
-	void (*function)(void);
-} tests[] = {
-#define TEST(function)                                                                             \
-	{                                                                                          \
-#function, function                                                                \
-	}
+static const struct api_test tests[] = {
 	TEST(is_hakmem),
 	TEST(malloc_aligns_to_16),
 	TEST(malloc_of_nothing_is_unique),
@@ -559,22 +724,20 @@ static const struct {
 	TEST(valloc_and_pvalloc),
 	TEST(usable_size_is_usable),
 	TEST(trim_gives_back),
+	TEST(free_takes_sizes),
+	TEST(aliases_are_the_same),
+#ifdef __GLIBC__
+	TEST(mallinfo_adds_up),
+	TEST(mallinfo_does_not_wrap),
+	TEST(malloc_info_is_xml),
+	TEST(stats_go_to_stderr),
+	TEST(mallopt_knows_what_it_can),
+#endif
 	TEST(libc_uses_it),
 	TEST(fork_among_threads),
 };
 
 int main(int argc, char **argv)
 {
-	which = argc > 1 ? argv[1] : "api";
-	setvbuf(stdout, NULL, _IONBF, 0);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		failed = false;
-		tests[i].function();
-		if (failed)
-			printf("FAIL %s-%s: see the line before\n", which, tests[i].name);
-		else
-			printf("ok %s-%s\n", which, tests[i].name);
-		any_failed |= failed;
-	}
-	return any_failed;
+	return run_tests(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

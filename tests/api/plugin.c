@@ -4,8 +4,19 @@
  * thread-local storage has to be small enough for that. Blocks of the two
  * allocators live side by side.
  *
- *	plugin LIBRARY
+ *	plugin LIBRARY [NAME]	NAME is for the name of the test
+ *
+ * With -DWRAPPER it is a library that is linked with the other, to be opened in
+ * its place.
  */
+#ifdef WRAPPER
+#include <hakmem/hakmem.h>
+
+void *wrapper(void)
+{
+	return hak_malloc(1);
+}
+#else
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,25 +46,28 @@ static int use_both(void)
 
 int main(int argc, char **argv)
 {
-	void *library = argc == 2 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
+	const char *name = argc > 2 ? argv[2] : "opened";
+	void *library = argc > 1 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
 
 	if (!library) {
-		printf("FAIL plugin: %s\n", argc == 2 ? dlerror() : "usage: plugin LIBRARY");
+		printf("FAIL plugin-%s: %s\n", name,
+		       argc > 1 ? dlerror() : "usage: plugin LIBRARY");
 		return 1;
 	}
 	*(void **)&plugin_malloc = dlsym(library, "hak_malloc");
 	*(void **)&plugin_free = dlsym(library, "hak_free");
 	*(void **)&plugin_check = dlsym(library, "hak_check");
 	if (!plugin_malloc || !plugin_free || !plugin_check || use_both()) {
-		printf("FAIL plugin: the heap of a library that was opened\n");
+		printf("FAIL plugin-%s: the heap of a library that was opened\n", name);
 		return 1;
 	}
 	dlclose(library);
 	/* still there: its key has a destructor, and its blocks are in use */
 	if (use_both()) {
-		printf("FAIL plugin: the heap of a library that was closed\n");
+		printf("FAIL plugin-%s: the heap of a library that was closed\n", name);
 		return 1;
 	}
-	printf("ok plugin\n");
+	printf("ok plugin-%s\n", name);
 	return 0;
 }
+#endif

@@ -6,7 +6,8 @@
 # they export; and some of the machine's own commands, which must do under
 # LD_PRELOAD what they do without.
 #
-#	tests/api/run.sh DIRECTORY	where libhakmem.so and libhakmem.a are
+#	tests/api/run.sh DIRECTORY [programs]	where libhakmem.so and libhakmem.a are;
+#						of the tests only the programs
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
@@ -14,6 +15,7 @@ directory=$(cd "${1:?usage: $0 DIRECTORY}" && pwd) || exit 2
 library=$directory/libhakmem.so
 archive=$directory/libhakmem.a
 cc=${CC:-gcc}
+cxx=${CXX:-g++}
 status=0
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
@@ -24,60 +26,145 @@ fail()
 	status=1
 }
 
-# build NAME ARGUMENTS: a program as its user would build it
+# build NAME COMPILER ARGUMENTS: a program as its user would build it
 build()
 {
 	local name=$1
 
 	shift
-	$cc -std=gnu11 -O1 -g -Wall -Wextra -Wno-deprecated-declarations -fno-builtin \
-		-I"$root/include" "$@" -pthread -o "$scratch/$name" 2>"$scratch/errors" && return
-	fail "$name-builds: $(head -n 3 "$scratch/errors")"
+	"$@" -O1 -g -w -fno-builtin -I"$root/include" -pthread -o "$scratch/$name" \
+		2>"$scratch/errors" && return
+	fail "$name-builds: $(head -n 3 "$scratch/errors" | tr '\n' ' ')"
 	return 1
+}
+
+# execute NAME VARIABLE=VALUE ...: run the program; one that says a last word has to
+execute()
+{
+	env "${@:2}" "$scratch/$1" "$1" >"$scratch/log" || status=1
+	cat "$scratch/log"
+	case $1 in
+	life*)
+		grep -q "^ok $1-last-destructor-allocates" "$scratch/log" ||
+			fail "$1-last-destructor-allocates: it did not run"
+		;;
+	esac
+}
+
+# ways NAME COMPILER SOURCE: with the library preloaded, linked, and in an archive
+ways()
+{
+	local name=$1 compile=($2) source=$here/$3
+
+	build "$name" "${compile[@]}" "$source" && execute "$name" LD_PRELOAD="$library"
+	build "$name-linked" "${compile[@]}" "$source" -L"$directory" -Wl,-rpath,"$directory" \
+		-lhakmem && execute "$name-linked"
+	build "$name-archive" "${compile[@]}" "$source" "$archive" && execute "$name-archive"
+	build "$name-static" "${compile[@]}" -static "$source" "$archive" && execute "$name-static"
+}
+
+# musl NAME SOURCE: a static program of another C library
+musl()
+{
+	build "$1-musl" musl-gcc -std=gnu11 -static "$here/$2" "$archive" && execute "$1-musl"
 }
 
 test_programs()
 {
-	build preloaded "$here/api.c" &&
-		{ LD_PRELOAD=$library "$scratch/preloaded" preloaded || status=1; }
-	build linked "$here/api.c" -L"$directory" -Wl,-rpath,"$directory" -lhakmem &&
-		{ "$scratch/linked" linked || status=1; }
-	build archive "$here/api.c" "$archive" && { "$scratch/archive" archive || status=1; }
-	build static -static "$here/api.c" "$archive" && { "$scratch/static" static || status=1; }
-	build plugin "$here/plugin.c" -ldl && { "$scratch/plugin" "$library" || status=1; }
+	ways api "$cc -std=gnu11" api.c
+	ways life "$cc -std=gnu11" life.c
+	ways cxx "$cxx -std=c++17 -fsized-deallocation" cxx.cc
+	ways replaced "$cxx -std=c++17 -fsized-deallocation" replaced.cc
+	if command -v musl-gcc >/dev/null; then
+		musl api api.c
+		musl life life.c
+	else
+		fail "musl: there is no musl-gcc: run 'make setup-test'"
+	fi
+}
+
+# A program that opens the library; and one that opens a library linked with it.
+test_plugins()
+{
+	build plugin "$cc" -std=gnu11 "$here/plugin.c" -ldl &&
+		{ "$scratch/plugin" "$library" || status=1; }
+	build wrapper.so "$cc" -std=gnu11 -shared -fPIC -DWRAPPER "$here/plugin.c" -L"$directory" \
+		-Wl,-rpath,"$directory" -lhakmem &&
+		{ "$scratch/plugin" "$scratch/wrapper.so" linked || status=1; }
+	# its own names come first there: the program keeps its heap
+	LD_PRELOAD=$library "$scratch/plugin" "$scratch/wrapper.so" preloaded || status=1
 }
 
 # Without the library the same program is to notice that it is not there.
 test_that_it_can_fail()
 {
-	if "$scratch/preloaded" without >"$scratch/output"; then
+	if "$scratch/api" without >"$scratch/output"; then
 		fail "notices-other-malloc: passed with another malloc"
 	else
 		echo "ok notices-other-malloc"
 	fi
 }
 
-# Names that a program gets: ours begin with hak_, the others are these twelve.
-exports()
+# What nm tells of symbols that are defined: the names, as the list has them
+names()
 {
-	local c_names='malloc|free|calloc|realloc|reallocarray|aligned_alloc|memalign|posix_memalign'
+	awk 'NF == 3 && $2 ~ /[TDBRVWiu]/ { print $3 }' | sort -u
+}
 
-	c_names="$c_names|valloc|pvalloc|malloc_usable_size|malloc_trim"
-	awk 'NF == 3 && $2 ~ /[TDBRVWiu]/ { print $3 }' | sort -u | tee "$scratch/names" |
-		grep -vE "^(hak_[a-z_]+|$c_names)\$"
-	[ "$(grep -cE "^($c_names)\$" "$scratch/names")" -eq 12 ] || echo "not all of $c_names"
+# exports_case NAME: standard input is what there is, names.txt what there may be
+exports_case()
+{
+	local strange
+
+	strange=$(diff <(grep -v '^#' "$here/names.txt" | sort -u) <(names) | grep '^[<>]')
+	if [ -z "$strange" ]; then
+		echo "ok exports-of-$1"
+	else
+		fail "exports-of-$1: ${strange//$'\n'/ }"
+	fi
 }
 
 test_exports()
 {
-	local strange
+	local bytes
 
-	strange=$(nm -D --defined-only "$library" | exports)
-	[ -z "$strange" ] && echo "ok exports-of-library" ||
-		fail "exports-of-library: ${strange//$'\n'/ }"
-	strange=$(nm -g --defined-only "$archive" | exports)
-	[ -z "$strange" ] && echo "ok exports-of-archive" ||
-		fail "exports-of-archive: ${strange//$'\n'/ }"
+	exports_case library < <(nm -D --defined-only "$library")
+	# every object of C++ has this one, hidden, for the linker to keep a single copy
+	exports_case archive < <(nm -g --defined-only "$archive" | grep -v ' DW\.ref\.')
+	exports_case one-less < <(nm -D --defined-only "$library" | grep -v ' free$') |
+		grep -q '^FAIL' && echo "ok notices-missing-export" || fail "notices-missing-export"
+	bytes=$(readelf -lW "$library" | awk '$1 == "TLS" { print $6 }')
+	if [ -n "$bytes" ] && [ $((bytes)) -gt 0 ] && [ $((bytes)) -le 16 ]; then
+		echo "ok static-tls ($((bytes)) bytes)"
+	else
+		fail "static-tls: $bytes bytes"
+	fi
+	if readelf -dW "$library" | grep -q NODELETE; then
+		echo "ok nodelete"
+	else
+		fail "nodelete: dlclose() would unload it"
+	fi
+}
+
+# Functions of libc that allocate, or that need what is not there yet: none of them is called.
+test_imports()
+{
+	local found forbidden
+
+	forbidden='dlsym|dlopen|f?printf|v?s?n?printf|fopen|puts|strdup|setenv|getcwd|__tls_get_addr'
+	forbidden="$forbidden|_Zn.*|_Zd.*|__cxa_thread_atexit.*|localeconv|strerror"
+	found=$(nm -D --undefined-only "$library" | awk '{ sub(/@.*/, "", $2); print $2 }' |
+		grep -xE "$forbidden")
+	if [ -z "$found" ]; then
+		echo "ok imports"
+	else
+		fail "imports: ${found//$'\n'/ }"
+	fi
+	if ldd "$library" | grep -q 'stdc++'; then
+		fail "needs-no-c++-library"
+	else
+		echo "ok needs-no-c++-library"
+	fi
 }
 
 # command NAME COMMAND: output, errors and status do not depend on the library
@@ -151,8 +238,11 @@ test_preload_matters()
 }
 
 test_programs
+[ "$2" = programs ] && exit $status
+test_plugins
 test_that_it_can_fail
 test_exports
+test_imports
 test_commands
 test_preload_matters
 exit $status

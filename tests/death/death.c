@@ -43,6 +43,7 @@ struct crime {
 /* What a child tells its parent, in memory that both share. */
 static struct evidence {
 	const void *pointer;
+	pid_t pid;
 	bool survived; /* the crime was not reported at once */
 } * evidence;
 
@@ -399,6 +400,23 @@ static void free_sized_wrong(void)
 	hak_free_sized(suspect(allocate(64)), 65);
 }
 
+static void free_sized_smaller_class(void)
+{
+	hak_free_sized(suspect(allocate(64)), 48);
+}
+
+static void free_sized_after_realloc(void)
+{
+	hidden = hak_realloc(allocate(64), 40);
+	hak_free_sized(suspect(hidden), 64);
+}
+
+static void free_aligned_sized_wrong(void)
+{
+	hidden = hak_aligned_alloc(256, 10);
+	hak_free_aligned_sized(suspect(hidden), 64, 10);
+}
+
 static void free_sized_wrong_span(void)
 {
 	hak_free_sized(suspect(allocate(200000)), 229377);
@@ -468,6 +486,12 @@ static const struct crime crimes[] = {
 	CRIME(free_sized_interior_of_span, AT_FLUSH, SIZED,
 	      "16 bytes inside a block of 229376 bytes"),
 	CRIME(free_sized_wrong, IN_DEBUG, "free_sized", "size 65 given for a block of 64 bytes"),
+	CRIME(free_sized_smaller_class, IN_DEBUG, "free_sized",
+	      "size 48 given for a block of 64 bytes"),
+	CRIME(free_sized_after_realloc, IN_DEBUG, "free_sized",
+	      "size 64 given for a block of 48 bytes"),
+	CRIME(free_aligned_sized_wrong, IN_DEBUG, "free_aligned_sized",
+	      "size 10 given for a block of 256 bytes"),
 	CRIME(free_sized_wrong_span, IN_DEBUG, "free_sized",
 	      "size 229377 given for a block of 229376 bytes"),
 };
@@ -480,6 +504,7 @@ static _Noreturn void child(int report)
 
 	setrlimit(RLIMIT_CORE, &no_core);
 	alarm(60);
+	evidence->pid = getpid();
 	dup2(report, STDERR_FILENO);
 	crime->commit();
 	evidence->survived = true;
@@ -496,7 +521,7 @@ static int observe(char *report, size_t size)
 	ssize_t n;
 	pid_t pid;
 
-	*evidence = (struct evidence){ NULL, false };
+	*evidence = (struct evidence){ NULL, 0, false };
 	if (pipe(ends))
 		return -1;
 	pid = fork();
@@ -518,7 +543,8 @@ static void judge(void)
 	int status = observe(report, sizeof(report));
 
 	if (!lenient)
-		snprintf(expected, sizeof(expected), "hakmem: %s(0x%lx): %s\n", crime->caller,
+		snprintf(expected, sizeof(expected), "hakmem: %s[%d]: %s(0x%lx): %s\n",
+			 program_invocation_short_name, (int)evidence->pid, crime->caller,
 			 (unsigned long)evidence->pointer, crime->what);
 	if (strcmp(report, expected))
 		test_print("%s: expected: %sreported: %s", crime->name, expected, report);

@@ -36,10 +36,13 @@ done
 # forbidden LIBRARY FUNCTION: the instructions of it that do not belong there
 forbidden()
 {
-	objdump -d --no-show-raw-insn --disassemble="$2" "$1" | awk -v name="$2" -F '\t' '
-		$0 ~ "<" name ">:$" { inside = 1; next }
-		/^$/ { inside = 0 }
-		inside && NF > 1 {
+	local start size # by address: a function may have several names
+
+	read -r start size < <(nm -DS --defined-only "$1" | awk -v name="$2" '
+		$4 == name { print "0x" $1, "0x" $2 }')
+	objdump -d --no-show-raw-insn --start-address="${start:-0}" \
+		--stop-address="$((${start:-0} + ${size:-0}))" "$1" 2>/dev/null | awk -F '\t' '
+		/^ +[0-9a-f]+:/ && NF > 1 {
 			n++
 			if ($2 ~ /(^| )lock |^x(chg|add|begin)|cmpxchg|fence|(^| )call|^(sys|int)/)
 				if ($2 !~ /^xchg +%[a-z0-9]+,%[a-z0-9]+ *$/)

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lint.sh"
 
 cd "$ROOT" || exit 2
-mapfile -t c_files < <(lint_files '*.c' '*.h')
+mapfile -t c_files < <(lint_files '*.c' '*.h' '*.cc')
 mapfile -t other_files < <(lint_files '*.S' '*.ld' '*.sh' '*.py' '*.gdb' '*.mk' Makefile)
 
 clang_format()

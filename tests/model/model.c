@@ -214,6 +214,7 @@ static bool expect_null(void)
 /* A block that was handed out; zeroed if it should be. */
 static bool expect_block(void *block, size_t size, size_t align, bool zeroed)
 {
+	unsigned number;
 	size_t usable;
 
 	if (!block)
@@ -222,7 +223,9 @@ static bool expect_block(void *block, size_t size, size_t align, bool zeroed)
 	EXPECT((uintptr_t)block % align == 0);
 	EXPECT(usable >= size && usable > 0);
 	EXPECT(!zeroed || reads_zero(block, size));
-	EXPECT(shadow_add(block, usable, size)); /* overlaps nothing */
+	number = shadow_add(block, usable, size);
+	EXPECT(number); /* overlaps nothing */
+	shadow_block(number)->align = align;
 	return true;
 }
 
@@ -235,7 +238,8 @@ static bool do_malloc(size_t size)
 {
 	void *block = hak_malloc(size);
 
-	EXPECT(!block || hak_usable_size(block) == hak_good_size(size));
+	EXPECT(!block || hak_usable_size(block) == hak_good_size(size) ||
+	       (config->scarce && hak_usable_size(block) > size));
 	return expect_block(block, size, natural_alignment(size), false);
 }
 
@@ -282,7 +286,10 @@ static bool do_free(unsigned number)
 	shadow_remove(number);
 	switch (below(8)) {
 	case 0:
-		hak_free_sized((void *)block->start, block->size);
+		if (block->align <= natural_alignment(block->size))
+			hak_free_sized((void *)block->start, block->size);
+		else
+			hak_free_aligned_sized((void *)block->start, block->align, block->size);
 		break;
 	case 1:
 		EXPECT(!hak_realloc((void *)block->start, 0));

@@ -213,6 +213,7 @@ unsigned shadow_add(void *start, size_t usable, size_t size)
 	block->start = (uintptr_t)start;
 	block->usable = usable;
 	block->size = size;
+	block->align = 1;
 	block->priority = (uint32_t)test_random(&random_state);
 	block->place = nr_live;
 	live[nr_live++] = number;

@@ -16,6 +16,7 @@
  * struct shadow_block - a block in use, by the number that it has here
  * @start, @usable: what of the address space is its own
  * @size:   bytes that were asked for, and that are filled
+ * @align:  what else was asked for, 1 at first; the owner's to set
  * @seed:   what they are filled with
  * @left, @right, @priority: its place in the tree of all blocks; 0 is none
  * @place:  its index in the list of live blocks
@@ -24,6 +25,7 @@ struct shadow_block {
 	uintptr_t start;
 	size_t usable;
 	size_t size;
+	size_t align;
 	uint64_t seed;
 	uint32_t left, right, priority;
 	uint32_t place;

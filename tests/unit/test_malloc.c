@@ -171,7 +171,7 @@ static void malloc_aligned(void)
 			unit_fill(two, size, 2);
 			CHECK(unit_is_filled(one, size, 1));
 			hak_free(one);
-			hak_free_sized(two, size);
+			hak_free_aligned_sized(two, align, size);
 		}
 	}
 	CHECK(!hak_check());
@@ -394,7 +394,8 @@ static void malloc_realloc_in_place(void)
 	unit_fill(block, 1024, 1);
 	CHECK(at(hak_realloc(block, 1024)) == at(block));
 	CHECK(at(hak_realloc(block, 900)) == at(block));
-	CHECK(at(hak_realloc(block, 513)) == at(block));
+	if (!IS_ENABLED(CONFIG_HAK_DEBUG)) /* there each size has its own class */
+		CHECK(at(hak_realloc(block, 513)) == at(block));
 	moved = hak_realloc(block, 512);
 	CHECK(moved && at(moved) != at(block) && hak_usable_size(moved) == 512);
 	CHECK(unit_is_filled(moved, 512, 1));

@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What it costs to have the library in a process: see footprint.c.
+#
+#	tests/linux/footprint.sh DIRECTORY		where libhakmem.so is
+
+here=$(cd "$(dirname "$0")" && pwd)
+directory=$(cd "${1:?usage: $0 DIRECTORY}" && pwd) || exit 2
+library=$directory/libhakmem.so
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+status=0
+
+build()
+{
+	${CC:-gcc} -std=gnu11 -O2 -w -fno-builtin -I"$here/../../include" "$here/footprint.c" -pthread \
+		-o "$scratch/$1" "${@:2}" 2>"$scratch/errors"
+}
+
+# A small one to start others: what it has resident counts as theirs before they begin.
+if ! build footprint || ! build small -static; then
+	echo "FAIL footprint-builds: $(head -n 3 "$scratch/errors" | tr '\n' ' ')"
+	exit 1
+fi
+"$scratch/small" true "$library" || status=1
+LD_PRELOAD=$library "$scratch/footprint" churn || status=1
+
+# The median of five; how much of libc is resident differs from run to run.
+idle()
+{
+	for _ in 1 2 3 4 5; do
+		"$@" "$scratch/footprint" idle
+	done | sort -n | sed -n 3p
+}
+without=$(idle env)
+with=$(idle env LD_PRELOAD="$library")
+echo "idle: $((without / 1000)) KB; with the library $((with / 1000)) KB"
+if [ "$with" -gt $((without + (400 << 10))) ]; then
+	echo "FAIL idle: $(((with - without) >> 10)) KiB more"
+	status=1
+else
+	echo "ok idle ($(((with - without) >> 10)) KiB more)"
+fi
+
+# Instructions from the first to the last, of the dynamic linker too; told, not judged.
+instructions()
+{
+	valgrind --tool=callgrind --callgrind-out-file=/dev/null /bin/true 2>&1 |
+		awk '/Collected/ { print $NF }'
+}
+if command -v valgrind >/dev/null; then
+	echo "true: $(instructions) instructions; with the library" \
+		"$(LD_PRELOAD=$library instructions)"
+fi
+exit $status

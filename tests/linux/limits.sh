@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# When the kernel refuses: address space limited from 8 to 512 MiB, and the N-th
+# call of mmap, munmap, madvise, mremap failing, once and from then on, for N = 1
+# until a run needs no failure. Never a crash, only NULL with ENOMEM.
+#
+#	tests/linux/limits.sh DIRECTORY		where libhakmem.so is
+
+here=$(cd "$(dirname "$0")" && pwd)
+directory=$(cd "${1:?usage: $0 DIRECTORY}" && pwd) || exit 2
+library=$directory/libhakmem.so
+cc=${CC:-gcc}
+status=0
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+
+fail()
+{
+	echo "FAIL $*"
+	status=1
+}
+
+$cc -std=gnu11 -O1 -g -w -fno-builtin -pthread "$here/limits.c" -o "$scratch/limits" &&
+	$cc -std=gnu11 -O1 -g -w -shared -fPIC "$here/inject.c" -o "$scratch/inject.so" || {
+	fail "limits-build"
+	exit 1
+}
+
+test_address_space()
+{
+	local mib result refused=0 fine=0
+
+	for mib in $(seq 8 2 64) $(seq 72 16 512); do
+		(ulimit -c 0 -v $((mib << 10)) &&
+			LD_PRELOAD=$library exec "$scratch/limits") 2>"$scratch/errors"
+		result=$?
+		case $result in
+		0) fine=$((fine + 1)) ;;
+		10) refused=$((refused + 1)) ;;
+		*) fail "address-space-$mib: status $result: $(tail -n 1 "$scratch/errors")" ;;
+		esac
+	done
+	if [ $refused -eq 0 ] || [ $fine -eq 0 ]; then
+		fail "address-space: $refused runs were refused something, $fine nothing"
+	else
+		echo "ok address-space ($refused runs were refused something, $fine nothing)"
+	fi
+}
+
+# inject CALL FROM COUNT: the status of a run
+inject()
+{
+	INJECT_CALL=$1 INJECT_FROM=$2 INJECT_COUNT=$3 HAKMEM_REAPER=0 \
+		LD_PRELOAD="$scratch/inject.so:$library" "$scratch/limits" small 2>"$scratch/errors"
+}
+
+# Every N until one is beyond the last call; above 40 only some.
+inject_case()
+{
+	local call=$1 count=$2 n=1 result runs=0
+
+	while [ $n -lt 4000 ]; do
+		inject "$call" $n "$count"
+		result=$?
+		[ $result -eq 0 ] && break
+		runs=$((runs + 1))
+		if [ $result -ne 10 ]; then
+			fail "$call-$n-fails-$count: status $result: $(tail -n 1 "$scratch/errors")"
+			return
+		fi
+		n=$((n < 40 ? n + 1 : n * 9 / 8))
+	done
+	if [ $n -ge 4000 ]; then
+		fail "$call-fails-$count: there is no end of it"
+	elif [ $runs -eq 0 ]; then
+		fail "$call-fails-$count: it was never called"
+	else
+		echo "ok $call-fails-$count ($runs runs)"
+	fi
+}
+
+test_address_space
+ulimit -c 0
+for call in mmap munmap madvise any; do
+	inject_case $call 1
+	inject_case $call 1000000
+done
+exit $status

@@ -1,0 +1,229 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What people set by the environment, and what they then read.
+#
+#	tests/linux/options.sh DIRECTORY	where libhakmem.so is
+
+directory=$(cd "${1:?usage: $0 DIRECTORY}" && pwd) || exit 2
+library=$directory/libhakmem.so
+cc=${CC:-gcc}
+status=0
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+for name in ${!HAKMEM_@}; do unset "$name"; done
+ulimit -S -c 0
+
+fail()
+{
+	echo "FAIL $*"
+	status=1
+}
+
+# with NAME=VALUE ... -- COMMAND: the command with the library; errors in $scratch/errors
+with()
+{
+	local settings=()
+
+	while [ "$1" != -- ]; do
+		settings+=("$1")
+		shift
+	done
+	shift
+	env "${settings[@]}" LD_PRELOAD="$library" "$@" >"$scratch/output" 2>"$scratch/errors"
+}
+
+# expect NAME LINES PATTERN: so many lines on stderr, one of which matches
+expect()
+{
+	local lines
+
+	lines=$(wc -l <"$scratch/errors")
+	if { [ "$2" != some ] && [ "$lines" -ne "$2" ]; } ||
+		{ [ -n "$3" ] && ! grep -qE -- "$3" "$scratch/errors"; }; then
+		fail "$1: $lines lines: $(head -n 2 "$scratch/errors" | tr '\n' ' ')"
+	else
+		echo "ok $1"
+	fi
+}
+
+# "hakmem: NAME[PID]: ", of a program called probe
+who='^hakmem: probe\[[0-9]+\]: '
+
+build_probe()
+{
+	$cc -w -fno-builtin -pthread -x c - -o "$scratch/probe" <<-'END'
+		#include <fcntl.h>
+		#include <stdio.h>
+		#include <stdlib.h>
+		#include <string.h>
+		#include <unistd.h>
+		static void *block[400];
+		int main(int argc, char **argv)
+		{
+			char text[100000], *at = text;
+			int file = open("/proc/self/smaps", O_RDONLY), n, huge = 0, not = 0;
+
+			if (argc > 1 && !strcmp(argv[1], "bad"))
+				free(argv);
+			if (argc > 1 && !strcmp(argv[1], "exit"))
+				_exit(0);
+			for (int i = 0; i < 400; i++)
+				if ((block[i] = malloc(30000)))
+					memset(block[i], 1, 30000);
+			while ((n = read(file, at, text + sizeof(text) - 1 - at)) > 0)
+				at += n;
+			*at = 0;
+			for (at = text; (at = strstr(at, "VmFlags:")); at++) {
+				char *end = strchr(at, '\n');
+
+				*end = 0;
+				huge |= !!strstr(at, " hg");
+				not |= !!strstr(at, " nh");
+				*end = ' ';
+			}
+			printf("%d %d %d\n", huge, not, getpid());
+			return 0;
+		}
+	END
+}
+
+test_table()
+{
+	local name
+
+	with HAKMEM_HELP=1 -- "$scratch/probe"
+	expect help 7 "${who}options by environment"
+	for name in HELP PURGE_DELAY_MS REAPER STATS THP VERBOSE; do
+		grep -qE "^  HAKMEM_$name +[^ ]+ +[^ ]+ +[^ ]" "$scratch/errors" ||
+			fail "help-$name: not in the table"
+	done
+	with HAKMEM_HELP=0 -- "$scratch/probe"
+	expect no-help 0
+	with -- "$scratch/probe"
+	expect silence 0
+}
+
+test_values()
+{
+	local value
+
+	for value in '' x 1x 2 -1 99999999999; do
+		with HAKMEM_REAPER="$value" -- "$scratch/probe"
+		expect "reaper-is-not-'$value'" 1 "${who}HAKMEM_REAPER is 0\|1; using 1, not \"$value\"$"
+	done
+	for value in -2 60001 1.5 five; do
+		with HAKMEM_PURGE_DELAY_MS="$value" -- "$scratch/probe"
+		expect "delay-is-not-$value" 1 "_MS is -1\.\.60000; using 500, not \"$value\"$"
+	done
+	with HAKMEM_THP=sometimes -- "$scratch/probe"
+	expect thp-is-not-sometimes 1 \
+		"${who}HAKMEM_THP is default\|never\|always; using default, not \"sometimes\"$"
+	with HAKMEM_REAPER=0 HAKMEM_PURGE_DELAY_MS=-1 HAKMEM_THP=default -- "$scratch/probe"
+	expect good-values 0
+	with HAKMEM_FOO=1 HAKMEM_REAPR=0 -- "$scratch/probe"
+	expect unknown 1 "${who}unknown option( HAKMEM_FOO| HAKMEM_REAPR){2}; HAKMEM_HELP=1 lists"
+	with HAKMEM_REAPER=0 HAKMEM_VERBOSE=1 -- "$scratch/probe"
+	expect verbose 1 "${who}runs with HELP=0 PURGE_DELAY_MS=500 REAPER=0 STATS=0 THP=default VER"
+	with HAKMEM_VERBOSE=1 -- "$scratch/probe"
+	expect verbose-about-thread 2 "${who}a thread gives memory back$"
+	(ulimit -v 12000 && with HAKMEM_VERBOSE=1 HAKMEM_REAPER=0 -- "$scratch/probe")
+	expect verbose-about-refusals 2 "${who}the system refuses to map 2048 KiB \(errno 12\)$"
+}
+
+# thp VALUE HUGE NOT: is any memory marked for huge pages, or for none?
+thp()
+{
+	with HAKMEM_REAPER=0 HAKMEM_THP="$1" -- "$scratch/probe"
+	if [ "$(cut -d' ' -f1,2 "$scratch/output")" = "$2 $3" ]; then
+		echo "ok thp-$1"
+	else
+		fail "thp-$1: huge, not huge: $(cat "$scratch/output")"
+	fi
+}
+
+test_thp()
+{
+	thp default 0 0
+	thp never 0 1
+	thp always 1 0
+}
+
+test_stats()
+{
+	local runs
+
+	with HAKMEM_STATS=1 -- "$scratch/probe"
+	expect stats some "${who}statistics at exit$"
+	expect stats-have-the-heap some '^SuperSlabs: [1-9]'
+	with HAKMEM_STATS=0 -- "$scratch/probe"
+	expect no-stats 0
+	with HAKMEM_STATS=1 -- "$scratch/probe" exit
+	expect no-stats-of-_exit 0
+	with HAKMEM_STATS="$scratch/stats" -- "$scratch/probe"
+	expect stats-in-file 0
+	with HAKMEM_STATS="$scratch/stats" -- "$scratch/probe"
+	runs=$(grep -cE "${who}statistics at exit" "$scratch/stats")
+	[ "$runs" -eq 2 ] && echo "ok stats-are-appended" || fail "stats-are-appended: $runs runs"
+	with HAKMEM_STATS="$scratch/no/such/file" -- "$scratch/probe"
+	expect stats-nowhere 1 "${who}cannot append to $scratch/no/such/file \(errno 2\)$"
+}
+
+# The line of a crime; and that the system, which is told by a signal, can write a core.
+test_bad_input()
+{
+	{ with -- "$scratch/probe" bad; } 2>/dev/null
+	[ $? -eq 134 ] && echo "ok bad-aborts" || fail "bad-aborts: another status"
+	expect bad-names-process 1 "${who}free\(0x[0-9a-f]+\): not from this heap \(mapped by"
+	(cd "$scratch" && ulimit -c unlimited && mkdir core.d && cd core.d &&
+		bash -c "LD_PRELOAD=$library ../probe bad" 2>/dev/null)
+	case $(cat /proc/sys/kernel/core_pattern) in
+	*/* | '|'*) echo "cores go elsewhere here: not looked for" ;;
+	*)
+		if [ -n "$(ls -A "$scratch/core.d")" ]; then
+			echo "ok bad-leaves-a-core"
+		else
+			fail "bad-leaves-a-core: there is none"
+		fi
+		;;
+	esac
+}
+
+# A copy that runs as its owner, whoever calls it: the library linked, as LD_PRELOAD is ignored there.
+test_setuid()
+{
+	local dir other=nobody
+
+	if [ "$(id -u)" -ne 0 ] || ! command -v setpriv >/dev/null; then
+		echo "not root: programs with setuid are not tried"
+		return
+	fi
+	dir=$(mktemp -d /var/tmp/hakmem.XXXXXX) && chmod 755 "$dir" || return
+	cp "$library" "$dir/libhakmem.so.0" && chmod 644 "$dir/libhakmem.so.0" &&
+		$cc -w -fno-builtin -x c - -o "$dir/probe" -x none "$library" -Wl,-rpath,"$dir" <<-'END'
+			#include <stdio.h>
+			#include <stdlib.h>
+			int main(void) { return printf("%p\n", malloc(1)) < 0; }
+		END
+	for mode in 755 4755; do
+		chown root "$dir/probe" && chmod $mode "$dir/probe"
+		HAKMEM_VERBOSE=1 HAKMEM_STATS=1 HAKMEM_HELP=1 HAKMEM_FOO=1 setpriv --reuid=$other \
+			--clear-groups "$dir/probe" >"$scratch/output" 2>"$scratch/errors" ||
+			fail "setuid-$mode: $(cat "$scratch/errors")"
+		[ $mode = 755 ] && expect not-setuid some "${who}runs with"
+		[ $mode = 4755 ] && expect setuid-ignores-all 0
+	done
+	rm -r "$dir"
+}
+
+build_probe || {
+	fail "probe-builds"
+	exit 1
+}
+test_table
+test_values
+test_thp
+test_stats
+test_bad_input
+test_setuid
+exit $status
