@@ -247,7 +247,7 @@ $(B)/newlib.elf: $(newlib_objects) $(call bm_objects,$(BOOT)) $(B)/libhakmem.a q
 # ---------------------------------------------------- main targets for people
 
 # `make -j setup demo` installs before it builds.
-ifneq ($(filter setup setup-test,$(MAKECMDGOALS)),)
+ifneq ($(filter setup setup-test setup-deb setup-apps,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -276,7 +276,11 @@ UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
 TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 
+# For the test of what is installed.
+TEST_PACKAGES += g++ pkgconf mandoc man-db
+
 TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz
+TEST_TOOLS += g++ pkg-config mandoc man
 test-tools:
 	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || \
 		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done
@@ -342,6 +346,7 @@ reaper: tests/linux/reaper.sh $(L)
 scaling: $(L)/scaling
 idle: $(L)/idle
 api: tests/api/run.sh $(L)
+install: tests/install/run.sh
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
 endef
 export QEMU_SUITES LINUX_SUITES
@@ -355,6 +360,9 @@ qemu-test: images $(B)/newlib.elf
 linux-test: test-builds
 	@echo "$$LINUX_SUITES" | $(RUN)
 
+include platform/linux/install.mk
+include tests/apps/apps.mk
+
 help:
 	@echo 'Targets:'
 	@echo '  all             libraries for Linux and bare metal, the demo image (default)'
@@ -367,6 +375,13 @@ help:
 	@echo '  linux-test      those that run on Linux, under the sanitizers too'
 	@echo '  qemu-test       those that run in QEMU'
 	@echo '  bench-memory    what processes cost in memory and give back, beside other mallocs'
+	@echo '  install         PREFIX=$(PREFIX) DESTDIR= LIBDIR= BINDIR= INCLUDEDIR= MANDIR='
+	@echo '  uninstall       remove what install put there; with the same variables'
+	@echo '  deb             Debian packages, in $(O)/deb'
+	@echo '  deb-test        install, use and remove them in a system of its own; needs root'
+	@echo '  app-test        real programs with and without the library; APPS="git perl": only these'
+	@echo '  setup-deb, setup-apps'
+	@echo '                  install what deb and deb-test, or app-test, need'
 	@echo '  format          let clang-format lay out the sources'
 	@echo '  clean           remove $(O)'
 	@echo 'Variables:'
