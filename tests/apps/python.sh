@@ -24,7 +24,7 @@ tests()
 			def having(tag):
 			    return sorted(c.get("name") for c in cases if c.find(tag) is not None)
 			print(len(cases), "tests,", len(having("skipped")), "skipped,",
-			      *having("failure"), *having("error"), "failed")
+			      "failed:", *(having("failure") + having("error") or ["none"]))
 		END
 		)"
 	done
