@@ -15,7 +15,7 @@ tests()
 
 	shift
 	for module; do
-		env $environment python3 -m test --timeout 100 --tempdir . --junit-xml "$PWD/$module.xml" \
+		env $environment python3 -m test --timeout 300 --tempdir . --junit-xml "$PWD/$module.xml" \
 			"$module" >&2
 		status=$?
 		echo "result $module status $status, $(python3 - "$module.xml" <<-'END'
