@@ -23,7 +23,7 @@ my @lines = map { "$_ $words{$_}" } sort { $a <=> $b } keys %words;
 print "result hash ", sha256_hex(join "\n", @lines), "\n";
 
 my $text = join ' ', @lines;
-my $count = () = $text =~ /(\d+) a+b+/g;
+my $count = () = $text =~ / ([a-z])\1+([a-z])\2+ /g;
 (my $other = $text) =~ s/([aeiou]+)/<$1>/g;
 print "result regex $count ", sha256_hex($other), "\n";
 

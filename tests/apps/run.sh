@@ -17,14 +17,15 @@
 #	# needs PROGRAM ...	or files; what is not there is named, and the workload not run
 #	# probe COMMAND		short; each process of it must have the library's malloc
 #
-# Shown besides are wall time and peak memory, that of the largest process.
+# Shown besides are the time, what of it was spent on a CPU, and peak memory, that
+# of the largest process.
 
 here=$(cd "$(dirname "$0")" && pwd)
 usage="usage: $0 DIRECTORY LOGS [NAME ...]"
 library=$(cd "${1:?$usage}" && pwd)/libhakmem.so || exit 2
 mkdir -p "${2:?$usage}" && logs=$(cd "$2" && pwd) || exit 2
 shift 2
-limit=240
+limit=600
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 
@@ -87,7 +88,7 @@ run()
 	local name=$1 how=$2 base=$logs/$1.$2
 
 	rm -rf "$scratch/work" && mkdir "$scratch/work"
-	(cd "$scratch/work" && /usr/bin/time -q -f '%e %M' -o "$base.cost" \
+	(cd "$scratch/work" && /usr/bin/time -q -f '%e %U %S %M' -o "$base.cost" \
 		timeout --kill-after=10 $limit env "${@:3}" bash "$here/$name.sh" \
 		>"$base.log" 2>"$base.errors" </dev/null)
 	echo $? >"$base.status"
@@ -120,11 +121,11 @@ compare_results()
 
 show()
 {
-	local name=$1 key seconds peak base
+	local name=$1 key base
 
 	for base in "$logs/$name.without" "$logs/$name.with"; do
-		read -r seconds peak < <(tail -n 1 "$base.cost")
-		printf '%-24s %8s s %8s MiB\n' "$name ${base##*.}" "$seconds" $((peak / 1024))
+		tail -n 1 "$base.cost" | awk -v what="$name ${base##*.}" '{
+			printf "%-24s %8.1f s %8.1f s of CPU %8.1f MiB\n", what, $1, $2 + $3, $4 / 1024 }'
 	done
 	while read -r _ key _; do
 		printf '    %-30s %14s %14s\n' "$key" "$(value "$name.without" info "$key")" \
