@@ -259,7 +259,7 @@ include tests/bench/bench.mk
 # ---------------------------------------------------- main targets for people
 
 # `make -j setup demo` installs before it builds.
-ifneq ($(filter setup setup-test setup-bench,$(MAKECMDGOALS)),)
+ifneq ($(filter setup setup-test setup-bench setup-deb setup-apps,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -286,7 +286,11 @@ UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
 TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 
+# For the test of what is installed.
+TEST_PACKAGES += g++ pkgconf mandoc man-db
+
 TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz
+TEST_TOOLS += g++ pkg-config mandoc man
 test-tools:
 	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || \
 		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done
@@ -357,6 +361,7 @@ api-sized: tests/api/sized.sh $(O)/debug/linux $(L)
 options: tests/linux/options.sh $(L)
 limits: tests/linux/limits.sh $(L)
 footprint: tests/linux/footprint.sh $(L)
+install: tests/install/run.sh
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
 bench: tests/bench/selftest.sh $(L)
 endef
@@ -370,6 +375,9 @@ qemu-test: images $(B)/newlib.elf
 
 linux-test: test-builds
 	@echo "$$LINUX_SUITES" | $(RUN)
+
+include platform/linux/install.mk
+include tests/apps/apps.mk
 
 help:
 	@echo 'Targets:'
@@ -385,6 +393,13 @@ help:
 	@echo '  qemu-test       those that run in QEMU'
 	@echo '  bench           how fast, beside other mallocs; QUICK=1: in 4 minutes, not 30'
 	@echo '  bench-memory    what processes cost in memory and give back, beside other mallocs'
+	@echo '  install         PREFIX=$(PREFIX) DESTDIR= LIBDIR= BINDIR= INCLUDEDIR= MANDIR='
+	@echo '  uninstall       remove what install put there; with the same variables'
+	@echo '  deb             Debian packages, in $(O)/deb'
+	@echo '  deb-test        install, use and remove them in a system of its own; needs root'
+	@echo '  app-test        real programs with and without the library; APPS="git perl": only these'
+	@echo '  setup-deb, setup-apps'
+	@echo '                  install what deb and deb-test, or app-test, need'
 	@echo '  format          let clang-format lay out the sources'
 	@echo '  clean           remove $(O)'
 	@echo 'Variables:'

@@ -5,7 +5,7 @@
 
 cd "$(dirname "$0")" || exit 2
 status=0
-for check in include-graph no-if format undefined selftest; do
+for check in include-graph no-if format undefined man selftest; do
 	"./$check.sh" || status=1
 done
 exit $status

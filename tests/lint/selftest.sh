@@ -132,6 +132,37 @@ test_style()
 	tree_case trailing-space format.sh 'no-trailing-space: x.sh:1: space at the end'
 }
 
+# A manual that is right, and what is missing when a line of it is not there.
+prepare_manual()
+{
+	prepare ''
+	mkdir -p "$tree/platform/linux/man"
+	echo '	.name = "HAKMEM_ONE", "HAKMEM_",' >"$tree/platform/linux/options.c"
+	echo 'HAK_API void *hak_one(int x);' | tee "$tree/include/hakmem/stats.h" \
+		>"$tree/include/hakmem/hakmem.h"
+	echo '.It Ev HAKMEM_ONE' >"$tree/platform/linux/man/hakmem.7"
+	printf '.Nm hak_one ,\n.Fn hak_one "int x"\n' >"$tree/platform/linux/man/hakmem.3"
+}
+
+test_manual()
+{
+	local pages=platform/linux/man
+
+	prepare_manual
+	ROOT=$tree "$here/man.sh" >"$scratch/output" 2>&1 && echo "ok accepts-good-manual" ||
+		lint_fail "accepts-good-manual: $(grep FAIL "$scratch/output")"
+	echo '.It Ev HAKMEM_TWO' >"$tree/$pages/hakmem.7"
+	tree_case undocumented-option man.sh "options-in-manual: $pages/hakmem.7: there is no .It Ev HAKMEM_ONE"
+	tree_case imaginary-option man.sh "options-in-manual: $pages/hakmem.7: HAKMEM_TWO is not in the table"
+	sed -i /Nm/d "$tree/$pages/hakmem.3"
+	tree_case unnamed-function man.sh "functions-in-manual: $pages/hakmem.3: there is no .Nm hak_one"
+	prepare_manual
+	sed -i /Fn/d "$tree/$pages/hakmem.3"
+	tree_case undocumented-function man.sh "functions-in-manual: $pages/hakmem.3: there is no .Fn hak_one"
+	: >"$tree/platform/linux/options.c"
+	tree_case no-option man.sh 'options-in-manual: platform/linux/options.c: no option was found'
+}
+
 test_undefined()
 {
 	local name expected
@@ -153,5 +184,6 @@ test_undefined()
 test_runner
 test_trees
 test_style
+test_manual
 test_undefined
 lint_finish

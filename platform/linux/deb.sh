@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Builds the Debian packages, from a copy of the sources with debian/ where Debian
+# wants it, and lets lintian look at them.
+#
+#	platform/linux/deb.sh DIRECTORY VERSION
+
+fail()
+{
+	echo "deb: $*" >&2
+	exit 1
+}
+
+for tool in dpkg-buildpackage dh lintian fakeroot; do
+	command -v $tool >/dev/null || fail "no $tool: run 'make setup-deb'"
+done
+version=${2:?usage: $0 DIRECTORY VERSION}
+mkdir -p "$1" && directory=$(cd "$1" && pwd) || exit 1
+cd "$(dirname "$0")/../.." || exit 1
+unset MAKEFLAGS MAKELEVEL MFLAGS LD_PRELOAD O PREFIX DESTDIR BINDIR LIBDIR INCLUDEDIR MANDIR
+
+packaged=$(dpkg-parsechangelog -l platform/linux/debian/changelog -S Version)
+[ "$packaged" = "$version" ] ||
+	fail "debian/changelog has version $packaged, the Makefile $version"
+
+source=$directory/hakmem-$version
+rm -rf "$source" "$directory"/*.deb "$directory"/*.changes "$directory"/*.buildinfo
+mkdir "$source"
+cp -r Makefile README.md CHANGELOG.md LICENSE arch core include platform tests qemu "$source"
+mv "$source/platform/linux/debian" "$source/debian"
+
+(cd "$source" && dpkg-buildpackage -us -uc -b) >"$directory/log" 2>&1 ||
+	{ tail -n 20 "$directory/log" >&2; fail "see $directory/log"; }
+rm -r "$source"
+lintian --allow-root --fail-on error "$directory"/*.changes || fail "lintian found errors"
+ls "$directory"/*.deb

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+#
+# What is put on a Linux system, and where; included by the Makefile. Nothing but
+# the files of INSTALLED is written, and `make uninstall` removes these.
+
+VERSION := 0.1.0
+SONAME  := libhakmem.so.0
+
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
+DESTDIR    ?=
+INSTALL    ?= install
+
+PUBLIC_HEADERS := $(addprefix include/hakmem/,hakmem.h stats.h provider.h)
+MAN_PAGES      := $(wildcard platform/linux/man/*.[1-9])
+man_directory = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))
+
+INSTALLED := $(BINDIR)/hakmem-run $(LIBDIR)/pkgconfig/hakmem.pc $(LIBDIR)/libhakmem.a \
+	     $(LIBDIR)/libhakmem.so.$(VERSION) $(LIBDIR)/$(SONAME) $(LIBDIR)/libhakmem.so \
+	     $(patsubst include/%,$(INCLUDEDIR)/%,$(PUBLIC_HEADERS)) \
+	     $(foreach page,$(MAN_PAGES),$(call man_directory,$(page))/$(notdir $(page)))
+
+# The directories are written into these two, so they are made anew every time.
+fill_in = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	      -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@SONAME@|$(SONAME)|'
+
+# A relative or empty directory would be written into hakmem-run as it is, and a
+# space would make two files of one.
+install_directories = $(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(MANDIR)
+define check_directories
+$(if $(and $(BINDIR),$(LIBDIR),$(INCLUDEDIR),$(MANDIR)),,$(error a directory to install to is empty))
+$(if $(filter-out /%,$(PREFIX) $(install_directories) $(DESTDIR)),$(error PREFIX, DESTDIR and \
+	directories must begin with / and have no spaces: \
+	$(filter-out /%,$(PREFIX) $(install_directories) $(DESTDIR))))
+endef
+
+install: linux
+	$(call check_directories)
+	$(INSTALL) -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
+	$(INSTALL) -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCLUDEDIR)/hakmem/
+	$(INSTALL) -m 644 $(L)/libhakmem.a $(DESTDIR)$(LIBDIR)/
+	$(INSTALL) -m 644 $(L)/libhakmem.so $(DESTDIR)$(LIBDIR)/libhakmem.so.$(VERSION)
+	ln -sf libhakmem.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libhakmem.so
+	$(foreach page,$(MAN_PAGES),$(INSTALL) -m 644 $(page) $(DESTDIR)$(call man_directory,$(page))/ &&) :
+	$(fill_in) platform/linux/hakmem.pc.in >$(L)/hakmem.pc
+	$(INSTALL) -m 644 $(L)/hakmem.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	$(fill_in) platform/linux/hakmem-run.in >$(L)/hakmem-run
+	$(INSTALL) -m 755 $(L)/hakmem-run $(DESTDIR)$(BINDIR)/
+
+# Of the directories only the one that is ours.
+uninstall:
+	$(call check_directories)
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@rmdir $(DESTDIR)$(INCLUDEDIR)/hakmem 2>/dev/null || :
+
+# ------------------------------------------------------------- Debian packages
+
+DEB_PACKAGES := $(PACKAGES) debhelper dpkg-dev fakeroot lintian
+
+setup-deb:
+	@tests/setup.sh $(DEB_PACKAGES)
+
+deb:
+	@platform/linux/deb.sh $(O)/deb $(VERSION)
+
+# Needs root: packages are installed into a system of their own below $(O)/deb.
+deb-test: deb
+	@tests/install/deb.sh $(O)/deb
+
+.PHONY: install uninstall setup-deb deb deb-test

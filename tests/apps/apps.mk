@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+#
+# Real programs under the library; included by the Makefile.
+
+APP_PACKAGES := $(PACKAGES) libpython3.11-testsuite redis-server redis-tools sqlite3 \
+		g++ clang lld llvm git perl nodejs stress-ng time
+APPS ?=
+
+setup-apps:
+	@tests/setup.sh $(APP_PACKAGES)
+
+app-test: $(L)/libhakmem.so
+	@tests/apps/run.sh $(L) $(O)/app-logs $(APPS)
+
+.PHONY: setup-apps app-test

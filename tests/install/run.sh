@@ -1,0 +1,161 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# `make install` into a directory, as who packs it does, and into a prefix, as who
+# uses it does; programs that are built and run with what is there; `make
+# uninstall`, which leaves no file.
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+here=$root/tests/install
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+unset LD_PRELOAD LD_LIBRARY_PATH MAKEFLAGS MAKELEVEL PREFIX DESTDIR BINDIR LIBDIR INCLUDEDIR MANDIR
+status=0
+
+# check NAME COMMAND ...: it succeeds
+check()
+{
+	local name=$1
+
+	shift
+	if "$@" >"$scratch/output" 2>&1; then
+		echo "ok $name"
+	else
+		echo "FAIL $name: $(tail -n 5 "$scratch/output" | tr '\n' '|')"
+		status=1
+	fi
+}
+
+# same NAME EXPECTED GOT
+same()
+{
+	check "$1" diff <(echo "$2") <(echo "$3")
+}
+
+files_in() { (cd "$1" && find . ! -type d | sort | tr '\n' ' '); }
+
+make_here() { make -s -C "$root" O="${O:-build}" "$@"; }
+
+test_destdir()
+{
+	local staged=$scratch/staged lib=opt/x/lib/some-triplet
+	local directories=(DESTDIR="$staged" PREFIX=/opt/x LIBDIR=/$lib MANDIR=/opt/man)
+
+	check destdir-install make_here install "${directories[@]}"
+	same destdir-files "./opt/man/man1/hakmem-run.1 ./opt/man/man3/hakmem.3 ./opt/man/man7/hakmem.7\
+ ./opt/x/bin/hakmem-run ./opt/x/include/hakmem/hakmem.h ./opt/x/include/hakmem/provider.h\
+ ./opt/x/include/hakmem/stats.h ./$lib/libhakmem.a ./$lib/libhakmem.so ./$lib/libhakmem.so.0\
+ ./$lib/libhakmem.so.0.1.0 ./$lib/pkgconfig/hakmem.pc " "$(files_in "$staged")"
+	check destdir-is-written-nowhere bash -c "! grep -r '$staged' '$staged/opt'"
+	check destdir-links cmp "$staged/$lib/libhakmem.so" "$staged/$lib/libhakmem.so.0.1.0"
+	same soname libhakmem.so.0 "$(objdump -p "$staged/$lib/libhakmem.so" |
+		sed -n 's/ *SONAME *//p')"
+	export PKG_CONFIG_SYSROOT_DIR=$staged PKG_CONFIG_LIBDIR=$staged/$lib/pkgconfig
+	check destdir-builds bash -c "cc '$here/user.c' \$(pkg-config --cflags --libs hakmem) \
+		-o '$scratch/staged-user'"
+	same destdir-runs used "$(LD_LIBRARY_PATH=$staged/$lib "$scratch/staged-user")"
+	unset PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
+
+	touch "$staged/$lib/other"
+	check destdir-uninstall make_here uninstall "${directories[@]}"
+	same uninstall-leaves-others "./$lib/other " "$(files_in "$staged")"
+	check uninstall-own-directory test ! -e "$staged/opt/x/include/hakmem"
+}
+
+test_headers()
+{
+	local header flags
+
+	for header in hakmem stats provider; do
+		for flags in 'gcc -x c -std=c99' 'gcc -x c -std=gnu17' 'g++ -x c++ -std=c++11' \
+			'g++ -x c++ -std=c++20'; do
+			check "header-$header-${flags##*=}" bash -c "echo '#include <hakmem/$header.h>' |
+				$flags -Wall -Wextra -pedantic -Werror \
+				-I'$1/include' -fsyntax-only -"
+		done
+	done
+}
+
+test_programs()
+{
+	local prefix=$1 language
+
+	for language in c c++; do
+		check "dynamic-$language-builds" bash -c "gcc -x $language -Wall -Wextra -pedantic \
+			-Werror '$here/user.c' -x none \$(pkg-config --cflags --libs hakmem) \
+			-o '$scratch/dynamic'"
+		same "dynamic-$language-runs" used "$(LD_LIBRARY_PATH=$prefix/lib "$scratch/dynamic")"
+		check "static-$language-builds" bash -c "gcc -static -x $language '$here/user.c' \
+			-x none \$(pkg-config --static --cflags --libs hakmem) -o '$scratch/static'"
+		same "static-$language-runs" used "$("$scratch/static")"
+	done
+	same needed libhakmem.so.0 "$(objdump -p "$scratch/dynamic" |
+		sed -n 's/ *NEEDED *\(libhak.*\)/\1/p')"
+	same modversion 0.1.0 "$(pkg-config --modversion hakmem)"
+	check modversion-of-makefile grep -qx 'VERSION := 0.1.0' "$root/platform/linux/install.mk"
+}
+
+test_wrapper()
+{
+	local run=$1/bin/hakmem-run library=$1/lib/libhakmem.so.0
+
+	same run-preloads "$library" "$($run sh -c 'echo $LD_PRELOAD')"
+	check run-malloc bash -c "$run cat /proc/self/maps | grep -q '$1/lib/libhakmem.so'"
+	same run-keeps-preload "$library:libc.so.6" "$(LD_PRELOAD=libc.so.6 $run sh -c 'echo $LD_PRELOAD')"
+	same run-arguments 'a b|*|' "$($run printf '%s|' 'a b' '*')"
+	same run-status 7 "$($run sh -c 'exit 7'; echo $?)"
+	same run-nothing 2 "$($run 2>"$scratch/error"; echo $?)"
+	check run-nothing-error grep -q 'no program given; usage: hakmem-run PROGRAM' "$scratch/error"
+	same run-unknown 127 "$($run no-such-program 2>"$scratch/error"; echo $?)"
+	check run-unknown-error grep -q no-such-program "$scratch/error"
+	mv "$1/lib" "$1/elsewhere"
+	same run-no-library 2 "$($run true 2>"$scratch/error"; echo $?)"
+	check run-no-library-error grep -q "there is no $library" "$scratch/error"
+	mv "$1/elsewhere" "$1/lib"
+}
+
+# A page that a program refuses has lines on its standard error.
+test_manual()
+{
+	local page name
+
+	for page in "$1"/share/man/man?/*; do
+		name=manual-${page##*/}
+		check "$name-lint" mandoc -T lint -W warning "$page"
+		same "$name-warnings" '' "$(LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -P cat "$page" \
+			2>&1 >"$scratch/page")"
+		check "$name-text" grep -q 'SEE ALSO' "$scratch/page"
+	done
+	sed -n '/^\.Bd -literal/,/^\.Ed/{/^\./!p}' "$1/share/man/man3/hakmem.3" |
+		sed 's/\\e/\\/g' >"$scratch/example.c"
+	check manual-example-builds bash -c "cc -Wall -Wextra -Werror '$scratch/example.c' \
+		\$(pkg-config --cflags --libs hakmem) -o '$scratch/example'"
+	check manual-example-runs bash -c "LD_LIBRARY_PATH='$1/lib' '$scratch/example' |
+		grep -q '^{.*\"version\"'"
+}
+
+# Refused with a reason, and nothing is written.
+test_mistakes()
+{
+	local variable
+
+	for variable in PREFIX=usr 'PREFIX=/a b' LIBDIR= 'DESTDIR=some/place' BINDIR=bin; do
+		same "refuses-$variable" 2 "$(make_here install DESTDIR="$scratch/no" "$variable" \
+			>"$scratch/error" 2>&1; echo $?)"
+		check "refuses-$variable-error" grep -qE 'must begin with /|is empty' "$scratch/error"
+	done
+	check refusal-writes-nothing test ! -e "$scratch/no"
+}
+
+test_destdir
+prefix=$scratch/prefix
+check prefix-install make_here install PREFIX="$prefix"
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+test_headers "$prefix"
+test_programs "$prefix"
+test_wrapper "$prefix"
+test_manual "$prefix"
+check prefix-uninstall make_here uninstall PREFIX="$prefix"
+same prefix-nothing-left '' "$(files_in "$prefix")"
+test_mistakes
+exit $status
