@@ -201,9 +201,10 @@ scaling := tests/bench/scaling
 pair    := tests/bench/pair
 idle    := tests/bench/idle
 status  := tests/qemu/status
+balloon := tests/qemu/balloon
 
 LINUX_PROGRAMS := unit model fault stress death provider scaling idle
-IMAGES         := unit model fault scaling pair status idle
+IMAGES         := unit model fault scaling pair status idle balloon
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
@@ -312,6 +313,7 @@ qemu-16-mib-machine: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
 qemu-idle: qemu/run.sh $(B)/idle.elf --memory 256M
 qemu-pair: qemu/run.sh $(B)/pair.elf --icount
 qemu-status: tests/qemu/check-status.sh $(B)/status.elf
+qemu-balloon: tests/qemu/check-balloon.sh $(B)/balloon.elf
 qemu-newlib: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc: qemu/run.sh $(B)/newlib.elf --machine pc
 qemu-newlib-map: tests/qemu/check-newlib-map.sh $(B)/newlib.map
