@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 #include <hakmem/provider.h>
-#include <platform.h>
+
+#include "platform.h"
 
 /* Why hak_region_add() refused a region. */
 enum hak_region_error {

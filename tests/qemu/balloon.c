@@ -7,11 +7,13 @@
  *				returns them; then 400 MiB again
  *	balloon.elf scattered	400 MiB of small blocks, of which one in a hundred
  *				stays
+ *	balloon.elf cost	prints what it costs to report, and to touch again
  *
  * Each line that begins with "now:" is a state that the host looks at; the host
  * answers by what it asks of the balloon.
  */
 #include <balloon.h>
+#include <cpu.h>
 
 #include "../test.h"
 
@@ -154,18 +156,55 @@ static void scattered(void)
 	CHECK(!hak_check());
 }
 
+static void touch(char *memory, size_t size)
+{
+	for (size_t i = 0; i < size; i += PAGE)
+		*(volatile char *)&memory[i] = 1;
+}
+
+/* Figures for a decision (balloon_frames.c); nothing to require. */
+static void cost(void)
+{
+	static const size_t ranges[] = { PAGE, 16 * PAGE, FRAME, 8 * FRAME };
+	size_t size = 128 * FRAME, pages = size / PAGE;
+	char *memory = port_map(size);
+
+	CHECK(memory);
+	test_print("%10s %20s %20s\n", "KiB", "cycles a report", "to touch 4 KiB");
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		uint64_t start, reported, touched;
+
+		touch(memory, size);
+		start = cpu_read_tsc();
+		for (size_t at = 0; at < size; at += ranges[i])
+			CHECK(!hak_balloon_report(memory + at, ranges[i]));
+		reported = cpu_read_tsc();
+		touch(memory, size);
+		touched = cpu_read_tsc();
+		test_print("%10zu %20lu %20lu\n", ranges[i] / 1024,
+			   (unsigned long)(reported - start) / (size / ranges[i]),
+			   (unsigned long)(touched - reported) / pages);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int error = hak_balloon_start(HAK_BALLOON_MICROVM, HAK_BALLOON_MICROVM_COUNT);
 
 	if (error || argc != 2) {
-		test_print(error ? "no balloon: %d\n" : "usage: spike or scattered\n", error);
+		test_print(error ? "no balloon: %d\n" : "usage: spike, scattered or cost\n", error);
 		return 1;
 	}
 	hak_init(port_provider());
-	if (argv[1][1] == 'p')
+	switch (argv[1][1]) {
+	case 'p':
 		TEST_RUN(spike);
-	else
+		break;
+	case 'c':
 		TEST_RUN(scattered);
+		break;
+	default:
+		TEST_RUN(cost);
+	}
 	return test_finish();
 }
