@@ -257,6 +257,8 @@ $(B)/newlib.elf: $(newlib_objects) $(call bm_objects,$(BOOT)) $(B)/libhakmem.a q
 
 include tests/bench/bench.mk
 
+include qemu/qemu.mk
+
 # ---------------------------------------------------- main targets for people
 
 # `make -j setup demo` installs before it builds.
@@ -294,7 +296,7 @@ test-tools:
 
 test-builds: test-tools
 	+@$(MAKE) test-programs
-test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf
+test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf $(EXAMPLE)/example.elf
 	+@$(DEBUG_BUILD) linux linux-programs
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
@@ -316,6 +318,7 @@ qemu-status: tests/qemu/check-status.sh $(B)/status.elf
 qemu-balloon: tests/qemu/check-balloon.sh $(B)/balloon.elf
 qemu-newlib: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc: qemu/run.sh $(B)/newlib.elf --machine pc
+qemu-example: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
 qemu-newlib-map: tests/qemu/check-newlib-map.sh $(B)/newlib.map
 endef
 
@@ -367,7 +370,7 @@ export QEMU_SUITES LINUX_SUITES
 test: test-builds
 	@{ echo "$$LINUX_SUITES"; echo "$$QEMU_SUITES"; } | $(RUN)
 
-qemu-test: images $(B)/newlib.elf
+qemu-test: images $(B)/newlib.elf $(EXAMPLE)/example.elf
 	@echo "$$QEMU_SUITES" | $(RUN)
 
 linux-test: test-builds
@@ -387,6 +390,9 @@ help:
 	@echo '  qemu-test       those that run in QEMU'
 	@echo '  bench           how fast, beside other mallocs; QUICK=1: in 4 minutes, not 30'
 	@echo '  bench-memory    what processes cost in memory and give back, beside other mallocs'
+	@echo '  example         the example unikernel, from an installed copy of the library'
+	@echo '  install-baremetal PREFIX=DIR'
+	@echo '                  the bare-metal archive and its headers'
 	@echo '  format          let clang-format lay out the sources'
 	@echo '  clean           remove $(O)'
 	@echo 'Variables:'

@@ -38,8 +38,8 @@
 
 #include <stdatomic.h>
 
-#define FRAME_SIZE   HAK_SUPERSLAB_SIZE
-#define REPORT_MOST  8u /* frames in one report */
+#define FRAME_SIZE  HAK_SUPERSLAB_SIZE
+#define REPORT_MOST 8u /* frames in one report */
 
 static struct {
 	atomic_flag busy;

@@ -57,7 +57,7 @@ static struct {
 	atomic_flag lock;
 	struct split *splits; /* in the order of their making */
 	size_t total, nr_free;
-	size_t end; /* no frame from here on is known */
+	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
 	uint64_t known[NR_FRAMES / 64];
 	uint64_t free[NR_FRAMES / 64];

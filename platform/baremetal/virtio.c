@@ -21,21 +21,21 @@
 
 #include <stdatomic.h>
 
-#define PCI_ADDRESS	0xcf8
-#define PCI_DATA	0xcfc
-#define PCI_ENABLE	0x80000000u
-#define PCI_DEVICES	32u
-#define PCI_ID		0x00
-#define PCI_COMMAND	0x04
-#define PCI_REVISION	0x08
-#define PCI_BAR0	0x10
-#define PCI_BAR_IS_IO	1u
-#define PCI_SUBSYSTEM	0x2c
-#define PCI_COMMAND_ON	0x405u /* I/O ports and bus mastering on, interrupts off */
-#define VIRTIO_VENDOR	0x1af4u
-#define PCI_FIRST_KIND	0x1000u /* to 0x103f: devices that have the legacy interface */
-#define PCI_LAST_KIND	0x103fu
-#define PCI_CONFIG	0x14
+#define PCI_ADDRESS    0xcf8
+#define PCI_DATA       0xcfc
+#define PCI_ENABLE     0x80000000u
+#define PCI_DEVICES    32u
+#define PCI_ID	       0x00
+#define PCI_COMMAND    0x04
+#define PCI_REVISION   0x08
+#define PCI_BAR0       0x10
+#define PCI_BAR_IS_IO  1u
+#define PCI_SUBSYSTEM  0x2c
+#define PCI_COMMAND_ON 0x405u /* I/O ports and bus mastering on, interrupts off */
+#define VIRTIO_VENDOR  0x1af4u
+#define PCI_FIRST_KIND 0x1000u /* to 0x103f: devices that have the legacy interface */
+#define PCI_LAST_KIND  0x103fu
+#define PCI_CONFIG     0x14
 
 #define MMIO_STRIDE	   512u
 #define MMIO_MAGIC	   0x000
