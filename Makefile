@@ -390,6 +390,7 @@ help:
 	@echo '  qemu-test       those that run in QEMU'
 	@echo '  bench           how fast, beside other mallocs; QUICK=1: in 4 minutes, not 30'
 	@echo '  bench-memory    what processes cost in memory and give back, beside other mallocs'
+	@echo '  qemu-bench      what the library costs an image, beside newlib, and what is required'
 	@echo '  example         the example unikernel, from an installed copy of the library'
 	@echo '  install-baremetal PREFIX=DIR'
 	@echo '                  the bare-metal archive and its headers'

@@ -25,3 +25,24 @@ example: $(EXAMPLE)/example.elf
 	@qemu/run.sh $<
 
 .PHONY: install-baremetal example
+
+# ----------------------------------------------------------------------- bench
+
+# newlib's malloc and free under other names, so that they can stand beside ours.
+newlib_heap := $(B)/obj/newlib-heap.o
+$(newlib_heap): $(NEWLIB)/stamp
+	@mkdir -p $(B)/obj/newlib-heap
+	$(call say,OBJCOPY,$@)cd $(B)/obj/newlib-heap && \
+		$(BM_AR) x $(abspath $(NEWLIB))/lib/libc.a lib_a-mallocr.o lib_a-freer.o && \
+		$(BM_LD) -r lib_a-mallocr.o lib_a-freer.o -o all.o && \
+		$(BM_OBJCOPY) --prefix-symbols=newlib_ all.o $(abspath $@)
+
+embedded := tests/bench/embedded
+$(B)/embedded.elf: $(call bm_objects,$(embedded) $(BOOT) $(IMAGE_TESTED)) $(newlib_heap) \
+		   $(B)/libhakmem.a qemu/image.ld
+	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) $(filter %.o %.a,$^) -o $@
+
+qemu-bench: $(B)/embedded.elf
+	@tests/bench/embedded.sh $<
+
+.PHONY: qemu-bench
