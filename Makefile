@@ -202,9 +202,10 @@ pair    := tests/bench/pair
 idle    := tests/bench/idle
 status  := tests/qemu/status
 balloon := tests/qemu/balloon
+dump    := tests/qemu/dump
 
 LINUX_PROGRAMS := unit model fault stress death provider scaling idle
-IMAGES         := unit model fault scaling pair status idle balloon
+IMAGES         := unit model fault scaling pair status idle balloon dump
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
@@ -289,7 +290,7 @@ UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
 TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 
-TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz
+TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb
 test-tools:
 	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || \
 		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done
@@ -316,6 +317,7 @@ qemu-idle: qemu/run.sh $(B)/idle.elf --memory 256M
 qemu-pair: qemu/run.sh $(B)/pair.elf --icount
 qemu-status: tests/qemu/check-status.sh $(B)/status.elf
 qemu-balloon: tests/qemu/check-balloon.sh $(B)/balloon.elf
+qemu-debug: tests/qemu/check-debug.sh $(B)/dump.elf
 qemu-newlib: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc: qemu/run.sh $(B)/newlib.elf --machine pc
 qemu-example: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
@@ -390,6 +392,7 @@ help:
 	@echo '  qemu-test       those that run in QEMU'
 	@echo '  bench           how fast, beside other mallocs; QUICK=1: in 4 minutes, not 30'
 	@echo '  bench-memory    what processes cost in memory and give back, beside other mallocs'
+	@echo '  qemu-debug      boot IMAGE, stopped, with GDB and the commands of qemu/hakmem-gdb.py'
 	@echo '  qemu-bench      what the library costs an image, beside newlib, and what is required'
 	@echo '  example         the example unikernel, from an installed copy of the library'
 	@echo '  install-baremetal PREFIX=DIR'

@@ -46,3 +46,13 @@ qemu-bench: $(B)/embedded.elf
 	@tests/bench/embedded.sh $<
 
 .PHONY: qemu-bench
+
+# ----------------------------------------------------------------------- debug
+
+# What is debugged, and how run.sh starts it: make qemu-debug IMAGE=... RUN_OPTIONS='--smp 2'
+IMAGE       ?= $(B)/scaling.elf
+RUN_OPTIONS ?=
+qemu-debug: $(IMAGE)
+	@qemu/debug.sh $(IMAGE) '$(RUN_OPTIONS)'
+
+.PHONY: qemu-debug
