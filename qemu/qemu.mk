@@ -56,3 +56,9 @@ qemu-debug: $(IMAGE)
 	@qemu/debug.sh $(IMAGE) '$(RUN_OPTIONS)'
 
 .PHONY: qemu-debug
+
+# ------------------------------------------------------------------------ size
+
+# As a kernel would link it that wants what it uses, and nothing else.
+$(B)/size.elf: $(call bm_objects,tests/qemu/size $(BOOT)) $(B)/libhakmem.a qemu/image.ld
+	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) --gc-sections -Map=$(B)/size.map $(filter %.o %.a,$^) -o $@
