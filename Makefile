@@ -212,11 +212,9 @@ scaling := tests/bench/scaling
 pair    := tests/bench/pair
 idle    := tests/bench/idle
 status  := tests/qemu/status
-balloon := tests/qemu/balloon
-dump    := tests/qemu/dump
 
 LINUX_PROGRAMS := unit model fault stress death provider scaling idle
-IMAGES         := unit model fault scaling pair status idle balloon dump
+IMAGES         := unit model fault scaling pair status idle
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
@@ -308,7 +306,7 @@ test-tools:
 
 test-builds: test-tools
 	+@$(MAKE) test-programs
-test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf $(EXAMPLE)/example.elf
+test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf
 	+@$(DEBUG_BUILD) linux linux-programs
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
@@ -384,7 +382,7 @@ export QEMU_SUITES LINUX_SUITES
 test: test-builds
 	@{ echo "$$LINUX_SUITES"; echo "$$QEMU_SUITES"; } | $(RUN)
 
-qemu-test: images $(B)/newlib.elf $(EXAMPLE)/example.elf $(B)/size.elf
+qemu-test: images $(B)/newlib.elf
 	@echo "$$QEMU_SUITES" | $(RUN)
 
 linux-test: test-builds

@@ -47,7 +47,12 @@ qemu-bench: $(B)/embedded.elf
 
 .PHONY: qemu-bench
 
-# ----------------------------------------------------------------------- debug
+# ------------------------------------------------------- debug, and the balloon
+
+balloon := tests/qemu/balloon
+dump    := tests/qemu/dump
+$(foreach program,balloon dump,$(eval $(call image,$(program))))
+images: $(B)/balloon.elf $(B)/dump.elf $(B)/size.elf $(EXAMPLE)/example.elf
 
 # What is debugged, and how run.sh starts it: make qemu-debug IMAGE=... RUN_OPTIONS='--smp 2'
 IMAGE       ?= $(B)/scaling.elf

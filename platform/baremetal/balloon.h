@@ -38,7 +38,7 @@ int hak_balloon_start(uintptr_t mmio, unsigned count);
  * hak_balloon_poll() - do a piece of what there is to do with the host
  *
  * For the idle loop, beside hak_idle(): hands the host what it asks for, takes
- * back what it returns, and reports free frames, at most 16 MiB a call. Returns
+ * back what it returns, and reports free frames, at most 4 MiB a call. Returns
  * whether there may be more to do now. Without a balloon, or while another CPU
  * is at it, false. Not from an interrupt.
  *

@@ -23,8 +23,8 @@
  * nevertheless, as with survivors scattered over the heap nothing but 4 KiB
  * pages is free, and the heap asks only for what it found unused at two looks,
  * neighbours in one call; a spike of 400 MiB of which one block in a hundred
- * stays falls to 1.1 times the pages that hold one. Free frames go up to
- * REPORT_MOST at a time.
+ * stays falls to 1.1 times the pages that hold one. Of free frames few go at a
+ * time, since whoever wants one waits meanwhile, maybe with interrupts off.
  *
  * Owns two bits for each frame: `held`, the host has it, and `absent`, which is
  * frames.c's to explain. `busy` is the lock: who finds it taken leaves the work
@@ -39,7 +39,7 @@
 #include <stdatomic.h>
 
 #define FRAME_SIZE  HAK_SUPERSLAB_SIZE
-#define REPORT_MOST 8u /* frames in one report */
+#define REPORT_MOST 2u /* frames in one report */
 
 static struct {
 	atomic_flag busy;
