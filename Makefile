@@ -306,7 +306,7 @@ test-tools:
 
 test-builds: test-tools
 	+@$(MAKE) test-programs
-test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf
+test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf kit
 	+@$(DEBUG_BUILD) linux linux-programs
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
@@ -382,7 +382,7 @@ export QEMU_SUITES LINUX_SUITES
 test: test-builds
 	@{ echo "$$LINUX_SUITES"; echo "$$QEMU_SUITES"; } | $(RUN)
 
-qemu-test: images $(B)/newlib.elf
+qemu-test: images $(B)/newlib.elf kit
 	@echo "$$QEMU_SUITES" | $(RUN)
 
 linux-test: test-builds

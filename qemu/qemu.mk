@@ -24,7 +24,10 @@ $(EXAMPLE)/example.elf: $(wildcard qemu/example/*) $(B)/libhakmem.a $(KIT_HEADER
 example: $(EXAMPLE)/example.elf
 	@qemu/run.sh $<
 
-.PHONY: install-baremetal example
+# What their tests need; with newlib and GNU ld, so once only.
+kit: $(EXAMPLE)/example.elf $(B)/size.elf
+
+.PHONY: install-baremetal example kit
 
 # ----------------------------------------------------------------------- bench
 
@@ -52,7 +55,7 @@ qemu-bench: $(B)/embedded.elf
 balloon := tests/qemu/balloon
 dump    := tests/qemu/dump
 $(foreach program,balloon dump,$(eval $(call image,$(program))))
-images: $(B)/balloon.elf $(B)/dump.elf $(B)/size.elf $(EXAMPLE)/example.elf
+images: $(B)/balloon.elf $(B)/dump.elf
 
 # What is debugged, and how run.sh starts it: make qemu-debug IMAGE=... RUN_OPTIONS='--smp 2'
 IMAGE       ?= $(B)/scaling.elf
