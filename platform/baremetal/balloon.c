@@ -11,8 +11,9 @@
  *
  * Owns the device, its queues and the list of page numbers in them.
  *
- * Lock: one, over a call of the device; whoever holds another waits for it in
- * hak_balloon_try_report() only by not waiting. Not entered from interrupts.
+ * Lock: one, over a call of the device. Who holds another lock that an interrupt
+ * handler may want does not wait for it: hak_balloon_try_report() gives up. Not
+ * entered from interrupts.
  */
 #include "balloon.h"
 
