@@ -10,9 +10,9 @@
 #include <hakmem/stats.h>
 
 #include "format.h"
+#include "heap.h"
 #include "pagemap.h"
 #include "sizeclass.h"
-#include "superslab.h"
 
 /* What is told of a SuperSlab. */
 struct picture {
@@ -58,15 +58,14 @@ static unsigned take_pictures(size_t skip, struct picture *pictures, unsigned mo
 	struct superslab *superslab;
 	unsigned n = 0;
 
-	superslab_lock();
-	for (superslab = superslab_first(); superslab && n < most;
-	     superslab = superslab_next(superslab)) {
+	heap_lock();
+	for (superslab = heap_first(); superslab && n < most; superslab = heap_next(superslab)) {
 		if (skip)
 			skip--;
 		else
 			take_picture(superslab, &pictures[n++]);
 	}
-	superslab_unlock();
+	heap_unlock();
 	return n;
 }
 

@@ -23,7 +23,7 @@ SLABS = 32
 SUPERSLAB = SLAB * SLABS
 
 # Variables of the library whose numbers may look like addresses of blocks.
-COUNTERS = ("pages_counters", "'superslab.c'::heap", "'slab.c'::class_heap", "'span.c'::spans",
+COUNTERS = ("pages_counters", "hak_heap", "'slab.c'::class_heap", "'span.c'::spans",
             "'stats.c'::rare")
 
 
@@ -118,7 +118,7 @@ class Heap:
         first, last = table.type.range()
         self.classes = [(int(table[i]["size"]), int(table[i]["blocks"]))
                         for i in range(first, last + 1)]
-        self.superslabs = list(listed(value("'superslab.c'::heap")["all"], "superslab", "all"))
+        self.superslabs = list(listed(value("hak_heap")["all"], "superslab", "all"))
         self.slabs = {}  # by the address of each slab
         for superslab in self.superslabs:
             self.add_slabs(superslab)
