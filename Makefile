@@ -278,7 +278,7 @@ endif
 
 PACKAGES      := gcc g++ libc6-dev make binutils qemu-system-x86
 TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format \
-		 musl-tools musl-dev
+		 musl-tools musl-dev gdb
 
 setup:
 	@tests/setup.sh $(PACKAGES)
