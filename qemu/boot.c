@@ -43,12 +43,6 @@ static unsigned nr_memory_map;
 static char command_line[MAX_COMMAND];
 static char *arguments[MAX_ARGUMENTS + 2];
 
-static void console_sink(void *ctx, const char *text, size_t length)
-{
-	(void)ctx;
-	hak_console_write(text, length);
-}
-
 static void copy_memory_map(const struct pvh_start_info *info)
 {
 	const struct pvh_memory *from = (const struct pvh_memory *)(uintptr_t)info->memory_map;
@@ -147,7 +141,7 @@ static void add_high_memory(void)
 		uint64_t end = base + memory_map[i].size;
 
 		if (end > MAX_ADDRESS) {
-			hak_format(console_sink, NULL,
+			hak_format(hak_console_sink, NULL,
 				   "boot: memory above %lu GiB is not used (HAK_ADDRESS_BITS)\n",
 				   (unsigned long)(MAX_ADDRESS >> 30));
 			end = MAX_ADDRESS;

@@ -13,6 +13,8 @@ usage: run.sh IMAGE [OPTION]... [-- ARGUMENT...]
   --smp N               number of CPUs, default: 1
   --icount              count instructions: one tick of the TSC is one
                         instruction, and every run is like the other
+  --balloon             give the machine a balloon with free page reporting
+  --qemu 'OPTION...'    more options of QEMU, split at blanks
   --timeout SECONDS     how long the image may take, default: 60
 
 The ARGUMENTs reach the image's main() split at blanks; there is no quoting.
@@ -48,6 +50,8 @@ memory=128M
 smp=1
 accel=tcg
 icount=
+balloon=
+options=
 timeout=60
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -55,6 +59,8 @@ while [ $# -gt 0 ]; do
 	--memory) needs_value "$1" $# && memory=$2 && shift ;;
 	--smp) needs_value "$1" $# && smp=$2 && shift ;;
 	--timeout) needs_value "$1" $# && timeout=$2 && shift ;;
+	--qemu) needs_value "$1" $# && options="$options $2" && shift ;;
+	--balloon) balloon=yes ;;
 	--icount) icount=shift=0,sleep=off ;;
 	--help) usage && exit 0 ;;
 	--) shift && break ;;
@@ -71,9 +77,11 @@ esac
 [ -n "$image" ] || fail "no image; see run.sh --help"
 [ -r "$image" ] || fail "cannot read $image"
 case $machine in
-microvm | pc) ;;
+microvm) bus=device ;;
+pc) bus=pci ;;
 *) fail "unknown machine $machine: microvm or pc" ;;
 esac
+[ -z "$balloon" ] || options="$options -device virtio-balloon-$bus,free-page-reporting=on"
 qemu=${QEMU:-qemu-system-x86_64}
 command -v "$qemu" >/dev/null || fail "no $qemu: run 'make setup' (Debian package qemu-system-x86)"
 
@@ -85,12 +93,13 @@ trap 'exit 143' TERM
 # The arguments of the image are what is left in "$*".
 boot()
 {
+	# shellcheck disable=SC2086 # a list of words
 	timeout --foreground -k 5 "$timeout" "$qemu" \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-machine "$machine" -accel "$accel" ${icount:+-icount "$icount"} \
 		-m "$memory" -smp "$smp" -serial stdio \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 \
-		-kernel "$image" -append "$*" </dev/null 2>"$scratch/errors"
+		$options -kernel "$image" -append "$*" </dev/null 2>"$scratch/errors"
 	echo $? >"$scratch/status"
 }
 

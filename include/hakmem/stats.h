@@ -103,6 +103,16 @@ typedef void hak_sink(void *ctx, const char *text, size_t length);
 HAK_API void hak_stats_text(hak_sink *sink, void *ctx);
 HAK_API void hak_stats_json(hak_sink *sink, void *ctx);
 
+/**
+ * hak_dump() - write where everything is: a line for each class that has slabs,
+ * and one for each SuperSlab
+ *
+ * Of a SuperSlab: how many of its 32 slabs are used, how many are free and have
+ * memory, how many have none; how many pages of the used ones have none; and a
+ * letter for each slab. Not from an interrupt.
+ */
+HAK_API void hak_dump(hak_sink *sink, void *ctx);
+
 #ifdef __cplusplus
 }
 #endif

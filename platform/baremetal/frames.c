@@ -22,6 +22,7 @@
  *	split->nr_free  = bits set in split->free, a subset of split->known
  *	split->nr_known = bits set in split->known
  *	frames.total    = bits set in frames.known + splits with all pages known
+ *	host->absent    is a subset of frames.free
  *
  * Two flat bitmaps over all addresses that the core can manage are 8 KiB for
  * 64 GiB. A table of regions with a bitmap each would be smaller on a small
@@ -40,7 +41,7 @@
 
 #define FRAME_SIZE	HAK_SUPERSLAB_SIZE
 #define PAGE_SIZE	HAK_GRANULE
-#define NR_FRAMES	(((size_t)1 << HAK_ADDRESS_BITS) / FRAME_SIZE)
+#define NR_FRAMES	HAK_FRAMES_MAX
 #define PAGES_PER_FRAME (FRAME_SIZE / PAGE_SIZE)
 #define NONE		((size_t)-1)
 
@@ -56,7 +57,8 @@ static struct {
 	atomic_flag lock;
 	struct split *splits; /* in the order of their making */
 	size_t total, nr_free;
-	size_t end; /* no frame from here on is known */
+	size_t end;			    /* no frame from here on is known */
+	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
 	uint64_t known[NR_FRAMES / 64];
 	uint64_t free[NR_FRAMES / 64];
 } frames = { .lock = ATOMIC_FLAG_INIT };
@@ -186,6 +188,8 @@ static size_t take_frames(size_t count, size_t step)
 	if (first == NONE)
 		return NONE;
 	bits_fill(frames.free, first, count, false);
+	if (frames.host)
+		bits_fill(frames.host->absent, first, count, false);
 	frames.nr_free -= count;
 	return first;
 }
@@ -258,7 +262,7 @@ static int frames_map(void *ctx, size_t size, size_t align, enum hak_want want,
 	if (!base)
 		return -1;
 	out->base = base;
-	out->flags = 0;
+	out->flags = frames.host ? HAK_PAGES_PURGE : 0;
 	return 0;
 }
 
@@ -306,6 +310,12 @@ static int frames_unmap(void *ctx, void *base, size_t size)
 	done = split ? put_pages(split, address, size) : put_frames(address, size);
 	frames_unlock();
 	return done ? 0 : -1;
+}
+
+static int frames_purge(void *ctx, void *base, size_t size)
+{
+	(void)ctx;
+	return frames.host ? frames.host->purge(base, size) : -1;
 }
 
 /*
@@ -356,6 +366,7 @@ const struct hak_provider hak_frames_provider = {
 	.flags = HAK_UNMAP_PARTS,
 	.map = frames_map,
 	.unmap = frames_unmap,
+	.purge = frames_purge,
 	.resident = frames_resident,
 };
 
@@ -459,4 +470,40 @@ size_t hak_frames_free(void)
 	nr_free = frames.nr_free;
 	frames_unlock();
 	return nr_free;
+}
+
+/* Once, before the heap is used; @host is there for ever. */
+void hak_frames_set_host(const struct hak_frames_host *host)
+{
+	frames_lock();
+	frames.host = host;
+	frames_unlock();
+}
+
+/**
+ * hak_frames_report() - report free frames that have not been reported
+ * @most: at most so many, which are neighbours
+ *
+ * Holds the lock meanwhile, so that nobody is refused memory that is only on
+ * its way; so others may wait for as long as the host takes. Returns how many.
+ */
+size_t hak_frames_report(size_t most)
+{
+	const uint64_t *absent = frames.host->absent;
+	size_t first, count = 0;
+
+	frames_lock();
+	first = bits_next(frames.free, 0, frames.end, true);
+	while (first < frames.end && !bits_are(absent, first, 1, false))
+		first = bits_next(frames.free, first + 1, frames.end, true);
+	while (first + count < frames.end && count < most &&
+	       bits_are(frames.free, first + count, 1, true) &&
+	       bits_are(absent, first + count, 1, false))
+		count++;
+	if (count && frames.host->report((void *)(first * FRAME_SIZE), count * FRAME_SIZE))
+		bits_fill(frames.host->absent, first, count, true);
+	else
+		count = 0;
+	frames_unlock();
+	return count;
 }

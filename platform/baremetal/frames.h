@@ -5,10 +5,13 @@
 #ifndef HAKMEM_FRAMES_H
 #define HAKMEM_FRAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <hakmem/provider.h>
+
+#include "platform.h"
 
 /* Why hak_region_add() refused a region. */
 enum hak_region_error {
@@ -39,7 +42,29 @@ size_t hak_frames_total(void);
  */
 size_t hak_frames_free(void);
 
-/* For hak_init(). Has no zeroed memory, no purge and no move. */
+/* For hak_init(). Has no zeroed memory and no move; purges through a balloon only. */
 extern const struct hak_provider hak_frames_provider;
+
+/*
+ * For whoever can give memory to a host: balloon_frames.c, which is linked only
+ * where it is wanted, and then calls hak_frames_set_host().
+ */
+
+/**
+ * struct hak_frames_host - a host that takes memory back
+ * @purge:  drop what backs these pages; returns as a provider's purge does
+ * @report: likewise of free memory; false if that cannot be done now
+ * @absent: bit per frame: it is free, and has been reported
+ */
+struct hak_frames_host {
+	int (*purge)(void *base, size_t size);
+	bool (*report)(void *base, size_t size);
+	uint64_t *absent;
+};
+
+#define HAK_FRAMES_MAX (((size_t)1 << HAK_ADDRESS_BITS) / HAK_SUPERSLAB_SIZE)
+
+void hak_frames_set_host(const struct hak_frames_host *host);
+size_t hak_frames_report(size_t most);
 
 #endif

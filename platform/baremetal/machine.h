@@ -36,6 +36,12 @@ void hak_console_init(void);
 void hak_console_write(const char *text, size_t length);
 
 /**
+ * hak_console_sink() - the console for hak_dump(), hak_stats_text() and the like
+ * @ctx: is not looked at
+ */
+void hak_console_sink(void *ctx, const char *text, size_t length);
+
+/**
  * hak_machine_exit() - stop the machine
  * @status: 0 for success; whom it is told depends on the machine
  *

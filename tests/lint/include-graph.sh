@@ -22,7 +22,7 @@ ranks='
 	10	blocks
 	11	magazine
 	12	cache fastpath
-	13	check reap stats
+	13	check dump reap stats
 	14	fork malloc
 '
 

@@ -17,6 +17,8 @@
 #define hak_frames_total    test_frames_total
 #define hak_frames_free	    test_frames_free
 #define hak_frames_provider test_frames_provider
+#define hak_frames_set_host test_frames_set_host
+#define hak_frames_report   test_frames_report
 #include "../../platform/baremetal/frames.c"
 
 #if __STDC_HOSTED__
@@ -235,6 +237,54 @@ static void wrong_unmaps(void)
 	CHECK(!unmap(frame, FRAME_SIZE) && hak_frames_free() == 3);
 }
 
+/* What the host was told last; it refuses if `busy`. */
+static uintptr_t reported, purged;
+static size_t reported_size;
+static bool busy;
+static uint64_t absent[HAK_FRAMES_MAX / 64];
+
+static bool fake_report(void *base, size_t size)
+{
+	reported = (uintptr_t)base;
+	reported_size = size;
+	return !busy;
+}
+
+static int fake_purge(void *base, size_t size)
+{
+	purged = (uintptr_t)base + size;
+	return HAK_PAGES_PURGE;
+}
+
+static void free_frames_are_reported_once(void)
+{
+	static const struct hak_frames_host host = { fake_purge, fake_report, absent };
+	uintptr_t first, last;
+
+	forget();
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(hak_frames_provider.purge(NULL, (void *)ram, PAGE_SIZE) < 0);
+	hak_frames_set_host(&host);
+	first = map_frames(1, FRAME_SIZE);
+	CHECK(hak_frames_provider.purge(NULL, (void *)first, PAGE_SIZE) == HAK_PAGES_PURGE);
+	CHECK(purged == first + PAGE_SIZE);
+	busy = true;
+	CHECK(hak_frames_report(2) == 0);
+	busy = false;
+	CHECK(hak_frames_report(2) == 2 && reported == first + FRAME_SIZE);
+	CHECK(reported_size == 2 * FRAME_SIZE);
+	CHECK(hak_frames_report(RAM_FRAMES) == RAM_FRAMES - 3);
+	CHECK(reported == first + 3 * FRAME_SIZE);
+	CHECK(hak_frames_report(RAM_FRAMES) == 0);
+	/* what was in use is news when it is free again */
+	last = map_frames(RAM_FRAMES - 1, FRAME_SIZE);
+	CHECK(last && hak_frames_report(RAM_FRAMES) == 0);
+	CHECK(unmap(last + FRAME_SIZE, FRAME_SIZE) && unmap(first, FRAME_SIZE));
+	CHECK(hak_frames_report(RAM_FRAMES) == 1 && reported == first);
+	CHECK(hak_frames_report(RAM_FRAMES) == 1 && reported == last + FRAME_SIZE);
+	CHECK(hak_frames_report(RAM_FRAMES) == 0);
+}
+
 static void resident_is_what_is_mapped(void)
 {
 	uintptr_t frame, page;
@@ -343,6 +393,7 @@ void unit_frames(void)
 	TEST_RUN(runs_and_alignment);
 	TEST_RUN(pages_split_and_return);
 	TEST_RUN(wrong_unmaps);
+	TEST_RUN(free_frames_are_reported_once);
 	TEST_RUN(resident_is_what_is_mapped);
 	TEST_RUN(random_use);
 	put_ram();

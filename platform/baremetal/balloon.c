@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio balloon as a device: reports pages that are free ("free page
+ * reporting"), and moves pages between the machine and its host on the host's
+ * request ("inflate", "deflate"). Which pages, and when, is for others to say
+ * (balloon_frames.c, or a kernel).
+ *
+ * The host may drop reported pages and need not. So they are not said to read
+ * zero afterwards; page poisoning, which would settle that, costs the host the
+ * right to back them with its zero page, and is not agreed to.
+ *
+ * Owns the device, its queues and the list of page numbers in them.
+ *
+ * Lock: one, over a call of the device. Who holds another lock that an interrupt
+ * handler may want does not wait for it: hak_balloon_try_report() gives up. Not
+ * entered from interrupts.
+ */
+#include "balloon.h"
+
+#include "virtio.h"
+
+#include <cpu.h>
+
+#include <stdatomic.h>
+
+#define PAGE_SIZE 4096u
+
+#define FEATURE_HINTS	(1u << 3) /* the device has one queue more before that of reports */
+#define FEATURE_REPORTS (1u << 5)
+
+/* Queues of the device. */
+#define QUEUE_INFLATE 0
+#define QUEUE_DEFLATE 1
+#define QUEUE_REPORTS 3
+
+/* Its configuration, in pages. */
+#define CONFIG_WANTED 0
+#define CONFIG_HELD   4
+
+static struct {
+	atomic_flag lock;
+	bool found, reports;
+	struct virtio_device device;
+	struct virtio_queue inflate, deflate, report;
+	uint32_t pages[256]; /* numbers of those that an exchange is about */
+} balloon = { .lock = ATOMIC_FLAG_INIT };
+
+/* acquire and release pair with each other */
+static bool balloon_try_lock(void)
+{
+	return !atomic_flag_test_and_set_explicit(&balloon.lock, memory_order_acquire);
+}
+
+static void balloon_lock(void)
+{
+	while (!balloon_try_lock())
+		cpu_relax();
+}
+
+static void balloon_unlock(void)
+{
+	atomic_flag_clear_explicit(&balloon.lock, memory_order_release);
+}
+
+static int set_up(const struct virtio_device *device)
+{
+	uint32_t features = hak_virtio_begin(device, FEATURE_REPORTS);
+	unsigned reports = QUEUE_REPORTS;
+
+	if (hak_virtio_add_queue(device, &balloon.inflate, QUEUE_INFLATE) ||
+	    hak_virtio_add_queue(device, &balloon.deflate, QUEUE_DEFLATE))
+		return HAK_BALLOON_UNUSABLE;
+	if (hak_virtio_offers(device, FEATURE_HINTS))
+		reports++;
+	if (features & FEATURE_REPORTS && hak_virtio_add_queue(device, &balloon.report, reports))
+		return HAK_BALLOON_UNUSABLE;
+	hak_virtio_ready(device);
+	balloon.reports = features & FEATURE_REPORTS;
+	balloon.found = true;
+	return 0;
+}
+
+int hak_balloon_init(uintptr_t mmio, unsigned count)
+{
+	int error = hak_virtio_find(&balloon.device, VIRTIO_BALLOON, mmio, count);
+
+	if (error)
+		return error == VIRTIO_NONE ? HAK_BALLOON_NONE : HAK_BALLOON_UNUSABLE;
+	error = set_up(&balloon.device);
+	if (error)
+		hak_virtio_fail(&balloon.device);
+	return error;
+}
+
+static bool report_locked(void *base, size_t size)
+{
+	if (balloon.reports)
+		hak_virtio_exchange(&balloon.device, &balloon.report, base, size,
+				    VIRTIO_FROM_DEVICE);
+	balloon_unlock();
+	return balloon.reports;
+}
+
+int hak_balloon_report(void *base, size_t size)
+{
+	balloon_lock();
+	return report_locked(base, size) ? 0 : -1;
+}
+
+bool hak_balloon_try_report(void *base, size_t size)
+{
+	return balloon_try_lock() && report_locked(base, size);
+}
+
+size_t hak_balloon_wanted(void)
+{
+	if (!balloon.found)
+		return 0;
+	return (size_t)hak_virtio_read_config(&balloon.device, CONFIG_WANTED) * PAGE_SIZE;
+}
+
+static void move(struct virtio_queue *queue, void *base, size_t size, size_t held)
+{
+	size_t page = (uintptr_t)base / PAGE_SIZE;
+	size_t end = page + size / PAGE_SIZE;
+
+	balloon_lock();
+	while (page < end) {
+		size_t n = 0;
+
+		while (page < end && n < sizeof(balloon.pages) / sizeof(balloon.pages[0]))
+			balloon.pages[n++] = (uint32_t)page++;
+		hak_virtio_exchange(&balloon.device, queue, balloon.pages,
+				    n * sizeof(balloon.pages[0]), VIRTIO_FOR_DEVICE);
+	}
+	hak_virtio_write_config(&balloon.device, CONFIG_HELD, (uint32_t)(held / PAGE_SIZE));
+	balloon_unlock();
+}
+
+void hak_balloon_give(void *base, size_t size, size_t held)
+{
+	move(&balloon.inflate, base, size, held);
+}
+
+void hak_balloon_take(void *base, size_t size, size_t held)
+{
+	move(&balloon.deflate, base, size, held);
+}

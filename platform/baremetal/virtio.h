@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * As much of virtio as a driver needs that puts one buffer at a time into a
+ * queue and waits for it to come back: the legacy interface, over PCI and over
+ * memory-mapped registers. See virtio.c.
+ */
+#ifndef HAKMEM_VIRTIO_H
+#define HAKMEM_VIRTIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Kinds of devices. */
+#define VIRTIO_BALLOON 5
+
+/* A queue of this many entries fits into the memory of a struct virtio_queue. */
+#define VIRTIO_QUEUE_MAX 128
+
+struct virtio_device {
+	bool pci;
+	uintptr_t base; /* of its registers: an I/O port, or an address */
+};
+
+/* The legacy layout for VIRTIO_QUEUE_MAX entries: two pages. */
+struct virtio_queue {
+	uint8_t memory[2 * 4096] __attribute__((aligned(4096)));
+	uint16_t index; /* which of the device's it is */
+	uint16_t size;	/* entries */
+	uint16_t given; /* buffers that the device has got, ever */
+};
+
+/* Who may write a buffer. */
+enum virtio_direction {
+	VIRTIO_FOR_DEVICE = 0, /* the device reads it */
+	VIRTIO_FROM_DEVICE = 2 /* the device may write it */
+};
+
+/* What is wrong with a device that was found. */
+enum virtio_error {
+	VIRTIO_NONE = -1,     /* there is none */
+	VIRTIO_UNUSABLE = -2, /* it has no legacy interface, or not the queues wanted */
+};
+
+int hak_virtio_find(struct virtio_device *device, unsigned kind, uintptr_t mmio, unsigned count);
+uint32_t hak_virtio_begin(const struct virtio_device *device, uint32_t features);
+bool hak_virtio_offers(const struct virtio_device *device, uint32_t feature);
+int hak_virtio_add_queue(const struct virtio_device *device, struct virtio_queue *queue,
+			 unsigned index);
+void hak_virtio_ready(const struct virtio_device *device);
+void hak_virtio_fail(const struct virtio_device *device);
+void hak_virtio_exchange(const struct virtio_device *device, struct virtio_queue *queue, void *base,
+			 size_t size, enum virtio_direction direction);
+uint32_t hak_virtio_read_config(const struct virtio_device *device, unsigned offset);
+void hak_virtio_write_config(const struct virtio_device *device, unsigned offset, uint32_t value);
+
+#endif

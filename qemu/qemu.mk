@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+#
+# What a kernel's author uses: the installed archive and the example, the
+# debugger, the bench. Included by the Makefile at the top.
+
+# ------------------------------------------------------------------------- kit
+
+KIT_HEADERS := $(wildcard include/hakmem/*.h) \
+	       $(addprefix platform/baremetal/,balloon.h frames.h machine.h platform.h)
+
+install-baremetal: $(B)/libhakmem.a
+	@[ -n "$(PREFIX)" ] || { echo "install-baremetal: say where to: PREFIX=" >&2; exit 1; }
+	@mkdir -p $(DESTDIR)$(PREFIX)/include/hakmem $(DESTDIR)$(PREFIX)/lib
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX))cp $(KIT_HEADERS) $(DESTDIR)$(PREFIX)/include/hakmem/ && \
+		cp $(B)/libhakmem.a $(DESTDIR)$(PREFIX)/lib/
+
+# The example sees nothing but what was installed, and a newlib.
+EXAMPLE := $(O)/example
+$(EXAMPLE)/example.elf: $(wildcard qemu/example/*) $(B)/libhakmem.a $(KIT_HEADERS) \
+			$(NEWLIB)/stamp
+	+@$(MAKE) install-baremetal PREFIX=$(abspath $(EXAMPLE))/installed
+	$(call say,MAKE,$@)$(MAKE) -s -B -C qemu/example PREFIX=$(abspath $(EXAMPLE))/installed \
+		NEWLIB=$(abspath $(NEWLIB)) O=$(abspath $(EXAMPLE)) CROSS_COMPILE=$(CROSS_COMPILE)
+example: $(EXAMPLE)/example.elf
+	@qemu/run.sh $<
+
+# What their tests need; with newlib and GNU ld, so once only.
+kit: $(EXAMPLE)/example.elf $(B)/size.elf
+
+.PHONY: install-baremetal example kit
+
+# ----------------------------------------------------------------------- bench
+
+# newlib's malloc and free under other names, so that they can stand beside ours.
+newlib_heap := $(B)/obj/newlib-heap.o
+$(newlib_heap): $(NEWLIB)/stamp
+	@mkdir -p $(B)/obj/newlib-heap
+	$(call say,OBJCOPY,$@)cd $(B)/obj/newlib-heap && \
+		$(BM_AR) x $(abspath $(NEWLIB))/lib/libc.a lib_a-mallocr.o lib_a-freer.o && \
+		$(BM_LD) -r lib_a-mallocr.o lib_a-freer.o -o all.o && \
+		$(BM_OBJCOPY) --prefix-symbols=newlib_ all.o $(abspath $@)
+
+embedded := tests/bench/embedded
+$(B)/embedded.elf: $(call bm_objects,$(embedded) $(BOOT) $(IMAGE_TESTED)) $(newlib_heap) \
+		   $(B)/libhakmem.a qemu/image.ld
+	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) $(filter %.o %.a,$^) -o $@
+
+qemu-bench: $(B)/embedded.elf
+	@tests/bench/embedded.sh $<
+
+.PHONY: qemu-bench
+
+# ------------------------------------------------------- debug, and the balloon
+
+balloon := tests/qemu/balloon
+dump    := tests/qemu/dump
+$(foreach program,balloon dump,$(eval $(call image,$(program))))
+images: $(B)/balloon.elf $(B)/dump.elf
+
+# What is debugged, and how run.sh starts it: make qemu-debug IMAGE=... RUN_OPTIONS='--smp 2'
+IMAGE       ?= $(B)/scaling.elf
+RUN_OPTIONS ?=
+qemu-debug: $(IMAGE)
+	@qemu/debug.sh $(IMAGE) '$(RUN_OPTIONS)'
+
+.PHONY: qemu-debug
+
+# ------------------------------------------------------------------------ size
+
+# As a kernel would link it that wants what it uses, and nothing else.
+$(B)/size.elf: $(call bm_objects,tests/qemu/size $(BOOT)) $(B)/libhakmem.a qemu/image.ld
+	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) --gc-sections -Map=$(B)/size.map $(filter %.o %.a,$^) -o $@

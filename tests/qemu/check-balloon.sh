@@ -1,0 +1,160 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Does memory that an image frees go back to the host, and does the balloon do
+# what an operator asks of it? The guest's side is balloon.c.
+#
+#	check-balloon.sh balloon.elf
+#
+# What QEMU occupies is read while the image runs; orders go to QEMU's monitor.
+
+set -u
+
+image=$1
+run=$(dirname "$0")/../../qemu/run.sh
+memory=512 # MiB
+failed=0
+
+scratch=$(mktemp -d) || exit 1
+trap 'kill "${runner-}" 2>/dev/null; rm -rf "$scratch"' EXIT
+
+ok()
+{
+	echo "ok balloon_$1_$machine: $2"
+}
+
+bad()
+{
+	echo "FAIL balloon_$1_$machine: $2"
+	failed=1
+}
+
+# start SCENARIO
+start()
+{
+	rm -f "$scratch"/*
+	mkfifo "$scratch/qmp.in" "$scratch/qmp.out"
+	exec 3<>"$scratch/qmp.in" 4<>"$scratch/qmp.out"
+	"$run" "$image" --machine "$machine" --memory ${memory}M --balloon \
+		--qemu "-pidfile $scratch/pid -qmp pipe:$scratch/qmp" -- "$1" \
+		>"$scratch/console" 2>&1 &
+	runner=$!
+	cat <&4 >"$scratch/replies" &
+	reader=$!
+	echo '{"execute":"qmp_capabilities"}' >&3
+}
+
+# The rest of it: its status, which ought to be 0.
+finish()
+{
+	local status
+
+	wait "$runner"
+	status=$?
+	kill "$reader"
+	exec 3>&- 4>&-
+	[ $status -eq 0 ] || { bad "$1" "status $status" && sed 's/^/  /' "$scratch/console"; }
+}
+
+# balloon MIB: what the machine is to have
+balloon()
+{
+	echo "{\"execute\":\"balloon\",\"arguments\":{\"value\":$(($1 << 20))}}" >&3
+}
+
+# status_of FIELD: in KiB
+status_of()
+{
+	awk -v field="$1:" '$1 == field { print $2 }' "/proc/$(cat "$scratch/pid")/status"
+}
+
+# within TENTHS COMMAND...: until the command succeeds, so long at most
+within()
+{
+	local tenths=$1
+
+	shift
+	until "$@"; do
+		[ $((tenths--)) -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
+says()
+{
+	grep -q -- "$1" "$scratch/console"
+}
+
+resident_is_at_most()
+{
+	resident=$(status_of VmRSS)
+	[ "${resident:-0}" -gt 0 ] && [ "$resident" -le "$1" ]
+}
+
+# The image is up; sets $before.
+begin()
+{
+	start "$1"
+	within 100 says '^now: ready' || return 1
+	before=$(status_of VmRSS)
+	balloon $((memory - 2))
+}
+
+held_is()
+{
+	: >"$scratch/replies"
+	echo '{"execute":"query-balloon"}' >&3
+	sleep 0.1
+	grep -q "\"actual\": $((($memory - $1) << 20))" "$scratch/replies"
+}
+
+spike()
+{
+	local peak kept
+
+	begin spike && within 300 says '^now: freed' || { bad spike "it did not come so far"; return; }
+	peak=$(status_of VmHWM)
+	kept=$(((peak - before) / 20))
+	if [ $((peak - before)) -lt $((380 << 10)) ]; then
+		bad spike "the spike was not seen: $before to $peak KiB"
+	elif within 20 resident_is_at_most $((before + kept)); then
+		ok spike "$before KiB, spike $peak, then $resident"
+	else
+		bad spike "$before KiB, spike $peak, 2 s later $resident"
+	fi
+	balloon 256
+	if within 100 says '^now: inflated' && within 20 held_is 256; then
+		ok inflate "the host got 256 MiB"
+	else
+		bad inflate "the host did not get 256 MiB: $(cat "$scratch/replies")"
+	fi
+	balloon $memory
+	if within 100 says '^now: deflated' && within 20 held_is 0; then
+		ok deflate "and returned them"
+	else
+		bad deflate "the host has not returned them: $(cat "$scratch/replies")"
+	fi
+}
+
+scattered()
+{
+	local pages
+
+	begin scattered && within 300 says '^now: freed' ||
+		{ bad scattered "it did not come so far"; return; }
+	pages=$(sed -nE 's/^now: freed, ([0-9]+) KiB.*/\1/p' "$scratch/console")
+	if within 20 resident_is_at_most $((before + pages * 5 / 4)); then
+		ok scattered "$pages KiB of pages hold a live byte, $((resident - before)) are there"
+	else
+		bad scattered "$pages KiB of pages hold a live byte, $((resident - before)) are there"
+	fi
+	balloon $memory
+}
+
+for machine in microvm pc; do
+	for scenario in spike scattered; do
+		$scenario
+		finish $scenario
+	done
+done
+exit $failed

@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# How large is what an image links of the library, if it uses all that a program
+# uses and no diagnostics, and the linker drops the rest (--gc-sections)?
+#
+#	check-size.sh size.map size.elf
+#
+# The limits, in bytes, are a little above what there is, so that growth is
+# noticed when it happens.
+
+set -u
+
+map=$1
+image=$2
+most_text=27648
+most_constants=2048
+most_data=28672
+failed=0
+
+# sum KIND...: bytes of the library's sections of these kinds
+sum()
+{
+	awk -v kinds=" $* " '
+		/^Linker script and memory map/ { begun = 1 }
+		!begun || !/^ \./ { next }
+		NF == 1 { name = $1; getline; $0 = name " " $0 }
+		$4 ~ /libhakmem\.a\(/ {
+			split($1, part, ".")
+			if (index(kinds, " " part[2] " ")) print $3
+		}' "$map" | { total=0; while read -r size; do total=$((total + size)); done; echo $total; }
+}
+
+# limit NAME BYTES MOST
+limit()
+{
+	if [ "$2" -gt 0 ] && [ "$2" -le "$3" ]; then
+		echo "ok size_$1: $2 bytes, at most $3"
+	else
+		echo "FAIL size_$1: $2 bytes, at most $3"
+		failed=1
+	fi
+}
+
+limit text "$(sum text)" $most_text
+limit constants "$(sum rodata)" $most_constants
+limit static_data "$(sum data bss)" $most_data
+
+# Optional parts that this image does not ask for.
+unwanted=$(nm "$image" | awk '{ print $NF }' |
+	grep -E '^hak_(balloon|virtio|stats_text|stats_json|dump|check)|_json$|_check$' | tr '\n' ' ')
+if [ -z "$unwanted" ]; then
+	echo "ok size_optional_parts"
+else
+	echo "FAIL size_optional_parts: linked for nobody: $unwanted"
+	failed=1
+fi
+exit $failed
