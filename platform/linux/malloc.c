@@ -130,7 +130,11 @@ HAK_API void cfree(void *block)
  * With two heaps one would get the blocks of the other. The static C library
  * asks for some of them too, and would bring its heap along.
  */
+#if __has_attribute(copy) /* gcc has it, and asks for it */
 #define LIBC_ALIAS(name) __attribute__((visibility("default"), alias(#name), copy(name)))
+#else
+#define LIBC_ALIAS(name) __attribute__((visibility("default"), alias(#name)))
+#endif
 
 LIBC_ALIAS(malloc) void *__libc_malloc(size_t size);
 LIBC_ALIAS(free) void __libc_free(void *block);

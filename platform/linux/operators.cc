@@ -25,7 +25,8 @@
 
 #ifdef HAK_CXX_OPTIONAL
 #define OPTIONAL __attribute__((weak))
-__asm__(".weak __cxa_begin_catch\n.weak __cxa_end_catch\n.weak __gxx_personality_v0\n");
+__asm__(".weak __cxa_begin_catch\n.weak __cxa_end_catch\n.weak __gxx_personality_v0\n"
+	".weak _ZSt9terminatev\n"); /* what clang calls where noexcept is broken */
 #else
 #define OPTIONAL
 #endif
