@@ -18,7 +18,7 @@ DEBUG         ?=
 SAN           ?=
 
 # Options of include/hakmem/config.h that can be given on the command line.
-CONFIGS := CONFIG_HAK_DEBUG
+CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE
 
 ifeq ($(wildcard arch/$(ARCH)/cpu.h),)
 $(error ARCH=$(ARCH) is not supported; there is: $(notdir $(wildcard arch/*)))

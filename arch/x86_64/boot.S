@@ -6,7 +6,8 @@
  * entry point in the note below and jumps there in 32-bit protected mode with
  * flat segments, paging and interrupts off, and EBX pointing to a struct
  * hvm_start_info. Here the CPU is brought into 64-bit mode with the first
- * 4 GiB mapped one to one, SSE enabled, and boot_main() called.
+ * 4 GiB mapped one to one, SSE enabled, and boot_main() called. The other CPUs
+ * come the same way, from smp_entry.S.
  *
  * The tables are data, filled by the assembler: nothing to compute means
  * nothing to get wrong before there is a console. The first 2 MiB are mapped
@@ -55,8 +56,11 @@ boot_stack_top:
 boot_entry:
 	cld
 	cli
-	movl $boot_stack_top, %esp
+	movl $boot_first, %esi
 
+	/* ESI: where to go on in 64-bit mode, with EBX as it is now */
+	.globl boot_go_long
+boot_go_long:
 	movl $(CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT), %eax
 	movl %eax, %cr4
 	movl $boot_pml4, %eax
@@ -80,7 +84,12 @@ boot_long:
 	xorl %eax, %eax
 	movl %eax, %fs
 	movl %eax, %gs
-	movl %ebx, %edi		/* clears the upper half */
+	movl %esi, %esi		/* clears the upper half */
+	jmp *%rsi
+
+boot_first:
+	movl $boot_stack_top, %esp
+	movl %ebx, %edi
 	xorl %ebp, %ebp		/* the end of every backtrace */
 	call boot_main
 	ud2			/* boot_main() does not return */
@@ -92,9 +101,11 @@ boot_gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff	/* 64-bit code */
 	.quad 0x00cf93000000ffff	/* data */
-	.quad 0, 0			/* task state: traps_init() */
+	.quad 0x00cf9b000000ffff	/* 32-bit code, for smp_entry.S */
 boot_gdt_end:
 
+	/* until traps_init() loads a CPU's own */
+	.globl boot_gdtr
 boot_gdtr:
 	.word boot_gdt_end - boot_gdt - 1
 	.long boot_gdt

@@ -12,8 +12,6 @@
 
 #include <hakmem/host.h>
 
-#include "linux.h"
-
 _Noreturn void hak_host_panic(const char *line)
 {
 	hak_say_line(line);
@@ -39,9 +37,4 @@ void hak_host_wake(_Atomic unsigned *word)
 void hak_host_set_error(enum hak_error error)
 {
 	errno = error == HAK_EINVAL ? EINVAL : ENOMEM;
-}
-
-const struct hak_provider *hak_host_provider(void)
-{
-	return &hak_linux_provider;
 }
