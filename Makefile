@@ -201,9 +201,10 @@ scaling := tests/bench/scaling
 pair    := tests/bench/pair
 idle    := tests/bench/idle
 status  := tests/qemu/status
+smp     := tests/smp/smp tests/smp/cpus tests/smp/traffic
 
 LINUX_PROGRAMS := unit model fault stress death provider scaling idle
-IMAGES         := unit model fault scaling pair status idle
+IMAGES         := unit model fault scaling pair status idle smp
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)

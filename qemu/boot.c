@@ -106,8 +106,8 @@ static void add_memory(uint64_t base, uint64_t end)
 		uint64_t base, end;
 	} holes[] = {
 		/* in ascending order */
-		{ 0, PAGE_SIZE },
-		{ SMP_TRAMPOLINE, SMP_TRAMPOLINE + PAGE_SIZE },
+		{ 0, BOOT_PAGE_SIZE },
+		{ SMP_TRAMPOLINE, SMP_TRAMPOLINE + BOOT_PAGE_SIZE },
 		{ (uintptr_t)image_start, (uintptr_t)image_end },
 	};
 
@@ -125,7 +125,7 @@ static void *new_pages(size_t size)
 	const struct hak_provider *provider = &hak_frames_provider;
 	struct hak_mapping pages;
 
-	if (provider->map(provider->ctx, size, PAGE_SIZE, HAK_WANT_META, &pages))
+	if (provider->map(provider->ctx, size, BOOT_PAGE_SIZE, HAK_WANT_META, &pages))
 		return NULL;
 	return pages.base;
 }

@@ -46,7 +46,7 @@
 	.section .stack, "aw", @nobits
 	.globl boot_stack_guard
 boot_stack_guard:
-	.skip PAGE_SIZE
+	.skip BOOT_PAGE_SIZE
 	.skip BOOT_STACK_SIZE
 boot_stack_top:
 
@@ -110,7 +110,7 @@ boot_gdtr:
 	.word boot_gdt_end - boot_gdt - 1
 	.long boot_gdt
 
-	.balign PAGE_SIZE
+	.balign BOOT_PAGE_SIZE
 boot_pml4:
 	.quad boot_pdpt + PAGE_TABLE
 	.fill 511, 8, 0
@@ -118,9 +118,9 @@ boot_pml4:
 	.globl boot_pdpt
 boot_pdpt:
 	.quad boot_pd + PAGE_TABLE
-	.quad boot_pd + 1 * PAGE_SIZE + PAGE_TABLE
-	.quad boot_pd + 2 * PAGE_SIZE + PAGE_TABLE
-	.quad boot_pd + 3 * PAGE_SIZE + PAGE_TABLE
+	.quad boot_pd + 1 * BOOT_PAGE_SIZE + PAGE_TABLE
+	.quad boot_pd + 2 * BOOT_PAGE_SIZE + PAGE_TABLE
+	.quad boot_pd + 3 * BOOT_PAGE_SIZE + PAGE_TABLE
 	.fill 508, 8, 0
 
 	/* 4 GiB in pages of 2 MiB, but for the first */
@@ -142,7 +142,7 @@ boot_pt:
 	.else
 	.quad address + PAGE_4K
 	.endif
-	.set address, address + PAGE_SIZE
+	.set address, address + BOOT_PAGE_SIZE
 	.endr
 
 	.section .note.GNU-stack, "", @progbits

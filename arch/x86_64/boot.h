@@ -9,7 +9,7 @@
 
 /* Known to the linker script too: the image begins with the stack's guard. */
 #define IMAGE_BASE	0x100000
-#define PAGE_SIZE	0x1000
+#define BOOT_PAGE_SIZE	0x1000
 #define BOOT_STACK_SIZE 0x10000
 
 /* The page where other CPUs start: below 1 MiB, kept from the allocator. */

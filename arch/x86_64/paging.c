@@ -27,7 +27,7 @@ static uint64_t *page_directory(uint64_t address, void *(*alloc)(size_t size))
 	uint64_t *entry = &boot_pdpt[address / SIZE_1G];
 
 	if (!(*entry & PAGE_PRESENT)) {
-		uint64_t *page = alloc(PAGE_SIZE);
+		uint64_t *page = alloc(BOOT_PAGE_SIZE);
 
 		if (!page)
 			return NULL;
@@ -72,15 +72,15 @@ int paging_guard(uint64_t address, void *(*alloc)(size_t size))
 	if (*entry & PAGE_LARGE) {
 		uint64_t base = *entry & PAGE_ADDRESS;
 
-		table = alloc(PAGE_SIZE);
+		table = alloc(BOOT_PAGE_SIZE);
 		if (!table)
 			return -1;
 		for (unsigned i = 0; i < 512; i++)
-			table[i] = (base + i * PAGE_SIZE) | PAGE_PRESENT | PAGE_WRITABLE;
+			table[i] = (base + i * BOOT_PAGE_SIZE) | PAGE_PRESENT | PAGE_WRITABLE;
 		*entry = (uintptr_t)table | PAGE_PRESENT | PAGE_WRITABLE;
 	}
 	table = (uint64_t *)(uintptr_t)(*entry & PAGE_ADDRESS);
-	table[address / PAGE_SIZE % 512] = 0;
+	table[address / BOOT_PAGE_SIZE % 512] = 0;
 	forget(address);
 	return 0;
 }

@@ -114,7 +114,7 @@ _Noreturn void smp_main(struct boot_cpu *cpu)
 static void start(unsigned number, unsigned apic_id, void *(*alloc)(size_t size))
 {
 	struct boot_cpu *cpu = alloc(sizeof(*cpu));
-	char *stack = alloc(PAGE_SIZE + BOOT_STACK_SIZE);
+	char *stack = alloc(BOOT_PAGE_SIZE + BOOT_STACK_SIZE);
 
 	if (!cpu || !stack || paging_guard((uintptr_t)stack, alloc))
 		fail("boot: no memory for CPU %u (APIC id %u)", number, apic_id);
@@ -122,7 +122,7 @@ static void start(unsigned number, unsigned apic_id, void *(*alloc)(size_t size)
 	cpu->apic_id = apic_id;
 	cpus[number] = cpu;
 	smp_start_cpu = cpu;
-	smp_start_stack = stack + PAGE_SIZE + BOOT_STACK_SIZE;
+	smp_start_stack = stack + BOOT_PAGE_SIZE + BOOT_STACK_SIZE;
 	atomic_thread_fence(memory_order_seq_cst);
 	lapic_send(apic_id, LAPIC_INIT);
 	delay(INIT_DELAY);
@@ -130,7 +130,7 @@ static void start(unsigned number, unsigned apic_id, void *(*alloc)(size_t size)
 		/* a second time if it has not heard: some need that */
 		if (patience >= START_PATIENCE - START_DELAY &&
 		    (START_PATIENCE - patience) % START_DELAY == 0)
-			lapic_send(apic_id, LAPIC_START | SMP_TRAMPOLINE / PAGE_SIZE);
+			lapic_send(apic_id, LAPIC_START | SMP_TRAMPOLINE / BOOT_PAGE_SIZE);
 		if (!patience)
 			fail("boot: CPU %u (APIC id %u) does not start", number, apic_id);
 		delay(1);
