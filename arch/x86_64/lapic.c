@@ -17,6 +17,9 @@
 #define APIC_BASE_ENABLE  0x800
 #define APIC_BASE_ADDRESS 0x000ffffffffff000u
 
+#define PIC_FIRST_MASK	0x21
+#define PIC_SECOND_MASK 0xa1
+
 /* Registers, in bytes. */
 #define APIC_ID		   0x20
 #define APIC_EOI	   0xb0
@@ -27,13 +30,13 @@
 #define APIC_TIMER_INITIAL 0x380
 #define APIC_TIMER_DIVIDE  0x3e0
 
-#define SPURIOUS_ENABLE	   0x100
-#define ICR_PENDING	   0x1000
-#define ICR_ASSERT	   0x4000
-#define ICR_ALL_BUT_SELF   0xc0000
-#define TIMER_MASKED	   0x10000
-#define TIMER_PERIODIC	   0x20000
-#define TIMER_DIVIDE_BY_1  0xb
+#define SPURIOUS_ENABLE	  0x100
+#define ICR_PENDING	  0x1000
+#define ICR_ASSERT	  0x4000
+#define ICR_ALL_BUT_SELF  0xc0000
+#define TIMER_MASKED	  0x10000
+#define TIMER_PERIODIC	  0x20000
+#define TIMER_DIVIDE_BY_1 0xb
 
 static volatile uint32_t *reg(unsigned offset)
 {
@@ -42,8 +45,16 @@ static volatile uint32_t *reg(unsigned offset)
 	return (volatile uint32_t *)(uintptr_t)(base + offset);
 }
 
+/* The controllers of the first PC would use vectors of exceptions. */
+static void silence_old_controllers(void)
+{
+	io_write8(PIC_FIRST_MASK, 0xff);
+	io_write8(PIC_SECOND_MASK, 0xff);
+}
+
 void lapic_init(void)
 {
+	silence_old_controllers();
 	cpu_write_msr(MSR_APIC_BASE, cpu_read_msr(MSR_APIC_BASE) | APIC_BASE_ENABLE);
 	*reg(APIC_SPURIOUS) = SPURIOUS_ENABLE | VECTOR_SPURIOUS;
 	*reg(APIC_TIMER) = TIMER_MASKED;

@@ -28,9 +28,9 @@
 #include <hakmem/host.h>
 #include <machine.h>
 
-#define IO_DELAY_PORT 0x80	/* a write takes about a microsecond */
-#define INIT_DELAY    10000	/* microseconds, as the CPU's manual asks for */
-#define START_DELAY   200
+#define IO_DELAY_PORT  0x80  /* a write takes about a microsecond */
+#define INIT_DELAY     10000 /* microseconds, as the CPU's manual asks for */
+#define START_DELAY    200
 #define START_PATIENCE 3000000 /* until a CPU is given up: some seconds */
 
 extern const char smp_trampoline[], smp_trampoline_end[];
@@ -69,8 +69,10 @@ static _Noreturn void fail(const char *what, unsigned n, unsigned m)
 
 static void delay(unsigned microseconds)
 {
-	while (microseconds--)
+	while (microseconds--) {
 		io_write8(IO_DELAY_PORT, 0);
+		cpu_relax(); /* where CPUs take turns, it is theirs now */
+	}
 }
 
 static struct boot_cpu *this_boot_cpu(void)

@@ -55,7 +55,7 @@ struct split {
 static struct {
 	atomic_flag lock;
 	struct platform_irq irq; /* what interrupts were before it was taken */
-	struct split *splits; /* in the order of their making */
+	struct split *splits;	 /* in the order of their making */
 	size_t total, nr_free;
 	size_t end; /* no frame from here on is known */
 	uint64_t known[NR_FRAMES / 64];

@@ -22,9 +22,10 @@
 #include "cpus.h"
 #include "traffic.h"
 
-#define TIMER_TICKS	500000 /* of 1 ns */
-#define HANDLER_BLOCKS	4
-#define OPS_PER_LOOK	5000
+#define TIMER_TICKS    500000 /* of 1 ns */
+#define HANDLER_BLOCKS 4
+#define OPS_PER_LOOK   20000
+#define BURST	       300
 
 static unsigned long cpus_expected, ops_wanted;
 
@@ -37,7 +38,7 @@ enum doing {
 
 /* Of each CPU. What a handler sees of what it has interrupted. */
 static struct cpu_state {
-	struct hak_cache *cache;
+	struct hak_cache *cache; /* NULL: the timer is off, though a last tick may come */
 	volatile enum doing doing;
 	uint64_t random;
 	uint64_t ticks, inside[NR_DOINGS], locks, ops, nulls;
@@ -53,9 +54,11 @@ static struct interrupt_frame *tick(struct interrupt_frame *frame)
 {
 	struct cpu_state *state = this_state();
 
+	if (!state->cache)
+		return frame;
 	state->ticks++;
 	state->locks += lock_is_any_held();
-	if (state->cache && state->cache->cold && state->cache->cold->claim.word)
+	if (state->cache->cold && state->cache->cold->claim.word)
 		state->inside[state->doing]++;
 	for (unsigned i = 0; i < HANDLER_BLOCKS; i++)
 		traffic_exchange(&state->own[i], &state->random);
@@ -80,30 +83,70 @@ static void timer_stop(struct cpu_state *state)
 		traffic_free(atomic_exchange(&state->own[i], NULL));
 }
 
+/* Leave a block for anybody, and free what somebody has left. */
+static void pass_one(struct cpu_state *state, uint64_t *random)
+{
+	struct block *_Atomic *mail = &traffic_mail[test_random(random) % NR_MAILS];
+	struct block *block;
+
+	state->doing = DOING_MALLOC;
+	block = traffic_alloc(traffic_size(random), state->ops);
+	if (!block)
+		traffic_blame("no memory");
+	state->doing = DOING_FREE;
+	traffic_free(atomic_exchange(mail, block));
+	state->doing = DOING_ELSE;
+	state->ops += 2;
+}
+
+/* More blocks of a size than a magazine holds: refills, then spills. */
+static void burst(struct cpu_state *state, uint64_t *random)
+{
+	size_t size = 16 + test_random(random) % 64;
+	struct block *first = NULL, *block;
+
+	state->doing = DOING_MALLOC;
+	for (unsigned i = 0; i < BURST; i++) {
+		block = traffic_alloc(size, (uintptr_t)first);
+		if (block)
+			first = block;
+		else
+			traffic_blame("no memory");
+	}
+	state->doing = DOING_FREE;
+	for (; first; first = block) {
+		block = (struct block *)(uintptr_t)first->tag;
+		traffic_free(first);
+	}
+	state->doing = DOING_ELSE;
+	state->ops += 2 * BURST;
+}
+
+/* One CPU gives back what is idle meanwhile, of all. */
+static void look(unsigned long turn)
+{
+	if (turn % 8)
+		hak_idle(4);
+	else
+		hak_trim(HAK_TRIM_ALL);
+}
+
 static void pass_blocks(void *unused)
 {
 	struct cpu_state *state = this_state();
 	uint64_t random = cpus_seed();
-	unsigned long n = ops_wanted / 2 / smp_count();
+	unsigned long n = ops_wanted / smp_count(), looks = 0;
 
 	(void)unused;
 	hak_free(hak_malloc(1)); /* from here on it has a cache */
 	cpus_meet();
 	timer_start(state);
-	for (unsigned long i = 0; i < n && !traffic_wrong; i++) {
-		struct block *_Atomic *mail = &traffic_mail[test_random(&random) % NR_MAILS];
-		struct block *block;
-
-		state->doing = DOING_MALLOC;
-		block = traffic_alloc(traffic_size(&random), i);
-		if (!block)
-			traffic_blame("no memory");
-		state->doing = DOING_FREE;
-		traffic_free(atomic_exchange(mail, block));
-		state->doing = DOING_ELSE;
-		state->ops += 2;
-		if (!this_cpu()->id && i % OPS_PER_LOOK == 0)
-			i % (8 * OPS_PER_LOOK) ? (void)hak_idle(4) : (void)hak_trim(HAK_TRIM_ALL);
+	while (state->ops < n && !traffic_wrong) {
+		for (unsigned i = 0; i < BURST; i++)
+			pass_one(state, &random);
+		burst(state, &random);
+		if (!this_cpu()->id && state->ops / OPS_PER_LOOK > looks)
+			look(looks++);
 	}
 	timer_stop(state);
 }
@@ -237,6 +280,8 @@ static struct interrupt_frame *tick_without(struct interrupt_frame *frame)
 {
 	struct cpu_state *state = this_state();
 
+	if (!state->cache)
+		return frame;
 	state->ticks++;
 	for (unsigned i = 0; i < HANDLER_BLOCKS; i++)
 		traffic_free(atomic_exchange(&state->own[i],
@@ -301,7 +346,7 @@ static void smp_trim_reaches_all(void)
 static void all_pass_barriers(void *unused)
 {
 	(void)unused;
-	for (unsigned i = 0; i < 200; i++)
+	for (unsigned i = 0; i < 10; i++)
 		if (!hak_host_barrier())
 			traffic_blame("no barrier");
 }
