@@ -10,6 +10,7 @@
  * along with what they interrupt: it is counted how often that was the inside of
  * a refill or a spill, and how often it was a lock, which must be never.
  */
+#include <frames.h>
 #include <hakmem/hakmem.h>
 #include <machine.h>
 
@@ -304,6 +305,53 @@ static void smp_memory_exhausted(void)
 	CHECK(cpus_close());
 }
 
+/* A frame and a page, there and back. */
+static void use_frames(void)
+{
+	const struct hak_provider *provider = &hak_frames_provider;
+	struct hak_mapping frame, page;
+
+	if (provider->map(NULL, HAK_SUPERSLAB_SIZE, HAK_SUPERSLAB_SIZE, HAK_WANT_HEAP, &frame) ||
+	    provider->map(NULL, HAK_GRANULE, HAK_GRANULE, HAK_WANT_META, &page) ||
+	    provider->unmap(NULL, frame.base, HAK_SUPERSLAB_SIZE) ||
+	    provider->unmap(NULL, page.base, HAK_GRANULE))
+		traffic_blame("frames");
+}
+
+static struct interrupt_frame *tick_for_frames(struct interrupt_frame *frame)
+{
+	struct cpu_state *state = this_state();
+
+	if (!state->cache)
+		return frame;
+	state->ticks++;
+	use_frames();
+	return frame;
+}
+
+static void use_frames_on_all(void *unused)
+{
+	struct cpu_state *state = this_state();
+
+	(void)unused;
+	state->ticks = 0;
+	timer_start(state);
+	while (*(volatile uint64_t *)&state->ticks < 30)
+		use_frames();
+	timer_stop(state);
+}
+
+/* Frames are taken by handlers, too. */
+static void smp_frames(void)
+{
+	size_t before = hak_frames_free();
+
+	interrupt_set(VECTOR_TIMER, tick_for_frames);
+	smp_run(use_frames_on_all, NULL);
+	interrupt_set(VECTOR_TIMER, tick);
+	CHECK(!traffic_wrong && hak_frames_free() == before);
+}
+
 #define MANY 100u
 
 static _Atomic bool trimmed;
@@ -366,6 +414,7 @@ int main(int argc, char **argv)
 	interrupt_set(VECTOR_TIMER, tick);
 	TEST_RUN(smp_all_cpus);
 	TEST_RUN(smp_barriers);
+	TEST_RUN(smp_frames);
 	TEST_RUN(smp_trim_reaches_all);
 	TEST_RUN(smp_nested_handlers);
 	TEST_RUN(smp_pass_blocks);
