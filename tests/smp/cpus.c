@@ -40,17 +40,22 @@ uint64_t cpus_seed(void)
 	return (this_cpu()->id + 1) * 0x9e3779b97f4a7c15u;
 }
 
-void cpus_meet(void)
+void cpus_meet_some(unsigned n)
 {
 	static _Atomic unsigned arrived, round;
 	unsigned now = round;
 
-	if (atomic_fetch_add(&arrived, 1) + 1 == smp_count()) {
+	if (atomic_fetch_add(&arrived, 1) + 1 == n) {
 		arrived = 0;
 		round++;
 	}
 	while (round == now)
 		cpu_relax();
+}
+
+void cpus_meet(void)
+{
+	cpus_meet_some(smp_count());
 }
 
 bool cpus_open(void)

@@ -17,8 +17,9 @@ unsigned long cpus_option(int argc, char **argv, const char *name, unsigned long
 /* A start for test_random(), different on each CPU. */
 uint64_t cpus_seed(void);
 
-/* Wait until all CPUs have come here. In functions that smp_run() runs. */
+/* Wait until all CPUs, or so many, have come here. In what smp_run() runs. */
 void cpus_meet(void);
+void cpus_meet_some(unsigned n);
 
 /* hak_init(), and remember how much memory there is. */
 bool cpus_open(void);

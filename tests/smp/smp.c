@@ -46,6 +46,8 @@ static struct cpu_state {
 	struct block *_Atomic own[HANDLER_BLOCKS];
 } __attribute__((aligned(64))) states[BOOT_MAX_CPUS];
 
+static _Atomic bool looks; /* the first CPU may hold the claims of others */
+
 static struct cpu_state *this_state(void)
 {
 	return &states[this_cpu()->id];
@@ -59,7 +61,7 @@ static struct interrupt_frame *tick(struct interrupt_frame *frame)
 		return frame;
 	state->ticks++;
 	state->locks += lock_is_any_held();
-	if (state->cache->cold && state->cache->cold->claim.word)
+	if (!looks && state->cache->cold && state->cache->cold->claim.word)
 		state->inside[state->doing]++;
 	for (unsigned i = 0; i < HANDLER_BLOCKS; i++)
 		traffic_exchange(&state->own[i], &state->random);
@@ -126,17 +128,19 @@ static void burst(struct cpu_state *state, uint64_t *random)
 /* One CPU gives back what is idle meanwhile, of all. */
 static void look(unsigned long turn)
 {
+	looks = true;
 	if (turn % 8)
 		hak_idle(4);
 	else
 		hak_trim(HAK_TRIM_ALL);
+	looks = false;
 }
 
 static void pass_blocks(void *unused)
 {
 	struct cpu_state *state = this_state();
 	uint64_t random = cpus_seed();
-	unsigned long n = ops_wanted / smp_count(), looks = 0;
+	unsigned long n = ops_wanted / smp_count(), turn = 0;
 
 	(void)unused;
 	hak_free(hak_malloc(1)); /* from here on it has a cache */
@@ -146,8 +150,8 @@ static void pass_blocks(void *unused)
 		for (unsigned i = 0; i < BURST; i++)
 			pass_one(state, &random);
 		burst(state, &random);
-		if (!this_cpu()->id && state->ops / OPS_PER_LOOK > looks)
-			look(looks++);
+		if (!this_cpu()->id && state->ops / OPS_PER_LOOK > turn)
+			look(turn++);
 	}
 	timer_stop(state);
 }
