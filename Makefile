@@ -164,7 +164,7 @@ $(B)/obj/core/%.o: core/%.c $(FLAGS_STAMP)
 
 $(B)/obj/%.o: %.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) -Itests -c $< -o $@
+	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) -Itests -Iqemu -c $< -o $@
 
 $(B)/obj/%.S.o: %.S $(FLAGS_STAMP)
 	@mkdir -p $(@D)
