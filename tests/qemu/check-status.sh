@@ -52,5 +52,28 @@ for machine in microvm pc; do
 	expect no_memory_map 101 'the loader gave no memory map' "$machine" no-map
 	expect same_memory 101 'entries of the memory map overlap' "$machine" same-memory
 done
-expect hang 124 'did not end in 10 s' microvm hang
+expect hang 124 'did not end in 5 s' microvm hang --timeout 5
+
+# A QEMU whose KVM is as $KIND says; TCG does the work.
+scratch=$(mktemp -d) || exit 2
+trap 'rm -r "$scratch"' EXIT
+cat >"$scratch/qemu" <<'END'
+#!/bin/bash
+[[ " $* " == *' -accel kvm '* ]] || exec qemu-system-x86_64 "$@"
+case $KIND in
+works) echo "this is KVM" && exec qemu-system-x86_64 "${@/#kvm/tcg}" ;;
+refuses) echo "no such thing" >&2 && exit 1 ;;
+hangs) sleep 60 ;;
+esac
+END
+chmod +x "$scratch/qemu"
+export QEMU=$scratch/qemu KVM=$scratch/qemu
+
+KIND=works expect kvm_works 0 'this is KVM' microvm 0 --accel auto
+KIND=works expect kvm_not_asked_for 0 '^$' microvm 0
+KIND=refuses expect kvm_refuses 0 'TCG, as KVM cannot be used: the probe did not' microvm 0 --accel auto
+KIND=hangs expect kvm_hangs 0 'TCG, as KVM cannot be used: the probe did not' microvm 0 --accel auto
+KIND=refuses expect kvm_insisted 125 'KVM cannot be used: the probe did not' microvm 0 --accel kvm
+KVM=$scratch/none expect kvm_missing 0 'TCG, as KVM cannot be used: no access' microvm 0 --accel auto
+KIND=works expect kvm_icount 125 'icount needs --accel tcg' microvm 0 --accel kvm --icount
 exit $failed

@@ -15,6 +15,8 @@
 
 _Noreturn void boot_main(const struct pvh_start_info *info);
 
+#define PROBE_TURNS 20000000 /* much less than a second, unless each is emulated */
+
 static void triple_fault(void)
 {
 	struct {
@@ -90,6 +92,10 @@ static void end_on_cpu(void *how)
 		break;
 	case 's':
 		start_again(true);
+		break;
+	case 'l':
+		for (volatile unsigned i = 0; i < PROBE_TURNS; i++)
+			;
 		break;
 	case 'o':
 		overflow(&zero);
