@@ -201,12 +201,13 @@ scaling := tests/bench/scaling
 pair    := tests/bench/pair
 idle    := tests/bench/idle
 status  := tests/qemu/status
+memory-map := tests/qemu/memory
 smp     := tests/smp/smp tests/smp/cpus tests/smp/traffic
 smp-cost := tests/smp/cost tests/smp/cpus
 preempt := tests/smp/preempt tests/smp/cpus tests/smp/traffic
 
 LINUX_PROGRAMS := unit model fault stress death provider scaling idle
-IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost
+IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost memory-map
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)

@@ -19,6 +19,7 @@
 #include "pvh.h"
 
 #include <boot.h>
+#include <cpu.h>
 #include <format.h>
 #include <frames.h>
 #include <hakmem/host.h>
@@ -42,6 +43,9 @@ static struct pvh_memory memory_map[MAX_MEMORY_MAP];
 static unsigned nr_memory_map;
 static char command_line[MAX_COMMAND];
 static char *arguments[MAX_ARGUMENTS + 2];
+
+/* How long it took to add all memory, and to map that above 4 GiB: for the curious. */
+uint64_t boot_memory_ticks, boot_paging_ticks;
 
 static void console_sink(void *ctx, const char *text, size_t length)
 {
@@ -156,8 +160,10 @@ static void add_high_memory(void)
 			base = FOUR_GIB;
 		if (base >= end)
 			continue;
+		boot_paging_ticks -= cpu_read_tsc();
 		if (paging_map(base, end, new_pages))
 			hak_host_panic("boot: no memory for page tables");
+		boot_paging_ticks += cpu_read_tsc();
 		add_memory(base, end);
 	}
 }
@@ -173,8 +179,10 @@ _Noreturn void boot_main(const struct pvh_start_info *info)
 	argc = split_command_line(info);
 	/* from here on the loader's memory may be overwritten, and null faults */
 	paging_guard_null();
+	boot_memory_ticks -= cpu_read_tsc();
 	add_low_memory();
 	add_high_memory();
+	boot_memory_ticks += cpu_read_tsc() - boot_paging_ticks;
 	if (!hak_frames_total())
 		hak_host_panic("boot: too little memory: not one free frame of 2 MiB");
 	smp_start(rsdp, new_pages);
