@@ -145,7 +145,9 @@ unsigned acpi_cpus(uint64_t rsdp, uint32_t *ids, unsigned most);
 struct boot_cpu {
 	struct hak_cpu cpu; /* first */
 	unsigned apic_id;
-	_Atomic unsigned barrier; /* the last one that it has passed */
+	_Atomic unsigned barrier; /* the last one that it was asked to pass, and has */
+	_Atomic bool idle;	  /* waits for work, and passes one before it begins */
+	bool asked;		  /* by the barrier that is under way */
 	unsigned work;		  /* the last that it has done */
 	struct trap_area traps;
 };

@@ -12,8 +12,9 @@
  *
  * The barrier is a non-maskable interrupt, because the CPUs that it must reach
  * may have interrupts off, and may be waiting for a lock that the caller holds.
- * One at a time; each CPU notes which it has passed. One that sleeps wakes up,
- * notes it, and sleeps on. One that was not started has no magazines.
+ * One at a time; each CPU notes which it has passed. One that waits for work is
+ * let sleep: it will pass a barrier when it gets some. One that was not started
+ * has no magazines.
  *
  * Lock: `barrier.busy`, which spins with interrupts off. What fails while CPUs
  * are started is a panic: an image that runs with fewer than it was given would
@@ -103,10 +104,12 @@ _Noreturn void smp_main(struct boot_cpu *cpu)
 	cpu->barrier = barrier.number;
 	atomic_fetch_add(&nr_cpus, 1);
 	for (;;) {
+		cpu->idle = true;
 		while (work.number == cpu->work) {
 			cpu_wait_for_interrupt();
 			cpu_interrupts_off();
 		}
+		cpu->idle = false; /* seq_cst: see hak_host_barrier() */
 		cpu->work++;
 		work.function(work.argument);
 		atomic_fetch_add(&work.done, 1);
@@ -184,11 +187,14 @@ bool hak_host_barrier(void)
 	while (atomic_flag_test_and_set_explicit(&barrier.busy, memory_order_acquire))
 		cpu_relax();
 	number = atomic_fetch_add(&barrier.number, 1) + 1;
-	for (unsigned i = 0; i < n; i++)
-		if (cpus[i] != self)
+	for (unsigned i = 0; i < n; i++) {
+		/* one that is idle here is not until after an atomic operation of its own */
+		cpus[i]->asked = cpus[i] != self && !cpus[i]->idle;
+		if (cpus[i]->asked)
 			lapic_send(cpus[i]->apic_id, LAPIC_NMI);
+	}
 	for (unsigned i = 0; i < n; i++)
-		while (cpus[i] != self && cpus[i]->barrier != number)
+		while (cpus[i]->asked && cpus[i]->barrier != number)
 			cpu_relax();
 	self->barrier = number;
 	atomic_flag_clear_explicit(&barrier.busy, memory_order_release);

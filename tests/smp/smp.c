@@ -403,7 +403,7 @@ static void all_pass_barriers(void *unused)
 			traffic_blame("no barrier");
 }
 
-/* From all CPUs at once, also from those that sleep. */
+/* From all CPUs at once, and when all others sleep. */
 static void smp_barriers(void)
 {
 	CHECK(hak_host_barrier());
