@@ -234,7 +234,7 @@ static void smp_nested_handlers(void)
 }
 
 /* All that there is, in blocks of all sizes; then of the smallest. */
-static struct block *take_all(uint64_t *random)
+static struct block *take_all(struct cpu_state *state, uint64_t *random)
 {
 	struct block *first = NULL, *block;
 	size_t limit = 256u << 10;
@@ -243,10 +243,12 @@ static struct block *take_all(uint64_t *random)
 		size_t size = 24 + test_random(random) % limit;
 
 		block = traffic_alloc(size, (uintptr_t)first);
-		if (block)
+		if (block) {
 			first = block;
-		else
-			limit /= 2;
+			continue;
+		}
+		limit /= 2;
+		state->nulls++;
 	}
 	return first;
 }
@@ -262,8 +264,7 @@ static void exhaust(void *unused)
 
 		cpus_meet();
 		timer_start(state); /* handlers have to do without, too */
-		first = take_all(&random);
-		state->nulls += !hak_malloc(1u << 20);
+		first = take_all(state, &random);
 		timer_stop(state);
 		cpus_meet(); /* everybody has as much as he could get */
 		for (; first; first = next) {
@@ -296,6 +297,8 @@ static struct interrupt_frame *tick_without(struct interrupt_frame *frame)
 
 static void smp_memory_exhausted(void)
 {
+	uint64_t blocks = 0; /* a CPU may find that others were faster */
+
 	__builtin_memset(states, 0, sizeof(states));
 	CHECK(cpus_open());
 	interrupt_set(VECTOR_TIMER, tick_without);
@@ -304,8 +307,11 @@ static void smp_memory_exhausted(void)
 	if (traffic_wrong)
 		test_print("%s\n", traffic_wrong);
 	CHECK(!traffic_wrong);
-	for (unsigned i = 0; i < smp_count(); i++)
-		CHECK(states[i].nulls == 2 && states[i].ops > 0);
+	for (unsigned i = 0; i < smp_count(); i++) {
+		CHECK(states[i].nulls > 0);
+		blocks += states[i].ops;
+	}
+	CHECK(blocks > 0);
 	CHECK(cpus_close());
 }
 
