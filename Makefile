@@ -18,7 +18,7 @@ DEBUG         ?=
 SAN           ?=
 
 # Options of include/hakmem/config.h that can be given on the command line.
-CONFIGS := CONFIG_HAK_DEBUG
+CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE
 
 ifeq ($(wildcard arch/$(ARCH)/cpu.h),)
 $(error ARCH=$(ARCH) is not supported; there is: $(notdir $(wildcard arch/*)))
@@ -174,7 +174,7 @@ $(B)/obj/platform/%.o: platform/%.c $(FLAGS_STAMP)
 
 $(B)/obj/%.o: %.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) -Itests -c $< -o $@
+	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) -Itests -Iqemu -c $< -o $@
 
 $(B)/obj/%.S.o: %.S $(FLAGS_STAMP)
 	@mkdir -p $(@D)
@@ -212,9 +212,13 @@ scaling := tests/bench/scaling
 pair    := tests/bench/pair
 idle    := tests/bench/idle
 status  := tests/qemu/status
+memory-map := tests/qemu/memory
+smp     := tests/smp/smp tests/smp/cpus tests/smp/traffic
+smp-cost := tests/smp/cost tests/smp/cpus
+preempt := tests/smp/preempt tests/smp/cpus tests/smp/traffic
 
 LINUX_PROGRAMS := unit model fault stress death provider scaling idle
-IMAGES         := unit model fault scaling pair status idle
+IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost memory-map
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
@@ -297,6 +301,8 @@ DEBUG_BUILD  := $(MAKE) O=$(O)/debug DEBUG=1 SAN=
 ASAN_BUILD   := $(MAKE) O=$(O)/asan DEBUG=1 SAN=address
 UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
 TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
+IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y DEBUG= SAN=
+IRQSAVE      := $(O)/irqsave/baremetal
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 
 # For the test of what is installed.
@@ -316,13 +322,48 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 	+@$(UBSAN_BUILD) linux-programs
 	+@$(TSAN_BUILD) linux-programs
 	+@$(CLANG_BUILD) linux baremetal linux-programs images
+	+@$(MAKE) qemu-builds
+# What the suites in QEMU need of builds that are made otherwise.
+qemu-builds:
+	+@$(DEBUG_BUILD) $(O)/debug/baremetal/smp.elf
+	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf)
 
 # What runs in QEMU.
+SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M --timeout 300
+MEMORY_RUN := qemu/run.sh $(B)/memory-map.elf
 define QEMU_SUITES
 qemu-unit: qemu/run.sh $(B)/unit.elf
 qemu-unit-pc: qemu/run.sh $(B)/unit.elf --machine pc
 qemu-model: qemu/run.sh $(B)/model.elf --memory 256M
 qemu-fault: qemu/run.sh $(B)/fault.elf
+qemu-unit-smp-2: qemu/run.sh $(B)/unit.elf --smp 2
+qemu-unit-smp-8-pc: qemu/run.sh $(B)/unit.elf --smp 8 --machine pc
+qemu-unit-smp-4-icount: qemu/run.sh $(B)/unit.elf --smp 4 --icount --timeout 300
+qemu-model-smp-4: qemu/run.sh $(B)/model.elf --smp 4 --memory 256M
+qemu-model-smp-8-pc-icount: qemu/run.sh $(B)/model.elf --smp 8 --machine pc --memory 256M --icount --timeout 300
+qemu-fault-smp-4-pc: qemu/run.sh $(B)/fault.elf --smp 4 --machine pc --timeout 300
+qemu-smp-1: $(SMP_RUN) -- --cpus 1
+qemu-smp-2-icount: $(SMP_RUN) --smp 2 --icount -- --cpus 2
+qemu-smp-4: $(SMP_RUN) --smp 4 -- --cpus 4 --ops 10000000
+qemu-smp-8: $(SMP_RUN) --smp 8 -- --cpus 8
+qemu-smp-1-pc-icount: $(SMP_RUN) --machine pc --icount -- --cpus 1
+qemu-smp-2-pc: $(SMP_RUN) --machine pc --smp 2 -- --cpus 2
+qemu-smp-4-pc-icount: $(SMP_RUN) --machine pc --smp 4 --icount -- --cpus 4
+qemu-smp-8-pc-icount: $(SMP_RUN) --machine pc --smp 8 --icount -- --cpus 8
+qemu-smp-debug: qemu/run.sh $(O)/debug/baremetal/smp.elf --memory 40M --smp 4 --timeout 300 -- --cpus 4
+qemu-smp-cost: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
+qemu-irqsave-unit: qemu/run.sh $(IRQSAVE)/unit.elf
+qemu-irqsave-model: qemu/run.sh $(IRQSAVE)/model.elf --memory 256M
+qemu-irqsave-smp: qemu/run.sh $(IRQSAVE)/smp.elf --memory 40M --smp 2 --timeout 300 -- --cpus 2
+qemu-irqsave-preempt-1: qemu/run.sh $(IRQSAVE)/preempt.elf
+qemu-irqsave-preempt-4: qemu/run.sh $(IRQSAVE)/preempt.elf --smp 4
+qemu-irqsave-preempt-4-pc-icount: qemu/run.sh $(IRQSAVE)/preempt.elf --smp 4 --machine pc --icount
+qemu-memory-4-mib: $(MEMORY_RUN) --memory 4M
+qemu-memory-6-mib: $(MEMORY_RUN) --memory 6M
+qemu-memory-6-mib-pc: $(MEMORY_RUN) --memory 6M --machine pc
+qemu-memory-128-mib: $(MEMORY_RUN) --memory 128M --icount -- 60000
+qemu-memory-4-gib: $(MEMORY_RUN) --memory 4G --icount -- 120000
+qemu-memory-6-gib-pc: $(MEMORY_RUN) --memory 6G --machine pc --icount
 qemu-scaling: qemu/run.sh $(B)/scaling.elf
 qemu-1-gib-block: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
@@ -387,7 +428,7 @@ export QEMU_SUITES LINUX_SUITES
 test: test-builds
 	@{ echo "$$LINUX_SUITES"; echo "$$QEMU_SUITES"; } | $(RUN)
 
-qemu-test: images $(B)/newlib.elf kit
+qemu-test: images $(B)/newlib.elf kit qemu-builds
 	@echo "$$QEMU_SUITES" | $(RUN)
 
 linux-test: test-builds
@@ -448,4 +489,4 @@ clean:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
 .PHONY: all linux baremetal linux-programs images setup setup-test demo bench-memory test-tools \
-	test-builds test-programs test linux-test qemu-test help format clean
+	test-builds test-programs qemu-builds test linux-test qemu-test help format clean

@@ -20,6 +20,7 @@
 
 /* With the one slot that the empty magazines share: NULL. */
 struct hak_cache hak_cache_none = { .slot = { NULL } };
+struct hak_cache hak_cache_never = { .slot = { NULL } };
 
 static struct {
 	struct lock lock;
@@ -93,7 +94,7 @@ struct hak_cache *cache_attach(void)
 	list_add(&cache_list.caches, &cache->cold->node);
 	cache_list.count++;
 	cache_unlock();
-	if (hak_host_set_cache(cache))
+	if (this_cache_set(cache))
 		return cache;
 	hak_cache_detach(cache);
 	return NULL;
@@ -106,6 +107,28 @@ bool cache_flush(struct hak_cache *cache)
 
 	for_each_magazine(class) any |= magazine_flush(cache, class);
 	return any;
+}
+
+/* The same of the caller's, if it has one. */
+bool cache_flush_own(void)
+{
+	struct platform_irq irq = cache_hold();
+	struct hak_cache *cache = this_cache();
+	bool any = cache->cold && cache_flush(cache);
+
+	cache_release(irq);
+	return any;
+}
+
+/* Does @block lie in the caller's magazine, free already? For debug builds. */
+bool cache_has_own(unsigned class, const void *block)
+{
+	struct platform_irq irq = cache_hold();
+	struct hak_cache *cache = this_cache();
+	bool has = cache->cold && magazine_has(cache, class, block);
+
+	cache_release(irq);
+	return has;
 }
 
 static NO_SANITIZE_THREAD void add_counters(struct cache_counters *sum,
@@ -374,17 +397,17 @@ uint64_t cache_count_phantoms(void)
 /* NULL, or what is wrong with the caller's own cache. */
 const char *cache_check(void)
 {
+	struct platform_irq irq = cache_hold();
 	struct hak_cache *cache = this_cache();
 	const char *failed = NULL;
 
-	if (!cache->cold)
-		return NULL;
 	for_each_magazine(class)
 	{
-		failed = magazine_check(cache, class);
+		failed = cache->cold ? magazine_check(cache, class) : NULL;
 		if (failed)
 			break;
 	}
+	cache_release(irq);
 	return failed;
 }
 

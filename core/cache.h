@@ -11,6 +11,12 @@
  */
 extern HAK_HIDDEN struct hak_cache hak_cache_none;
 
+/*
+ * That of those who shall have none: threads at their end, interrupt handlers.
+ * They find no magazine to use, nor get one, and work block by block.
+ */
+extern HAK_HIDDEN struct hak_cache hak_cache_never;
+
 /* Sums over caches, those that are gone included. */
 struct cache_counters {
 	uint64_t pops, pushes;
@@ -20,6 +26,8 @@ struct cache_counters {
 
 struct hak_cache *cache_attach(void);
 bool cache_flush(struct hak_cache *cache);
+bool cache_flush_own(void);
+bool cache_has_own(unsigned class, const void *block);
 void hak_cache_detach(struct hak_cache *cache);
 
 /* Which magazines lose their blocks when cache_look() comes by. */

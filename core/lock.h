@@ -5,11 +5,17 @@
  *	LOCK_REAP < LOCK_CLASS < LOCK_SUPERSLAB < LOCK_META
  *
  * A holder of one may take another of a higher rank, never of the same or a
- * lower one; nobody holds any while calling the provider or the host, but for
- * LOCK_REAP, for which malloc and free never wait. Debug builds check both.
- * fork() takes all of them in this order. Which ranks a
- * thread or CPU holds is noted before it takes the lock and after it has
- * dropped it, so that a signal handler can tell whether it interrupted us.
+ * lower one, and drops them in the opposite order; nobody holds any while
+ * calling the provider or the host, but for LOCK_REAP, for which malloc and
+ * free never wait. Debug builds check both. fork() takes all of them in this
+ * order. Which ranks a thread or CPU holds is noted before it takes the lock
+ * and after it has dropped it, so that a signal handler can tell whether it
+ * interrupted us.
+ *
+ * On bare metal interrupt handlers may allocate, so all locks but LOCK_REAP,
+ * which handlers never take, are held with interrupts off. While one is waited
+ * for they are on again, if they were. What they were is kept in the lock,
+ * where only the holder reads and writes it.
  *
  * The word is 0 when free, 1 when held, 2 when held and somebody may wait
  * (the three-state mutex of Drepper, "Futexes are tricky"). Waiting is the
@@ -32,23 +38,10 @@ enum lock_rank {
 
 struct lock {
 	_Atomic unsigned word;
+	struct platform_irq irq; /* what interrupts were before it was taken */
 };
 
 #define LOCK_SPINS 100
-
-static inline void lock_word_wait(struct lock *lock)
-{
-	for (unsigned i = 0; i < LOCK_SPINS; i++) {
-		unsigned seen = 0;
-
-		if (atomic_compare_exchange_weak_explicit(
-			    &lock->word, &seen, 1, memory_order_acquire, memory_order_relaxed))
-			return;
-		cpu_relax();
-	}
-	while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire))
-		hak_host_wait(&lock->word, 2);
-}
 
 static inline bool lock_word_try(struct lock *lock)
 {
@@ -59,7 +52,24 @@ static inline bool lock_word_try(struct lock *lock)
 						       memory_order_relaxed);
 }
 
-/* Without regard to rank: for fork(), which takes all of one rank, in order. */
+/* Take it if it is free; if not, note that somebody waits. */
+static inline bool lock_word_try_waiting(struct lock *lock)
+{
+	return atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) == 0;
+}
+
+static inline void lock_word_wait(struct lock *lock)
+{
+	for (unsigned i = 0; i < LOCK_SPINS; i++) {
+		if (lock_word_try(lock))
+			return;
+		cpu_relax();
+	}
+	while (!lock_word_try_waiting(lock))
+		hak_host_wait(&lock->word, 2);
+}
+
+/* Without regard to rank or interrupts: for fork(), which takes all, in order. */
 static inline void lock_word_acquire(struct lock *lock)
 {
 	if (unlikely(!lock_word_try(lock)))
@@ -90,27 +100,87 @@ static inline bool lock_is_any_held(void)
 	return *this_held() & LOCK_RANKS & ~(1u << LOCK_REAP);
 }
 
+/*
+ * How a rank is noted: not at all if the holder may be preempted, and go on on
+ * another CPU.
+ */
+static inline unsigned lock_bit(enum lock_rank rank)
+{
+	bool moves = PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE) && rank == LOCK_REAP;
+
+	return moves ? 0 : 1u << rank;
+}
+
+/* Is a lock of this rank held with interrupts off? */
+static inline bool lock_has_irq(enum lock_rank rank)
+{
+	return PLATFORM_HAS_IRQ && rank != LOCK_REAP;
+}
+
+static inline struct platform_irq lock_irq_save(enum lock_rank rank)
+{
+	return lock_has_irq(rank) ? platform_irq_save() : (struct platform_irq){};
+}
+
+static inline void lock_irq_restore(enum lock_rank rank, struct platform_irq irq)
+{
+	if (lock_has_irq(rank))
+		platform_irq_restore(irq);
+}
+
+/*
+ * The same as lock_word_wait() with interrupts on in between. They come as if
+ * nothing was held, and the CPU may be another afterwards.
+ */
+static inline struct platform_irq lock_wait_irq(struct lock *lock, enum lock_rank rank,
+						struct platform_irq irq)
+{
+	for (unsigned i = 0;; i++) {
+		if (i < LOCK_SPINS ? lock_word_try(lock) : lock_word_try_waiting(lock))
+			return irq;
+		*this_held() &= ~lock_bit(rank);
+		platform_irq_restore(irq);
+		if (i < LOCK_SPINS)
+			cpu_relax();
+		else
+			hak_host_wait(&lock->word, 2);
+		irq = platform_irq_save();
+		*this_held() |= lock_bit(rank);
+	}
+}
+
 static inline void lock_acquire(struct lock *lock, enum lock_rank rank)
 {
+	struct platform_irq irq = lock_irq_save(rank);
 	unsigned *held = this_held();
 
-	if (unlikely(*held >= LOCK_FORK))
+	if (unlikely(*held >= LOCK_FORK)) {
+		lock_irq_restore(rank, irq);
 		return;
+	}
 	hak_assert(*held >> rank == 0);
-	*held |= 1u << rank;
+	*held |= lock_bit(rank);
 	atomic_signal_fence(memory_order_seq_cst);
-	lock_word_acquire(lock);
+	if (unlikely(!lock_word_try(lock))) {
+		if (lock_has_irq(rank))
+			irq = lock_wait_irq(lock, rank, irq);
+		else
+			lock_word_wait(lock);
+	}
+	lock->irq = irq;
 }
 
 static inline void lock_release(struct lock *lock, enum lock_rank rank)
 {
+	struct platform_irq irq = lock->irq;
 	unsigned *held = this_held();
 
 	if (unlikely(*held >= LOCK_FORK))
 		return;
 	lock_word_release(lock);
 	atomic_signal_fence(memory_order_seq_cst);
-	*held &= ~(1u << rank);
+	*held &= ~lock_bit(rank);
+	lock_irq_restore(rank, irq);
 }
 
 #endif

@@ -26,7 +26,8 @@
  *
  *	1. limit = 0, and top = 0 by an atomic exchange that says where it was
  *	2. a barrier on all CPUs that run a thread of the program
- *	   (hak_host_barrier(): membarrier on Linux)
+ *	   (hak_host_barrier(): membarrier on Linux, non-maskable interrupts on
+ *	   bare metal)
  *	3. closed, unless top has the value of a full-grown index again: then
  *	   the owner was just between reading and writing it, in the one
  *	   instruction that moves it, and has a magazine as before
@@ -51,6 +52,15 @@
  * system calls of programs; restartable sequences cost two more instructions
  * in malloc and in free; a count of operations begun and ended costs one more
  * in each and tells nothing of a thread that was stopped between them.
+ *
+ * Interrupt handlers leave magazines alone (hak_cache_never), so that on a CPU
+ * there is one operation under way, too: a handler that comes in the middle of
+ * it makes it last longer, and "at any later time" is what the above allows for.
+ * A kernel that lets another thread use the CPU's cache in the middle of one
+ * sets CONFIG_HAK_IRQSAVE: an operation, and a slow path from finding the cache
+ * to leave(), then have interrupts off. So no thread moves to another CPU with
+ * a cache in hand, and none finds the claim taken by one that waits for its
+ * turn on the same CPU.
  *
  * Lock: none in the fast path. The rest is done by whoever holds the claim of
  * the cache: its owner in the slow path, or, by try only, another that closes

@@ -80,6 +80,25 @@ struct hak_cache {
 /* The classes that have magazines. */
 #define for_each_magazine(class) for_each_class(class) if (size_class[class].capacity)
 
+/*
+ * From finding the caller's cache to the end of its use: the time in which
+ * nobody else may use it. As a rule nobody would: a thread has its own, and so
+ * has a CPU whose interrupt handlers keep away from it. Only where a thread can
+ * be preempted here, interrupts have to be off (CONFIG_HAK_IRQSAVE).
+ */
+static inline struct platform_irq cache_hold(void)
+{
+	if (PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE))
+		return platform_irq_save();
+	return (struct platform_irq){};
+}
+
+static inline void cache_release(struct platform_irq irq)
+{
+	if (PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE))
+		platform_irq_restore(irq);
+}
+
 /* The cache is the caller's. */
 void *magazine_pop(struct hak_cache *cache, unsigned class);
 void magazine_push(struct hak_cache *cache, unsigned class, void *block);

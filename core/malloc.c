@@ -45,22 +45,22 @@ static struct hak_cache *cache_get(void)
  */
 static bool reclaim(void)
 {
-	struct hak_cache *cache = this_cache();
-	bool flushed = cache->cold && cache_flush(cache);
+	bool flushed = cache_flush_own();
 
 	return heap_release_reserve() || flushed;
 }
 
 static void *try_class(unsigned class)
 {
+	struct platform_irq irq = cache_hold();
 	struct hak_cache *cache = cache_get();
-	void *block;
+	void *block = NULL;
 
 	if (likely(cache))
-		return magazine_pop(cache, class);
-	if (!blocks_take(class, &block + 1, 1))
-		return NULL;
-	stats_count_bypass(class, STATS_ALLOCATION);
+		block = magazine_pop(cache, class);
+	else if (blocks_take(class, &block + 1, 1))
+		stats_count_bypass(class, STATS_ALLOCATION);
+	cache_release(irq);
 	return block;
 }
 
@@ -136,7 +136,7 @@ void *malloc_large(size_t size)
 	void *block = NULL;
 
 	if (size > TABLE_MAX && size <= HAK_CACHED_MAX)
-		block = pop_fast(this_cache(), class_of_large(size));
+		block = pop_fast(class_of_large(size));
 	return block ? block : malloc_slow(size);
 }
 
@@ -175,7 +175,7 @@ static void check_in_use(unsigned class, const void *block, const char *caller)
 	size_t detail;
 
 	bug = blocks_inspect(class, block, &detail);
-	if (!bug && this_cache()->cold && magazine_has(this_cache(), class, block))
+	if (!bug && cache_has_own(class, block))
 		bug = HAK_BUG_DOUBLE_FREE;
 	if (bug)
 		hak_bug(bug, caller, block, size_class[class].size, detail);
@@ -207,14 +207,16 @@ static size_t usable_size(unsigned class, const void *block)
 
 static void free_class(unsigned class, void *block)
 {
+	struct platform_irq irq = cache_hold();
 	struct hak_cache *cache = cache_get();
 
 	if (likely(cache)) {
 		magazine_push(cache, class, block);
-		return;
+	} else {
+		blocks_put(class, &block, 1);
+		stats_count_bypass(class, STATS_FREE);
 	}
-	blocks_put(class, &block, 1);
-	stats_count_bypass(class, STATS_FREE);
+	cache_release(irq);
 }
 
 static void free_block(void *block, const char *caller)
@@ -422,9 +424,7 @@ bool hak_owns(const void *address)
 
 void hak_flush(void)
 {
-	struct hak_cache *cache = this_cache();
-
-	if (cache->cold && cache_flush(cache))
+	if (cache_flush_own())
 		reap_note(HAK_REAP_FREE);
 }
 
@@ -435,12 +435,12 @@ size_t hak_trim(enum hak_trim_level level)
 
 bool hak_init(const struct hak_provider *provider)
 {
-	return pages_attach(provider ? provider : hak_host_provider());
+	return pages_attach(provider ? provider : platform_provider());
 }
 
 void hak_fini(void)
 {
-	hak_host_set_cache(&hak_cache_none);
+	this_cache_set(&hak_cache_none);
 	reap_fini_begin();
 	cache_fini();
 	slab_fini();

@@ -64,7 +64,7 @@ bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping
 
 	hak_assert(!lock_is_any_held());
 	if (!provider) {
-		pages_attach(hak_host_provider());
+		pages_attach(platform_provider());
 		provider = provider_get();
 		if (!provider)
 			return false;
@@ -152,7 +152,7 @@ enum pages_state pages_resident(const void *base, size_t size, size_t *bytes)
 	const struct hak_provider *provider = provider_get();
 
 	if (!provider)
-		provider = hak_host_provider();
+		provider = platform_provider();
 	*bytes = 0;
 	if (!provider || !provider->resident)
 		return PAGES_UNKNOWN;

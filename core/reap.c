@@ -111,8 +111,8 @@ size_t reap_all(bool own)
 	lock_acquire(&reap.lock, LOCK_REAP);
 	if (!own)
 		cache_look(CACHE_LOOK_ALL);
-	else if (this_cache()->cold)
-		cache_flush(this_cache());
+	else
+		cache_flush_own();
 	look_first();
 	while (look_at_next(true))
 		;

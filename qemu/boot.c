@@ -2,10 +2,11 @@
 /*
  * Start-up of an image, from boot.S to main():
  *
- *	console, exceptions, the CPU's private area
+ *	console, the CPU's private area, exceptions
  *	the memory map and the command line, copied out of the loader's memory
  *	RAM below 4 GiB into the frame provider
  *	page tables for RAM above, which come from the provider, then that RAM
+ *	the other CPUs, which wait for smp_run()
  *	main(argc, argv); what it returns is the status of the machine
  *
  * main() finds memory in hak_frames_provider and calls hak_init() itself: an
@@ -13,11 +14,12 @@
  *
  * Owns the copies, which are bounded; a loader that exceeds a bound, or whose
  * map makes no sense, ends in one line and a failing status, never in an image
- * that runs with less than it should. One CPU, no lock.
+ * that runs with less than it should. One CPU until the others start, no lock.
  */
 #include "pvh.h"
 
 #include <boot.h>
+#include <cpu.h>
 #include <format.h>
 #include <frames.h>
 #include <hakmem/host.h>
@@ -29,7 +31,6 @@
 #define MAX_MEMORY_MAP 64
 #define MAX_COMMAND    1024
 #define MAX_ARGUMENTS  32
-#define SMP_TRAMPOLINE 0x8000 /* where other CPUs will start, in one page */
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -42,6 +43,9 @@ static struct pvh_memory memory_map[MAX_MEMORY_MAP];
 static unsigned nr_memory_map;
 static char command_line[MAX_COMMAND];
 static char *arguments[MAX_ARGUMENTS + 2];
+
+/* How long it took to add all memory, and to map that above 4 GiB: for the curious. */
+uint64_t boot_memory_ticks, boot_paging_ticks;
 
 static void copy_memory_map(const struct pvh_start_info *info)
 {
@@ -100,8 +104,8 @@ static void add_memory(uint64_t base, uint64_t end)
 		uint64_t base, end;
 	} holes[] = {
 		/* in ascending order */
-		{ 0, PAGE_SIZE },
-		{ SMP_TRAMPOLINE, SMP_TRAMPOLINE + PAGE_SIZE },
+		{ 0, BOOT_PAGE_SIZE },
+		{ SMP_TRAMPOLINE, SMP_TRAMPOLINE + BOOT_PAGE_SIZE },
 		{ (uintptr_t)image_start, (uintptr_t)image_end },
 	};
 
@@ -114,14 +118,14 @@ static void add_memory(uint64_t base, uint64_t end)
 	add_region(base, end);
 }
 
-static void *new_page(void)
+static void *new_pages(size_t size)
 {
 	const struct hak_provider *provider = &hak_frames_provider;
-	struct hak_mapping page;
+	struct hak_mapping pages;
 
-	if (provider->map(provider->ctx, PAGE_SIZE, PAGE_SIZE, HAK_WANT_META, &page))
+	if (provider->map(provider->ctx, size, BOOT_PAGE_SIZE, HAK_WANT_META, &pages))
 		return NULL;
-	return page.base;
+	return pages.base;
 }
 
 static void add_low_memory(void)
@@ -150,26 +154,31 @@ static void add_high_memory(void)
 			base = FOUR_GIB;
 		if (base >= end)
 			continue;
-		if (paging_map(base, end, new_page))
+		boot_paging_ticks -= cpu_read_tsc();
+		if (paging_map(base, end, new_pages))
 			hak_host_panic("boot: no memory for page tables");
+		boot_paging_ticks += cpu_read_tsc();
 		add_memory(base, end);
 	}
 }
 
 _Noreturn void boot_main(const struct pvh_start_info *info)
 {
+	uint64_t rsdp = info->rsdp;
 	int argc;
 
 	hak_console_init();
-	traps_init();
-	hak_cpu_init();
+	smp_init();
 	copy_memory_map(info);
 	argc = split_command_line(info);
 	/* from here on the loader's memory may be overwritten, and null faults */
 	paging_guard_null();
+	boot_memory_ticks -= cpu_read_tsc();
 	add_low_memory();
 	add_high_memory();
+	boot_memory_ticks += cpu_read_tsc() - boot_paging_ticks;
 	if (!hak_frames_total())
 		hak_host_panic("boot: too little memory: not one free frame of 2 MiB");
+	smp_start(rsdp, new_pages);
 	hak_machine_exit(main(argc, arguments));
 }

@@ -8,8 +8,9 @@
  * A status has room from 0 to 111; 101 is that of a panic, so what main()
  * returns should be 0 to 100, and anything else arrives as 111.
  *
- * On a machine without the device the write goes nowhere and the CPU halts.
+ * On a machine without the device the write goes nowhere and all CPUs halt.
  */
+#include <boot.h>
 #include <cpu.h>
 #include <machine.h>
 
@@ -23,6 +24,7 @@ _Noreturn void hak_machine_exit(int status)
 		status = MAX_STATUS;
 	io_write32(DEBUG_EXIT_PORT, (uint32_t)status + DEBUG_EXIT_OFFSET);
 	cpu_interrupts_off();
+	smp_stop_others();
 	for (;;)
 		cpu_halt();
 }

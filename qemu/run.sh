@@ -11,6 +11,9 @@ usage: run.sh IMAGE [OPTION]... [-- ARGUMENT...]
   --machine microvm|pc  default: microvm
   --memory SIZE         as QEMU takes it: 128M (the default), 5G, ...
   --smp N               number of CPUs, default: 1
+  --accel tcg|kvm|auto  default: tcg. auto is KVM if status.elf, beside the image,
+                        runs and ends there at the speed of the machine, as not
+                        every /dev/kvm lets it, and else tcg
   --icount              count instructions: one tick of the TSC is one
                         instruction, and every run is like the other
   --balloon             give the machine a balloon with free page reporting
@@ -28,7 +31,8 @@ The status is what main() returned (0 to 100), or
 For every status of this list the reason is on stderr, with the last lines
 that the image printed.
 
-Environment: QEMU, the program to run, default qemu-system-x86_64.
+Environment: QEMU, the program to run, default qemu-system-x86_64;
+KVM, the device that --accel looks for, default /dev/kvm.
 END
 }
 
@@ -58,6 +62,7 @@ while [ $# -gt 0 ]; do
 	--machine) needs_value "$1" $# && machine=$2 && shift ;;
 	--memory) needs_value "$1" $# && memory=$2 && shift ;;
 	--smp) needs_value "$1" $# && smp=$2 && shift ;;
+	--accel) needs_value "$1" $# && accel=$2 && shift ;;
 	--timeout) needs_value "$1" $# && timeout=$2 && shift ;;
 	--qemu) needs_value "$1" $# && options="$options $2" && shift ;;
 	--balloon) balloon=yes ;;
@@ -82,6 +87,14 @@ pc) bus=pci ;;
 *) fail "unknown machine $machine: microvm or pc" ;;
 esac
 [ -z "$balloon" ] || options="$options -device virtio-balloon-$bus,free-page-reporting=on"
+case $accel in
+tcg | kvm | auto) ;;
+*) fail "unknown accelerator $accel: tcg, kvm or auto" ;;
+esac
+case $accel$icount in
+kvm?*) fail "--icount needs --accel tcg" ;;
+auto?*) accel=tcg ;;
+esac
 qemu=${QEMU:-qemu-system-x86_64}
 command -v "$qemu" >/dev/null || fail "no $qemu: run 'make setup' (Debian package qemu-system-x86)"
 
@@ -90,21 +103,44 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The arguments of the image are what is left in "$*".
+# boot SECONDS IMAGE ARGUMENT ...
 boot()
 {
+	local limit=$1 kernel=$2
+
+	shift 2
 	# shellcheck disable=SC2086 # a list of words
-	timeout --foreground -k 5 "$timeout" "$qemu" \
+	timeout --foreground -k 5 "$limit" "$qemu" \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-machine "$machine" -accel "$accel" ${icount:+-icount "$icount"} \
 		-m "$memory" -smp "$smp" -serial stdio \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 \
-		$options -kernel "$image" -append "$*" </dev/null 2>"$scratch/errors"
+		$options -kernel "$kernel" -append "$*" </dev/null 2>"$scratch/errors"
 	echo $? >"$scratch/status"
 }
 
+# Why KVM cannot be used, or nothing: 33 is the status 0 of an image, see exit.c.
+why_no_kvm()
+{
+	local probe
+
+	probe=$(dirname "$image")/status.elf
+	[ -r "$KVM" ] && [ -w "$KVM" ] || { echo "no access to $KVM" && return; }
+	[ -r "$probe" ] || { echo "no $probe to probe it with" && return; }
+	accel=kvm options= boot 3 "$probe" loop >/dev/null
+	[ "$(cat "$scratch/status")" = 33 ] || echo "the probe did not run and end there"
+}
+
+KVM=${KVM:-/dev/kvm}
+if [ "$accel" != tcg ]; then
+	why=$(why_no_kvm)
+	[ -z "$why" ] || [ "$accel" = auto ] || fail "KVM cannot be used: $why"
+	[ -z "$why" ] || echo "run.sh: TCG, as KVM cannot be used: $why" >&2
+	[ -z "$why" ] && accel=kvm || accel=tcg
+fi
+
 began=$(date +%s)
-boot "$@" | tee "$scratch/console"
+boot "$timeout" "$image" "$@" | tee "$scratch/console"
 took=$(($(date +%s) - began))
 status=$(cat "$scratch/status") || fail "QEMU did not start"
 

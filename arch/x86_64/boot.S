@@ -6,7 +6,8 @@
  * entry point in the note below and jumps there in 32-bit protected mode with
  * flat segments, paging and interrupts off, and EBX pointing to a struct
  * hvm_start_info. Here the CPU is brought into 64-bit mode with the first
- * 4 GiB mapped one to one, SSE enabled, and boot_main() called.
+ * 4 GiB mapped one to one, SSE enabled, and boot_main() called. The other CPUs
+ * come the same way, from smp_entry.S.
  *
  * The tables are data, filled by the assembler: nothing to compute means
  * nothing to get wrong before there is a console. The first 2 MiB are mapped
@@ -45,7 +46,7 @@
 	.section .stack, "aw", @nobits
 	.globl boot_stack_guard
 boot_stack_guard:
-	.skip PAGE_SIZE
+	.skip BOOT_PAGE_SIZE
 	.skip BOOT_STACK_SIZE
 boot_stack_top:
 
@@ -55,8 +56,11 @@ boot_stack_top:
 boot_entry:
 	cld
 	cli
-	movl $boot_stack_top, %esp
+	movl $boot_first, %esi
 
+	/* ESI: where to go on in 64-bit mode, with EBX as it is now */
+	.globl boot_go_long
+boot_go_long:
 	movl $(CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT), %eax
 	movl %eax, %cr4
 	movl $boot_pml4, %eax
@@ -80,7 +84,12 @@ boot_long:
 	xorl %eax, %eax
 	movl %eax, %fs
 	movl %eax, %gs
-	movl %ebx, %edi		/* clears the upper half */
+	movl %esi, %esi		/* clears the upper half */
+	jmp *%rsi
+
+boot_first:
+	movl $boot_stack_top, %esp
+	movl %ebx, %edi
 	xorl %ebp, %ebp		/* the end of every backtrace */
 	call boot_main
 	ud2			/* boot_main() does not return */
@@ -92,14 +101,16 @@ boot_gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff	/* 64-bit code */
 	.quad 0x00cf93000000ffff	/* data */
-	.quad 0, 0			/* task state: traps_init() */
+	.quad 0x00cf9b000000ffff	/* 32-bit code, for smp_entry.S */
 boot_gdt_end:
 
+	/* until traps_init() loads a CPU's own */
+	.globl boot_gdtr
 boot_gdtr:
 	.word boot_gdt_end - boot_gdt - 1
 	.long boot_gdt
 
-	.balign PAGE_SIZE
+	.balign BOOT_PAGE_SIZE
 boot_pml4:
 	.quad boot_pdpt + PAGE_TABLE
 	.fill 511, 8, 0
@@ -107,9 +118,9 @@ boot_pml4:
 	.globl boot_pdpt
 boot_pdpt:
 	.quad boot_pd + PAGE_TABLE
-	.quad boot_pd + 1 * PAGE_SIZE + PAGE_TABLE
-	.quad boot_pd + 2 * PAGE_SIZE + PAGE_TABLE
-	.quad boot_pd + 3 * PAGE_SIZE + PAGE_TABLE
+	.quad boot_pd + 1 * BOOT_PAGE_SIZE + PAGE_TABLE
+	.quad boot_pd + 2 * BOOT_PAGE_SIZE + PAGE_TABLE
+	.quad boot_pd + 3 * BOOT_PAGE_SIZE + PAGE_TABLE
 	.fill 508, 8, 0
 
 	/* 4 GiB in pages of 2 MiB, but for the first */
@@ -131,7 +142,7 @@ boot_pt:
 	.else
 	.quad address + PAGE_4K
 	.endif
-	.set address, address + PAGE_SIZE
+	.set address, address + BOOT_PAGE_SIZE
 	.endr
 
 	.section .note.GNU-stack, "", @progbits

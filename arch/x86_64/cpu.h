@@ -44,6 +44,27 @@ static inline void cpu_interrupts_off(void)
 	__asm__ volatile("cli" ::: "memory");
 }
 
+static inline void cpu_interrupts_on(void)
+{
+	__asm__ volatile("sti" ::: "memory");
+}
+
+/* Sleep with interrupts on; none can come between the two instructions. */
+static inline void cpu_wait_for_interrupt(void)
+{
+	__asm__ volatile("sti; hlt" ::: "memory");
+}
+
+#define CPU_FLAG_INTERRUPTS 0x200ul
+
+static inline unsigned long cpu_read_flags(void)
+{
+	unsigned long flags;
+
+	__asm__ volatile("pushfq; popq %0" : "=r"(flags) : : "memory");
+	return flags;
+}
+
 static inline void io_write8(uint16_t port, uint8_t value)
 {
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
@@ -94,6 +115,14 @@ static inline uint64_t cpu_read_tsc(void)
 static inline void cpu_write_msr(uint32_t msr, uint64_t value)
 {
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+}
+
+static inline uint64_t cpu_read_msr(uint32_t msr)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (uint64_t)high << 32 | low;
 }
 
 static inline uint64_t cpu_read_cr2(void)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page tables after start-up: memory above 4 GiB, and page 0. What else is
- * below 4 GiB was mapped by boot.S.
+ * Page tables after start-up: memory above 4 GiB, page 0, and the guards below
+ * stacks. What else is below 4 GiB was mapped by boot.S.
  *
  * Owns the entries of boot_pdpt from the fifth on. Only RAM is mapped, one to
  * one, in 2 MiB pages: a wild pointer faults instead of reaching a device that
  * a big table would have covered. These entries only ever change from absent
- * to present, so no TLB flush is needed.
+ * to present, so no TLB flush is needed; of guards only this CPU has to know.
  *
  * Start-up only, no lock. On failure what was mapped stays, which is harmless.
  */
@@ -22,12 +22,12 @@
 #define SIZE_512G ((uint64_t)512 << 30)
 
 /* The page directory of the GiB that holds @address, a new one if need be. */
-static uint64_t *page_directory(uint64_t address, void *(*new_page)(void))
+static uint64_t *page_directory(uint64_t address, void *(*alloc)(size_t size))
 {
 	uint64_t *entry = &boot_pdpt[address / SIZE_1G];
 
 	if (!(*entry & PAGE_PRESENT)) {
-		uint64_t *page = new_page();
+		uint64_t *page = alloc(BOOT_PAGE_SIZE);
 
 		if (!page)
 			return NULL;
@@ -38,12 +38,12 @@ static uint64_t *page_directory(uint64_t address, void *(*new_page)(void))
 	return (uint64_t *)(uintptr_t)(*entry & PAGE_ADDRESS);
 }
 
-int paging_map(uint64_t base, uint64_t end, void *(*new_page)(void))
+int paging_map(uint64_t base, uint64_t end, void *(*alloc)(size_t size))
 {
 	if (end > SIZE_512G)
 		return -1;
 	for (uint64_t address = base & ~(SIZE_2M - 1); address < end; address += SIZE_2M) {
-		uint64_t *directory = page_directory(address, new_page);
+		uint64_t *directory = page_directory(address, alloc);
 
 		if (!directory)
 			return -1;
@@ -53,8 +53,34 @@ int paging_map(uint64_t base, uint64_t end, void *(*new_page)(void))
 	return 0;
 }
 
+static void forget(uint64_t address)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
+
 void paging_guard_null(void)
 {
 	boot_pt[0] = 0;
-	__asm__ volatile("invlpg (%0)" : : "r"(0ul) : "memory");
+	forget(0);
+}
+
+int paging_guard(uint64_t address, void *(*alloc)(size_t size))
+{
+	uint64_t *entry = &page_directory(address, alloc)[address / SIZE_2M % 512];
+	uint64_t *table;
+
+	if (*entry & PAGE_LARGE) {
+		uint64_t base = *entry & PAGE_ADDRESS;
+
+		table = alloc(BOOT_PAGE_SIZE);
+		if (!table)
+			return -1;
+		for (unsigned i = 0; i < 512; i++)
+			table[i] = (base + i * BOOT_PAGE_SIZE) | PAGE_PRESENT | PAGE_WRITABLE;
+		*entry = (uintptr_t)table | PAGE_PRESENT | PAGE_WRITABLE;
+	}
+	table = (uint64_t *)(uintptr_t)(*entry & PAGE_ADDRESS);
+	table[address / BOOT_PAGE_SIZE % 512] = 0;
+	forget(address);
+	return 0;
 }

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPU exceptions: one readable line, then hak_host_panic().
+ * CPU exceptions: one readable line, then hak_host_panic(). Interrupts: whatever
+ * an image has set.
  *
- * Owns the interrupt descriptor table (the 32 vectors of exceptions; a kernel
- * with interrupts brings a longer one) and the task state, which names the
- * stack that exceptions run on. It is a stack of their own, because an
- * overflow of the boot stack is one of the things to report; and it is one for
- * all of them, because none returns. An exception during a report starts the
- * stack anew, is reported likewise, and ends at the third.
+ * Owns the interrupt descriptor table, one for all CPUs, and a CPU's task state,
+ * which names the stack that exceptions run on. It is a stack of their own,
+ * because an overflow of the CPU's stack is one of the things to report; and it
+ * is one for all of them, because none returns. An exception during a report
+ * starts the stack anew, is reported likewise, and ends at the third. The
+ * interrupt that cannot be masked does return, and may come at any moment, so it
+ * has a third stack. Other interrupts take what is there.
  *
- * No lock: one CPU. Nothing here can fail.
+ * No lock: the table is written before other CPUs start, handlers are set before
+ * their interrupts can come. Nothing here can fail.
  *
  * Not a dump of all registers: the line is for a person who has the image and
  * addr2line; whoever needs more attaches GDB to QEMU.
@@ -19,12 +22,14 @@
 #include <cpu.h>
 #include <format.h>
 #include <hakmem/host.h>
+#include <machine.h>
 
-#define NR_TRAPS 32
+#define NR_TRAPS FIRST_INTERRUPT
 
 #define GATE_INTERRUPT 0x8e /* present, ring 0, interrupts off */
 #define GATE_TSS       0x89 /* present, ring 0, 64-bit task state, free */
 #define TRAP_STACK     1    /* which of the seven in the task state */
+#define NMI_STACK      2
 
 /* What the CPU and trap_entry.S push, lowest address first. */
 struct trap_frame {
@@ -41,27 +46,17 @@ struct gate {
 	uint32_t zero;
 };
 
-struct task_state {
-	uint32_t reserved_0;
-	uint64_t rsp[3];
-	uint64_t reserved_1;
-	uint64_t ist[7];
-	uint64_t reserved_2;
-	uint16_t reserved_3;
-	uint16_t io_map;
-} __attribute__((packed));
-
 struct table_pointer {
 	uint16_t limit;
 	uint64_t base;
 } __attribute__((packed));
 
-extern const uint64_t trap_entries[NR_TRAPS];
+extern const uint64_t trap_entries[NR_VECTORS];
 _Noreturn void trap_report(const struct trap_frame *frame);
+struct interrupt_frame *interrupt_dispatch(struct interrupt_frame *frame);
 
-static struct gate idt[NR_TRAPS];
-static struct task_state task_state;
-static char trap_stack[8192] __attribute__((aligned(16)));
+static struct gate idt[NR_VECTORS];
+static struct interrupt_frame *(*handlers[NR_VECTORS])(struct interrupt_frame *frame);
 
 static const char *const trap_names[NR_TRAPS] = {
 	[0] = "divide error",
@@ -85,66 +80,94 @@ static const char *const trap_names[NR_TRAPS] = {
 	[21] = "control protection",
 };
 
-/* A string under construction; what does not fit is dropped. */
-struct line {
-	char text[160];
-	size_t length;
-};
-
-static void line_add(void *ctx, const char *text, size_t length)
-{
-	struct line *line = ctx;
-
-	for (size_t i = 0; i < length && line->length < sizeof(line->text) - 1; i++)
-		line->text[line->length++] = text[i];
-}
-
 _Noreturn void trap_report(const struct trap_frame *frame)
 {
-	static unsigned depth;
+	static _Atomic unsigned depth;
 	const char *name = trap_names[frame->vector];
-	struct line line = { .length = 0 };
+	struct hak_line line = { 0 };
 
 	if (depth++ == 2)
 		for (;;)
 			cpu_halt();
-	hak_format(line_add, &line, "exception %lu (%s): rip 0x%lx error 0x%lx cr2 0x%lx rsp 0x%lx",
+	hak_format(hak_line_append, &line,
+		   "exception %lu (%s): rip 0x%lx error 0x%lx cr2 0x%lx rsp 0x%lx",
 		   (unsigned long)frame->vector, name ? name : "reserved",
 		   (unsigned long)frame->rip, (unsigned long)frame->error,
 		   (unsigned long)cpu_read_cr2(), (unsigned long)frame->rsp);
-	line.text[line.length] = '\0';
 	hak_host_panic(line.text);
 }
 
-static void set_gate(struct gate *gate, uint64_t entry)
+/* Anything but what was asked for, by smp.c or by interrupt_set(), is reported. */
+static _Noreturn void unexpected(const struct interrupt_frame *frame)
+{
+	struct trap_frame trap = { .vector = VECTOR_NMI, .rip = frame->rip, .rsp = frame->rsp };
+	struct hak_line line = { 0 };
+
+	if (frame->vector == VECTOR_NMI)
+		trap_report(&trap);
+	hak_format(hak_line_append, &line, "interrupt %lu, which nobody handles: rip 0x%lx",
+		   (unsigned long)frame->vector, (unsigned long)frame->rip);
+	hak_host_panic(line.text);
+}
+
+struct interrupt_frame *interrupt_dispatch(struct interrupt_frame *frame)
+{
+	struct hak_cache *previous;
+
+	if (frame->vector == VECTOR_NMI && smp_nmi())
+		return frame;
+	if (frame->vector == VECTOR_SPURIOUS)
+		return frame; /* has no end either */
+	if (!handlers[frame->vector])
+		unexpected(frame);
+	previous = hak_interrupt_enter();
+	frame = handlers[frame->vector](frame);
+	hak_interrupt_leave(previous);
+	lapic_end_of_interrupt();
+	return frame;
+}
+
+void interrupt_set(unsigned vector,
+		   struct interrupt_frame *(*handler)(struct interrupt_frame *frame))
+{
+	handlers[vector] = handler;
+}
+
+static void set_gate(struct gate *gate, uint64_t entry, uint8_t stack)
 {
 	gate->offset_0 = (uint16_t)entry;
 	gate->offset_16 = (uint16_t)(entry >> 16);
 	gate->offset_32 = (uint32_t)(entry >> 32);
 	gate->selector = GDT_CODE;
-	gate->stack = TRAP_STACK;
+	gate->stack = stack;
 	gate->type = GATE_INTERRUPT;
 }
 
-static void load_task_state(void)
+static void load_segments(struct trap_area *area)
 {
-	uint64_t base = (uintptr_t)&task_state;
-	uint64_t limit = sizeof(task_state) - 1;
+	struct task_state *state = &area->task_state;
+	struct table_pointer pointer = { sizeof(area->gdt) - 1, (uintptr_t)area->gdt };
+	uint64_t base = (uintptr_t)state, limit = sizeof(*state) - 1;
 
-	task_state.ist[TRAP_STACK - 1] = (uintptr_t)(trap_stack + sizeof(trap_stack));
-	task_state.io_map = sizeof(task_state);
-	boot_gdt[GDT_TSS / 8] = limit | (base & 0xffffff) << 16 | (uint64_t)GATE_TSS << 40 |
-				(base >> 24 & 0xff) << 56;
-	boot_gdt[GDT_TSS / 8 + 1] = base >> 32;
-	__asm__ volatile("ltr %w0" : : "r"(GDT_TSS) : "memory");
+	state->ist[TRAP_STACK - 1] = (uintptr_t)(area->stack + sizeof(area->stack));
+	state->ist[NMI_STACK - 1] = (uintptr_t)(area->nmi_stack + sizeof(area->nmi_stack));
+	state->io_map = sizeof(*state);
+	area->gdt[GDT_CODE / 8] = boot_gdt[GDT_CODE / 8];
+	area->gdt[GDT_DATA / 8] = boot_gdt[GDT_DATA / 8];
+	area->gdt[GDT_TSS / 8] = limit | (base & 0xffffff) << 16 | (uint64_t)GATE_TSS << 40 |
+				 (base >> 24 & 0xff) << 56;
+	area->gdt[GDT_TSS / 8 + 1] = base >> 32;
+	__asm__ volatile("lgdt %0; ltr %w1" : : "m"(pointer), "r"(GDT_TSS) : "memory");
 }
 
-void traps_init(void)
+void traps_init(struct trap_area *area)
 {
 	struct table_pointer pointer = { sizeof(idt) - 1, (uintptr_t)idt };
 
-	load_task_state();
+	load_segments(area);
 	for (unsigned i = 0; i < NR_TRAPS; i++)
-		set_gate(&idt[i], trap_entries[i]);
+		set_gate(&idt[i], trap_entries[i], i == VECTOR_NMI ? NMI_STACK : TRAP_STACK);
+	for (unsigned i = NR_TRAPS; i < NR_VECTORS; i++)
+		set_gate(&idt[i], trap_entries[i], 0);
 	__asm__ volatile("lidt %0" : : "m"(pointer) : "memory");
 }

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the allocator needs of its surroundings besides pages: a handful of
- * functions, resolved when the program or the image is linked. The Linux
- * library and the bare-metal archive bring their own; a kernel that has better
- * ones defines them before it links the archive.
+ * What the allocator needs of its surroundings besides pages: eight functions,
+ * resolved when the program or the image is linked. The Linux library and the
+ * bare-metal archive bring their own; a kernel that has better ones defines
+ * them before it links the archive.
  *
- * None of them may call the allocator, but for hak_host_set_cache() and
- * hak_host_reap().
+ * None of them may call the allocator, but for hak_host_reap(). All may be
+ * called from an interrupt handler, if one allocates, and with interrupts off.
  */
 #ifndef HAKMEM_HOST_H
 #define HAKMEM_HOST_H
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#include <hakmem/provider.h>
-
-struct hak_cache;
 
 /**
  * hak_host_panic() - print one line and stop the program or the machine
@@ -31,7 +27,9 @@ _Noreturn void hak_host_panic(const char *line);
  * @word: the lock word
  * @seen: the value it had; if it has another by now, return at once
  *
- * Returns early whenever it likes: the caller looks again.
+ * Returns early whenever it likes: the caller looks again. A host that would
+ * rather run something else meanwhile must see for itself whether it may: not
+ * with interrupts off, and not in a handler.
  */
 void hak_host_wait(_Atomic unsigned *word, unsigned seen);
 
@@ -52,22 +50,6 @@ enum hak_error {
 void hak_host_set_error(enum hak_error error);
 
 /**
- * hak_host_provider() - the provider to use when none was given to hak_init()
- *
- * Returns NULL if there is none: allocation then fails until hak_init().
- */
-const struct hak_provider *hak_host_provider(void);
-
-/**
- * hak_host_set_cache() - make @cache the one that this_cache() finds from here
- *
- * Called by the thread or on the CPU that is to own it. When a thread ends its
- * platform hands the cache back with hak_cache_detach(). Returns false if that
- * could not be arranged: the caller then works without a cache.
- */
-bool hak_host_set_cache(struct hak_cache *cache);
-
-/**
  * hak_host_barrier() - make every other CPU pass a memory barrier
  *
  * When it returns, each thread of the program, or each CPU that may use the
@@ -75,10 +57,26 @@ bool hak_host_set_cache(struct hak_cache *cache);
  * passed it when it was stopped. Returns false, always, if the host has no such
  * thing: then blocks are never taken out of the magazines of others.
  *
- * Called with a lock of the allocator held, so it may not wait for any other
- * that may be inside it. A single CPU returns true.
+ * Called with a lock of the allocator held and interrupts off, and others may
+ * wait for that lock with interrupts off: so it may not wait for anything but
+ * the barrier itself, for instance a non-maskable interrupt. A single CPU
+ * returns true.
  */
 bool hak_host_barrier(void);
+
+/**
+ * hak_host_irq_save() - keep interrupts from this CPU; bare metal only
+ *
+ * Returns what hak_host_irq_restore() needs to make it as it was. What nests is
+ * restored in the opposite order. A kernel that shall preempt nobody meanwhile
+ * sees to that as well.
+ */
+unsigned long hak_host_irq_save(void);
+
+/**
+ * hak_host_irq_restore() - make it as it was before hak_host_irq_save()
+ */
+void hak_host_irq_restore(unsigned long saved);
 
 /* In what the allocator was called. */
 enum hak_reap_why {

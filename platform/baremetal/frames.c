@@ -31,8 +31,8 @@
  * first fit: low addresses fill up, and long runs stay at the upper end. It
  * reads at most 4 KiB, for calls that are followed by the use of megabytes.
  *
- * Lock: one, which spins; not to be entered from an interrupt handler. On
- * failure nothing has changed.
+ * Lock: one, which spins, and is held with interrupts off, because a handler
+ * that allocates may need a frame. On failure nothing has changed.
  */
 #include "frames.h"
 
@@ -55,7 +55,8 @@ struct split {
 
 static struct {
 	atomic_flag lock;
-	struct split *splits; /* in the order of their making */
+	struct platform_irq irq; /* what interrupts were before it was taken */
+	struct split *splits;	 /* in the order of their making */
 	size_t total, nr_free;
 	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
@@ -66,13 +67,22 @@ static struct {
 /* acquire and release pair with each other */
 static void frames_lock(void)
 {
-	while (atomic_flag_test_and_set_explicit(&frames.lock, memory_order_acquire))
+	struct platform_irq irq = platform_irq_save();
+
+	while (atomic_flag_test_and_set_explicit(&frames.lock, memory_order_acquire)) {
+		platform_irq_restore(irq);
 		cpu_relax();
+		irq = platform_irq_save();
+	}
+	frames.irq = irq;
 }
 
 static void frames_unlock(void)
 {
+	struct platform_irq irq = frames.irq;
+
 	atomic_flag_clear_explicit(&frames.lock, memory_order_release);
+	platform_irq_restore(irq);
 }
 
 /* The first bit in [@from, @end) that is @set, or @end. */
@@ -99,10 +109,13 @@ static bool bits_are(const uint64_t *bits, size_t first, size_t count, bool set)
 
 static void bits_fill(uint64_t *bits, size_t first, size_t count, bool set)
 {
-	for (size_t bit = first; bit < first + count; bit++) {
-		uint64_t mask = (uint64_t)1 << (bit % 64);
+	while (count) {
+		size_t here = 64 - first % 64 < count ? 64 - first % 64 : count;
+		uint64_t mask = (~(uint64_t)0 >> (64 - here)) << (first % 64);
 
-		bits[bit / 64] = set ? bits[bit / 64] | mask : bits[bit / 64] & ~mask;
+		bits[first / 64] = set ? bits[first / 64] | mask : bits[first / 64] & ~mask;
+		first += here;
+		count -= here;
 	}
 }
 

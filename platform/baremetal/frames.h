@@ -25,7 +25,8 @@ enum hak_region_error {
  * @base: its address, any alignment
  * @size: in bytes, any
  *
- * The memory must be mapped one to one and be used by nobody else. Partial
+ * The memory must be mapped one to one and be used by nobody else. May be called
+ * from an interrupt. Partial
  * pages at its ends are left alone. Regions may be added in any order and at
  * any time, and adjacent ones become one. Returns 0 or an enum
  * hak_region_error, and has then added nothing.

@@ -2,15 +2,9 @@
 /*
  * Giving memory back where an idle loop calls hak_idle(): nobody has to be told
  * that there is something to give back. Owns nothing. A kernel that would rather
- * wake a thread for it defines both functions itself.
+ * wake a thread for it defines this function itself.
  */
 #include <hakmem/host.h>
-
-/* The one CPU has done before a call whatever it was to have done. */
-bool hak_host_barrier(void)
-{
-	return true;
-}
 
 void hak_host_reap(enum hak_reap_why why)
 {

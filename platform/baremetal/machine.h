@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a kernel or a boot image calls on this platform besides the allocator:
- * the console, the CPU's private area, the way to stop.
+ * the console, a CPU's private area, interrupts, the way to stop.
  *
  * Every function of the host and of this header is alone in its file, so that
  * a kernel that defines one itself keeps the library's out of its image.
@@ -11,16 +11,54 @@
 
 #include <stddef.h>
 
+#include "platform.h"
+
 /* The status of a machine that panicked; those of main() are below it. */
 #define HAK_EXIT_PANIC 101
 
 /**
- * hak_cpu_init() - give this CPU, the only one, its private area
+ * hak_cpu_init() - give this CPU its private area
+ * @cpu: its memory, for ever; may be the beginning of something larger
+ * @id:  its number, for messages
  *
- * Sets GS. To be called before anything of the allocator; a kernel that has
- * areas of its own, beginning with a struct hak_cpu, does not call it.
+ * Fills it and sets GS. To be called on each CPU before anything else of the
+ * allocator. That is all that a CPU needs. A kernel that has GS point to an
+ * area of its own lets that begin with a struct hak_cpu, and calls this once
+ * it is there.
  */
-void hak_cpu_init(void);
+void hak_cpu_init(struct hak_cpu *cpu, unsigned id);
+
+/* What an interrupt handler allocates through; see core/cache.h. */
+extern struct hak_cache hak_cache_never;
+
+/**
+ * hak_interrupt_enter() - an interrupt handler begins that may allocate or free
+ *
+ * Between this and hak_interrupt_leave() all of malloc and free may be called,
+ * whatever was interrupted: they leave the CPU's magazines alone and work block
+ * by block. (hak_idle(), hak_trim() and hak_check() may not be called.)
+ * Interrupts may be on or off, and handlers may nest.
+ *
+ * Not for non-maskable interrupts and exceptions, which come where others
+ * cannot: they may not allocate.
+ *
+ * Returns what hak_interrupt_leave() needs, which is called on the same CPU.
+ */
+static inline struct hak_cache *hak_interrupt_enter(void)
+{
+	struct hak_cache *previous = this_cache();
+
+	this_cache_set(&hak_cache_never);
+	return previous;
+}
+
+/**
+ * hak_interrupt_leave() - the handler ends
+ */
+static inline void hak_interrupt_leave(struct hak_cache *previous)
+{
+	this_cache_set(previous);
+}
 
 /**
  * hak_console_init() - set up the first serial port: 115200 baud, 8n1

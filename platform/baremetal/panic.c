@@ -1,19 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end: one line on the console, then a failing exit. Owns nothing, takes
- * no lock, so that it works wherever it is called from, also in an exception.
+ * The end: one line on the console, with the number of the CPU, then a failing
+ * exit. Owns nothing but the word that says whose end it is, takes no lock, so
+ * that it works wherever it is called from, also in an exception.
+ *
+ * When several CPUs panic the first one is reported, and the others wait for it
+ * to stop the machine. One that panics while it reports is let through.
  */
 #include "machine.h"
 
+#include <stdatomic.h>
+
+#include <cpu.h>
+#include <format.h>
 #include <hakmem/host.h>
+
+static void to_console(void *ctx, const char *text, size_t length)
+{
+	(void)ctx;
+	hak_console_write(text, length);
+}
 
 _Noreturn void hak_host_panic(const char *line)
 {
-	size_t length = 0;
+	static _Atomic unsigned whose; /* the number of the CPU, plus one; 0: nobody's */
+	unsigned nobody = 0, mine = this_cpu()->id + 1;
 
-	while (line[length])
-		length++;
-	hak_console_write(line, length);
-	hak_console_write("\n", 1);
+	cpu_interrupts_off();
+	if (!atomic_compare_exchange_strong(&whose, &nobody, mine) && nobody != mine)
+		for (;;)
+			cpu_halt();
+	hak_format(to_console, NULL, "cpu %u: %s\n", mine - 1, line);
 	hak_machine_exit(HAK_EXIT_PANIC);
 }

@@ -7,7 +7,10 @@
 #ifndef HAKMEM_PLATFORM_H
 #define HAKMEM_PLATFORM_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include <hakmem/host.h>
 
 /* Physical addresses up to 64 GiB: a root of 2 KiB. */
 #define HAK_ADDRESS_BITS 36
@@ -27,6 +30,16 @@
 #define HAK_MAGAZINE_BYTES (48u << 10)
 #define HAK_CACHE_BYTES	   (512 << 10)
 #define HAK_CACHED_MAX	   ((size_t)0)
+
+/*
+ * No provider by default: which memory is free is known only once the boot
+ * code has told hak_region_add(), so an image calls hak_init() after that,
+ * mostly with &hak_frames_provider.
+ */
+static inline const struct hak_provider *platform_provider(void)
+{
+	return NULL;
+}
 
 struct hak_cache;
 
@@ -53,13 +66,43 @@ static inline struct hak_cpu *this_cpu(void)
 {
 	struct hak_cpu *cpu;
 
-	__asm__("movq %%gs:%c1, %0" : "=r"(cpu) : "i"(offsetof(struct hak_cpu, self)));
+	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(cpu) : "i"(offsetof(struct hak_cpu, self)));
 	return cpu;
+}
+
+/*
+ * Make @cache what this_cache() finds, in one instruction, so that it is this
+ * CPU's whatever interrupts it. Nothing can fail.
+ */
+static inline bool this_cache_set(struct hak_cache *cache)
+{
+	__asm__ volatile("movq %0, %%gs:%c1"
+			 :
+			 : "r"(cache), "i"(offsetof(struct hak_cpu, cache))
+			 : "memory");
+	return true;
 }
 
 static inline unsigned *this_held(void)
 {
 	return &this_cpu()->held;
+}
+
+/* Handlers may allocate: see core/lock.h. */
+#define PLATFORM_HAS_IRQ 1
+
+struct platform_irq {
+	unsigned long saved;
+};
+
+static inline struct platform_irq platform_irq_save(void)
+{
+	return (struct platform_irq){ hak_host_irq_save() };
+}
+
+static inline void platform_irq_restore(struct platform_irq irq)
+{
+	hak_host_irq_restore(irq.saved);
 }
 
 #endif

@@ -4,7 +4,7 @@
  * destructor of a pthread key.
  *
  * Other destructors of the same thread may run after ours and allocate or
- * free. They find hak_cache_never, a second stand-in, and work without a
+ * free. They find hak_cache_never, the second stand-in, and work without a
  * cache: a new one would have nobody to give it back.
  *
  * (glibc runs destructors in four rounds. A thread that first calls us in the
@@ -24,8 +24,6 @@
 #include "fork.h"
 #include "linux.h"
 #include "reap.h"
-
-static struct hak_cache hak_cache_never = { .slot = { NULL } };
 
 /* Said again, or gcc would use in this file the model that calls __tls_get_addr(). */
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
@@ -49,7 +47,7 @@ static void make_key(void)
 	have_key = pthread_key_create(&key, thread_ends) == 0;
 }
 
-bool hak_host_set_cache(struct hak_cache *cache)
+bool this_cache_set(struct hak_cache *cache)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 

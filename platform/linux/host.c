@@ -40,8 +40,3 @@ void hak_host_set_error(enum hak_error error)
 {
 	errno = error == HAK_EINVAL ? EINVAL : ENOMEM;
 }
-
-const struct hak_provider *hak_host_provider(void)
-{
-	return &hak_linux_provider;
-}

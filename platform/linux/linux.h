@@ -5,11 +5,9 @@
 #ifndef HAKMEM_LINUX_H
 #define HAKMEM_LINUX_H
 
-#include <hakmem/provider.h>
+#include <platform.h>
 
 #include "format.h"
-
-extern const struct hak_provider hak_linux_provider;
 
 void hak_reaper_thread_ended(void);
 void hak_reaper_after_fork(void);

@@ -7,6 +7,10 @@
 #ifndef HAKMEM_PLATFORM_H
 #define HAKMEM_PLATFORM_H
 
+#include <stdbool.h>
+
+#include <hakmem/provider.h>
+
 /* User addresses end at 2^47; the page map reaches one bit further. */
 #define HAK_ADDRESS_BITS 48
 
@@ -30,6 +34,14 @@
 #define HAK_CACHE_BYTES	   (2 << 20)
 #define HAK_CACHED_MAX	   ((size_t)1 << 20)
 
+/* What hak_init(NULL), or the first allocation, takes pages from. */
+extern const struct hak_provider hak_linux_provider;
+
+static inline const struct hak_provider *platform_provider(void)
+{
+	return &hak_linux_provider;
+}
+
 struct hak_cache;
 
 /*
@@ -43,12 +55,34 @@ static inline struct hak_cache *this_cache(void)
 	return hak_tls_cache;
 }
 
+/*
+ * Make @cache what this_cache() finds, until the thread ends: it is handed back
+ * then. False if that cannot be arranged: the thread has to do without.
+ */
+bool this_cache_set(struct hak_cache *cache);
+
 /* The ranks of the locks that this thread holds, as bits. */
 extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec")));
 
 static inline unsigned *this_held(void)
 {
 	return &hak_tls_held;
+}
+
+/* No interrupts: signal handlers do not allocate. Takes no memory, and no time. */
+#define PLATFORM_HAS_IRQ 0
+
+struct platform_irq {
+};
+
+static inline struct platform_irq platform_irq_save(void)
+{
+	return (struct platform_irq){};
+}
+
+static inline void platform_irq_restore(struct platform_irq irq)
+{
+	(void)irq;
 }
 
 #endif

@@ -98,10 +98,12 @@ static void add_memory(const struct start_info *info)
 	}
 }
 
+static struct hak_cpu cpu;
+
 _Noreturn void kernel_main(const struct start_info *info)
 {
 	add_memory(info);
-	hak_cpu_init();
+	hak_cpu_init(&cpu, 0);
 	if (!hak_init(&provider))
 		hak_host_panic("no heap");
 	machine_exit(main());

@@ -292,14 +292,14 @@ static void use_caches(void)
 	struct hak_cache *own = this_cache(), *others[NR_CACHES];
 
 	for (unsigned i = 0; i < NR_CACHES; i++) {
-		hak_host_set_cache(&hak_cache_none);
+		this_cache_set(&hak_cache_none);
 		for (unsigned n = 0; n < 4; n++)
 			keep(hak_malloc(100 + i), 100 + i, HAK_MIN_ALIGN);
 		drop(i * 7);
 		drop(i * 7 + 1);
 		others[i] = this_cache();
 	}
-	hak_host_set_cache(own);
+	this_cache_set(own);
 	for (unsigned i = 0; i < NR_CACHES; i++)
 		if (others[i] != &hak_cache_none)
 			hak_cache_detach(others[i]);

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # What the core needs of others when it is linked: the four memory functions
-# that compilers call by themselves, those of hakmem/host.h, and on Linux the
-# two words of a thread. On bare metal these are the platform's business.
+# that compilers call by themselves, those of hakmem/host.h (eight at most), and
+# on Linux what its platform.h declares. On bare metal that is all inline.
 #
 #	undefined.sh [PLATFORM OBJECT-OR-ARCHIVE ...]
 #
@@ -14,7 +14,7 @@
 
 memory='memcpy memmove memset memcmp'
 host=$(sed -nE 's/^.*[ *](hak_host_[a-z_]+)\(.*/\1/p' "$ROOT/include/hakmem/host.h" | sort -u)
-linux='hak_tls_cache hak_tls_held'
+linux='hak_tls_cache hak_tls_held hak_linux_provider this_cache_set'
 baremetal=$(sed -nE 's/^extern .*[ *](hak_[a-z_]+)(\[[^]]*\])?;.*/\1/p' \
 	"$ROOT/platform/baremetal/platform.h")
 
@@ -55,6 +55,8 @@ if [ $# -gt 1 ]; then
 	lint_report "undefined-symbols-$platform" "$(check_objects "$platform" "$@")"
 	lint_finish
 fi
+
+lint_report host-has-8-functions "$([ "$(wc -w <<<"$host")" -le 8 ] || echo "$host")"
 
 scratch=$(mktemp -d) || exit 2
 trap 'rm -r "$scratch"' EXIT

@@ -156,7 +156,7 @@ static void provider_runs_out(void)
 
 int main(void)
 {
-	linux_provider = hak_host_provider();
+	linux_provider = port_provider();
 	provider_aligns(); /* once unmeasured: stdio allocates */
 	TEST_RUN(provider_aligns);
 	TEST_RUN(provider_takes_parts_back);

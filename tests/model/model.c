@@ -555,7 +555,7 @@ static int usage(void)
 /* A machine that has no provider before it is told its memory has little. */
 int main(int argc, char **argv)
 {
-	options.live = hak_host_provider() ? 256 * MIB : 48 * MIB;
+	options.live = platform_provider() ? 256 * MIB : 48 * MIB;
 	for (int i = 1; i < argc; i += 2)
 		if (i + 1 == argc || !parse_option(argv[i], argv[i + 1]))
 			return usage();

@@ -40,7 +40,7 @@ void port_unmap(void *base, size_t size)
 
 const struct hak_provider *port_provider(void)
 {
-	return hak_host_provider();
+	return platform_provider();
 }
 
 /* VmRSS of /proc/self/status, read without stdio, which would allocate. */

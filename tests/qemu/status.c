@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An image that ends as its argument says, so that check-status.sh can tell
- * whether qemu/run.sh notices.
+ * whether qemu/run.sh notices. A second argument is the number of the CPU on
+ * which it happens.
  */
+#include <boot.h>
 #include <cpu.h>
 #include <frames.h>
 #include <machine.h>
+#include <pvh.h>
 
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
+
+_Noreturn void boot_main(const struct pvh_start_info *info);
+
+#define PROBE_TURNS 20000000 /* much less than a second, unless each is emulated */
 
 static void triple_fault(void)
 {
@@ -31,6 +38,15 @@ static void double_free(void)
 	hak_flush();
 }
 
+/* Deeper than any stack. */
+static unsigned overflow(volatile unsigned *above)
+{
+	volatile unsigned here[64];
+
+	here[0] = *above + 1;
+	return here[0] ? overflow(here) + here[0] : 0;
+}
+
 static unsigned number(const char *text)
 {
 	unsigned value = 0;
@@ -40,9 +56,29 @@ static unsigned number(const char *text)
 	return value;
 }
 
-int main(int argc, char **argv)
+/* The loader gives no memory map, or the same memory twice. */
+static void start_again(bool has_map)
 {
-	switch (argc > 1 ? argv[1][0] : '0') {
+	static const struct pvh_memory memory = { .base = 8u << 20, .size = 4u << 20, .type = 1 };
+	const struct pvh_start_info info = {
+		.magic = PVH_MAGIC,
+		.version = 1,
+		.memory_map = (uintptr_t)&memory,
+		.nr_memory_map = has_map,
+	};
+
+	boot_main(&info);
+}
+
+static unsigned cpu;
+
+static void end_on_cpu(void *how)
+{
+	volatile unsigned zero = 0;
+
+	if (this_cpu()->id != cpu)
+		return;
+	switch (*(char *)how) {
 	case 'p':
 		hak_host_panic("as asked");
 	case 'e':
@@ -51,14 +87,34 @@ int main(int argc, char **argv)
 	case 'd':
 		double_free();
 		break;
+	case 'n':
+		start_again(false);
+		break;
+	case 's':
+		start_again(true);
+		break;
+	case 'l':
+		for (volatile unsigned i = 0; i < PROBE_TURNS; i++)
+			;
+		break;
+	case 'o':
+		overflow(&zero);
+		break;
 	case 't':
 		triple_fault();
 		break;
 	case 'h':
 		for (;;)
 			cpu_halt();
-	default:
-		return (int)number(argv[1]);
 	}
-	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 2)
+		cpu = number(argv[2]);
+	if (argc < 2 || cpu >= smp_count())
+		return 1;
+	smp_run(end_on_cpu, argv[1]);
+	return (int)number(argv[1]);
 }

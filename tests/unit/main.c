@@ -13,6 +13,7 @@ int main(int argc, char **argv)
 	unit_format();
 	unit_lock();
 	unit_list();
+	unit_frames();
 	unit_pages();
 	unit_meta();
 	unit_pagemap();

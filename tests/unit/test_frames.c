@@ -4,9 +4,10 @@
  * own of the source, with its state in reach, over a piece of memory that plays
  * the machine's RAM.
  */
+#include <hakmem/hakmem.h>
 #include <platform.h>
 
-#include "test.h"
+#include "unit.h"
 
 /* Few enough frames that searching from address 0 is quick on Linux too. */
 #undef HAK_ADDRESS_BITS
@@ -303,6 +304,38 @@ static void resident_is_what_is_mapped(void)
 	CHECK(unmap(frame + FRAME_SIZE, FRAME_SIZE) && !resident(frame, 2 * FRAME_SIZE));
 }
 
+/* A first heap of 64 KiB, to which memory comes while it is used. */
+static void regions_come_later(void)
+{
+	void *block[3], *large;
+
+	forget();
+	CHECK(hak_init(&hak_frames_provider));
+	CHECK(!hak_malloc(100)); /* no memory at all */
+	CHECK(hak_region_add(ram + FRAME_SIZE - 64 * 1024, 64 * 1024) == 0);
+	CHECK(!hak_malloc(100) && hak_frames_total() == 0); /* no whole frame */
+	CHECK(hak_region_add(ram, FRAME_SIZE - 64 * 1024) == 0);
+	block[0] = hak_malloc(100);
+	CHECK(!block[0]); /* a whole one, but descriptors are in it */
+	CHECK(hak_region_add(ram + 3 * FRAME_SIZE, FRAME_SIZE) == 0);
+	block[0] = hak_malloc(100);
+	CHECK(block[0] && !hak_malloc(FRAME_SIZE) && !hak_check());
+	CHECK(hak_region_add(ram + 4 * FRAME_SIZE, 2 * FRAME_SIZE) == 0);
+	CHECK(hak_region_add(ram + 4 * FRAME_SIZE, 2 * FRAME_SIZE) == HAK_REGION_OVERLAP);
+	large = hak_malloc(2 * FRAME_SIZE);
+	block[1] = hak_malloc(1000);
+	CHECK(large && block[1]);
+	CHECK(hak_region_add(ram + 6 * FRAME_SIZE, MIB) == 0);
+	block[2] = hak_malloc(10000);
+	CHECK(block[2]);
+	hak_free(large);
+	for (unsigned i = 0; i < 3; i++)
+		hak_free(block[i]);
+	CHECK(!hak_check());
+	hak_fini();
+	CHECK(hak_frames_total() == 4 && hak_frames_free() == 4);
+}
+
 /* The machine of random_use: who has each page, and all mappings. */
 #define MAX_MAPPINGS 64
 
@@ -376,9 +409,6 @@ static void no_memory_to_play_ram(void)
 	CHECK(ram);
 }
 
-/* Called by the main() of the unit tests. */
-void unit_frames(void);
-
 void unit_frames(void)
 {
 	if (!get_ram()) {
@@ -395,6 +425,7 @@ void unit_frames(void)
 	TEST_RUN(wrong_unmaps);
 	TEST_RUN(free_frames_are_reported_once);
 	TEST_RUN(resident_is_what_is_mapped);
+	TEST_RUN(regions_come_later);
 	TEST_RUN(random_use);
 	put_ram();
 }

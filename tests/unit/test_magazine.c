@@ -59,7 +59,7 @@ static uint64_t outstanding(unsigned class)
 /* What the platform does when the owner of a cache ends. */
 static void detach(struct hak_cache *cache)
 {
-	hak_host_set_cache(&hak_cache_none);
+	this_cache_set(&hak_cache_none);
 	hak_cache_detach(cache);
 }
 

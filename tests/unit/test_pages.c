@@ -43,9 +43,9 @@ static void pages_default_provider(void)
 	struct hak_mapping mapping;
 	bool mapped = pages_map(HAK_GRANULE, HAK_GRANULE, HAK_WANT_META, &mapping);
 
-	CHECK(mapped == (hak_host_provider() != NULL));
+	CHECK(mapped == (platform_provider() != NULL));
 	if (mapped) {
-		CHECK(!pages_attach(hak_host_provider()));
+		CHECK(!pages_attach(platform_provider()));
 		CHECK(pages_unmap(mapping.base, HAK_GRANULE));
 	}
 	CHECK(pages_counters.mapped == 0);
@@ -185,7 +185,7 @@ static void pages_residence(void)
 	pages_detach();
 	/* nobody has asked for memory yet: the host's own provider knows, if there is one */
 	CHECK((pages_resident(NULL, HAK_GRANULE, &bytes) == PAGES_UNKNOWN) ==
-	      (hak_host_provider() == NULL));
+	      (platform_provider() == NULL));
 	CHECK(bytes == 0);
 	CHECK(unit_open(4 * MIB, FAKE_RESIDENT, FAKE_PURGE_ZERO));
 	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));

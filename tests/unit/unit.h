@@ -66,6 +66,7 @@ void unit_sizeclass(void);
 void unit_format(void);
 void unit_lock(void);
 void unit_list(void);
+void unit_frames(void);
 void unit_pages(void);
 void unit_meta(void);
 void unit_pagemap(void);
