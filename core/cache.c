@@ -58,17 +58,21 @@ void cache_unlock_word(void)
 static struct hak_cache *cache_init(struct cache_cold *cold)
 {
 	struct hak_cache *cache = (struct hak_cache *)(cold + 1);
-	unsigned base = MAGAZINE_FIRST_BASE;
+	unsigned base = MAGAZINE_FIRST_BASE, far = base + MAGAZINE_NEAR_SLOTS;
 
 	cold->cache = cache;
 	cold->room = HAK_CACHE_BYTES;
 	cache->cold = cold;
 	for_each_magazine(class)
 	{
+		unsigned capacity = size_class[class].capacity;
+
 		cold->magazine[class].base = (uint16_t)base;
+		cold->magazine[class].far = capacity > MAGAZINE_NEAR ? (uint16_t)far : 0;
 		cache->magazine[class].top = (uint16_t)base;
 		cache->magazine[class].limit = (uint16_t)(base + magazine_first_limit(class));
-		base += 1u + size_class[class].capacity;
+		base += NEAR_SLOTS(capacity);
+		far += FAR_SLOTS(capacity);
 	}
 	return cache;
 }

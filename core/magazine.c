@@ -160,15 +160,34 @@ unsigned magazine_first_limit(unsigned class)
 	return class_is_span(class) ? 1 : MAGAZINE_MIN;
 }
 
+static unsigned limit_of(const struct hak_cache *cache, unsigned class)
+{
+	return cache->magazine[class].limit - cache->cold->magazine[class].base;
+}
+
+/* A magazine gets the far slots of its class, and keeps them. */
+static void move_far(struct hak_cache *cache, unsigned class)
+{
+	struct magazine *magazine = &cache->magazine[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned held = magazine->top - cold->base;
+
+	__builtin_memcpy(&cache->slot[cold->far + 1], &cache->slot[cold->base + 1],
+			 held * sizeof(void *));
+	magazine->top = (uint16_t)(cold->far + held);
+	cold->base = cold->far;
+}
+
 /* A magazine may hold @limit blocks from now on. */
 static void set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 {
-	struct magazine *magazine = &cache->magazine[class];
-	unsigned base = cache->cold->magazine[class].base;
-	ptrdiff_t more = (ptrdiff_t)limit - (magazine->limit - base);
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	ptrdiff_t more = (ptrdiff_t)limit - limit_of(cache, class);
 
 	cache->cold->room -= more * (ptrdiff_t)size_class[class].size;
-	magazine->limit = (uint16_t)(base + limit);
+	if (limit > MAGAZINE_NEAR && cold->base != cold->far)
+		move_far(cache, class);
+	cache->magazine[class].limit = (uint16_t)(cold->base + limit);
 }
 
 /* The owner is back, with room for a few more than were left to it. */
@@ -285,7 +304,7 @@ static void take_room(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned first = magazine_first_limit(class), limit = magazine->limit - cold->base;
+	unsigned first = magazine_first_limit(class), limit = limit_of(cache, class);
 	unsigned held = magazine->top - cold->base;
 
 	if (cold->closed || limit <= first)
@@ -304,7 +323,7 @@ static void take_room(struct hak_cache *cache, unsigned class)
 static void grow(struct hak_cache *cache, unsigned class, unsigned limit)
 {
 	struct cache_cold *cold = cache->cold;
-	unsigned now = cache->magazine[class].limit - cold->magazine[class].base;
+	unsigned now = limit_of(cache, class);
 	ptrdiff_t more = ((ptrdiff_t)limit - now) * (ptrdiff_t)size_class[class].size;
 
 	for (unsigned tries = VICTIMS; cold->room < more && tries; tries--) {
@@ -321,7 +340,7 @@ static void refill(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned base = cold->base, limit = magazine->limit - base, got;
+	unsigned base = cold->base, limit = limit_of(cache, class), got;
 	unsigned want = (limit + 1) / 2 < BATCH_MOST ? (limit + 1) / 2 : BATCH_MOST;
 	void **blocks = &cache->slot[base + 1];
 
@@ -358,19 +377,19 @@ static void spill(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned base = cold->base, held = magazine->top - base, limit;
+	unsigned held = magazine->top - cold->base, limit = limit_of(cache, class);
 	uint64_t others = cold->spilled_last ? blocks_outstanding(class) - held - 1 : UINT64_MAX;
 
 	grow(cache, class,
-	     magazine_next_limit(magazine->limit - base, size_class[class].capacity,
+	     magazine_next_limit(limit, size_class[class].capacity,
 				 cold->spilled_last ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL));
-	limit = magazine->limit - base;
+	limit = limit_of(cache, class);
 	if (others == 0)
 		give_back(cache, class, held);
 	else if (held >= limit)
 		give_back(cache, class,
 			  spill_batch(held, limit, cold->spilled_last ? 0 : limit / 2));
-	held = magazine->top - base;
+	held = magazine->top - cold->base;
 	if (others < limit - held)
 		set_limit(cache, class, held + (unsigned)others);
 	cold->spilled_last = true;
@@ -447,12 +466,14 @@ bool magazine_has(struct hak_cache *cache, unsigned class, const void *block)
 static const char *check_open(const struct hak_cache *cache, unsigned class)
 {
 	const struct magazine *magazine = &cache->magazine[class];
-	unsigned base = cache->cold->magazine[class].base;
+	const struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned base = cold->base;
+	unsigned most = base != cold->far && cold->far ? MAGAZINE_NEAR : size_class[class].capacity;
 
 	if (cache->slot[base])
 		return "magazine: a block below the first";
 	if (magazine->top < base || magazine->top > magazine->limit ||
-	    magazine->limit > base + size_class[class].capacity)
+	    magazine->limit > base + most)
 		return "magazine: its top or limit";
 	for (unsigned i = base + 1; i <= magazine->top; i++) {
 		size_t detail;

@@ -40,6 +40,7 @@ struct magazine_cold {
 	uint64_t seen_gone, seen_pushes; /* at the last look: popped or spilled, pushed */
 	uint16_t seen_held;
 	uint16_t base;	   /* index of the NULL below the blocks */
+	uint16_t far;	   /* that of the far slots; 0: there are none */
 	uint16_t closed;   /* the top that it was closed at; 0: it is open */
 	uint16_t limit;	   /* the limit that it was closed with */
 	uint16_t kept;	   /* blocks in it while it is closed, ... */

@@ -158,12 +158,27 @@ struct size_class {
 
 extern HAK_HIDDEN const struct size_class size_class[CLASS_SPAN];
 
-/* The slots of a cache: for each class its blocks and one that stays NULL. */
-#define SLAB_SLOTS(class, below, size) +1 + SLAB_CAPACITY(size)
-#define SPAN_SLOTS(class, below, size) +(SPAN_CAPACITY(size) ? 1 + SPAN_CAPACITY(size) : 0)
+/*
+ * The slots of a cache. All magazines begin in near ones, close together, so that
+ * a program that allocates little touches few pages; one that is to hold more
+ * than MAGAZINE_NEAR blocks moves to far ones. For each class its blocks and one
+ * that stays NULL, here and there.
+ */
+#define MAGAZINE_NEAR 64u
+#define NEAR_SLOTS(capacity)                                                                       \
+	((capacity) > MAGAZINE_NEAR ? 1 + MAGAZINE_NEAR : (capacity) ? 1 + (capacity) : 0)
+#define FAR_SLOTS(capacity) ((capacity) > MAGAZINE_NEAR ? 1 + (capacity) : 0)
+
+#define SLAB_NEAR(class, below, size) +NEAR_SLOTS(SLAB_CAPACITY(size))
+#define SPAN_NEAR(class, below, size) +NEAR_SLOTS(SPAN_CAPACITY(size))
+#define SLAB_FAR(class, below, size)  +FAR_SLOTS(SLAB_CAPACITY(size))
+#define SPAN_FAR(class, below, size)  +FAR_SLOTS(SPAN_CAPACITY(size))
+#define MAGAZINE_NEAR_SLOTS                                                                        \
+	(0 SMALL_CLASSES(SLAB_NEAR) MEDIUM_CLASSES(SLAB_NEAR) PAGE_CLASSES(SPAN_NEAR)              \
+		 LARGE_CLASSES(SPAN_NEAR))
 #define MAGAZINE_SLOTS                                                                             \
-	(0 SMALL_CLASSES(SLAB_SLOTS) MEDIUM_CLASSES(SLAB_SLOTS) PAGE_CLASSES(SPAN_SLOTS)           \
-		 LARGE_CLASSES(SPAN_SLOTS))
+	(MAGAZINE_NEAR_SLOTS SMALL_CLASSES(SLAB_FAR) MEDIUM_CLASSES(SLAB_FAR)                      \
+		 PAGE_CLASSES(SPAN_FAR) LARGE_CLASSES(SPAN_FAR))
 
 /* The smallest class that a request may get: HAK_MIN_ALIGN is its alignment. */
 #define CLASS_SMALLEST (HAK_MIN_ALIGN > 8 ? CLASS_FIRST + 1 : CLASS_FIRST)

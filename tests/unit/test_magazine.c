@@ -149,10 +149,19 @@ static void magazine_attach(void)
 	}
 	CHECK(!cache_check());
 	/* a magazine's blocks do not reach into the next one's */
-	for_each_magazine(class)
-	{
-		CHECK(cache->magazine[class].top == base);
-		base += 1 + size_class[class].capacity;
+	for (unsigned far = 0; far < 2; far++) {
+		for_each_magazine(class)
+		{
+			const struct magazine_cold *cold = &cache->cold->magazine[class];
+			unsigned capacity = size_class[class].capacity;
+
+			if (far && capacity <= MAGAZINE_NEAR) {
+				CHECK(!cold->far);
+				continue;
+			}
+			CHECK((far ? cold->far : cold->base) == base);
+			base += 1 + (!far && capacity > MAGAZINE_NEAR ? MAGAZINE_NEAR : capacity);
+		}
 	}
 	CHECK(base == CACHE_SLOTS);
 	detach(cache);

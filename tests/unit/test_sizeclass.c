@@ -79,7 +79,8 @@ static void sizeclass_capacities(void)
 			capacity = 0;
 		CHECK(size_class[class].capacity == capacity);
 		CHECK(class_is_span(class) == span);
-		slots += capacity ? 1 + capacity : 0;
+		slots += !capacity ? 0 : 1 + (capacity < MAGAZINE_NEAR ? capacity : MAGAZINE_NEAR);
+		slots += capacity > MAGAZINE_NEAR ? 1 + capacity : 0;
 		classes++;
 	}
 	CHECK(slots == MAGAZINE_SLOTS);
