@@ -256,10 +256,12 @@ size_t span_size(const void *block)
 	return head_of(block)->span_pages * PAGE_SIZE;
 }
 
-/* Could @size bytes be what a span of CLASS_SPAN was asked for? */
+/* Could @size bytes be what a span of CLASS_SPAN was asked for, or its usable size? */
 bool span_fits(const void *block, size_t size)
 {
-	return pages_for(size) == head_of(block)->span_needed;
+	const struct slab *head = head_of(block);
+
+	return pages_for(size) >= head->span_needed && pages_for(size) <= head->span_pages;
 }
 
 /* The start of the span that @address lies in. */
