@@ -68,7 +68,7 @@ static struct hak_cache *cache_init(struct cache_cold *cold)
 		unsigned capacity = size_class[class].capacity;
 
 		cold->magazine[class].base = (uint16_t)base;
-		cold->magazine[class].far = capacity > MAGAZINE_NEAR ? (uint16_t)far : 0;
+		cold->magazine[class].far = capacity > HAK_MAGAZINE_NEAR ? (uint16_t)far : 0;
 		cache->magazine[class].top = (uint16_t)base;
 		cache->magazine[class].limit = (uint16_t)(base + magazine_first_limit(class));
 		base += NEAR_SLOTS(capacity);

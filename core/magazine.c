@@ -185,7 +185,7 @@ static void set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 	ptrdiff_t more = (ptrdiff_t)limit - limit_of(cache, class);
 
 	cache->cold->room -= more * (ptrdiff_t)size_class[class].size;
-	if (limit > MAGAZINE_NEAR && cold->base != cold->far)
+	if (limit > HAK_MAGAZINE_NEAR && cold->base != cold->far)
 		move_far(cache, class);
 	cache->magazine[class].limit = (uint16_t)(cold->base + limit);
 }
@@ -468,7 +468,8 @@ static const char *check_open(const struct hak_cache *cache, unsigned class)
 	const struct magazine *magazine = &cache->magazine[class];
 	const struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned base = cold->base;
-	unsigned most = base != cold->far && cold->far ? MAGAZINE_NEAR : size_class[class].capacity;
+	unsigned most =
+		base != cold->far && cold->far ? HAK_MAGAZINE_NEAR : size_class[class].capacity;
 
 	if (cache->slot[base])
 		return "magazine: a block below the first";

@@ -161,13 +161,12 @@ extern HAK_HIDDEN const struct size_class size_class[CLASS_SPAN];
 /*
  * The slots of a cache. All magazines begin in near ones, close together, so that
  * a program that allocates little touches few pages; one that is to hold more
- * than MAGAZINE_NEAR blocks moves to far ones. For each class its blocks and one
- * that stays NULL, here and there.
+ * than HAK_MAGAZINE_NEAR blocks moves to far ones. For each class its blocks and
+ * one that stays NULL, here and there.
  */
-#define MAGAZINE_NEAR 64u
 #define NEAR_SLOTS(capacity)                                                                       \
-	((capacity) > MAGAZINE_NEAR ? 1 + MAGAZINE_NEAR : (capacity) ? 1 + (capacity) : 0)
-#define FAR_SLOTS(capacity) ((capacity) > MAGAZINE_NEAR ? 1 + (capacity) : 0)
+	((capacity) > HAK_MAGAZINE_NEAR ? 1 + HAK_MAGAZINE_NEAR : (capacity) ? 1 + (capacity) : 0)
+#define FAR_SLOTS(capacity) ((capacity) > HAK_MAGAZINE_NEAR ? 1 + (capacity) : 0)
 
 #define SLAB_NEAR(class, below, size) +NEAR_SLOTS(SLAB_CAPACITY(size))
 #define SPAN_NEAR(class, below, size) +NEAR_SLOTS(SPAN_CAPACITY(size))

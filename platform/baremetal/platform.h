@@ -27,6 +27,7 @@
  * have none: a machine has no memory to spare for them.
  */
 #define HAK_MAGAZINE_MAX   96u
+#define HAK_MAGAZINE_NEAR  HAK_MAGAZINE_MAX
 #define HAK_MAGAZINE_BYTES (48u << 10)
 #define HAK_CACHE_BYTES	   (512 << 10)
 #define HAK_CACHED_MAX	   ((size_t)0)

@@ -155,12 +155,13 @@ static void magazine_attach(void)
 			const struct magazine_cold *cold = &cache->cold->magazine[class];
 			unsigned capacity = size_class[class].capacity;
 
-			if (far && capacity <= MAGAZINE_NEAR) {
+			if (far && capacity <= HAK_MAGAZINE_NEAR) {
 				CHECK(!cold->far);
 				continue;
 			}
 			CHECK((far ? cold->far : cold->base) == base);
-			base += 1 + (!far && capacity > MAGAZINE_NEAR ? MAGAZINE_NEAR : capacity);
+			base += 1 + (!far && capacity > HAK_MAGAZINE_NEAR ? HAK_MAGAZINE_NEAR
+									  : capacity);
 		}
 	}
 	CHECK(base == CACHE_SLOTS);

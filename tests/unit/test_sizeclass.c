@@ -79,8 +79,10 @@ static void sizeclass_capacities(void)
 			capacity = 0;
 		CHECK(size_class[class].capacity == capacity);
 		CHECK(class_is_span(class) == span);
-		slots += !capacity ? 0 : 1 + (capacity < MAGAZINE_NEAR ? capacity : MAGAZINE_NEAR);
-		slots += capacity > MAGAZINE_NEAR ? 1 + capacity : 0;
+		slots += !capacity ? 0
+				   : 1 + (capacity < HAK_MAGAZINE_NEAR ? capacity
+								       : HAK_MAGAZINE_NEAR);
+		slots += capacity > HAK_MAGAZINE_NEAR ? 1 + capacity : 0;
 		classes++;
 	}
 	CHECK(slots == MAGAZINE_SLOTS);
