@@ -313,19 +313,19 @@ uintptr_t heap_map_and_lock(size_t count, size_t align)
 /* An empty SuperSlab of the reserve that has memory, taken out; NULL: none. */
 static struct superslab *withdraw_reserve(void)
 {
-	struct superslab *superslab = NULL;
+	struct list_node *node;
+	struct superslab *superslab;
 
 	heap_lock();
-	for (struct list_node *node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node && !superslab;
-	     node = node->next) {
+	for (node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node; node = node->next) {
 		superslab = list_entry(node, struct superslab, node);
-		if (superslab->clean == ALL_SLABS || !pages_unmaps_parts() || superslab->refused)
-			superslab = NULL;
+		if (superslab->clean != ALL_SLABS && !superslab->refused)
+			break;
 	}
-	if (superslab)
+	if (node)
 		unregister_locked(superslab);
 	heap_unlock();
-	return superslab;
+	return node ? superslab : NULL;
 }
 
 /*
@@ -338,6 +338,8 @@ bool heap_furnish(uintptr_t base, size_t superslabs)
 	struct superslab *superslab;
 	bool moved = false;
 
+	if (!pages_moves() || !pages_unmaps_parts())
+		return false;
 	for (; superslabs && (superslab = withdraw_reserve()); superslabs--) {
 		if (pages_move((void *)superslab->base, (void *)base, SUPERSLAB_SIZE) < 0) {
 			heap_lock();

@@ -12,7 +12,7 @@
 
 #define ALL_SLABS 0xffffffffu
 #define NR_RUNS	  (SLABS_PER_SUPERSLAB + 1)
-#define NR_PEAKS  8u
+#define NR_PEAKS  6u
 
 struct heap_counters {
 	uint64_t mapped, released, active, peak, reserve, emptied, refused;

@@ -3,7 +3,7 @@
  * Magazines: what makes malloc and free cheap. A cache has one for each class,
  * an array of blocks that are allocated as far as their slabs know and free as
  * far as the program knows. malloc pops, free pushes, without a lock. Blocks
- * move to and from the slabs in batches of half a magazine.
+ * move to and from the slabs in batches.
  *
  * How many blocks a magazine may hold adapts: see magazine_next_limit(); all of
  * one cache together may grow by HAK_CACHE_BYTES, beyond which who needs more
@@ -299,7 +299,10 @@ static void give_back(struct hak_cache *cache, unsigned class, unsigned n)
 	cold->batches.spilled += n;
 }
 
-/* Take half of what a magazine may hold beyond its first limit; from those that are open. */
+/*
+ * Take half of what a magazine may hold beyond its first limit, if it is open.
+ * (One that is not there has a limit of 0.)
+ */
 static void take_room(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
@@ -328,7 +331,7 @@ static void grow(struct hak_cache *cache, unsigned class, unsigned limit)
 
 	for (unsigned tries = VICTIMS; cold->room < more && tries; tries--) {
 		cold->victim = (uint8_t)class_after(cold->victim);
-		if (cold->victim != class && size_class[cold->victim].capacity)
+		if (cold->victim != class)
 			take_room(cache, cold->victim);
 	}
 	if (more <= 0 || cold->room >= more)

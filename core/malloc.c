@@ -135,7 +135,7 @@ void *malloc_large(size_t size)
 {
 	void *block = NULL;
 
-	if (size > TABLE_MAX && size <= HAK_CACHED_MAX)
+	if (HAK_CACHED_MAX > TABLE_MAX && size <= HAK_CACHED_MAX)
 		block = pop_fast(class_of_large(size));
 	return block ? block : malloc_slow(size);
 }

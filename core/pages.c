@@ -133,6 +133,11 @@ int pages_purge(void *base, size_t size)
 	return flags;
 }
 
+bool pages_moves(void)
+{
+	return provider_get()->move;
+}
+
 int pages_move(void *from, void *to, size_t size)
 {
 	const struct hak_provider *provider = provider_get();

@@ -23,6 +23,9 @@ void pages_disown(size_t size);
 /* The HAK_PAGES_* that hold now, or a negative value: contents unchanged. */
 int pages_purge(void *base, size_t size);
 
+/* Can memory be moved at all? */
+bool pages_moves(void);
+
 /* As pages_purge(), of @from; the memory is at @to now. */
 int pages_move(void *from, void *to, size_t size);
 

@@ -184,21 +184,17 @@ static uintptr_t find_across(size_t slabs, size_t align)
 	return 0;
 }
 
-/* From so many slabs on, new memory costs more than looking at all SuperSlabs. */
-#define ACROSS_LEAST 8u
-
 /* Cheap places first; @hard looks everywhere. */
 static uintptr_t take_unused(struct request *request, bool hard)
 {
 	size_t slabs = request->slabs, align = request->align;
 	bool fits = slabs <= SLABS_PER_SUPERSLAB && align <= SUPERSLAB_SIZE;
-	bool across = hard || !fits || slabs >= ACROSS_LEAST;
 	uintptr_t base = 0;
 
 	heap_lock();
 	if (fits)
 		base = find_within(request);
-	if (!base && across)
+	if (!base && (hard || !fits))
 		base = find_across(slabs, align);
 	if (base)
 		take_locked(request, base);

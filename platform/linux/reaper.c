@@ -2,8 +2,9 @@
 /*
  * Who gives idle memory back on Linux: a thread that looks (core/reap.c) ten
  * times in HAKMEM_PURGE_DELAY_MS. What is freed goes at the second look after
- * that; SuperSlabs that become empty, when they were not needed for eight: so
- * all has gone one delay later. The delay is 500 ms because a program that grew
+ * that; SuperSlabs that become empty, when they were not needed for six, which
+ * for those that only blocks in magazines kept begins with the second: so all has
+ * gone one delay later. The delay is 500 ms because a program that grew
  * and shrank by 240 MiB every 100 to 200 ms took 1.4 to 2.2 times the CPU time,
  * for page faults, with 200 ms.
  *
