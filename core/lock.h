@@ -97,7 +97,7 @@ static inline void lock_word_release(struct lock *lock)
 /* Is any held that others may wait for inside malloc and free? */
 static inline bool lock_is_any_held(void)
 {
-	return *this_held() & LOCK_RANKS & ~(1u << LOCK_REAP);
+	return this_held_now() & LOCK_RANKS & ~(1u << LOCK_REAP);
 }
 
 /*
@@ -158,7 +158,7 @@ static inline void lock_acquire(struct lock *lock, enum lock_rank rank)
 		lock_irq_restore(rank, irq);
 		return;
 	}
-	hak_assert(*held >> rank == 0);
+	hak_assert(this_held_now() >> rank == 0);
 	*held |= lock_bit(rank);
 	atomic_signal_fence(memory_order_seq_cst);
 	if (unlikely(!lock_word_try(lock))) {

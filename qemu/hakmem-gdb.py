@@ -77,13 +77,12 @@ class Slab:
         self.base = base
         self.klass = int(record["class"])
         self.internal = heap.bitmap_512 <= self.klass <= heap.bitmap_1024
-        self.pages = int(record["span_pages"]) if self.klass > heap.slab_last else 16
         self.is_span = self.klass > heap.slab_last and not self.internal
+        self.pages = int(record["span_pages"]) if self.is_span else 16
         if self.is_span:
             self.size = self.pages * PAGE
             self.count = 1
             return
-        self.pages = 16
         self.size, self.count = heap.classes[self.klass]
         self.bitmap = int(record["bitmap"])
         self.purged = int(record["purged"])

@@ -56,3 +56,21 @@ int test_finish(void)
 {
 	return failed || !passed;
 }
+
+bool test_is_same(const char *one, const char *two)
+{
+	while (*one && *one == *two) {
+		one++;
+		two++;
+	}
+	return *one == *two;
+}
+
+unsigned long test_number(const char **text)
+{
+	unsigned long value = 0;
+
+	for (; **text >= '0' && **text <= '9'; ++*text)
+		value = value * 10 + (unsigned long)(**text - '0');
+	return value;
+}

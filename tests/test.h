@@ -45,6 +45,12 @@ int test_finish(void);
 /* Prints as core/format.h does. */
 void test_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Arguments of main(), without a C library: are these the same? */
+bool test_is_same(const char *one, const char *two);
+
+/* The number that *@text begins with, 0 if none; *@text is behind it then. */
+unsigned long test_number(const char **text);
+
 /* xorshift64*: 64 random bits; the state is not 0. */
 static inline uint64_t test_random(uint64_t *state)
 {

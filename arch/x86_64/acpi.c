@@ -64,7 +64,7 @@ static const struct acpi_madt *find_madt(const struct acpi_rsdp *rsdp)
 	const struct acpi_table *root =
 		(const struct acpi_table *)(uintptr_t)(wide ? rsdp->xsdt : rsdp->rsdt);
 
-	if (!root || !has_signature(root, wide ? "XSDT" : "RSDT"))
+	if (!root || !has_signature(root, wide ? "XSDT" : "RSDT") || root->length < sizeof(*root))
 		return NULL;
 	for (unsigned i = 0; i < (root->length - sizeof(*root)) / width; i++) {
 		const struct acpi_table *table =

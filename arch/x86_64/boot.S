@@ -105,7 +105,6 @@ boot_gdt:
 boot_gdt_end:
 
 	/* until traps_init() loads a CPU's own */
-	.globl boot_gdtr
 boot_gdtr:
 	.word boot_gdt_end - boot_gdt - 1
 	.long boot_gdt
@@ -133,7 +132,6 @@ boot_pd:
 	.endr
 
 	/* 2 MiB in pages of 4 KiB, but for the guard */
-	.globl boot_pt
 boot_pt:
 	.set address, 0
 	.rept 512

@@ -44,7 +44,6 @@
 
 extern uint64_t boot_gdt[];
 extern uint64_t boot_pdpt[];
-extern uint64_t boot_pt[];
 
 struct task_state {
 	uint32_t reserved_0;
@@ -99,13 +98,6 @@ bool smp_nmi(void);
  * 512 GiB; what was mapped up to there stays.
  */
 int paging_map(uint64_t base, uint64_t end, void *(*alloc)(size_t size));
-
-/**
- * paging_guard_null() - unmap page 0, so that using a null pointer faults
- *
- * Not earlier than the loader's data has been read: QEMU's pc puts it there.
- */
-void paging_guard_null(void);
 
 /**
  * paging_guard() - unmap the page at @address, so that using it faults

@@ -12,6 +12,7 @@
 #include "boot.h"
 
 #include <cpu.h>
+#include <hakmem/host.h>
 
 #define MSR_APIC_BASE	  0x1b
 #define APIC_BASE_ENABLE  0x800
@@ -71,27 +72,20 @@ unsigned lapic_id(void)
 }
 
 /* The two halves belong together: no handler may send in between. */
-static void send(unsigned id, uint32_t message)
+void lapic_send(unsigned id, unsigned message)
 {
-	unsigned long flags = cpu_read_flags();
+	unsigned long saved = hak_host_irq_save();
 
-	cpu_interrupts_off();
 	while (*reg(APIC_ICR_LOW) & ICR_PENDING)
 		cpu_relax();
 	*reg(APIC_ICR_HIGH) = id << 24;
 	*reg(APIC_ICR_LOW) = message | ICR_ASSERT;
-	if (flags & CPU_FLAG_INTERRUPTS)
-		cpu_interrupts_on();
-}
-
-void lapic_send(unsigned id, unsigned message)
-{
-	send(id, message);
+	hak_host_irq_restore(saved);
 }
 
 void lapic_send_others(unsigned message)
 {
-	send(0, message | ICR_ALL_BUT_SELF);
+	lapic_send(0, message | ICR_ALL_BUT_SELF);
 }
 
 void lapic_timer(uint32_t ticks)

@@ -53,17 +53,6 @@ int paging_map(uint64_t base, uint64_t end, void *(*alloc)(size_t size))
 	return 0;
 }
 
-static void forget(uint64_t address)
-{
-	__asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
-}
-
-void paging_guard_null(void)
-{
-	boot_pt[0] = 0;
-	forget(0);
-}
-
 int paging_guard(uint64_t address, void *(*alloc)(size_t size))
 {
 	uint64_t *entry = &page_directory(address, alloc)[address / SIZE_2M % 512];
@@ -81,6 +70,6 @@ int paging_guard(uint64_t address, void *(*alloc)(size_t size))
 	}
 	table = (uint64_t *)(uintptr_t)(*entry & PAGE_ADDRESS);
 	table[address / BOOT_PAGE_SIZE % 512] = 0;
-	forget(address);
+	__asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
 	return 0;
 }

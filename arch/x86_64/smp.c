@@ -133,8 +133,7 @@ static void start(unsigned number, unsigned apic_id, void *(*alloc)(size_t size)
 	delay(INIT_DELAY);
 	for (unsigned patience = START_PATIENCE; nr_cpus == number; patience--) {
 		/* a second time if it has not heard: some need that */
-		if (patience >= START_PATIENCE - START_DELAY &&
-		    (START_PATIENCE - patience) % START_DELAY == 0)
+		if (patience == START_PATIENCE || patience == START_PATIENCE - START_DELAY)
 			lapic_send(apic_id, LAPIC_START | SMP_TRAMPOLINE / BOOT_PAGE_SIZE);
 		if (!patience)
 			fail("boot: CPU %u (APIC id %u) does not start", number, apic_id);

@@ -160,14 +160,20 @@ static void load_segments(struct trap_area *area)
 	__asm__ volatile("lgdt %0; ltr %w1" : : "m"(pointer), "r"(GDT_TSS) : "memory");
 }
 
+static void write_table(void)
+{
+	for (unsigned i = 0; i < NR_TRAPS; i++)
+		set_gate(&idt[i], trap_entries[i], i == VECTOR_NMI ? NMI_STACK : TRAP_STACK);
+	for (unsigned i = NR_TRAPS; i < NR_VECTORS; i++)
+		set_gate(&idt[i], trap_entries[i], 0);
+}
+
 void traps_init(struct trap_area *area)
 {
 	struct table_pointer pointer = { sizeof(idt) - 1, (uintptr_t)idt };
 
 	load_segments(area);
-	for (unsigned i = 0; i < NR_TRAPS; i++)
-		set_gate(&idt[i], trap_entries[i], i == VECTOR_NMI ? NMI_STACK : TRAP_STACK);
-	for (unsigned i = NR_TRAPS; i < NR_VECTORS; i++)
-		set_gate(&idt[i], trap_entries[i], 0);
+	if (!this_cpu()->id) /* the first, before there are others */
+		write_table();
 	__asm__ volatile("lidt %0" : : "m"(pointer) : "memory");
 }

@@ -95,7 +95,7 @@ HAK_API void *hak_aligned_alloc(size_t align, size_t size) __attribute__((warn_u
 /**
  * hak_free_sized() - free a block whose requested size is known
  *
- * Debug builds report a @size of another class than that of the block.
+ * Debug builds report a @size that the block could not have been asked for.
  */
 HAK_API void hak_free_sized(void *block, size_t size);
 

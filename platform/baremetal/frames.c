@@ -493,6 +493,19 @@ void hak_frames_set_host(const struct hak_frames_host *host)
 	frames_unlock();
 }
 
+/* The first frame from @from on that is free and has not been reported, or frames.end. */
+static size_t next_unreported(size_t from)
+{
+	for (; from < frames.end; from = (from | 63) + 1) {
+		uint64_t word = frames.free[from / 64] & ~frames.host->absent[from / 64];
+
+		word >>= from % 64;
+		if (word)
+			return from + lowest_bit(word);
+	}
+	return frames.end;
+}
+
 /**
  * hak_frames_report() - report free frames that have not been reported
  * @most: at most so many, which are neighbours
@@ -502,16 +515,12 @@ void hak_frames_set_host(const struct hak_frames_host *host)
  */
 size_t hak_frames_report(size_t most)
 {
-	const uint64_t *absent = frames.host->absent;
 	size_t first, count = 0;
 
 	frames_lock();
-	first = bits_next(frames.free, 0, frames.end, true);
-	while (first < frames.end && !bits_are(absent, first, 1, false))
-		first = bits_next(frames.free, first + 1, frames.end, true);
+	first = next_unreported(0);
 	while (first + count < frames.end && count < most &&
-	       bits_are(frames.free, first + count, 1, true) &&
-	       bits_are(absent, first + count, 1, false))
+	       next_unreported(first + count) == first + count)
 		count++;
 	if (count && frames.host->report((void *)(first * FRAME_SIZE), count * FRAME_SIZE))
 		bits_fill(frames.host->absent, first, count, true);

@@ -15,12 +15,6 @@
 #include <format.h>
 #include <hakmem/host.h>
 
-static void to_console(void *ctx, const char *text, size_t length)
-{
-	(void)ctx;
-	hak_console_write(text, length);
-}
-
 _Noreturn void hak_host_panic(const char *line)
 {
 	static _Atomic unsigned whose; /* the number of the CPU, plus one; 0: nobody's */
@@ -30,6 +24,6 @@ _Noreturn void hak_host_panic(const char *line)
 	if (!atomic_compare_exchange_strong(&whose, &nobody, mine) && nobody != mine)
 		for (;;)
 			cpu_halt();
-	hak_format(to_console, NULL, "cpu %u: %s\n", mine - 1, line);
+	hak_format(hak_console_sink, NULL, "cpu %u: %s\n", mine - 1, line);
 	hak_machine_exit(HAK_EXIT_PANIC);
 }

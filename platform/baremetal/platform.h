@@ -89,6 +89,18 @@ static inline unsigned *this_held(void)
 	return &this_cpu()->held;
 }
 
+/* *this_held() in one instruction: right also for one who may be preempted. */
+static inline unsigned this_held_now(void)
+{
+	unsigned held;
+
+	__asm__ volatile("movl %%gs:%c1, %0"
+			 : "=r"(held)
+			 : "i"(offsetof(struct hak_cpu, held))
+			 : "memory");
+	return held;
+}
+
 /* Handlers may allocate: see core/lock.h. */
 #define PLATFORM_HAS_IRQ 1
 

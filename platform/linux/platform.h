@@ -70,6 +70,11 @@ static inline unsigned *this_held(void)
 	return &hak_tls_held;
 }
 
+static inline unsigned this_held_now(void)
+{
+	return hak_tls_held;
+}
+
 /* No interrupts: signal handlers do not allocate. Takes no memory, and no time. */
 #define PLATFORM_HAS_IRQ 0
 

@@ -502,41 +502,25 @@ static void run(void)
 		fake_close(&fake);
 }
 
-static bool is_same(const char *one, const char *two)
-{
-	while (*one && *one == *two) {
-		one++;
-		two++;
-	}
-	return *one == *two;
-}
-
-static bool parse_number(const char *text, uint64_t *value)
-{
-	*value = 0;
-	for (; *text >= '0' && *text <= '9'; text++)
-		*value = *value * 10 + (uint64_t)(*text - '0');
-	return !*text;
-}
-
 static bool parse_option(const char *name, const char *value)
 {
 	uint64_t number;
 
-	if (is_same(name, "--provider")) {
+	if (test_is_same(name, "--provider")) {
 		options.provider = value;
 		for (unsigned i = 0; i < ARRAY_SIZE(configs); i++)
-			if (is_same(value, configs[i].name))
+			if (test_is_same(value, configs[i].name))
 				return true;
 		return false;
 	}
-	if (!parse_number(value, &number))
+	number = test_number(&value);
+	if (*value)
 		return false;
-	if (is_same(name, "--ops"))
+	if (test_is_same(name, "--ops"))
 		options.ops = number;
-	else if (is_same(name, "--seed"))
+	else if (test_is_same(name, "--seed"))
 		options.seed = number;
-	else if (is_same(name, "--live"))
+	else if (test_is_same(name, "--live"))
 		options.live = number * MIB;
 	else
 		return false;
@@ -561,7 +545,7 @@ int main(int argc, char **argv)
 			return usage();
 	for (unsigned i = 0; i < ARRAY_SIZE(configs); i++) {
 		config = &configs[i];
-		if (options.provider && !is_same(options.provider, config->name))
+		if (options.provider && !test_is_same(options.provider, config->name))
 			continue;
 		test_run(config->name, run);
 		if (test_has_failed())

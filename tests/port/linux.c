@@ -9,7 +9,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <hakmem/host.h>
 #include <reap.h>
 
 #include "../test.h"

@@ -39,7 +39,7 @@ start()
 		--qemu "-pidfile $scratch/pid -qmp pipe:$scratch/qmp" -- "$1" \
 		>"$scratch/console" 2>&1 &
 	runner=$!
-	cat <&4 >"$scratch/replies" &
+	cat <&4 >>"$scratch/replies" &
 	reader=$!
 	echo '{"execute":"qmp_capabilities"}' >&3
 }

@@ -98,8 +98,9 @@ static void memory_one_block(void)
 
 int main(int argc, char **argv)
 {
-	for (const char *text = argc > 1 ? argv[1] : ""; *text; text++)
-		most_setup = most_setup * 10 + (unsigned long)(*text - '0');
+	const char *text = argc > 1 ? argv[1] : "";
+
+	most_setup = test_number(&text);
 	total = hak_frames_free();
 	TEST_RUN(memory_setup);
 	TEST_RUN(memory_all_of_it);

@@ -13,6 +13,8 @@
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
 
+#include "../test.h"
+
 _Noreturn void boot_main(const struct pvh_start_info *info);
 
 #define PROBE_TURNS 20000000 /* much less than a second, unless each is emulated */
@@ -49,11 +51,7 @@ static unsigned overflow(volatile unsigned *above)
 
 static unsigned number(const char *text)
 {
-	unsigned value = 0;
-
-	for (; *text >= '0' && *text <= '9'; text++)
-		value = value * 10 + (unsigned)(*text - '0');
-	return value;
+	return (unsigned)test_number(&text);
 }
 
 /* The loader gives no memory map, or the same memory twice. */

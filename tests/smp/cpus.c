@@ -11,26 +11,13 @@
 
 static size_t frames_before;
 
-static bool is_same(const char *text, const char *other)
-{
-	while (*text && *text == *other) {
-		text++;
-		other++;
-	}
-	return *text == *other;
-}
-
 unsigned long cpus_option(int argc, char **argv, const char *name, unsigned long otherwise)
 {
 	for (int i = 1; i + 1 < argc; i++) {
 		const char *text = argv[i + 1];
-		unsigned long value = 0;
 
-		if (!is_same(argv[i], name))
-			continue;
-		while (*text >= '0' && *text <= '9')
-			value = value * 10 + (unsigned long)(*text++ - '0');
-		return value;
+		if (test_is_same(argv[i], name))
+			return test_number(&text);
 	}
 	return otherwise;
 }
