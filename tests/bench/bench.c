@@ -32,6 +32,7 @@ struct parameters parameters = {
 };
 
 uint64_t deadline;
+bool warm;
 
 static const struct option options[] = {
 	{ "seed", &random_run },	{ "ms", &parameters.ms },
@@ -104,6 +105,7 @@ static uint64_t run(const struct workload *workload, uint64_t *ops)
 
 	if (workload->kind == STEADY)
 		warm_up(workload);
+	warm = true;
 	start = now_ns();
 	deadline = start + parameters.ms * 1000000;
 	*ops = measured(workload);

@@ -146,6 +146,7 @@ add_programs()
 	local name
 
 	for name in redis python sqlite gcc; do
+		[[ "program $name" =~ ${ONLY:-} ]] || continue
 		if ! "$here/programs.sh" prepare $name "$out/programs" ${QUICK:+quick}; then
 			missing+=("no $name: run 'make setup-bench'")
 			continue
@@ -253,13 +254,18 @@ count_one()
 		ops="${counted[$workload]}" 2>&1)
 	ops=$(sed -nE 's/^ns=[^ ]+ ops=([0-9]+) .*/\1/p' <<<"$counts")
 	counts=$(sed -nE 's/.*Collected *: *([0-9]+).*/\1/p' <<<"$counts")
-	[ -z "$interrupted" ] || return
 	if [ -n "$counts" ] && [ "${ops:-0}" -gt 0 ]; then
 		row 0 "$workload" "$peer" ok "$(awk -v n="$counts" -v ops="$ops" \
 			'BEGIN { printf "instructions=%.2f", n / ops }')"
 	else
 		row 0 "$workload" "$peer" "fails under callgrind" ""
 	fi
+}
+
+# Are instructions of this workload counted?
+is_counted()
+{
+	[ "${counted[$1]}" -gt 0 ] && { [ -z "$QUICK" ] || [[ $1 =~ $quick_counts ]]; }
 }
 
 # One after another on each CPU: they do not disturb what they count.
@@ -269,12 +275,11 @@ count_instructions()
 
 	cpus=$(nproc)
 	for workload in "${workloads[@]}"; do
-		[ "${counted[$workload]}" -gt 0 ] || continue
-		[ -z "$QUICK" ] || [[ $workload =~ $quick_counts ]] || continue
+		is_counted "$workload" || continue
 		for peer in "${names[@]}"; do
-			[ -n "$interrupted" ] && return
-			progress "instructions of $workload, $peer"
 			[ $running -lt "$cpus" ] || { wait -n; running=$((running - 1)); }
+			[ -z "$interrupted" ] || break 2
+			progress "instructions of $workload, $peer"
 			count_one "$workload" "$peer" &
 			running=$((running + 1))
 			done_cost=$((done_cost + count_cost))
@@ -315,12 +320,16 @@ run_traces()
 }
 
 # The memory promises, in this same build and run; in its shorter form, which has
-# all of them. With all peers it would take as long as all the rest.
+# all of them (with QUICK, a part). With all peers it would take as long as all the rest.
 run_memory()
 {
 	[ -n "$interrupted" ] && return
 	progress "what goes back (make bench-memory)"
-	O=$O LIB=$LIB PEERS=$PEERS QUICK=1 BRIEF=${QUICK:+1} "$here/memory.sh" >"$out/memory.log" 2>&1
+	if ! O=$O LIB=$LIB PEERS='' QUICK=1 BRIEF=${QUICK:+1} "$here/memory.sh" \
+		>"$out/memory.log" 2>&1 && [ -z "$interrupted" ]; then
+		rm -f "$out/memory.md"
+		missing+=("no memory promises: a workload failed, see $out/memory.log")
+	fi
 	done_cost=$((done_cost + memory_cost))
 }
 
@@ -391,8 +400,7 @@ all_cost=0
 done_cost=0
 for workload in "${workloads[@]}"; do
 	all_cost=$((all_cost + cost[$workload] * turns * ${#names[@]}))
-	[ "${counted[$workload]}" -eq 0 ] || [ -n "$QUICK" ] ||
-		all_cost=$((all_cost + count_cost * ${#names[@]}))
+	! is_counted "$workload" || all_cost=$((all_cost + count_cost * ${#names[@]}))
 done
 [ -n "$ONLY" ] || all_cost=$((all_cost + trace_cost * ${#names[@]} + memory_cost))
 started=$SECONDS

@@ -5,9 +5,9 @@
  *
  *	memory WORKLOAD VARIANT [OPTION=NUMBER ...]
  *
- * A run is one workload in a fresh process. "ns" is what one block's allocation
- * and free took, writing included, "peak_kib" the most that was resident, as in
- * bench.c. Each measurement is a line
+ * A run is one workload in a fresh process. Of spike and sawtooth "ns" is what one
+ * block's allocation and free took, writing included, "peak_kib" the most that was
+ * resident, as in bench.c. Each measurement is a line
  * "WORKLOAD VARIANT key=value ...", which memory.sh makes a table of.
  *
  * Resident is what the kernel says (Rss of /proc/self/smaps_rollup), net what

@@ -18,7 +18,8 @@ trap 'rm -rf "$charts"' EXIT
 
 # How many rows of the memory table have "no" under "met".
 promises=-
-[ -s "$out/memory.md" ] && promises=$(awk -F ' *[|] *' '$5 == "no" { n++ } END { print n + 0 }' \
+[ -s "$out/memory.md" ] && promises=$(awk -F ' *[|] *' '$5 == "no" { n++ }
+	$5 ~ /^(yes|no)$/ { seen = 1 } END { print seen ? n + 0 : "-" }' \
 	"$out/memory.md")
 
 lines_of()
@@ -33,7 +34,7 @@ draw_ratios()
 
 	rows=$(($(wc -l <"$charts/$what.dat") - 1))
 	columns=$(head -n 1 "$charts/$what.dat" | tr '\t' '\n' | wc -l)
-	[ $rows -gt 0 ] || return
+	[ $rows -gt 0 ] || return 0
 	gnuplot <<-END
 		set terminal svg size 900,$((rows * 18 + 140)) dynamic background rgb 'white' font 'sans,12'
 		set output '$out/$what.svg'
@@ -82,7 +83,7 @@ draw_traces()
 {
 	local workload file
 
-	[ -s "$out/trace.csv" ] || return
+	[ -s "$out/trace.csv" ] || return 0
 	while read -r workload; do
 		file=$(tr -cs 'a-z0-9' '-' <<<"$workload" | sed 's/-$//')
 		draw_trace "$workload" "$file"

@@ -26,12 +26,13 @@ struct workload {
 	const char *name;
 	void (*prepare)(void);
 	uint64_t (*step)(void); /* returns how many operations it was */
-	enum { STEADY, ONCE, THREADED } kind;
+	enum { STEADY, ONCE } kind;
 	void (*print)(uint64_t ops); /* what else it has to say; may be NULL */
 };
 
 extern struct parameters parameters;
 extern uint64_t deadline; /* of now_ns(), for the steps of threaded ones */
+extern bool warm;	  /* what is measured has begun */
 
 extern const struct workload steady_workloads[], growing_workloads[], threaded_workloads[];
 

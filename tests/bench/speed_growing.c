@@ -9,7 +9,7 @@
  * realloc: a vector that grows from 16 bytes to the size given, by a quarter each
  * time, as containers of many languages do. An operation is such a vector.
  *
- * buffers: 64 buffers to which text is appended by turns, up to 1 MiB each: the
+ * buffers: 64 buffers to which text is appended at random, up to 1 MiB each: the
  * blocks of one are in the way of another. An operation is what is appended: 16
  * to 4096 bytes, three times in a hundred with a realloc.
  */
@@ -58,7 +58,7 @@ static uint64_t realloc_step(void)
 	return 1;
 }
 
-/* Buffers of which a few are being filled at any time. */
+/* All are being filled, at random. */
 static struct buffer {
 	unsigned char *base;
 	size_t used, room;

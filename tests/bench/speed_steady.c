@@ -20,8 +20,8 @@
  * latency: the same with a time stamp around every call. Not a mean, but what
  * one call in a thousand, or in ten thousand, makes its caller wait.
  *
- * calloc: replace, with zeroed blocks, of which the user reads the first and
- * writes the last word.
+ * calloc: replace, with zeroed blocks, of which the user reads the first and the
+ * last byte, and then writes as ever.
  *
  * large: replace, with 64 blocks of 64 KiB to 8 MiB: images, buffers, tables.
  *
@@ -73,7 +73,7 @@ static uint64_t pair_step(void)
 	return PAIRS;
 }
 
-/* Who frees the i-th block as the order[i]-th. */
+/* The i-th to be freed is blocks[order[i]]. */
 static void batch_prepare(void)
 {
 	blocks = map_resident(BATCH * sizeof(*blocks));
@@ -327,6 +327,8 @@ static uint64_t ticks_of(unsigned bucket)
 
 static void histogram_add(struct histogram *histogram, uint64_t ticks)
 {
+	if (!warm)
+		return;
 	ticks -= ticks < stamp_ticks ? ticks : stamp_ticks;
 	histogram->counts[bucket_of(ticks)]++;
 	histogram->n++;

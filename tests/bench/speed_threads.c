@@ -26,6 +26,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <cpu.h>
+
 #include "speed.h"
 
 #define THREADS_MOST   64u
@@ -72,8 +74,6 @@ static bool thread_goes_on(uint64_t done)
 struct seat {
 	_Alignas(128) void *blocks[LARSON_BLOCKS];
 	uint64_t random, done;
-	pthread_t successor;
-	bool over;
 };
 
 static struct seat *seats;
@@ -103,10 +103,11 @@ static void *larson_serve(void *argument)
 static void *larson_main(void *argument)
 {
 	struct seat *seat = &seats[(uintptr_t)argument];
+	pthread_t successor;
 
 	while (thread_goes_on(seat->done)) {
-		start(&seat->successor, larson_serve, seat);
-		pthread_join(seat->successor, NULL);
+		start(&successor, larson_serve, seat);
+		pthread_join(successor, NULL);
 	}
 	total += seat->done;
 	return NULL;
@@ -159,7 +160,7 @@ static void stay_on_cpu(unsigned i)
 static void await_other(unsigned *waits)
 {
 	if (has_cpus && ++*waits % SPINS)
-		__builtin_ia32_pause();
+		cpu_relax();
 	else
 		sched_yield();
 }
@@ -285,8 +286,8 @@ static void print_locks(uint64_t ops)
 }
 
 const struct workload threaded_workloads[] = {
-	{ "larson", larson_prepare, larson_step, THREADED, print_locks },
-	{ "exchange", exchange_prepare, exchange_step, THREADED, print_locks },
+	{ "larson", larson_prepare, larson_step, ONCE, print_locks },
+	{ "exchange", exchange_prepare, exchange_step, ONCE, print_locks },
 	{ "churn", prepare_sizes, churn_step, STEADY, print_locks },
-	{ NULL, NULL, NULL, THREADED, NULL },
+	{ NULL, NULL, NULL, ONCE, NULL },
 };
