@@ -282,7 +282,7 @@ endif
 
 PACKAGES      := gcc g++ libc6-dev make binutils qemu-system-x86
 TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format \
-		 musl-tools musl-dev gdb
+		 musl-tools musl-dev gdb pkgconf mandoc man-db
 
 setup:
 	@tests/setup.sh $(PACKAGES)
@@ -305,11 +305,8 @@ IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y DEBUG= SAN=
 IRQSAVE      := $(O)/irqsave/baremetal
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 
-# For the test of what is installed.
-TEST_PACKAGES += g++ pkgconf mandoc man-db
-
-TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb
-TEST_TOOLS += g++ pkg-config mandoc man
+TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
+	      pkg-config mandoc man
 test-tools:
 	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || \
 		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done
@@ -488,5 +485,5 @@ clean:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
-.PHONY: all linux baremetal linux-programs images setup setup-test demo bench-memory test-tools \
+.PHONY: all linux baremetal linux-programs images setup setup-test demo test-tools \
 	test-builds test-programs qemu-builds test linux-test qemu-test help format clean

@@ -142,7 +142,8 @@ static uint64_t bitmap_slabs(void)
 	return small.slabs + large.slabs;
 }
 
-static void read_heap(struct hak_stats *out)
+/* What lies beyond @size is not asked for: walking the heap for it takes long. */
+static void read_heap(struct hak_stats *out, size_t size)
 {
 	struct heap_counters superslab;
 	uint64_t used_bytes;
@@ -169,13 +170,15 @@ static void read_heap(struct hak_stats *out)
 	out->mapped_bytes = pages_counters.mapped;
 	out->purged_bytes = pages_counters.purged;
 	out->meta_bytes = meta_bytes();
-	out->resident_bytes = heap_resident() + meta_resident();
+	if (size > offsetof(struct hak_stats, resident_bytes))
+		out->resident_bytes = heap_resident() + meta_resident();
 	out->provider_purges_refused = pages_counters.purges_refused;
 	out->retouched_bytes = (superslab.retouched + retouched_pages()) * PAGE_SIZE;
-	out->superslabs_phantom = cache_count_phantoms();
+	if (size > offsetof(struct hak_stats, superslabs_phantom))
+		out->superslabs_phantom = cache_count_phantoms();
 }
 
-static void read_all(struct hak_stats *out)
+static void read_all(struct hak_stats *out, size_t size)
 {
 	struct hak_class_stats *row = out->classes;
 
@@ -187,7 +190,7 @@ static void read_all(struct hak_stats *out)
 	}
 	read_spans(&out->spans);
 	add(&out->total, &out->spans);
-	read_heap(out);
+	read_heap(out, size);
 }
 
 void hak_stats_read(struct hak_stats *stats, size_t size)
@@ -195,10 +198,10 @@ void hak_stats_read(struct hak_stats *stats, size_t size)
 	struct hak_stats all;
 
 	if (size == sizeof(all)) {
-		read_all(stats);
+		read_all(stats, size);
 		return;
 	}
-	read_all(&all);
+	read_all(&all, size);
 	__builtin_memcpy(stats, &all, size < sizeof(all) ? size : sizeof(all));
 }
 
@@ -222,7 +225,7 @@ void hak_stats_text(hak_sink *sink, void *ctx)
 {
 	struct hak_stats stats;
 
-	read_all(&stats);
+	read_all(&stats, sizeof(stats));
 	hak_format(sink, ctx, "%8s %12s %12s %8s %12s %10s %5s %10s %5s %8s %10s %8s %6s\n", "size",
 		   "allocations", "frees", "failures", "hits", "refills", "each", "spills", "each",
 		   "bypassed", "live", "cached", "slabs");
@@ -326,7 +329,7 @@ void hak_stats_json(hak_sink *sink, void *ctx)
 	struct hak_stats stats;
 	const char *comma = "";
 
-	read_all(&stats);
+	read_all(&stats, sizeof(stats));
 	hak_format(sink, ctx, "{\"version\":%u,", stats.version);
 	fields_json(sink, ctx, &stats, stats_fields, ARRAY_SIZE(stats_fields));
 	hak_format(sink, ctx, ",\"total\":");

@@ -87,7 +87,8 @@ struct hak_stats {
  * @size:  sizeof(*stats) as the caller was compiled; no more is written
  *
  * Asks the provider for resident memory, which takes a system call for each
- * SuperSlab on Linux. Not from an interrupt.
+ * SuperSlab on Linux, unless @size ends before resident_bytes. Not from an
+ * interrupt.
  */
 HAK_API void hak_stats_read(struct hak_stats *stats, size_t size);
 

@@ -2,8 +2,6 @@
 #ifndef HAKMEM_OPTIONS_H
 #define HAKMEM_OPTIONS_H
 
-#include <stdbool.h>
-
 /* What can be chosen by the environment of a program; the table is in options.c. */
 enum hak_option {
 	HAK_OPTION_HELP,

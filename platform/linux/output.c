@@ -39,8 +39,9 @@ static void write_line(const char *text, size_t length)
 	parts[0] = (struct iovec){ start.text, start.length };
 	parts[1] = (struct iovec){ (char *)text, length };
 	parts[2] = (struct iovec){ "\n", 1 };
-	if (writev(STDERR_FILENO, parts, 3) < 0)
-		errno = saved; /* nobody is listening */
+	if (writev(STDERR_FILENO, parts, 3) < 0) {
+		/* nobody is listening */
+	}
 	errno = saved;
 }
 

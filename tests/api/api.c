@@ -662,44 +662,6 @@ static void libc_uses_it(void)
 	free(text);
 }
 
-static void *churn(void *result)
-{
-	for (unsigned i = 0; i < 20000; i++) {
-		char *block = malloc(i % 3000);
-
-		if (!block)
-			return NULL;
-		block = realloc(block, i % 5000 + 1);
-		block[0] = 1;
-		free(block);
-	}
-	return result;
-}
-
-static void fork_among_threads(void)
-{
-	pthread_t thread[4];
-	int status;
-
-	for (unsigned i = 0; i < 4; i++)
-		CHECK(pthread_create(&thread[i], NULL, churn, &thread[i]) == 0);
-	for (unsigned i = 0; i < 20; i++) {
-		pid_t pid = fork();
-
-		if (!pid) {
-			alarm(20);
-			_exit(churn(&status) ? 0 : 1);
-		}
-		CHECK(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
-	}
-	for (unsigned i = 0; i < 4; i++) {
-		void *result;
-
-		CHECK(pthread_join(thread[i], &result) == 0);
-		CHECK(result == &thread[i]);
-	}
-}
-
 static const struct api_test tests[] = {
 	TEST(is_hakmem),
 	TEST(malloc_aligns_to_16),
@@ -734,7 +696,6 @@ static const struct api_test tests[] = {
 	TEST(mallopt_knows_what_it_can),
 #endif
 	TEST(libc_uses_it),
-	TEST(fork_among_threads),
 };
 
 int main(int argc, char **argv)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every form of new and delete, as a C++ program uses them: by expressions, by
- * name, with a new-handler, when there is no memory, when there is none for
- * an exception either; and what happens in a program that replaces some of them.
+ * name, with a new-handler, and when there is no memory. Programs that replace
+ * some of them: replaced.cc.
  *
  *	cxx WHICH
  */

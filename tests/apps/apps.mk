@@ -3,7 +3,7 @@
 # Real programs under the library; included by the Makefile.
 
 APP_PACKAGES := $(PACKAGES) libpython3.11-testsuite redis-server redis-tools sqlite3 \
-		g++ clang lld llvm git perl nodejs stress-ng time
+		clang lld llvm git perl nodejs stress-ng time
 APPS ?=
 
 setup-apps:

@@ -71,7 +71,7 @@ probe()
 
 	rm -rf "$scratch/probe" && mkdir "$scratch/probe"
 	(cd "$scratch/probe" && LD_PRELOAD=$library LD_DEBUG=bindings LD_DEBUG_OUTPUT=debug \
-		timeout 20 bash -c "$command" >output 2>&1 </dev/null)
+		timeout 20 bash -c "$command"$'\n:' >output 2>&1 </dev/null) # not exec()ed: a log of its own
 	for log in "$scratch"/probe/debug.*; do
 		count=$((count + 1))
 		if ! grep -qE "to $library .*symbol .(malloc|calloc|realloc)'" "$log"; then
@@ -79,7 +79,8 @@ probe()
 			return
 		fi
 	done
-	[ $count -gt 1 ] && pass || fail "$name-probe: no program was started by: $command"
+	# timeout and bash are two
+	[ $count -gt 2 ] && pass || fail "$name-probe: no program was started by: $command"
 }
 
 # run NAME HOW [VARIABLE=VALUE]: leaves logs/NAME.HOW, results, info, status, cost

@@ -24,7 +24,7 @@ copy()
 		echo ready && cd / && exec chroot "$1/system" bash -s' - "$scratch" "$directory" "$here"
 }
 
-copy >"$scratch.log" 2>&1 <<'EOF_SYSTEM'
+copy >"$scratch.log" 2>&1 <<'EOF_SYSTEM' || echo 'FAIL the system ended early' >>"$scratch.log"
 cd /packages
 unset LD_PRELOAD
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
@@ -41,7 +41,7 @@ check()
 	fi
 }
 
-# All files but those that dpkg and ldconfig keep about packages.
+# All files with our name but those that dpkg and ldconfig keep about packages.
 files()
 {
 	find / -xdev \( -path /packages -o -path /proc -o -path /dev -o -path /sys -o -path /tmp \

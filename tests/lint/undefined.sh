@@ -15,8 +15,6 @@
 memory='memcpy memmove memset memcmp'
 host=$(sed -nE 's/^.*[ *](hak_host_[a-z_]+)\(.*/\1/p' "$ROOT/include/hakmem/host.h" | sort -u)
 linux='hak_tls_cache hak_tls_held hak_linux_provider this_cache_set'
-baremetal=$(sed -nE 's/^extern .*[ *](hak_[a-z_]+)(\[[^]]*\])?;.*/\1/p' \
-	"$ROOT/platform/baremetal/platform.h")
 
 # check_objects PLATFORM OBJECT ...: undefined symbols that no object defines
 check_objects()

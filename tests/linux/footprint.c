@@ -12,16 +12,17 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <hakmem/stats.h>
-
-#include "../api/check.h"
 
 #define RUNS	   31
 #define MOST_TRUE  300 /* KiB more than without */

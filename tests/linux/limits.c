@@ -179,6 +179,10 @@ int main(int argc, char **argv)
 
 	if (small)
 		most = 6 << 20;
+	/* neighbours: the first can grow only by moving, so that there is a mremap() */
+	for (unsigned i = 0; i < 2; i++)
+		resize(i, 400000);
+	resize(0, 2000000);
 	for (unsigned i = 0; i < (small ? 3000 : 30000); i++) {
 		step();
 		if (i % 1000 == 0 && !pthread_create(&other, NULL, thread, NULL))

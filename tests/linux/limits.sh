@@ -82,7 +82,7 @@ inject_case()
 
 test_address_space
 ulimit -c 0
-for call in mmap munmap madvise any; do
+for call in mmap munmap madvise mremap any; do
 	inject_case $call 1
 	inject_case $call 1000000
 done
