@@ -44,14 +44,14 @@ static void cache_unlock(void)
 }
 
 /* For fork(). */
-void cache_lock_word(void)
+void cache_fork_lock(bool must)
 {
-	lock_word_acquire(&cache_list.lock);
+	lock_fork_acquire(&cache_list.lock, must);
 }
 
-void cache_unlock_word(void)
+void cache_fork_unlock(bool must)
 {
-	lock_word_release(&cache_list.lock);
+	lock_fork_release(&cache_list.lock, must);
 }
 
 /* A record with both structs; they are zero, and so is the slot below each magazine. */

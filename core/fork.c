@@ -5,36 +5,78 @@
  * caller may allocate, as the handlers do that other libraries have given to
  * pthread_atfork(); it may also fork again, from a signal handler.
  *
- * A signal handler may have interrupted malloc itself. Then no lock is taken,
- * because the caller may hold it already; it will complete its change when the
- * handler returns, in the child as well. What another thread may have left
- * half-way cannot be helped there, and the child of such a fork may only call
- * what is async-signal-safe anyhow.
+ * A signal handler may have interrupted malloc itself, which then holds some
+ * lock already, and will complete its change when the handler returns, in the
+ * child as well. The other locks are taken if they can be had in a moment, and
+ * one thread does so at a time. What another thread that waits for the
+ * interrupted one has left half-way cannot be helped, nor what it has when the
+ * process is copied without us, by _Fork() or clone(): such a child may only
+ * call what is async-signal-safe.
  */
 #include "fork.h"
 
 #include "cache.h"
+#include "heap.h"
 #include "lock.h"
 #include "meta.h"
 #include "reap.h"
 #include "slab.h"
-#include "superslab.h"
+
+static struct {
+	_Atomic(unsigned *) thread; /* who was interrupted, by its this_held() */
+	unsigned depth;		    /* handlers can be interrupted by handlers */
+} interrupted;
+
+static void lock_all(bool must)
+{
+	reap_fork_lock(must);
+	slab_fork_lock(must);
+	heap_fork_lock(must);
+	cache_fork_lock(must);
+	meta_fork_lock(must);
+}
+
+static void unlock_all(bool must)
+{
+	meta_fork_unlock(must);
+	cache_fork_unlock(must);
+	heap_fork_unlock(must);
+	slab_fork_unlock(must);
+	reap_fork_unlock(must);
+}
+
+static void prepare_interrupted(unsigned *held)
+{
+	unsigned *nobody = NULL;
+
+	if (interrupted.thread == held) {
+		interrupted.depth++;
+	} else if (atomic_compare_exchange_strong(&interrupted.thread, &nobody, held)) {
+		interrupted.depth = 1;
+		lock_all(false);
+	}
+}
+
+static void interrupted_done(unsigned *held)
+{
+	if (interrupted.thread != held || --interrupted.depth)
+		return;
+	unlock_all(false);
+	interrupted.thread = NULL;
+}
 
 void fork_prepare(void)
 {
 	unsigned *held = this_held();
 
-	if (*held & LOCK_RANKS)
+	if (*held & LOCK_RANKS) {
+		prepare_interrupted(held);
 		return;
+	}
 	*held += LOCK_FORK;
 	atomic_signal_fence(memory_order_seq_cst);
-	if (*held > LOCK_FORK)
-		return;
-	reap_lock_word();
-	slab_lock_all();
-	heap_lock_word();
-	cache_lock_word();
-	meta_lock_word();
+	if (*held == LOCK_FORK)
+		lock_all(true);
 }
 
 /* In the child, where the caller is alone: before fork_done(). */
@@ -49,15 +91,12 @@ void fork_done(void)
 {
 	unsigned *held = this_held();
 
-	if (*held & LOCK_RANKS)
+	if (*held & LOCK_RANKS) {
+		interrupted_done(held);
 		return;
-	if (*held == LOCK_FORK) {
-		meta_unlock_word();
-		cache_unlock_word();
-		heap_unlock_word();
-		slab_unlock_all();
-		reap_unlock_word();
 	}
+	if (*held == LOCK_FORK)
+		unlock_all(true);
 	atomic_signal_fence(memory_order_seq_cst);
 	*held -= LOCK_FORK;
 }

@@ -46,14 +46,14 @@ void heap_unlock(void)
 }
 
 /* For fork(). */
-void heap_lock_word(void)
+void heap_fork_lock(bool must)
 {
-	lock_word_acquire(&hak_heap.lock);
+	lock_fork_acquire(&hak_heap.lock, must);
 }
 
-void heap_unlock_word(void)
+void heap_fork_unlock(bool must)
 {
-	lock_word_release(&hak_heap.lock);
+	lock_fork_release(&hak_heap.lock, must);
 }
 
 /* Slabs that a look might purge. The reserve's go in another way. */

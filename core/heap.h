@@ -35,8 +35,8 @@ extern HAK_HIDDEN struct heap {
 
 void heap_lock(void);
 void heap_unlock(void);
-void heap_lock_word(void);
-void heap_unlock_word(void);
+void heap_fork_lock(bool must);
+void heap_fork_unlock(bool must);
 
 /* Under the lock. */
 void heap_set_unused(struct superslab *superslab, uint32_t unused);

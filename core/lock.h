@@ -38,10 +38,12 @@ enum lock_rank {
 
 struct lock {
 	_Atomic unsigned word;
+	bool forking;		 /* its holder is in fork() and could do without it */
 	struct platform_irq irq; /* what interrupts were before it was taken */
 };
 
-#define LOCK_SPINS 100
+#define LOCK_SPINS	100
+#define LOCK_FORK_SPINS 100000 /* some milliseconds */
 
 static inline bool lock_word_try(struct lock *lock)
 {
@@ -69,7 +71,7 @@ static inline void lock_word_wait(struct lock *lock)
 		hak_host_wait(&lock->word, 2);
 }
 
-/* Without regard to rank or interrupts: for fork(), which takes all, in order. */
+/* Without regard to rank or interrupts. */
 static inline void lock_word_acquire(struct lock *lock)
 {
 	if (unlikely(!lock_word_try(lock)))
@@ -84,6 +86,36 @@ static inline void lock_word_release(struct lock *lock)
 	 */
 	if (unlikely(atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst) == 2))
 		hak_host_wake(&lock->word);
+}
+
+/*
+ * For fork(), which takes all, in order. If it is called where malloc was
+ * interrupted, no lock is one that it @must have: the caller may hold it, or
+ * keep its holder waiting. Most will be free in a moment.
+ */
+static inline void lock_fork_acquire(struct lock *lock, bool must)
+{
+	if (must) {
+		lock_word_acquire(lock);
+		return;
+	}
+	for (unsigned i = 0; i < LOCK_FORK_SPINS; i++) {
+		if (lock_word_try(lock)) {
+			lock->forking = true;
+			return;
+		}
+		cpu_relax();
+	}
+}
+
+static inline void lock_fork_release(struct lock *lock, bool must)
+{
+	if (!must) {
+		if (!lock->forking)
+			return;
+		lock->forking = false;
+	}
+	lock_word_release(lock);
 }
 
 /*

@@ -52,14 +52,14 @@ void meta_unlock(void)
 }
 
 /* For fork(). */
-void meta_lock_word(void)
+void meta_fork_lock(bool must)
 {
-	lock_word_acquire(&meta.lock);
+	lock_fork_acquire(&meta.lock, must);
 }
 
-void meta_unlock_word(void)
+void meta_fork_unlock(bool must)
 {
-	lock_word_release(&meta.lock);
+	lock_fork_release(&meta.lock, must);
 }
 
 static void *take_freed(enum meta_kind kind, size_t zero)

@@ -35,14 +35,14 @@ static struct {
 } reap;
 
 /* For fork(). */
-void reap_lock_word(void)
+void reap_fork_lock(bool must)
 {
-	lock_word_acquire(&reap.lock);
+	lock_fork_acquire(&reap.lock, must);
 }
 
-void reap_unlock_word(void)
+void reap_fork_unlock(bool must)
 {
-	lock_word_release(&reap.lock);
+	lock_fork_release(&reap.lock, must);
 }
 
 /* Look at the next SuperSlab; false if there is none. */

@@ -737,17 +737,17 @@ const char *slab_check(void)
 	return failed;
 }
 
-/* For fork(): nobody else may be inside a class while the process is copied. */
-void slab_lock_all(void)
+/* For fork(). */
+void slab_fork_lock(bool must)
 {
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)
-		lock_word_acquire(&class_heap[class].lock);
+		lock_fork_acquire(&class_heap[class].lock, must);
 }
 
-void slab_unlock_all(void)
+void slab_fork_unlock(bool must)
 {
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)
-		lock_word_release(&class_heap[class].lock);
+		lock_fork_release(&class_heap[class].lock, must);
 }
 
 /* The slabs themselves go with heap_fini(). */

@@ -29,8 +29,8 @@ uint64_t slab_outstanding(unsigned class);
 uint64_t slab_outstanding_in(const struct superslab *superslab);
 void slab_read_counters(unsigned class, struct slab_counters *counters);
 const char *slab_check(void);
-void slab_lock_all(void);
-void slab_unlock_all(void);
+void slab_fork_lock(bool must);
+void slab_fork_unlock(bool must);
 void slab_fini(void);
 
 #endif

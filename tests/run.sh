@@ -17,7 +17,7 @@
 
 directory=
 jobs=1
-limit=900
+limit=400
 
 while getopts d:j:t: option; do
 	case $option in
