@@ -98,6 +98,15 @@ uint64_t reap_given_back(void)
 	return counters.released * SUPERSLAB_SIZE + pages_counters.purged;
 }
 
+/* SuperSlabs that became empty so far. */
+uint64_t reap_count_emptied(void)
+{
+	struct heap_counters counters;
+
+	heap_read_counters(&counters);
+	return counters.emptied;
+}
+
 /**
  * reap_all() - give back all that can be, used a moment ago or not
  * @own: of magazines only the caller's

@@ -15,6 +15,7 @@ enum reap_state {
 enum reap_state reap_step(size_t budget);
 size_t reap_all(bool own);
 uint64_t reap_given_back(void);
+uint64_t reap_count_emptied(void);
 
 /*
  * Does somebody look at intervals, so that he need not be told that there may

@@ -16,7 +16,8 @@
  * fork(), which starts its own when it has grown by as much.
  *
  * It takes at most a hundredth of a CPU for looks that find nothing: the pause
- * after one of these grows with what it cost, up to ten times.
+ * after one of these grows with what it cost, up to ten times, but not beyond the
+ * moment in which SuperSlabs become empty.
  *
  * Where there is to be no thread (HAKMEM_REAPER=0), or none can be had, whoever
  * comes through a slow path looks when it is time.
@@ -106,8 +107,8 @@ static void wait(_Atomic unsigned *word, unsigned seen, uint64_t ns)
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ns ? &time : NULL, NULL, 0);
 }
 
-/* One look; and how long to wait then. */
-static enum reap_state look(uint64_t *pause)
+/* One look; and how many intervals to wait then. */
+static enum reap_state look(unsigned *pause)
 {
 	uint64_t before = reap_given_back(), start = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
 	enum reap_state state;
@@ -115,17 +116,26 @@ static enum reap_state look(uint64_t *pause)
 	do
 		state = reap_step(STEP);
 	while (state == REAP_MORE);
-	cost = clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
-	*pause = interval_ns();
-	if (reap_given_back() == before && cost * SHARE > *pause)
-		*pause = cost * SHARE < *pause * STRETCH ? cost * SHARE : *pause * STRETCH;
+	cost = (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) * SHARE / interval_ns();
+	*pause = 1;
+	if (reap_given_back() == before && cost)
+		*pause = cost < STRETCH ? (unsigned)cost : STRETCH;
 	return state;
+}
+
+static void wait_between_looks(unsigned pause)
+{
+	uint64_t emptied = reap_count_emptied();
+
+	do
+		wait(&reaper.ending, 0, interval_ns());
+	while (--pause && !reaper.ending && reap_count_emptied() == emptied);
 }
 
 /* Nothing is left to wait for: sleep until something happens. */
 static void sleep_unless_needed(void)
 {
-	uint64_t pause;
+	unsigned pause;
 
 	reaper.asleep = 1;
 	reap_awake = false;
@@ -139,12 +149,12 @@ static void sleep_unless_needed(void)
 
 static void *reaper_runs(void *unused)
 {
-	uint64_t pause = interval_ns();
+	unsigned pause = 1;
 
 	(void)unused;
 	release_set_mode(RELEASE_LATER);
 	for (;;) {
-		wait(&reaper.ending, 0, pause);
+		wait_between_looks(pause);
 		if (reaper.ending)
 			break;
 		if (look(&pause) == REAP_DONE)
@@ -202,13 +212,14 @@ static void start(void)
 /* Nobody else does it: look, if it is time and nobody else is about it. */
 static void look_inline(void)
 {
-	uint64_t due = reaper.due, pause;
+	uint64_t due = reaper.due;
+	unsigned pause;
 
 	if (clock_ns(CLOCK_MONOTONIC_COARSE) < due ||
 	    !atomic_compare_exchange_strong(&reaper.due, &due, UINT64_MAX))
 		return;
 	look(&pause);
-	reaper.due = clock_ns(CLOCK_MONOTONIC_COARSE) + pause;
+	reaper.due = clock_ns(CLOCK_MONOTONIC_COARSE) + pause * interval_ns();
 }
 
 void hak_host_reap(enum hak_reap_why why)
