@@ -122,10 +122,10 @@ size_t reap_all(bool own)
 		cache_look(CACHE_LOOK_ALL);
 	else
 		cache_flush_own();
+	heap_release_reserve(); /* what the provider refuses is purged now */
 	look_first();
 	while (look_at_next(true))
 		;
-	heap_release_reserve();
 	reap.looking = false;
 	lock_release(&reap.lock, LOCK_REAP);
 	return reap_given_back() - before;

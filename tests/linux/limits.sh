@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# When the kernel refuses: address space limited from 8 to 512 MiB, and the N-th
-# call of mmap, munmap, madvise, mremap failing, once and from then on, for N = 1
-# until a run needs no failure. Never a crash, only NULL with ENOMEM.
+# When the kernel refuses: address space limited from 8 to 512 MiB; as many
+# mappings as there may be; and the N-th call of mmap, munmap, madvise, mremap
+# failing, once and from then on, for N = 1 until a run needs no failure. Never a
+# crash, only NULL with ENOMEM.
 #
 #	tests/linux/limits.sh DIRECTORY		where libhakmem.so is
 
@@ -48,6 +49,21 @@ test_address_space()
 	fi
 }
 
+test_mappings()
+{
+	local reaper
+
+	$cc -std=gnu11 -O1 -g -w -fno-builtin -I"$here/../../include" "$here/maps.c" -L"$directory" \
+		-Wl,-rpath,"$directory" -lhakmem -o "$scratch/maps" || fail "mappings-build"
+	for reaper in 0 1; do
+		if HAKMEM_REAPER=$reaper "$scratch/maps" 2>"$scratch/errors"; then
+			echo "ok mappings-reaper-$reaper"
+		else
+			fail "mappings-reaper-$reaper: $(tail -n 1 "$scratch/errors")"
+		fi
+	done
+}
+
 # inject CALL FROM COUNT: the status of a run
 inject()
 {
@@ -81,6 +97,7 @@ inject_case()
 }
 
 test_address_space
+test_mappings
 ulimit -c 0
 for call in mmap munmap madvise mremap any; do
 	inject_case $call 1
