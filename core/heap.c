@@ -427,6 +427,7 @@ void heap_read_counters(struct heap_counters *counters)
 {
 	heap_lock();
 	*counters = hak_heap.counters;
+	counters->locks = hak_heap.lock.taken;
 	heap_unlock();
 }
 

@@ -18,6 +18,7 @@ struct heap_counters {
 	uint64_t mapped, released, active, peak, reserve, emptied, refused;
 	uint64_t slabs_used;
 	uint64_t retouched; /* purged pages that were handed out again, in spans */
+	uint64_t locks;	    /* times that the lock was taken */
 };
 
 extern HAK_HIDDEN struct heap {

@@ -40,6 +40,7 @@ struct lock {
 	_Atomic unsigned word;
 	bool forking;		 /* its holder is in fork() and could do without it */
 	struct platform_irq irq; /* what interrupts were before it was taken */
+	uint64_t taken;		 /* times; the holder's to count */
 };
 
 #define LOCK_SPINS	100
@@ -200,6 +201,7 @@ static inline void lock_acquire(struct lock *lock, enum lock_rank rank)
 			lock_word_wait(lock);
 	}
 	lock->irq = irq;
+	lock->taken++;
 }
 
 static inline void lock_release(struct lock *lock, enum lock_rank rank)

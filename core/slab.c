@@ -417,6 +417,40 @@ static void relist_or_empty(struct class_heap *heap, struct slab *slab, struct l
 	heap->withheld -= slab->withheld;
 }
 
+/* Mark blocks of a slab free, up to the first that is none of it or free already; how many. */
+static unsigned free_run(struct slab *slab, unsigned class, void *const *blocks, unsigned n)
+{
+	const struct size_class *shape = &size_class[class];
+	uint32_t inverse = shape->inverse;
+	unsigned word = 0, hint = slab->hint, most = shape->blocks, purged = slab->purged, done;
+	uint64_t *bitmap = slab->bitmap, bits = bitmap[0];
+	uintptr_t base = slab_base(slab);
+
+	for (done = 0; done < n; done++) {
+		size_t offset = (uintptr_t)blocks[done] - base;
+		uint64_t product = offset * inverse; /* see class_block_index() */
+		unsigned index = (unsigned)(product >> 32);
+
+		if (unlikely(offset >= SLAB_SIZE || (uint32_t)product >= inverse || index >= most))
+			break;
+		if (unlikely(purged && is_withheld(slab, index)))
+			break;
+		if (index / 64 != word) {
+			bitmap[word] = bits;
+			word = index / 64;
+			bits = bitmap[word];
+		}
+		if (unlikely(bits >> index % 64 & 1))
+			break;
+		bits |= (uint64_t)1 << index % 64;
+		if (word < hint)
+			hint = word;
+	}
+	bitmap[word] = bits;
+	slab->hint = (uint16_t)hint;
+	return done;
+}
+
 /*
  * Free blocks up to the first that lies in another slab than blocks[0], or
  * cannot be freed; returns how many.
@@ -424,30 +458,16 @@ static void relist_or_empty(struct class_heap *heap, struct slab *slab, struct l
 static unsigned put_run(struct class_heap *heap, unsigned class, void *const *blocks, unsigned n,
 			struct list_node **emptied)
 {
-	uintptr_t base = (uintptr_t)blocks[0] & ~(uintptr_t)(SLAB_SIZE - 1);
-	struct superslab *superslab = pagemap_superslab(base);
+	struct superslab *superslab = pagemap_superslab((uintptr_t)blocks[0]);
 	struct slab *slab;
 	unsigned done;
 
 	if (unlikely(!superslab))
 		return 0;
-	slab = superslab_slab(superslab, base);
+	slab = superslab_slab(superslab, (uintptr_t)blocks[0]);
 	if (unlikely(slab->class != class))
 		return 0;
-	for (done = 0; done < n; done++) {
-		size_t offset = (uintptr_t)blocks[done] - base;
-		unsigned index;
-		bool start;
-
-		if (offset >= SLAB_SIZE)
-			break;
-		index = class_block_index(class, offset, &start);
-		if (unlikely(!start || index >= size_class[class].blocks || is_free(slab, index)))
-			break;
-		slab->bitmap[index / 64] |= (uint64_t)1 << index % 64;
-		if (index / 64 < slab->hint)
-			slab->hint = (uint16_t)(index / 64);
-	}
+	done = free_run(slab, class, blocks, n);
 	slab->free = (uint16_t)(slab->free + done);
 	slab->unseen = true;
 	heap->counters.put += done;
@@ -652,6 +672,7 @@ void slab_read_counters(unsigned class, struct slab_counters *counters)
 
 	lock_acquire(&heap->lock, LOCK_CLASS);
 	*counters = heap->counters;
+	counters->locks = heap->lock.taken;
 	lock_release(&heap->lock, LOCK_CLASS);
 }
 

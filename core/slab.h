@@ -11,6 +11,7 @@ struct slab_counters {
 	uint64_t put;	    /* blocks come back, ever */
 	uint64_t slabs;	    /* slabs of the class now */
 	uint64_t retouched; /* purged pages that were handed out again */
+	uint64_t locks;	    /* times that the class's lock was taken */
 };
 
 unsigned slab_take(unsigned class, void **end, unsigned n);

@@ -121,16 +121,17 @@ static void add(struct hak_class_stats *sum, const struct hak_class_stats *more)
 	sum->slabs += more->slabs;
 }
 
-static uint64_t retouched_pages(void)
+/* What is counted for each class and told of all together. */
+static void read_slabs(uint64_t *retouched, uint64_t *locks)
 {
 	struct slab_counters slab;
-	uint64_t pages = 0;
 
+	*retouched = *locks = 0;
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
 		slab_read_counters(class, &slab);
-		pages += slab.retouched;
+		*retouched += slab.retouched;
+		*locks += slab.locks;
 	}
-	return pages;
 }
 
 static uint64_t bitmap_slabs(void)
@@ -146,7 +147,7 @@ static uint64_t bitmap_slabs(void)
 static void read_heap(struct hak_stats *out, size_t size)
 {
 	struct heap_counters superslab;
-	uint64_t used_bytes;
+	uint64_t used_bytes, retouched;
 
 	heap_read_counters(&superslab);
 	out->caches = cache_count();
@@ -173,7 +174,9 @@ static void read_heap(struct hak_stats *out, size_t size)
 	if (size > offsetof(struct hak_stats, resident_bytes))
 		out->resident_bytes = heap_resident() + meta_resident();
 	out->provider_purges_refused = pages_counters.purges_refused;
-	out->retouched_bytes = (superslab.retouched + retouched_pages()) * PAGE_SIZE;
+	read_slabs(&retouched, &out->class_locks);
+	out->superslab_locks = superslab.locks;
+	out->retouched_bytes = (superslab.retouched + retouched) * PAGE_SIZE;
 	if (size > offsetof(struct hak_stats, superslabs_phantom))
 		out->superslabs_phantom = cache_count_phantoms();
 }
@@ -243,6 +246,8 @@ void hak_stats_text(hak_sink *sink, void *ctx)
 		stats.superslabs_released, stats.superslabs_refused);
 	hak_format(sink, ctx, "slabs: %lu used, %lu of them for bitmaps; caches: %lu\n",
 		   stats.slabs_used, stats.bitmap_slabs, stats.caches);
+	hak_format(sink, ctx, "locks: %lu times of a class, %lu times of the SuperSlabs\n",
+		   stats.class_locks, stats.superslab_locks);
 	hak_format(sink, ctx, "utilisation: %lu.%lu %% of the SuperSlabs in use\n",
 		   stats.utilisation_permille / 10, stats.utilisation_permille % 10);
 	hak_format(sink, ctx,
@@ -307,6 +312,8 @@ static const struct field stats_fields[] = {
 	STATS_FIELD(provider_purges_refused),
 	STATS_FIELD(retouched_bytes),
 	STATS_FIELD(superslabs_phantom),
+	STATS_FIELD(class_locks),
+	STATS_FIELD(superslab_locks),
 };
 
 static void fields_json(hak_sink *sink, void *ctx, const void *from, const struct field *fields,

@@ -79,6 +79,10 @@ struct hak_stats {
 	uint64_t provider_purges_refused;
 	uint64_t retouched_bytes;    /* purged, and handed out again since */
 	uint64_t superslabs_phantom; /* those in which all that is live lies in magazines */
+
+	/* since version 3 */
+	uint64_t class_locks; /* times that the lock of a class was taken, for a batch or a look */
+	uint64_t superslab_locks; /* and that of the SuperSlabs; reading statistics counts, too */
 };
 
 /**

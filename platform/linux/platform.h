@@ -31,7 +31,7 @@
  */
 #define HAK_MAGAZINE_MAX   1024u
 #define HAK_MAGAZINE_NEAR  64u
-#define HAK_MAGAZINE_BYTES (512u << 10)
+#define HAK_MAGAZINE_BYTES (1u << 20)
 #define HAK_CACHE_BYTES	   (2 << 20)
 #define HAK_CACHED_MAX	   ((size_t)1 << 20)
 

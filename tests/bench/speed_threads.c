@@ -275,14 +275,13 @@ static uint64_t churn_step(void)
 	return parameters.threads;
 }
 
-/* The least that can be said: batches, of which each takes a class's lock. */
 static void print_locks(uint64_t ops)
 {
 	static struct hak_stats stats;
 
 	if (read_stats(&stats))
-		print(" batches_per_1000=%.3f",
-		      (double)(stats.total.refills + stats.total.spills) * 1000 / (double)ops);
+		print(" locks_per_1000=%.3f",
+		      (double)(stats.class_locks + stats.superslab_locks) * 1000 / (double)ops);
 }
 
 const struct workload threaded_workloads[] = {
