@@ -153,7 +153,6 @@ static void superslab_init(struct superslab *superslab, uintptr_t base,
 	superslab->base = base;
 	superslab->map_base = (uintptr_t)mapping->base;
 	superslab->map_size = map_size;
-	superslab->map_id = hak_heap.maps;
 	superslab->unused = ALL_SLABS;
 	superslab->clean = ALL_SLABS;
 	superslab->zero = mapping->flags & HAK_PAGES_ZERO;
@@ -273,6 +272,87 @@ size_t heap_release(struct list_node *chain)
 	return released;
 }
 
+static bool is_empty(uintptr_t base)
+{
+	const struct superslab *superslab = pagemap_superslab(base);
+
+	return superslab && superslab->unused == ALL_SLABS;
+}
+
+/* How many neighbours of an empty SuperSlab are empty? With them it is part of a longer run. */
+static unsigned empty_neighbours(const struct superslab *superslab)
+{
+	return is_empty(superslab->base - SUPERSLAB_SIZE) +
+	       is_empty(superslab->base + SUPERSLAB_SIZE);
+}
+
+/* So many of the reserve are compared. */
+#define CANDIDATES 64u
+
+/* An empty SuperSlab of the reserve that has memory, with few neighbours, taken out; NULL: none. */
+static struct superslab *withdraw_reserve(void)
+{
+	struct superslab *best = NULL;
+	unsigned fewest = 3, left = CANDIDATES;
+	struct list_node *node;
+
+	heap_lock();
+	for (node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node && left-- && fewest;
+	     node = node->next) {
+		struct superslab *superslab = list_entry(node, struct superslab, node);
+		unsigned neighbours = empty_neighbours(superslab);
+
+		if (superslab->clean == ALL_SLABS || superslab->refused || neighbours >= fewest)
+			continue;
+		fewest = neighbours;
+		best = superslab;
+	}
+	if (best)
+		unregister_locked(best);
+	heap_unlock();
+	return best;
+}
+
+/* The memory of one empty SuperSlab is now that of another. */
+static void inherit(struct superslab *superslab, const struct superslab *from)
+{
+	superslab->clean = from->clean;
+	superslab->zero &= from->zero;
+	superslab->purgeable &= from->purgeable;
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		superslab->slab[i].purged = from->slab[i].purged;
+		superslab->slab[i].fresh = from->slab[i].fresh;
+	}
+}
+
+/*
+ * A chain of SuperSlabs that nobody knows yet: they get the memory of empty ones
+ * that did not serve for want of neighbours, so that it need not be got again
+ * page by page. Returns how many do.
+ */
+static size_t furnish(struct list_node *chain)
+{
+	struct superslab *empty;
+	size_t moved = 0;
+
+	if (!pages_moves() || !pages_unmaps_parts())
+		return 0;
+	for (; chain && (empty = withdraw_reserve()); chain = chain->next, moved++) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		if (pages_move((void *)empty->base, (void *)superslab->base, SUPERSLAB_SIZE) < 0) {
+			heap_lock();
+			register_locked(empty);
+			heap_unlock();
+			break;
+		}
+		inherit(superslab, empty);
+		empty->node.next = NULL;
+		heap_release(&empty->node);
+	}
+	return moved;
+}
+
 /*
  * Map @count SuperSlabs, aligned to @align, and enter them. Returns the address
  * of the first, with the lock held, so that they are the caller's to take; or
@@ -282,11 +362,15 @@ uintptr_t heap_map_and_lock(size_t count, size_t align)
 {
 	struct hak_mapping mapping;
 	struct list_node *chain = descriptor_map(count, align, &mapping);
-	uintptr_t base;
+	uintptr_t base = (uintptr_t)mapping.base, end = base;
+	size_t moved;
 
 	if (!chain)
 		return 0;
-	base = (uintptr_t)mapping.base;
+	for (struct list_node *node = chain; node; node = node->next, end += SUPERSLAB_SIZE)
+		superslab_init(list_entry(node, struct superslab, node), end, &mapping,
+			       count * SUPERSLAB_SIZE);
+	moved = furnish(chain);
 	heap_lock();
 	if (pagemap_overlaps(base, count * SUPERSLAB_SIZE)) {
 		/* the provider gave it to two at once, and the other was faster */
@@ -296,82 +380,46 @@ uintptr_t heap_map_and_lock(size_t count, size_t align)
 		return 0;
 	}
 	hak_heap.maps++;
-	for (size_t i = 0; i < count; i++) {
+	for (struct list_node *next; chain; chain = next) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
 
-		chain = chain->next;
-		superslab_init(superslab, base + i * SUPERSLAB_SIZE, &mapping,
-			       count * SUPERSLAB_SIZE);
+		next = chain->next;
+		superslab->map_id = hak_heap.maps;
 		register_locked(superslab);
 	}
 	hak_heap.counters.mapped += count;
-	hak_heap.needed += count;
+	hak_heap.needed += count - moved;
 	heap_note_needed(hak_heap.needed);
 	return base;
 }
 
-/* An empty SuperSlab of the reserve that has memory, taken out; NULL: none. */
-static struct superslab *withdraw_reserve(void)
+/* Take empty SuperSlabs with at most @neighbours of their kind out of the reserve, down to @keep. */
+static void collect_reserve(size_t keep, unsigned neighbours, struct list_node ***tail)
 {
-	struct list_node *node;
-	struct superslab *superslab;
-
-	heap_lock();
-	for (node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node; node = node->next) {
-		superslab = list_entry(node, struct superslab, node);
-		if (superslab->clean != ALL_SLABS && !superslab->refused)
-			break;
-	}
-	if (node)
-		unregister_locked(superslab);
-	heap_unlock();
-	return node ? superslab : NULL;
-}
-
-/*
- * New memory at @base, taken as a whole: what empty SuperSlabs that are no
- * neighbours have moves there, so that it need not be got again page by page.
- * Returns whether any has.
- */
-bool heap_furnish(uintptr_t base, size_t superslabs)
-{
-	struct superslab *superslab;
-	bool moved = false;
-
-	if (!pages_moves() || !pages_unmaps_parts())
-		return false;
-	for (; superslabs && (superslab = withdraw_reserve()); superslabs--) {
-		if (pages_move((void *)superslab->base, (void *)base, SUPERSLAB_SIZE) < 0) {
-			heap_lock();
-			register_locked(superslab);
-			heap_unlock();
-			break;
-		}
-		superslab->node.next = NULL;
-		heap_release(&superslab->node);
-		base += SUPERSLAB_SIZE;
-		moved = true;
-	}
-	return moved;
-}
-
-/* Release empty SuperSlabs until @keep are left; bytes. */
-static size_t release_down_to(size_t keep)
-{
-	struct list_node *chain = NULL, **tail = &chain;
 	struct list_node *node, *next;
 
-	heap_lock();
 	for (node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node && hak_heap.counters.reserve > keep;
 	     node = next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 
 		next = node->next;
-		if (!heap_is_unmappable(superslab))
+		if (!heap_is_unmappable(superslab) || empty_neighbours(superslab) > neighbours)
 			continue;
-		heap_collect_locked(superslab, &tail);
-		next = hak_heap.by_run[SLABS_PER_SUPERSLAB]; /* its neighbours went too */
+		heap_collect_locked(superslab, tail);
+		if (!pages_unmaps_parts())
+			next = hak_heap.by_run[SLABS_PER_SUPERSLAB]; /* its neighbours went too */
 	}
+}
+
+/* Release empty SuperSlabs until @keep are left, those first that stand alone; bytes. */
+static size_t release_down_to(size_t keep)
+{
+	struct list_node *chain = NULL, **tail = &chain;
+
+	heap_lock();
+	if (keep)
+		collect_reserve(keep, 0, &tail);
+	collect_reserve(keep, 2, &tail);
 	heap_unlock();
 	return heap_release(chain);
 }

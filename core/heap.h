@@ -52,7 +52,6 @@ struct superslab *heap_first(void);
 struct superslab *heap_next(struct superslab *superslab);
 
 uintptr_t heap_map_and_lock(size_t count, size_t align);
-bool heap_furnish(uintptr_t base, size_t superslabs);
 size_t heap_release(struct list_node *chain);
 size_t heap_release_reserve(void);
 bool heap_age_reserve(void);

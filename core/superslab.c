@@ -162,26 +162,51 @@ static uintptr_t find_within(const struct request *request)
 	return best;
 }
 
+/* Unused slabs from @base on, in any number of neighbours. */
+static size_t run_length(uintptr_t base)
+{
+	struct superslab *superslab;
+	size_t length = 0;
+
+	while ((superslab = pagemap_superslab(base + length * SLAB_SIZE))) {
+		unsigned first = (unsigned)((base / SLAB_SIZE + length) % SLABS_PER_SUPERSLAB);
+		uint32_t used = ~superslab->unused >> first;
+
+		if (used)
+			return length + lowest_bit(used);
+		length += SLABS_PER_SUPERSLAB - first;
+	}
+	return length;
+}
+
 /*
  * Find a run that crosses from one SuperSlab into the next, or is aligned to
- * more than one. Looks at all of them, so it is asked only for runs that the
- * lists cannot answer for, or when there is no other memory.
+ * more than one: the shortest that suffices. Looks at all of them, so it is
+ * asked only for runs that the lists cannot answer for, or when there is no
+ * other memory.
  */
 static uintptr_t find_across(size_t slabs, size_t align)
 {
+	size_t shortest = SIZE_MAX;
+	uintptr_t best = 0;
+
 	for (struct list_node *node = hak_heap.all; node; node = node->next) {
 		struct superslab *superslab = list_entry(node, struct superslab, all);
+		struct superslab *before = pagemap_superslab(superslab->base - SUPERSLAB_SIZE);
 		uint32_t used = ~superslab->unused;
 		unsigned tail = used ? highest_bit(used) + 1 : 0;
-		uintptr_t first = ALIGN_UP(superslab->base, align);
-		uintptr_t base = ALIGN_UP(superslab->base + tail * SLAB_SIZE, align);
+		uintptr_t start = superslab->base + tail * SLAB_SIZE, base = ALIGN_UP(start, align);
+		size_t length;
 
-		if (base < superslab->base + SUPERSLAB_SIZE && heap_run_is_unused(base, slabs))
-			return base;
-		if (first == superslab->base && heap_run_is_unused(first, slabs))
-			return first; /* aligned to more than a SuperSlab */
+		if (tail == SLABS_PER_SUPERSLAB || (!tail && before && before->unused >> 31))
+			continue; /* no run begins here */
+		length = run_length(start);
+		if (length < shortest && (base - start) / SLAB_SIZE + slabs <= length) {
+			shortest = length;
+			best = base;
+		}
 	}
-	return 0;
+	return best;
 }
 
 /* Cheap places first; @hard looks everywhere. */
@@ -212,7 +237,6 @@ static uintptr_t take_new(struct request *request)
 		return 0;
 	take_locked(request, base);
 	heap_unlock();
-	request->zero &= !heap_furnish(base, request->slabs / SLABS_PER_SUPERSLAB);
 	return base;
 }
 

@@ -88,7 +88,7 @@ compare_time()
 	local turns=${QUICK:+2} work cpu
 
 	library[hakmem-never]=$LIB
-	for ((turn = ${turns:-5}; turn > 0; turn--)); do
+	for ((turn = ${turns:-11}; turn > 0; turn--)); do
 		run hakmem sawtooth stack sample=0
 		HAKMEM_PURGE_DELAY_MS=-1 run hakmem-never sawtooth stack sample=0
 	done

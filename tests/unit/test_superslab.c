@@ -692,6 +692,55 @@ static void superslab_furnishes(void)
 	}
 }
 
+/* Of the empty ones that which stands alone goes first, and what it lacks stays lacking. */
+static void superslab_furnishes_from_alone(void)
+{
+	bool zero;
+
+	CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+	release_set_mode(RELEASE_NEVER);
+	for (long i = 0; i < 7; i++)
+		CHECK(take(32) == i * 32);
+	unit_fill((void *)slab(4 * 32), SUPERSLAB_SIZE, 4);
+	unit_fill((void *)slab(2 * 32), SUPERSLAB_SIZE, 2);
+	put(4 * 32 + 16, 16);
+	reap_step(100);
+	CHECK(reap_step(100) != REAP_MORE && pages_counters.purged == 16 * SLAB_SIZE);
+	put(4 * 32, 16); /* it stands alone, the upper half of it without memory */
+	put(1 * 32, 64); /* these are two */
+	CHECK(counts(7, 0, 3, 4 * 32));
+	/* all but two slabs of the first of its SuperSlabs, ... */
+	CHECK(superslab_take(65, 0, SLAB_SIZE, &zero) == slab(7 * 32) && !zero);
+	CHECK(counts(10, 3, 0, 4 * 32 + 65));
+	CHECK(!pagemap_superslab(slab(4 * 32)) && !pagemap_superslab(slab(32)));
+	CHECK(unit_is_filled((void *)slab(7 * 32), 16 * SLAB_SIZE, 4));
+	CHECK(unit_is_zero((void *)slab(7 * 32 + 16), 16 * SLAB_SIZE));
+	/* ... and the last one has what is left of it */
+	CHECK(pagemap_superslab(slab(9 * 32))->clean == 0);
+	CHECK(superslab_take(1, 0, SLAB_SIZE, &zero) == slab(9 * 32 + 1) && !zero);
+	CHECK(pages_counters.moved == 3 * SUPERSLAB_SIZE && !heap_check());
+	release_set_mode(RELEASE_AT_ONCE);
+	CHECK(unit_close());
+}
+
+/* Runs across SuperSlabs: the shortest that suffices, from where it begins. */
+static void superslab_shortest_across(void)
+{
+	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	release_set_mode(RELEASE_NEVER);
+	for (long i = 0; i < 10; i++)
+		CHECK(take(32) == i * 32);
+	put(0 * 32 + 20, 12 + 3 * 32); /* 108 slabs */
+	put(5 * 32, 2 * 32);
+	put(8 * 32, 32 + 10); /* 42 */
+	CHECK(take(50) == 5 * 32);
+	CHECK(take(40) == 8 * 32);
+	CHECK(take(96) == 20);
+	CHECK(take(40) == 10 * 32 && counts(12, 0, 0, 10 * 32 - 214 + 226));
+	release_set_mode(RELEASE_AT_ONCE);
+	CHECK(unit_close());
+}
+
 void unit_superslab(void)
 {
 	TEST_RUN(superslab_first_take);
@@ -720,4 +769,6 @@ void unit_superslab(void)
 	TEST_RUN(superslab_residence);
 	TEST_RUN(superslab_best_pages);
 	TEST_RUN(superslab_furnishes);
+	TEST_RUN(superslab_furnishes_from_alone);
+	TEST_RUN(superslab_shortest_across);
 }
