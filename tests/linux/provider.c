@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The provider of the Linux platform, asked directly: alignment, nothing left
- * behind, purging, moving, residency, and that errno stays what it was.
+ * behind, purging, moving, residency, that errno stays what it was; and through
+ * the heap, what it maps ahead.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <hakmem/hakmem.h>
 #include <hakmem/host.h>
 
 #include "../test.h"
@@ -154,6 +156,55 @@ static void provider_runs_out(void)
 	CHECK(errno == 77);
 }
 
+#define BLOCK (3 * MIB / 2) /* one in each SuperSlab */
+
+/* Let the heap grow until more is mapped than it asked for; how many SuperSlabs that is. */
+static size_t grow_until_ahead(void)
+{
+	for (unsigned i = 0; i < 200; i++) {
+		size_t before = virtual_size(), more;
+
+		if (!hak_malloc(BLOCK))
+			break;
+		more = virtual_size() - before;
+		if (more > 2 * MIB)
+			return more / (2 * MIB) - 1;
+	}
+	return 0;
+}
+
+static void limit_to(size_t size)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_AS, &limit);
+	limit.rlim_cur = size;
+	setrlimit(RLIMIT_AS, &limit);
+}
+
+/* A large heap has address space in store, which is given up before a mapping fails. */
+static void provider_maps_ahead(void)
+{
+	size_t left;
+
+	for (unsigned i = 0; i < 40; i++)
+		CHECK(hak_malloc(BLOCK));
+	left = grow_until_ahead();
+	CHECK(left > 1 && left <= 16);
+	limit_to(virtual_size() + MIB); /* for descriptors */
+	for (size_t i = 0; i < left; i++)
+		CHECK(hak_malloc(BLOCK));
+	CHECK(!hak_malloc(BLOCK));
+	limit_to(RLIM_INFINITY);
+
+	left = grow_until_ahead();
+	CHECK(left > 1 && left <= 16);
+	limit_to(virtual_size() + 3 * MIB);
+	CHECK(hak_malloc(left * 2 * MIB + BLOCK));
+	limit_to(RLIM_INFINITY);
+	CHECK(!hak_check());
+}
+
 int main(void)
 {
 	linux_provider = port_provider();
@@ -164,5 +215,6 @@ int main(void)
 	TEST_RUN(provider_refuses_locked);
 	TEST_RUN(provider_moves);
 	TEST_RUN(provider_runs_out);
+	TEST_RUN(provider_maps_ahead);
 	return test_finish();
 }
