@@ -16,16 +16,16 @@ static inline unsigned blocks_take(unsigned class, void **end, unsigned n)
 	return class_is_span(class) ? span_take(class, end, n) : slab_take(class, end, n);
 }
 
-/* Put back; one that is no block, or is free already, stops the program. */
-static inline void blocks_put(unsigned class, void *const *blocks, unsigned n)
+/*
+ * Put back; one that is no block, or is free already, stops the program. Returns
+ * how many are outstanding then.
+ */
+static inline uint64_t blocks_put(unsigned class, void *const *blocks, unsigned n)
 {
-	if (class_is_span(class))
-		span_put(class, blocks, n);
-	else
-		slab_put(class, blocks, n);
+	return class_is_span(class) ? span_put(class, blocks, n) : slab_put(class, blocks, n);
 }
 
-/* How many are live, or in anybody's magazine. */
+/* How many are outstanding: live, or in anybody's magazine. */
 static inline uint64_t blocks_outstanding(unsigned class)
 {
 	return class_is_span(class) ? span_outstanding(class) : slab_outstanding(class);

@@ -77,10 +77,11 @@
 #include "pagemap.h"
 
 /*
- * Blocks that move in one batch: more would not make it cheaper for each, and
- * whoever waits for it waits long enough.
+ * Blocks that move in one batch. With 128 instead of 512, producers and consumers
+ * take twice as many locks, and 1 of 10000 frees among 100000 live blocks takes
+ * 2000 instead of 350 ns.
  */
-#define BATCH_MOST 128u
+#define BATCH_MOST 512u
 
 /* Other magazines that one asks for room when it grows. */
 #define VICTIMS 8u
@@ -284,19 +285,25 @@ unsigned magazine_surplus(unsigned held, uint64_t gone)
 	return gone < held ? held - (unsigned)gone : 0;
 }
 
-/* Give the oldest @n blocks of a magazine back to where they came from. */
-static void give_back(struct hak_cache *cache, unsigned class, unsigned n)
+/*
+ * Give the oldest @n blocks of a magazine back to where they came from. Returns
+ * how many of the class are outstanding then, those that the magazine holds
+ * included.
+ */
+static uint64_t give_back(struct hak_cache *cache, unsigned class, unsigned n)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = magazine->top - cold->base;
 	void **blocks = &cache->slot[cold->base + 1];
+	uint64_t outstanding;
 
-	blocks_put(class, blocks, n);
+	outstanding = blocks_put(class, blocks, n);
 	__builtin_memmove(blocks, blocks + n, (held - n) * sizeof(*blocks));
 	magazine->top = (uint16_t)(magazine->top - n);
 	cold->batches.spills++;
 	cold->batches.spilled += n;
+	return outstanding;
 }
 
 /*
@@ -381,17 +388,21 @@ static void spill(struct hak_cache *cache, unsigned class)
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = magazine->top - cold->base, limit = limit_of(cache, class);
-	uint64_t others = cold->spilled_last ? blocks_outstanding(class) - held - 1 : UINT64_MAX;
+	uint64_t outstanding = 0, others;
 
 	grow(cache, class,
 	     magazine_next_limit(limit, size_class[class].capacity,
 				 cold->spilled_last ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL));
 	limit = limit_of(cache, class);
-	if (others == 0)
+	if (held >= limit)
+		outstanding = give_back(
+			cache, class, spill_batch(held, limit, cold->spilled_last ? 0 : limit / 2));
+	else if (cold->spilled_last)
+		outstanding = blocks_outstanding(class);
+	held = magazine->top - cold->base;
+	others = cold->spilled_last ? outstanding - held - 1 : UINT64_MAX;
+	if (!others && held)
 		give_back(cache, class, held);
-	else if (held >= limit)
-		give_back(cache, class,
-			  spill_batch(held, limit, cold->spilled_last ? 0 : limit / 2));
 	held = magazine->top - cold->base;
 	if (others < limit - held)
 		set_limit(cache, class, held + (unsigned)others);

@@ -364,7 +364,7 @@ unsigned slab_take(unsigned class, void **end, unsigned n)
 	do
 		taken += slab_take_partial(class, end - taken, n - taken);
 	while ((!taken || n - taken >= size_class[class].blocks) &&
-	       add_slabs(class, end, n, &taken));
+	       add_slabs(class, end, n, &taken) && taken < n);
 	return taken;
 }
 
@@ -479,14 +479,16 @@ static unsigned put_run(struct class_heap *heap, unsigned class, void *const *bl
  * slab_put() - put blocks of a class back into their slabs
  *
  * Slabs that become empty are returned to their SuperSlabs. A block that is
- * not one, or that is free already, stops the program.
+ * not one, or that is free already, stops the program. Returns how many blocks
+ * of the class are outstanding: live, or in anybody's magazine.
  */
-void slab_put(unsigned class, void *const *blocks, unsigned n)
+uint64_t slab_put(unsigned class, void *const *blocks, unsigned n)
 {
 	struct class_heap *heap = &class_heap[class];
 	struct list_node *emptied = NULL;
 	enum hak_bug_code bug = HAK_BUG_NONE;
 	unsigned done = 0, run;
+	uint64_t outstanding;
 	size_t detail;
 
 	lock_acquire(&heap->lock, LOCK_CLASS);
@@ -496,10 +498,12 @@ void slab_put(unsigned class, void *const *blocks, unsigned n)
 	} while (run && done < n);
 	if (unlikely(done < n))
 		bug = why_not(class, blocks[done], &detail);
+	outstanding = heap->counters.taken - heap->counters.put;
 	lock_release(&heap->lock, LOCK_CLASS);
 	if (unlikely(bug))
 		hak_bug(bug, "free", blocks[done], size_class[class].size, detail);
 	return_slabs(emptied);
+	return outstanding;
 }
 
 /* Are all blocks of a page free? Only those at its edges can lie in others too. */

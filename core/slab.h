@@ -16,7 +16,7 @@ struct slab_counters {
 
 unsigned slab_take(unsigned class, void **end, unsigned n);
 unsigned slab_take_partial(unsigned class, void **end, unsigned n);
-void slab_put(unsigned class, void *const *blocks, unsigned n);
+uint64_t slab_put(unsigned class, void *const *blocks, unsigned n);
 
 /* What is wrong with freeing @block, of this class by the page map? */
 enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail);

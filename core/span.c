@@ -152,7 +152,7 @@ unsigned span_take(unsigned class, void **end, unsigned n)
 }
 
 /* As slab_put(). */
-void span_put(unsigned class, void *const *blocks, unsigned n)
+uint64_t span_put(unsigned class, void *const *blocks, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		size_t detail;
@@ -162,6 +162,7 @@ void span_put(unsigned class, void *const *blocks, unsigned n)
 			hak_bug(bug, "free", blocks[i], size_class[class].size, detail);
 		put(head_of(blocks[i]));
 	}
+	return span_outstanding(class);
 }
 
 uint64_t span_outstanding(unsigned class)

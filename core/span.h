@@ -16,7 +16,7 @@ void span_free(void *block);
 
 /* Spans of a class below it, for magazines. */
 unsigned span_take(unsigned class, void **end, unsigned n);
-void span_put(unsigned class, void *const *blocks, unsigned n);
+uint64_t span_put(unsigned class, void *const *blocks, unsigned n);
 uint64_t span_outstanding(unsigned class);
 enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail);
 

@@ -21,7 +21,7 @@
 
 /* What the class of 64 bytes may hold, and at least when it only frees. */
 #define CAPACITY ((unsigned)size_class[CLASS_64].capacity)
-#define BATCH	 128u
+#define BATCH	 512u
 #define LEAST	 (CAPACITY / 4 < BATCH ? CAPACITY / 4 : BATCH)
 
 static void *blocks[4200];
@@ -103,7 +103,7 @@ static void magazine_limits(void)
 	CHECK(magazine_next_limit(1, 1, MAGAZINE_SPILL_AGAIN) == 1);
 	CHECK(magazine_next_limit(1, 4, MAGAZINE_REFILL) == 2);
 	CHECK(magazine_next_limit(400, 1024, MAGAZINE_SPILL_AGAIN) == 300);
-	CHECK(magazine_next_limit(8, 1024, MAGAZINE_SPILL) == 128);
+	CHECK(magazine_next_limit(8, 4096, MAGAZINE_SPILL) == 512);
 	for_each_magazine(class)
 	{
 		unsigned capacity = size_class[class].capacity;
@@ -173,6 +173,9 @@ static void magazine_attach(void)
 	CHECK(cache_count() == 0);
 }
 
+/* Of these all blocks are in the first slab. */
+#define ROUNDS 8u
+
 /* Refills fetch half of the limit, which doubles; blocks rise in address. */
 static void magazine_refills(void)
 {
@@ -182,7 +185,7 @@ static void magazine_refills(void)
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
-	for (unsigned i = 0; i < 10; i++) {
+	for (unsigned i = 0; i < ROUNDS; i++) {
 		unsigned batch = refill_batch(most);
 		uint64_t taken = n + batch;
 
@@ -199,8 +202,8 @@ static void magazine_refills(void)
 		}
 	}
 	CHECK(most == CAPACITY);
-	CHECK(counters(CLASS_64).pops == n && counters(CLASS_64).batches.misses == 10);
-	CHECK(counters(CLASS_64).batches.refills == 10 && counters(CLASS_64).batches.refilled == n);
+	CHECK(counters(CLASS_64).pops == n && counters(CLASS_64).batches.misses == ROUNDS);
+	CHECK(counters(CLASS_64).batches.refills == ROUNDS && counters(CLASS_64).batches.refilled == n);
 	CHECK(counters(CLASS_64).batches.spills == 0 && counters(CLASS_64).blocks == 0);
 	CHECK(counters(CLASS_1K).pops == 0);
 	CHECK(unit_close());
