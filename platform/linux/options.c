@@ -186,9 +186,12 @@ static void warn_of_unknown(void)
 	struct hak_line names = { 0 };
 
 	for (char **entry = environ; entry && *entry; entry++) {
-		size_t length = strcspn(*entry, "=");
+		size_t length;
 
-		if (strncmp(*entry, PREFIX, strlen(PREFIX)) || is_known(*entry, length))
+		if (strncmp(*entry, PREFIX, strlen(PREFIX)))
+			continue;
+		length = strcspn(*entry, "=");
+		if (is_known(*entry, length))
 			continue;
 		hak_line_append(&names, " ", 1);
 		hak_line_append(&names, *entry, length < TEXT_MOST ? length : TEXT_MOST);
