@@ -162,7 +162,7 @@ $(L)/libhakmem.a: $(L)/hakmem.o $(L)/operators.o
 
 # ------------------------------------------------------------------ bare metal
 
-$(B)/obj/core/malloc.o: BM_SIZE :=
+$(B)/obj/core/fastpath.o: BM_SIZE :=
 
 $(B)/obj/core/%.o: core/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The API. Reads downwards: malloc and free with their slow paths, the other
- * ways to ask for memory, questions about blocks, life and death of the heap.
+ * The API behind the fast path. Reads downwards: the slow paths of malloc and
+ * free, the other ways to ask for memory, questions about blocks, life and death
+ * of the heap.
  *
  * A request is for a class or for a span; a block is of a class or a span; a
  * caller has a cache or, for want of memory or at its end, has none and goes
@@ -140,11 +141,6 @@ void *malloc_large(size_t size)
 	return block ? block : malloc_slow(size);
 }
 
-void *hak_malloc(size_t size)
-{
-	return malloc_fast(size);
-}
-
 /* Not a block of a user: say what it is, and stop. */
 static _Noreturn void report(unsigned class, const void *block, const char *caller)
 {
@@ -236,11 +232,6 @@ static void free_block(void *block, const char *caller)
 void free_slow(void *block)
 {
 	free_block(block, "free");
-}
-
-void hak_free(void *block)
-{
-	free_fast(block);
 }
 
 /*

@@ -143,12 +143,16 @@ static void start(unsigned number, unsigned apic_id, void *(*alloc)(size_t size)
 
 void smp_start(uint64_t rsdp, void *(*alloc)(size_t size))
 {
+	static const char alone[] =
+		"boot: no ACPI table of CPUs: there may be more than this one\n";
 	uint32_t ids[BOOT_MAX_CPUS];
 	unsigned n = acpi_cpus(rsdp, ids, BOOT_MAX_CPUS), number = 1;
 
 	if (n > BOOT_MAX_CPUS)
 		fail("boot: the machine has %u CPUs, the image is for %u (BOOT_MAX_CPUS)", n,
 		     BOOT_MAX_CPUS);
+	if (!n)
+		hak_console_write(alone, sizeof(alone) - 1);
 	lapic_init();
 	first_cpu.apic_id = lapic_id();
 	__builtin_memcpy((void *)SMP_TRAMPOLINE, smp_trampoline,

@@ -30,6 +30,8 @@ expect()
 }
 
 for machine in microvm pc; do
+	no_acpi=-no-acpi
+	[ "$machine" = pc ] || no_acpi='-machine acpi=off'
 	expect success 0 '' "$machine" 0
 	expect failure 7 '' "$machine" 7
 	expect panic 101 'as asked' "$machine" panic
@@ -47,6 +49,7 @@ for machine in microvm pc; do
 	# machines that are too large or too small
 	expect too_many_cpus 101 'the machine has 17 CPUs, the image is for 16' \
 		"$machine" 0 --smp 17
+	expect no_acpi 0 'no ACPI table of CPUs' "$machine" 0 --smp 2 --qemu "$no_acpi"
 	expect too_little_memory 101 'too little memory: not one free frame of 2 MiB' \
 		"$machine" 0 --memory 3M
 	expect no_memory_map 101 'the loader gave no memory map' "$machine" no-map
