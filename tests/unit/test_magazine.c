@@ -203,7 +203,8 @@ static void magazine_refills(void)
 	}
 	CHECK(most == CAPACITY);
 	CHECK(counters(CLASS_64).pops == n && counters(CLASS_64).batches.misses == ROUNDS);
-	CHECK(counters(CLASS_64).batches.refills == ROUNDS && counters(CLASS_64).batches.refilled == n);
+	CHECK(counters(CLASS_64).batches.refills == ROUNDS &&
+	      counters(CLASS_64).batches.refilled == n);
 	CHECK(counters(CLASS_64).batches.spills == 0 && counters(CLASS_64).blocks == 0);
 	CHECK(counters(CLASS_1K).pops == 0);
 	CHECK(unit_close());
