@@ -107,14 +107,14 @@ static void *alloc_class(unsigned class, size_t align)
 	return block;
 }
 
-static void *alloc_span(size_t size, size_t align, bool *zero)
+static void *alloc_span(size_t size, size_t align, enum run_memory *memory)
 {
 	void *block = NULL;
 
 	if (size <= SIZE_LIMIT && align <= SIZE_LIMIT) {
-		block = span_alloc(size, align, zero);
+		block = span_alloc(size, align, memory);
 		if (!block && reclaim())
-			block = span_alloc(size, align, zero);
+			block = span_alloc(size, align, memory);
 	}
 	if (!block) {
 		stats_count_failure(CLASS_SPAN);
@@ -127,9 +127,10 @@ static void *alloc_span(size_t size, size_t align, bool *zero)
 void *malloc_slow(size_t size)
 {
 	unsigned class = class_of(size);
-	bool zero;
+	enum run_memory memory;
 
-	return class == CLASS_SPAN ? alloc_span(size, 1, &zero) : alloc_class(class, HAK_MIN_ALIGN);
+	return class == CLASS_SPAN ? alloc_span(size, 1, &memory)
+				   : alloc_class(class, HAK_MIN_ALIGN);
 }
 
 void *malloc_large(size_t size)
@@ -282,12 +283,12 @@ void hak_free_aligned_sized(void *block, size_t align, size_t size)
 
 void *hak_zalloc(size_t size)
 {
-	bool zero = false;
+	enum run_memory memory = RUN_FILLED;
 	void *block;
 
 	/* a span that comes from the slabs may be known to be zero */
-	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_span(size, 1, &zero);
-	if (block && !zero)
+	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_span(size, 1, &memory);
+	if (block && memory != RUN_ZERO)
 		__builtin_memset(block, 0, size);
 	return block;
 }
@@ -303,13 +304,13 @@ void *hak_calloc(size_t n, size_t size)
 
 void *hak_aligned_alloc(size_t align, size_t size)
 {
+	enum run_memory memory;
 	unsigned class;
-	bool zero;
 
 	if (!is_power_of_two(align))
 		return fail(HAK_EINVAL);
 	class = class_of_aligned(align, size);
-	return class == CLASS_SPAN ? alloc_span(size, align, &zero) : alloc_class(class, align);
+	return class == CLASS_SPAN ? alloc_span(size, align, &memory) : alloc_class(class, align);
 }
 
 /*
@@ -332,31 +333,36 @@ static bool resize_in_place(unsigned class, void *block, size_t size, size_t usa
 }
 
 /*
- * A new block for one that grows out of its place. A large one gets a quarter
- * more than was asked for, to grow into: else a block that grows step by step
- * would be copied at every step.
+ * A new block for one of @usable bytes that grows out of its place. A large one
+ * that grows in small steps gets a quarter more than was asked for, to grow into:
+ * else it would be copied at every step.
  */
-static void *alloc_larger(unsigned class, size_t size)
+static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_memory *memory)
 {
-	bool zero;
+	size_t room = size - usable <= usable / 4 ? size / 4 : 0;
+	void *block;
 
-	if (class_is_span(class) && size <= SIZE_LIMIT / 2) {
-		void *block = span_alloc(size + size / 4, 1, &zero);
-
-		if (block) {
-			span_note_size(block, size);
-			return block;
-		}
-	}
-	return malloc_fast(size);
+	if (!class_is_span(class) || size > SIZE_LIMIT / 2)
+		return malloc_fast(size);
+	block = span_alloc(size + room, 1, memory);
+	if (!block)
+		return alloc_span(size, 1, memory);
+	span_note_size(block, size);
+	return block;
 }
 
-/* @size bytes are to be elsewhere; the block of them is freed. */
-static void move(unsigned class, void *from, void *to, size_t size)
+/*
+ * @size bytes are to be elsewhere, in a block that was bare or not; the block of
+ * them is freed. Page tables move only to where there is no memory: what is
+ * there would be lost, and faulted in again page by page, which takes longer
+ * than to copy. 64 buffers that grow to 1 MiB by half of their size at a time
+ * take 0.33 us an append, and 120 MiB; 1.2 us and 73 MiB if all that can move does.
+ */
+static void move(unsigned class, void *from, void *to, size_t size, bool bare)
 {
 	size_t done = 0;
 
-	if (class_is_span(class) && class_is_span(pagemap_class((uintptr_t)to)))
+	if (bare && class_is_span(class))
 		done = span_move(from, to, size);
 	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
 	free_fast(from);
@@ -364,6 +370,7 @@ static void move(unsigned class, void *from, void *to, size_t size)
 
 void *hak_realloc(void *block, size_t size)
 {
+	enum run_memory memory = RUN_FILLED;
 	unsigned class;
 	size_t usable;
 	void *moved;
@@ -378,12 +385,13 @@ void *hak_realloc(void *block, size_t size)
 	usable = usable_size(class, block);
 	if (resize_in_place(class, block, size, usable))
 		return block;
-	moved = size <= usable ? try_class(class_of(size)) : alloc_larger(class, size);
+	moved = size <= usable ? try_class(class_of(size))
+			       : alloc_larger(class, size, usable, &memory);
 	if (!moved && size <= usable)
 		return keep_larger(block); /* it is large enough */
 	if (!moved)
 		return NULL;
-	move(class, block, moved, size < usable ? size : usable);
+	move(class, block, moved, size < usable ? size : usable, memory != RUN_FILLED);
 	return moved;
 }
 

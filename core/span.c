@@ -81,10 +81,10 @@ static void set_length(struct slab *head, size_t pages)
 }
 
 /* A new span: its first slab, or 0. */
-static uintptr_t take(unsigned class, size_t pages, size_t align, bool *zero)
+static uintptr_t take(unsigned class, size_t pages, size_t align, enum run_memory *memory)
 {
 	size_t slabs = slabs_for(pages);
-	uintptr_t base = superslab_take(slabs, spare_of(pages), align, zero);
+	uintptr_t base = superslab_take(slabs, spare_of(pages), align, memory);
 	struct slab *head;
 
 	if (!base)
@@ -109,12 +109,12 @@ static void put(struct slab *head)
  * span_alloc() - allocate whole pages
  * @size:  at most PTRDIFF_MAX
  * @align: a power of two
- * @zero:  set to whether the memory is known to read zero
+ * @memory: set to what is behind it
  */
-void *span_alloc(size_t size, size_t align, bool *zero)
+void *span_alloc(size_t size, size_t align, enum run_memory *memory)
 {
 	size_t pages = pages_for(size);
-	uintptr_t base = take(CLASS_SPAN, pages, align > SLAB_SIZE ? align : SLAB_SIZE, zero);
+	uintptr_t base = take(CLASS_SPAN, pages, align > SLAB_SIZE ? align : SLAB_SIZE, memory);
 
 	if (!base)
 		return NULL;
@@ -141,8 +141,8 @@ unsigned span_take(unsigned class, void **end, unsigned n)
 	unsigned taken = 0;
 
 	while (taken < n) {
-		bool zero;
-		uintptr_t base = take(class, pages, SLAB_SIZE, &zero);
+		enum run_memory memory;
+		uintptr_t base = take(class, pages, SLAB_SIZE, &memory);
 
 		if (!base)
 			break;

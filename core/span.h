@@ -4,6 +4,7 @@
 
 #include "base.h"
 #include "bug.h"
+#include "superslab.h"
 
 struct span_counters {
 	uint64_t allocations, frees;	       /* of CLASS_SPAN, by span_alloc() and span_free() */
@@ -11,7 +12,7 @@ struct span_counters {
 };
 
 /* Spans of exactly so many pages as they need: CLASS_SPAN. */
-void *span_alloc(size_t size, size_t align, bool *zero);
+void *span_alloc(size_t size, size_t align, enum run_memory *memory);
 void span_free(void *block);
 
 /* Spans of a class below it, for magazines. */

@@ -72,6 +72,7 @@ struct request {
 	unsigned more;	/* so many slabs besides, anywhere near, if there are some */
 	bool for_class; /* slabs whose taker keeps account of their pages */
 	bool zero;	/* all that was taken reads zero */
+	size_t bare;	/* slabs that were taken and have no memory */
 	uint32_t part;	/* what was taken of the last SuperSlab */
 };
 
@@ -101,6 +102,7 @@ static void take_locked(struct request *request, uintptr_t base)
 		if (request->more)
 			part |= more_like(superslab, part, request->more);
 		request->zero &= superslab->zero && !(part & ~superslab->clean);
+		request->bare += count_bits(part & superslab->clean);
 		request->part = part;
 		superslab_take_part_locked(superslab, part);
 		if (!request->for_class)
@@ -256,17 +258,17 @@ static uintptr_t take(struct request *request)
  * @slabs: how many
  * @spare: which pages of the last one will not be used
  * @align: of the first, a power of two >= SLAB_SIZE
- * @zero:  set to whether all of it is known to read zero
+ * @memory: set to what is behind it
  *
  * Unused slabs before new SuperSlabs, and when there are none of these either,
  * a run across the edge of two. Returns the address of the first, or 0.
  */
-uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, bool *zero)
+uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum run_memory *memory)
 {
 	struct request request = { .slabs = slabs, .spare = spare, .align = align };
 	uintptr_t base = take(&request);
 
-	*zero = request.zero;
+	*memory = request.zero ? RUN_ZERO : request.bare > slabs / 2 ? RUN_BARE : RUN_FILLED;
 	return base;
 }
 

@@ -10,7 +10,14 @@
 #include "descriptor.h"
 #include "heap.h"
 
-uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, bool *zero);
+/* What is behind a run of slabs when it is taken? */
+enum run_memory {
+	RUN_FILLED, /* memory, for the most part */
+	RUN_BARE,   /* none, for the most part */
+	RUN_ZERO,   /* none, and what comes is known to read zero */
+};
+
+uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum run_memory *memory);
 struct list_node *superslab_take_slabs(unsigned n);
 bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare);
 size_t superslab_move(uintptr_t from, uintptr_t to, size_t size);

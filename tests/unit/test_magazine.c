@@ -519,11 +519,11 @@ static void magazine_no_cache(void)
 static void magazine_partial_refill(void)
 {
 	struct hak_cache *cache;
-	bool zero;
+	enum run_memory memory;
 
 	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
-	CHECK(cache && superslab_take(31, 0, SLAB_SIZE, &zero));
+	CHECK(cache && superslab_take(31, 0, SLAB_SIZE, &memory));
 	/* one slab of two blocks: a refill wants 4, and later more */
 	blocks[0] = magazine_pop(cache, CLASS_32K);
 	CHECK(blocks[0] && held(cache, CLASS_32K) == 1);

@@ -361,6 +361,28 @@ static void malloc_realloc_moves(void)
 			CHECK(realloc_moves(sizes[i], moves));
 }
 
+/* Where most slabs have memory, it is kept and the contents are copied. */
+static void malloc_realloc_copies(void)
+{
+	char *first, *filled, *block;
+
+	CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+	first = unit_span_alloc(5 * SLAB_SIZE);
+	CHECK(first && unit_span_alloc(SLAB_SIZE));
+	filled = unit_span_alloc(7 * SLAB_SIZE);
+	CHECK(filled && unit_span_alloc(8 * SLAB_SIZE)); /* 11 are left */
+	unit_fill(first, 5 * SLAB_SIZE, 1);
+	hak_free(filled);
+	block = hak_realloc(first, 7 * SLAB_SIZE);
+	CHECK(at(block) == at(filled) && unit_is_filled(block, 5 * SLAB_SIZE, 1));
+	CHECK(pages_counters.moved == 0);
+	block = hak_realloc(block, 11 * SLAB_SIZE);
+	CHECK(block == first + 21 * SLAB_SIZE && unit_is_filled(block, 5 * SLAB_SIZE, 1));
+	CHECK(pages_counters.moved > 0);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
 /* One that came from a magazine does not go back there without its memory. */
 static void malloc_realloc_moves_cached(void)
 {
@@ -445,7 +467,10 @@ static void malloc_realloc_spans(void)
 	CHECK(unit_close());
 }
 
-/* A block that moves to grow gets room for a quarter more, and gives it up. */
+/*
+ * A block that moves to grow a little gets room for a quarter more, and gives it
+ * up. One that grows by much has seen to that itself.
+ */
 static void malloc_realloc_room(void)
 {
 	char *block, *behind;
@@ -454,6 +479,11 @@ static void malloc_realloc_room(void)
 	block = hak_malloc(4 * SLAB_SIZE);
 	behind = hak_malloc(SLAB_SIZE);
 	CHECK(block && at(behind) == at(block) + 4 * SLAB_SIZE);
+	block = hak_realloc(block, 6 * SLAB_SIZE);
+	CHECK(block && hak_usable_size(block) == 6 * SLAB_SIZE);
+	hak_free(block);
+	block = hak_malloc(7 * SLAB_SIZE);
+	CHECK(block && hak_malloc(SLAB_SIZE) == block + 7 * SLAB_SIZE);
 	block = hak_realloc(block, 8 * SLAB_SIZE);
 	CHECK(block && hak_usable_size(block) == 10 * SLAB_SIZE);
 	CHECK(at(hak_realloc(block, 9 * SLAB_SIZE)) == at(block));
@@ -652,6 +682,7 @@ void unit_malloc(void)
 	TEST_RUN(malloc_owns);
 	TEST_RUN(malloc_realloc_edges);
 	TEST_RUN(malloc_realloc_moves);
+	TEST_RUN(malloc_realloc_copies);
 	TEST_RUN(malloc_realloc_moves_cached);
 	TEST_RUN(malloc_realloc_in_place);
 	TEST_RUN(malloc_realloc_spans);

@@ -25,8 +25,8 @@ static uintptr_t slab(size_t n)
 /* The number of the slab that was taken; -1 for none. */
 static long take_aligned(size_t slabs, size_t align)
 {
-	bool zero;
-	uintptr_t base = superslab_take(slabs, 0, align, &zero);
+	enum run_memory memory;
+	uintptr_t base = superslab_take(slabs, 0, align, &memory);
 
 	return base ? (long)((base - slab(0)) / SLAB_SIZE) : -1;
 }
@@ -63,13 +63,13 @@ static struct heap_counters counters(void)
 
 static void superslab_first_take(void)
 {
-	bool zero = true;
+	enum run_memory memory = RUN_ZERO;
 	struct superslab *superslab;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(counts(0, 0, 0, 0));
-	CHECK(superslab_take(1, 0, SLAB_SIZE, &zero) == slab(0));
-	CHECK(!zero); /* the provider did not say so */
+	CHECK(superslab_take(1, 0, SLAB_SIZE, &memory) == slab(0));
+	CHECK(memory != RUN_ZERO); /* the provider did not say so */
 	CHECK(counts(1, 0, 0, 1) && counters().peak == 1);
 	superslab = pagemap_superslab(slab(0));
 	CHECK(superslab && superslab->base == slab(0));
@@ -212,7 +212,7 @@ static void superslab_run_across(void)
  */
 static void superslab_short_run_across(void)
 {
-	bool zero;
+	enum run_memory memory;
 
 	/* descriptors come out of the last 2 MiB */
 	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
@@ -220,7 +220,7 @@ static void superslab_short_run_across(void)
 	put(29, 3);
 	put(32, 2);
 	CHECK(take(6) == -1);
-	CHECK(superslab_take(6, 0, SLAB_SIZE, &zero) == 0);
+	CHECK(superslab_take(6, 0, SLAB_SIZE, &memory) == 0);
 	CHECK(counts(2, 0, 0, 59));
 	CHECK(take(5) == 29);
 	CHECK(counts(2, 0, 0, 64));
@@ -309,7 +309,7 @@ static void superslab_put_clears_classes(void)
 /* What the provider refuses to take stays ours, dirty, and is used again. */
 static void superslab_refused(void)
 {
-	bool zero = true;
+	enum run_memory memory = RUN_ZERO;
 
 	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0 && take(32) == 32);
@@ -320,7 +320,7 @@ static void superslab_refused(void)
 	CHECK(counts(2, 0, 2, 0) && counters().refused == 1);
 	CHECK(pagemap_superslab(slab(32))->refused && !pagemap_superslab(slab(0))->refused);
 	/* it comes first now, and the provider is not asked again each time */
-	CHECK(superslab_take(32, 0, SLAB_SIZE, &zero) == slab(32) && !zero);
+	CHECK(superslab_take(32, 0, SLAB_SIZE, &memory) == slab(32) && memory != RUN_ZERO);
 	CHECK(counts(2, 0, 1, 32));
 	put(32, 32);
 	CHECK(counts(2, 0, 2, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
@@ -446,24 +446,24 @@ static void superslab_new_mapping_in_old_place(void)
 /* Is the memory known to be zero? Only if nobody can have written to it. */
 static void superslab_zero(void)
 {
-	bool zero = false;
+	enum run_memory memory = RUN_FILLED;
 
 	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_ZERO));
-	CHECK(superslab_take(4, 0, SLAB_SIZE, &zero) == slab(0) && zero);
-	zero = false;
-	CHECK(superslab_take(4, 0, SLAB_SIZE, &zero) == slab(4) && zero);
+	CHECK(superslab_take(4, 0, SLAB_SIZE, &memory) == slab(0) && memory == RUN_ZERO);
+	memory = RUN_FILLED;
+	CHECK(superslab_take(4, 0, SLAB_SIZE, &memory) == slab(4) && memory == RUN_ZERO);
 	put(2, 2);
-	CHECK(superslab_take(2, 0, SLAB_SIZE, &zero) == slab(2) && !zero);
+	CHECK(superslab_take(2, 0, SLAB_SIZE, &memory) == slab(2) && memory != RUN_ZERO);
 	put(7, 1); /* one dirty slab before many clean ones */
-	CHECK(superslab_take(3, 0, SLAB_SIZE, &zero) == slab(7) && !zero);
-	CHECK(superslab_take(3, 0, SLAB_SIZE, &zero) == slab(10) && zero);
+	CHECK(superslab_take(3, 0, SLAB_SIZE, &memory) == slab(7) && memory != RUN_ZERO);
+	CHECK(superslab_take(3, 0, SLAB_SIZE, &memory) == slab(10) && memory == RUN_ZERO);
 	put(10, 3);
 	CHECK(reap_all(true) == 3 * SLAB_SIZE);
-	zero = false;
-	CHECK(superslab_take(3, 0, SLAB_SIZE, &zero) == slab(10) && zero);
+	memory = RUN_FILLED;
+	CHECK(superslab_take(3, 0, SLAB_SIZE, &memory) == slab(10) && memory == RUN_ZERO);
 	CHECK(unit_is_zero((void *)slab(10), 3 * SLAB_SIZE));
-	zero = false;
-	CHECK(superslab_take(64, 0, SLAB_SIZE, &zero) == slab(32) && zero);
+	memory = RUN_FILLED;
+	CHECK(superslab_take(64, 0, SLAB_SIZE, &memory) == slab(32) && memory == RUN_ZERO);
 	CHECK(unit_close());
 
 	/* a provider that refuses to take memory back may have destroyed it */
@@ -474,15 +474,15 @@ static void superslab_zero(void)
 	put(32, 4);
 	CHECK(counts(2, 0, 2, 0));
 	CHECK(take(4) == 32);
-	CHECK(superslab_take(4, 0, SLAB_SIZE, &zero) == slab(36));
-	CHECK(!zero && !unit_is_zero((void *)slab(36), SLAB_SIZE));
+	CHECK(superslab_take(4, 0, SLAB_SIZE, &memory) == slab(36));
+	CHECK(memory != RUN_ZERO && !unit_is_zero((void *)slab(36), SLAB_SIZE));
 	CHECK(unit_close());
 }
 
 /* A trim purges unused slabs that are dirty, each run once. */
 static void superslab_purges(void)
 {
-	bool zero = true;
+	enum run_memory memory = RUN_ZERO;
 
 	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_DIRTY));
 	CHECK(take(32) == 0);
@@ -495,7 +495,7 @@ static void superslab_purges(void)
 	put(8, 1); /* next to what is purged already */
 	CHECK(reap_all(true) == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
 	/* purged, but not to zeros */
-	CHECK(superslab_take(6, 0, SLAB_SIZE, &zero) == slab(3) && !zero);
+	CHECK(superslab_take(6, 0, SLAB_SIZE, &memory) == slab(3) && memory != RUN_ZERO);
 	CHECK(unit_close());
 }
 
@@ -637,7 +637,7 @@ static void superslab_residence(void)
 static void superslab_best_pages(void)
 {
 	static const unsigned spare[] = { 0xf000, 0xff00, 0xfff0 };
-	bool zero;
+	enum run_memory memory;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
 	CHECK(take(6) == 0);
@@ -645,19 +645,19 @@ static void superslab_best_pages(void)
 	put(2, 1);
 	put(4, 1);
 	for (unsigned i = 0; i < 3; i++)
-		CHECK(superslab_take(1, spare[i], SLAB_SIZE, &zero) == slab(2 * i));
+		CHECK(superslab_take(1, spare[i], SLAB_SIZE, &memory) == slab(2 * i));
 	CHECK(reap_all(true) == (4 + 8 + 12) * PAGE_SIZE);
 	put(0, 1);
 	put(2, 1);
 	put(4, 1);
-	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, &zero) == slab(4) && !zero);
-	CHECK(superslab_take(1, 0xfe00, SLAB_SIZE, &zero) == slab(2) && !zero);
+	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, &memory) == slab(4) && memory != RUN_ZERO);
+	CHECK(superslab_take(1, 0xfe00, SLAB_SIZE, &memory) == slab(2) && memory != RUN_ZERO);
 	CHECK(counters().retouched == 1);
-	CHECK(superslab_take(1, 0, SLAB_SIZE, &zero) == slab(0) && !zero);
+	CHECK(superslab_take(1, 0, SLAB_SIZE, &memory) == slab(0) && memory != RUN_ZERO);
 	CHECK(counters().retouched == 5);
 	/* more than is wanted is better than none */
 	put(1, 1);
-	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, &zero) == slab(1) && !zero);
+	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, &memory) == slab(1) && memory != RUN_ZERO);
 	CHECK(reap_all(true) == 12 * PAGE_SIZE && !heap_check());
 	CHECK(unit_close());
 }
@@ -667,7 +667,7 @@ static void superslab_furnishes(void)
 {
 	for (unsigned fails = 0; fails < 3; fails++) {
 		uint64_t moved = 2 - fails;
-		bool zero;
+		enum run_memory memory;
 
 		CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
 		release_set_mode(RELEASE_NEVER);
@@ -680,8 +680,11 @@ static void superslab_furnishes(void)
 		CHECK(counts(4, 0, 2, 64));
 		if (fails)
 			fake_fail(&unit_fake, FAKE_MOVE, 3 - fails, true, FAKE_FAILS);
-		CHECK(superslab_take(70, 0, SLAB_SIZE, &zero) == slab(4 * 32));
-		CHECK(zero == !moved && counts(7, moved, 2 - moved, 134));
+		CHECK(superslab_take(70, 0, SLAB_SIZE, &memory) == slab(4 * 32));
+		CHECK(memory == (moved == 0   ? RUN_ZERO
+				 : moved == 1 ? RUN_BARE
+					      : RUN_FILLED) &&
+		      counts(7, moved, 2 - moved, 134));
 		for (unsigned i = 0; i < moved; i++)
 			CHECK(unit_is_filled((void *)slab((4 + i) * 32), SUPERSLAB_SIZE,
 					     i ? 1 : 2));
@@ -695,7 +698,7 @@ static void superslab_furnishes(void)
 /* Of the empty ones that which stands alone goes first, and what it lacks stays lacking. */
 static void superslab_furnishes_from_alone(void)
 {
-	bool zero;
+	enum run_memory memory;
 
 	CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
 	release_set_mode(RELEASE_NEVER);
@@ -710,14 +713,14 @@ static void superslab_furnishes_from_alone(void)
 	put(1 * 32, 64); /* these are two */
 	CHECK(counts(7, 0, 3, 4 * 32));
 	/* all but two slabs of the first of its SuperSlabs, ... */
-	CHECK(superslab_take(65, 0, SLAB_SIZE, &zero) == slab(7 * 32) && !zero);
+	CHECK(superslab_take(65, 0, SLAB_SIZE, &memory) == slab(7 * 32) && memory != RUN_ZERO);
 	CHECK(counts(10, 3, 0, 4 * 32 + 65));
 	CHECK(!pagemap_superslab(slab(4 * 32)) && !pagemap_superslab(slab(32)));
 	CHECK(unit_is_filled((void *)slab(7 * 32), 16 * SLAB_SIZE, 4));
 	CHECK(unit_is_zero((void *)slab(7 * 32 + 16), 16 * SLAB_SIZE));
 	/* ... and the last one has what is left of it */
 	CHECK(pagemap_superslab(slab(9 * 32))->clean == 0);
-	CHECK(superslab_take(1, 0, SLAB_SIZE, &zero) == slab(9 * 32 + 1) && !zero);
+	CHECK(superslab_take(1, 0, SLAB_SIZE, &memory) == slab(9 * 32 + 1) && memory != RUN_ZERO);
 	CHECK(pages_counters.moved == 3 * SUPERSLAB_SIZE && !heap_check());
 	release_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());

@@ -56,9 +56,9 @@ size_t unit_balance(void)
 
 void *unit_span_alloc(size_t size)
 {
-	bool zero;
+	enum run_memory memory;
 
-	return span_alloc(size, 1, &zero);
+	return span_alloc(size, 1, &memory);
 }
 
 /* Eight bytes that depend on where they are. */
