@@ -62,6 +62,7 @@ static struct hak_cache *cache_init(struct cache_cold *cold)
 
 	cold->cache = cache;
 	cold->room = HAK_CACHE_BYTES;
+	cold->room_swing = HAK_CACHE_SWING;
 	cache->cold = cold;
 	for_each_magazine(class)
 	{

@@ -38,6 +38,8 @@ struct magazine_batches {
 struct magazine_cold {
 	struct magazine_batches batches;
 	uint64_t seen_gone, seen_pushes; /* at the last look: popped or spilled, pushed */
+	uint64_t batch_pushes;		 /* pushed when the last batch came or went */
+	uint64_t missed;		 /* spilled after the last refill, and not fetched again */
 	uint16_t seen_held;
 	uint16_t base;	   /* index of the NULL below the blocks */
 	uint16_t far;	   /* that of the far slots; 0: there are none */
@@ -55,7 +57,8 @@ struct cache_cold {
 	struct lock claim;	  /* see magazine.c */
 	bool quiet;		  /* all magazines are closed and empty */
 	uint8_t victim;		  /* the class that lost room last */
-	ptrdiff_t room;		  /* bytes that the limits may still grow by, all together */
+	ptrdiff_t room;		  /* bytes that the limits may still grow by, all together, */
+	ptrdiff_t room_swing;	  /* up to two batches, and beyond */
 	struct magazine_cold magazine[CLASS_LAST + 1];
 } __attribute__((aligned(64))); /* what follows is the hot part */
 
@@ -121,11 +124,14 @@ uint64_t magazine_pops(const struct hak_cache *cache, unsigned class);
 /* Why the limit of a magazine is looked at. */
 enum magazine_event {
 	MAGAZINE_REFILL,
-	MAGAZINE_SPILL,	      /* the first after a refill */
-	MAGAZINE_SPILL_AGAIN, /* nothing but frees since the last one */
+	MAGAZINE_REFILL_MISSED, /* blocks are wanted that were spilled a moment ago */
+	MAGAZINE_REFILL_STEADY, /* more were freed since the last batch than it may hold */
+	MAGAZINE_SPILL,		/* the first after a refill */
+	MAGAZINE_SPILL_AGAIN,	/* nothing but frees since the last one */
 };
 unsigned magazine_first_limit(unsigned class);
-unsigned magazine_next_limit(unsigned limit, unsigned capacity, enum magazine_event event);
+unsigned magazine_next_limit(unsigned limit, unsigned capacity, unsigned batch,
+			     enum magazine_event event);
 unsigned magazine_surplus(unsigned held, uint64_t gone);
 
 #endif

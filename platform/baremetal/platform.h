@@ -30,6 +30,7 @@
 #define HAK_MAGAZINE_NEAR  HAK_MAGAZINE_MAX
 #define HAK_MAGAZINE_BYTES (48u << 10)
 #define HAK_CACHE_BYTES	   (512 << 10)
+#define HAK_CACHE_SWING	   0
 #define HAK_CACHED_MAX	   ((size_t)0)
 
 /*

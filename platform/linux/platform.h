@@ -25,14 +25,17 @@
 #define HAK_MIN_ALIGN 16
 
 /*
- * Magazines: at most so many blocks of one class, and so many bytes, in each;
- * together they may grow by HAK_CACHE_BYTES from what they begin with. Blocks
- * up to HAK_CACHED_MAX have them. What a thread does not use is taken from it.
+ * Magazines: at most so many blocks of one class, and so many bytes, in each (with
+ * more blocks, indices of slots would need more than 16 bits); together they may
+ * grow by HAK_CACHE_BYTES from what they begin with, and by HAK_CACHE_SWING for
+ * what a thread frees and allocates by turns. Blocks up to HAK_CACHED_MAX have
+ * them. What a thread does not use is taken from it.
  */
-#define HAK_MAGAZINE_MAX   1024u
+#define HAK_MAGAZINE_MAX   1280u
 #define HAK_MAGAZINE_NEAR  64u
-#define HAK_MAGAZINE_BYTES (1u << 20)
+#define HAK_MAGAZINE_BYTES (16u << 20)
 #define HAK_CACHE_BYTES	   (2 << 20)
+#define HAK_CACHE_SWING	   (16 << 20)
 #define HAK_CACHED_MAX	   ((size_t)1 << 20)
 
 /* What hak_init(NULL), or the first allocation, takes pages from. */

@@ -17,12 +17,16 @@
 
 #define CLASS_64  5
 #define CLASS_1K  21
+#define CLASS_16K 37
 #define CLASS_32K 39
 
 /* What the class of 64 bytes may hold, and at least when it only frees. */
 #define CAPACITY ((unsigned)size_class[CLASS_64].capacity)
 #define BATCH	 512u
 #define LEAST	 (CAPACITY / 4 < BATCH ? CAPACITY / 4 : BATCH)
+
+/* How far refills alone let it grow. */
+#define USUAL (CAPACITY / 2 < BATCH ? CAPACITY : 2 * BATCH)
 
 static void *blocks[4200];
 
@@ -32,10 +36,16 @@ static unsigned refill_batch(unsigned limit)
 	return (limit + 1) / 2 < BATCH ? (limit + 1) / 2 : BATCH;
 }
 
-/* and that a spill gives back: down to @keep. */
-static unsigned spill_batch(unsigned held, unsigned limit, unsigned keep)
+/* those that the first spill gives back, */
+static unsigned first_batch(unsigned limit)
 {
-	unsigned batch = held - keep < BATCH ? held - keep : BATCH;
+	return limit - limit / 2 < BATCH / 2 ? limit - limit / 2 : BATCH / 2;
+}
+
+/* and those that another does. */
+static unsigned spill_batch(unsigned held, unsigned limit)
+{
+	unsigned batch = held < BATCH ? held : BATCH;
 
 	return batch > held - limit ? batch : held - limit + 1;
 }
@@ -82,35 +92,46 @@ static unsigned limit(const struct hak_cache *cache, unsigned class)
 
 static void magazine_limits(void)
 {
-	CHECK(magazine_next_limit(8, 112, MAGAZINE_REFILL) == 16);
-	CHECK(magazine_next_limit(16, 112, MAGAZINE_REFILL) == 32);
-	CHECK(magazine_next_limit(32, 112, MAGAZINE_REFILL) == 64);
-	CHECK(magazine_next_limit(64, 112, MAGAZINE_REFILL) == 112);
-	CHECK(magazine_next_limit(112, 112, MAGAZINE_REFILL) == 112);
-	CHECK(magazine_next_limit(8, 8, MAGAZINE_REFILL) == 8);
-	CHECK(magazine_next_limit(112, 112, MAGAZINE_SPILL) == 112);
-	CHECK(magazine_next_limit(8, 112, MAGAZINE_SPILL) == 28);
-	CHECK(magazine_next_limit(30, 112, MAGAZINE_SPILL) == 30);
-	CHECK(magazine_next_limit(8, 8, MAGAZINE_SPILL) == 8);
-	CHECK(magazine_next_limit(8, 112, MAGAZINE_SPILL_AGAIN) == 28);
-	CHECK(magazine_next_limit(112, 112, MAGAZINE_SPILL_AGAIN) == 84);
-	CHECK(magazine_next_limit(84, 112, MAGAZINE_SPILL_AGAIN) == 63);
-	CHECK(magazine_next_limit(30, 112, MAGAZINE_SPILL_AGAIN) == 28);
-	CHECK(magazine_next_limit(28, 112, MAGAZINE_SPILL_AGAIN) == 28);
-	CHECK(magazine_next_limit(8, 8, MAGAZINE_SPILL_AGAIN) == 8);
-	CHECK(magazine_next_limit(12, 12, MAGAZINE_SPILL_AGAIN) == 9);
-	CHECK(magazine_next_limit(1, 1, MAGAZINE_REFILL) == 1);
-	CHECK(magazine_next_limit(1, 1, MAGAZINE_SPILL_AGAIN) == 1);
-	CHECK(magazine_next_limit(1, 4, MAGAZINE_REFILL) == 2);
-	CHECK(magazine_next_limit(400, 1024, MAGAZINE_SPILL_AGAIN) == 300);
-	CHECK(magazine_next_limit(8, 4096, MAGAZINE_SPILL) == 512);
+	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_REFILL) == 16);
+	CHECK(magazine_next_limit(16, 112, BATCH, MAGAZINE_REFILL) == 32);
+	CHECK(magazine_next_limit(32, 112, BATCH, MAGAZINE_REFILL) == 64);
+	CHECK(magazine_next_limit(64, 112, BATCH, MAGAZINE_REFILL) == 112);
+	CHECK(magazine_next_limit(112, 112, BATCH, MAGAZINE_REFILL) == 112);
+	CHECK(magazine_next_limit(8, 8, BATCH, MAGAZINE_REFILL) == 8);
+	CHECK(magazine_next_limit(112, 112, BATCH, MAGAZINE_SPILL) == 112);
+	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_SPILL) == 28);
+	CHECK(magazine_next_limit(30, 112, BATCH, MAGAZINE_SPILL) == 30);
+	CHECK(magazine_next_limit(8, 8, BATCH, MAGAZINE_SPILL) == 8);
+	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 28);
+	CHECK(magazine_next_limit(112, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 84);
+	CHECK(magazine_next_limit(84, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 63);
+	CHECK(magazine_next_limit(30, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 28);
+	CHECK(magazine_next_limit(28, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 28);
+	CHECK(magazine_next_limit(8, 8, BATCH, MAGAZINE_SPILL_AGAIN) == 8);
+	CHECK(magazine_next_limit(12, 12, BATCH, MAGAZINE_SPILL_AGAIN) == 9);
+	CHECK(magazine_next_limit(1, 1, BATCH, MAGAZINE_REFILL) == 1);
+	CHECK(magazine_next_limit(1, 1, BATCH, MAGAZINE_SPILL_AGAIN) == 1);
+	CHECK(magazine_next_limit(1, 4, BATCH, MAGAZINE_REFILL) == 2);
+	CHECK(magazine_next_limit(400, 1024, BATCH, MAGAZINE_SPILL_AGAIN) == 300);
+	CHECK(magazine_next_limit(8, 4096, BATCH, MAGAZINE_SPILL) == 512);
+	CHECK(magazine_next_limit(8, 4096, 32, MAGAZINE_SPILL) == 32);
+	CHECK(magazine_next_limit(40, 1000, 32, MAGAZINE_REFILL) == 64);
+	CHECK(magazine_next_limit(64, 1000, 32, MAGAZINE_REFILL) == 64);
+	CHECK(magazine_next_limit(900, 1000, 32, MAGAZINE_REFILL) == 900);
+	CHECK(magazine_next_limit(40, 1000, 32, MAGAZINE_REFILL_STEADY) == 64);
+	CHECK(magazine_next_limit(900, 1000, 32, MAGAZINE_REFILL_STEADY) == 675);
+	CHECK(magazine_next_limit(80, 1000, 32, MAGAZINE_REFILL_STEADY) == 64);
+	CHECK(magazine_next_limit(64, 1000, 32, MAGAZINE_REFILL_STEADY) == 64);
+	CHECK(magazine_next_limit(40, 1000, 32, MAGAZINE_REFILL_MISSED) == 80);
+	CHECK(magazine_next_limit(900, 1000, 32, MAGAZINE_REFILL_MISSED) == 1000);
 	for_each_magazine(class)
 	{
 		unsigned capacity = size_class[class].capacity;
 
 		for (unsigned n = magazine_first_limit(class); n <= capacity; n++) {
-			unsigned more = magazine_next_limit(n, capacity, MAGAZINE_REFILL);
-			unsigned less = magazine_next_limit(n, capacity, MAGAZINE_SPILL_AGAIN);
+			unsigned more = magazine_next_limit(n, capacity, BATCH, MAGAZINE_REFILL);
+			unsigned less =
+				magazine_next_limit(n, capacity, BATCH, MAGAZINE_SPILL_AGAIN);
 
 			CHECK(more >= n && more <= capacity && less <= (n > BATCH ? n : BATCH));
 			CHECK(less >= magazine_first_limit(class) && less <= capacity);
@@ -189,7 +210,7 @@ static void magazine_refills(void)
 		unsigned batch = refill_batch(most);
 		uint64_t taken = n + batch;
 
-		most = most * 2 < CAPACITY ? most * 2 : CAPACITY;
+		most = most * 2 < USUAL ? most * 2 : USUAL;
 		for (unsigned k = 0; k < batch; k++) {
 			blocks[n] = magazine_pop(cache, CLASS_64);
 			CHECK(blocks[n]);
@@ -201,7 +222,7 @@ static void magazine_refills(void)
 			CHECK(!cache_check());
 		}
 	}
-	CHECK(most == CAPACITY);
+	CHECK(most == USUAL);
 	CHECK(counters(CLASS_64).pops == n && counters(CLASS_64).batches.misses == ROUNDS);
 	CHECK(counters(CLASS_64).batches.refills == ROUNDS &&
 	      counters(CLASS_64).batches.refilled == n);
@@ -242,7 +263,7 @@ static unsigned allocate(struct hak_cache *cache, unsigned n)
 {
 	unsigned got = 0;
 
-	while (got < n || held(cache, CLASS_64) || limit(cache, CLASS_64) < CAPACITY)
+	while (got < n || held(cache, CLASS_64) || limit(cache, CLASS_64) < USUAL)
 		blocks[got++] = magazine_pop(cache, CLASS_64);
 	return got;
 }
@@ -250,38 +271,38 @@ static unsigned allocate(struct hak_cache *cache, unsigned n)
 /* A full magazine gives its oldest blocks back; the limit stays the first time. */
 static void magazine_spills(void)
 {
-	unsigned freed = 0, n, first, second, lower = CAPACITY - CAPACITY / 4;
+	unsigned freed = 0, n, first, second, lower = USUAL - USUAL / 4;
 	struct hak_cache *cache;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
 	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS) == OTHERS);
-	n = allocate(cache, 2 * CAPACITY);
+	n = allocate(cache, 2 * USUAL);
 	CHECK(outstanding(CLASS_64) == OTHERS + n);
-	for (; freed < CAPACITY; freed++)
+	for (; freed < USUAL; freed++)
 		magazine_push(cache, CLASS_64, blocks[freed]);
-	CHECK(held(cache, CLASS_64) == CAPACITY && outstanding(CLASS_64) == OTHERS + n);
+	CHECK(held(cache, CLASS_64) == USUAL && outstanding(CLASS_64) == OTHERS + n);
 	magazine_push(cache, CLASS_64, blocks[freed++]);
-	first = spill_batch(CAPACITY, CAPACITY, CAPACITY / 2);
-	CHECK(held(cache, CLASS_64) == CAPACITY - first + 1);
+	first = first_batch(USUAL);
+	CHECK(held(cache, CLASS_64) == USUAL - first + 1);
 	CHECK(outstanding(CLASS_64) == OTHERS + n - first);
-	CHECK(limit(cache, CLASS_64) == CAPACITY);
+	CHECK(limit(cache, CLASS_64) == USUAL);
 	for (unsigned i = 0; i < freed; i++)
 		CHECK(magazine_has(cache, CLASS_64, blocks[i]) == (i >= first));
 	/* nothing but frees: the next spill takes it down by a quarter */
-	while (held(cache, CLASS_64) < CAPACITY)
+	while (held(cache, CLASS_64) < USUAL)
 		magazine_push(cache, CLASS_64, blocks[freed++]);
 	magazine_push(cache, CLASS_64, blocks[freed++]);
-	second = spill_batch(CAPACITY, lower, 0);
+	second = spill_batch(USUAL, lower);
 	CHECK(limit(cache, CLASS_64) == lower);
-	CHECK(held(cache, CLASS_64) == CAPACITY - second + 1);
+	CHECK(held(cache, CLASS_64) == USUAL - second + 1);
 	CHECK(outstanding(CLASS_64) == OTHERS + n - first - second);
 	CHECK(counters(CLASS_64).batches.spills == 2);
 	CHECK(counters(CLASS_64).batches.spilled == first + second);
 	CHECK(!hak_check());
 	/* in order: what is left are the youngest, the last on top */
-	for (unsigned i = 0; i < CAPACITY - second + 1; i++)
+	for (unsigned i = 0; i < USUAL - second + 1; i++)
 		CHECK(magazine_pop(cache, CLASS_64) == blocks[freed - 1 - i]);
 	CHECK(unit_close());
 }
@@ -296,7 +317,7 @@ static void magazine_adapts(void)
 	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS) == OTHERS);
 	cache = cache_attach();
 	CHECK(cache);
-	n = allocate(cache, 3 * CAPACITY + 200);
+	n = allocate(cache, 3 * USUAL + 200);
 	for (unsigned i = 0; i < n; i++) {
 		unsigned now;
 
@@ -342,6 +363,7 @@ static void magazine_room(void)
 	for_each_magazine(class) bytes +=
 		((ptrdiff_t)limit(cache, class) - magazine_first_limit(class)) *
 		(ptrdiff_t)size_class[class].size;
+	bytes -= HAK_CACHE_SWING - cache->cold->room_swing;
 	CHECK(bytes > 0 && cache->cold->room == HAK_CACHE_BYTES - bytes);
 	CHECK(!hak_check());
 	CHECK(unit_close());
@@ -386,7 +408,7 @@ static void magazine_last_free(void)
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
-	for (unsigned n = 3 * CAPACITY; n <= 3 * CAPACITY + 150; n++) { /* two spills */
+	for (unsigned n = 3 * USUAL; n <= 3 * USUAL + 150; n++) { /* two spills */
 		for (unsigned i = 0; i < n; i++)
 			blocks[i] = magazine_pop(cache, CLASS_64);
 		cache_flush(cache); /* what else the last refill brought */
@@ -408,25 +430,76 @@ static void magazine_last_free(void)
 static void magazine_first_spill(void)
 {
 	struct hak_cache *cache;
-	unsigned n;
+	unsigned n, most = USUAL;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
-	n = allocate(cache, 3 * CAPACITY);
+	n = allocate(cache, 3 * USUAL);
 	for (unsigned round = 1; round <= 3; round++) {
 		uint64_t refills = counters(CLASS_64).batches.refills;
 
 		while (counters(CLASS_64).batches.spills < round)
 			magazine_push(cache, CLASS_64, blocks[--n]);
-		CHECK(limit(cache, CLASS_64) == CAPACITY);
-		CHECK(held(cache, CLASS_64) ==
-		      CAPACITY - spill_batch(CAPACITY, CAPACITY, CAPACITY / 2) + 1);
+		CHECK(limit(cache, CLASS_64) == most);
+		CHECK(held(cache, CLASS_64) == most - first_batch(most) + 1);
 		while (counters(CLASS_64).batches.refills == refills)
 			blocks[n++] = magazine_pop(cache, CLASS_64);
-		CHECK(limit(cache, CLASS_64) == CAPACITY);
-		CHECK(held(cache, CLASS_64) == refill_batch(CAPACITY) - 1);
+		/* what was spilled, and perhaps more */
+		CHECK(held(cache, CLASS_64) >= first_batch(most) - 1);
+		CHECK(held(cache, CLASS_64) <= refill_batch(most) - 1);
+		most = CAPACITY; /* what is fetched had just been spilled */
+		CHECK(limit(cache, CLASS_64) == most);
 	}
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* One turn: allocate so many, free them. */
+static void swing(struct hak_cache *cache, unsigned class, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		blocks[i] = magazine_pop(cache, class);
+	for (unsigned i = 0; i < n; i++)
+		magazine_push(cache, class, blocks[i]);
+}
+
+/*
+ * What is freed and allocated by turns fits the magazine after some of them. When
+ * frees keep pace with allocations again, it becomes smaller.
+ */
+static void magazine_swings(void)
+{
+	unsigned class = CLASS_16K, capacity = size_class[class].capacity, n = capacity / 8 * 7;
+	unsigned usual = capacity < 64 ? capacity : 64, least = capacity;
+	struct cache_counters before, after;
+	struct hak_cache *cache;
+
+	CHECK(unit_open(64 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache && slab_take(class, blocks + 4200, OTHERS) == OTHERS);
+	for (unsigned turn = 0; turn < 20; turn++)
+		swing(cache, class, n);
+	CHECK(limit(cache, class) == capacity);
+	CHECK(cache->cold->room_swing ==
+	      HAK_CACHE_SWING - (ptrdiff_t)(capacity - usual) * size_class[class].size);
+	before = counters(class);
+	swing(cache, class, n);
+	after = counters(class);
+	CHECK(after.batches.refills == before.batches.refills);
+	CHECK(after.batches.spills == before.batches.spills);
+	for (unsigned i = 0; i < n; i++)
+		blocks[i] = magazine_pop(cache, class);
+	while (least > usual) {
+		for (unsigned i = 0; i <= capacity; i++)
+			magazine_push(cache, class, magazine_pop(cache, class));
+		while (held(cache, class))
+			CHECK(magazine_pop(cache, class));
+		CHECK(magazine_pop(cache, class));
+		least = least - least / 4 > usual ? least - least / 4 : usual;
+		CHECK(limit(cache, class) == least);
+	}
+	CHECK(cache->cold->room_swing == HAK_CACHE_SWING);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }
@@ -552,6 +625,7 @@ void unit_magazine(void)
 	TEST_RUN(magazine_only_frees);
 	TEST_RUN(magazine_last_free);
 	TEST_RUN(magazine_first_spill);
+	TEST_RUN(magazine_swings);
 	TEST_RUN(magazine_flush_own);
 	TEST_RUN(magazine_detach);
 	TEST_RUN(magazine_no_cache);

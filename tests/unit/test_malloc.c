@@ -482,6 +482,7 @@ static void malloc_realloc_room(void)
 	block = hak_realloc(block, 6 * SLAB_SIZE);
 	CHECK(block && hak_usable_size(block) == 6 * SLAB_SIZE);
 	hak_free(block);
+	CHECK(hak_malloc(4 * SLAB_SIZE)); /* where it was */
 	block = hak_malloc(7 * SLAB_SIZE);
 	CHECK(block && hak_malloc(SLAB_SIZE) == block + 7 * SLAB_SIZE);
 	block = hak_realloc(block, 8 * SLAB_SIZE);
