@@ -301,17 +301,16 @@ static unsigned doubled(unsigned limit, unsigned most)
  * doubles up to the capacity: with room for it, neither had been necessary. When
  * allocations and frees keep pace again, what is beyond two batches goes, by a
  * quarter for each refill. Frees alone take as much for each spill: what such a
- * magazine collects nobody is waiting for. Who frees gets at least a quarter of
- * the capacity, up to a batch.
+ * magazine collects nobody is waiting for. Who frees gets room for a batch.
  */
 unsigned magazine_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 			     enum magazine_event event)
 {
-	unsigned least = capacity / 4 < batch ? capacity / 4 : batch;
 	unsigned usual = capacity / 2 < batch ? capacity : batch * 2;
+	unsigned least = usual / 2;
 
 	if (least < MAGAZINE_MIN)
-		least = capacity < MAGAZINE_MIN ? capacity : MAGAZINE_MIN;
+		least = usual < MAGAZINE_MIN ? usual : MAGAZINE_MIN;
 	switch (event) {
 	case MAGAZINE_REFILL_MISSED:
 		return doubled(limit, capacity);

@@ -23,7 +23,7 @@
 /* What the class of 64 bytes may hold, and at least when it only frees. */
 #define CAPACITY ((unsigned)size_class[CLASS_64].capacity)
 #define BATCH	 512u
-#define LEAST	 (CAPACITY / 4 < BATCH ? CAPACITY / 4 : BATCH)
+#define LEAST	 (USUAL / 2)
 
 /* How far refills alone let it grow. */
 #define USUAL (CAPACITY / 2 < BATCH ? CAPACITY : 2 * BATCH)
@@ -99,22 +99,24 @@ static void magazine_limits(void)
 	CHECK(magazine_next_limit(112, 112, BATCH, MAGAZINE_REFILL) == 112);
 	CHECK(magazine_next_limit(8, 8, BATCH, MAGAZINE_REFILL) == 8);
 	CHECK(magazine_next_limit(112, 112, BATCH, MAGAZINE_SPILL) == 112);
-	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_SPILL) == 28);
-	CHECK(magazine_next_limit(30, 112, BATCH, MAGAZINE_SPILL) == 30);
+	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_SPILL) == 56);
+	CHECK(magazine_next_limit(60, 112, BATCH, MAGAZINE_SPILL) == 60);
 	CHECK(magazine_next_limit(8, 8, BATCH, MAGAZINE_SPILL) == 8);
-	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 28);
+	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 56);
 	CHECK(magazine_next_limit(112, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 84);
 	CHECK(magazine_next_limit(84, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 63);
-	CHECK(magazine_next_limit(30, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 28);
-	CHECK(magazine_next_limit(28, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 28);
+	CHECK(magazine_next_limit(60, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 56);
+	CHECK(magazine_next_limit(56, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 56);
 	CHECK(magazine_next_limit(8, 8, BATCH, MAGAZINE_SPILL_AGAIN) == 8);
 	CHECK(magazine_next_limit(12, 12, BATCH, MAGAZINE_SPILL_AGAIN) == 9);
 	CHECK(magazine_next_limit(1, 1, BATCH, MAGAZINE_REFILL) == 1);
 	CHECK(magazine_next_limit(1, 1, BATCH, MAGAZINE_SPILL_AGAIN) == 1);
 	CHECK(magazine_next_limit(1, 4, BATCH, MAGAZINE_REFILL) == 2);
-	CHECK(magazine_next_limit(400, 1024, BATCH, MAGAZINE_SPILL_AGAIN) == 300);
+	CHECK(magazine_next_limit(1000, 1024, BATCH, MAGAZINE_SPILL_AGAIN) == 750);
 	CHECK(magazine_next_limit(8, 4096, BATCH, MAGAZINE_SPILL) == 512);
 	CHECK(magazine_next_limit(8, 4096, 32, MAGAZINE_SPILL) == 32);
+	CHECK(magazine_next_limit(1, 16, 1, MAGAZINE_SPILL) == 2);
+	CHECK(magazine_next_limit(1, 128, 4, MAGAZINE_SPILL) == 8);
 	CHECK(magazine_next_limit(40, 1000, 32, MAGAZINE_REFILL) == 64);
 	CHECK(magazine_next_limit(64, 1000, 32, MAGAZINE_REFILL) == 64);
 	CHECK(magazine_next_limit(900, 1000, 32, MAGAZINE_REFILL) == 900);
