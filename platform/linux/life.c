@@ -5,11 +5,14 @@
  * happens here could be left out.
  *
  * The statistics come from a destructor: after the handlers of atexit(), and not
- * if the program leaves by _exit() or by a signal.
+ * if the program leaves by _exit() or by a signal. They go to what was stderr at
+ * the start, kept open a second time: many programs close it when they end, to
+ * see whether all was written, or open something else in its place.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <hakmem/stats.h>
@@ -17,12 +20,40 @@
 #include "linux.h"
 #include "options.h"
 
+#define HIGH_FILE 100 /* out of the way of programs that count on certain numbers */
+
+static struct {
+	int file;
+	struct stat what;
+} kept = { .file = -1 };
+
+static void keep_stderr(void)
+{
+	kept.file = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, HIGH_FILE);
+	if (kept.file < 0)
+		kept.file = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	fstat(kept.file, &kept.what);
+}
+
+/* The file, or -1: the program may have closed it, and another may have its number. */
+static int kept_stderr(void)
+{
+	struct stat now;
+
+	if (fstat(kept.file, &now) || now.st_dev != kept.what.st_dev ||
+	    now.st_ino != kept.what.st_ino)
+		return -1;
+	return kept.file;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
 	int saved = errno;
 
 	hak_options_read();
 	hak_reaper_configure();
+	if (hak_option(HAK_OPTION_STATS) && !hak_option_text(HAK_OPTION_STATS))
+		keep_stderr();
 	errno = saved;
 }
 
@@ -38,17 +69,16 @@ static void print_stats(int file)
 __attribute__((destructor)) static void end(void)
 {
 	const char *name = hak_option_text(HAK_OPTION_STATS);
-	int file = STDERR_FILENO;
+	int file;
 
 	if (!hak_option(HAK_OPTION_STATS))
 		return;
-	if (name)
-		file = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
-	if (file < 0) {
+	file = name ? open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666)
+		    : kept_stderr();
+	if (file >= 0)
+		print_stats(file);
+	else if (name)
 		hak_say("cannot append to %s (errno %d)", name, errno);
-		return;
-	}
-	print_stats(file);
-	if (name)
+	if (name && file >= 0)
 		close(file);
 }

@@ -53,6 +53,7 @@ who='^hakmem: probe\[[0-9]+\]: '
 build_probe()
 {
 	$cc -w -fno-builtin -pthread -x c - -o "$scratch/probe" <<-'END'
+		#define _GNU_SOURCE
 		#include <fcntl.h>
 		#include <stdio.h>
 		#include <stdlib.h>
@@ -68,6 +69,13 @@ build_probe()
 				free(argv);
 			if (argc > 1 && !strcmp(argv[1], "exit"))
 				_exit(0);
+			if (argc > 1 && !strcmp(argv[1], "close"))
+				fclose(stderr);
+			if (argc > 2) {
+				closefrom(3);
+				while ((file = open(argv[2], O_RDWR | O_CREAT, 0600)) < 200)
+					;
+			}
 			for (int i = 0; i < 400; i++)
 				if ((block[i] = malloc(30000)))
 					memset(block[i], 1, 30000);
@@ -160,6 +168,12 @@ test_stats()
 	expect no-stats 0
 	with HAKMEM_STATS=1 -- "$scratch/probe" exit
 	expect no-stats-of-_exit 0
+	with HAKMEM_STATS=1 -- "$scratch/probe" close
+	expect stats-after-stderr some "${who}statistics at exit$"
+	with HAKMEM_STATS=1 -- "$scratch/probe" close "$scratch/others"
+	expect no-stats-into-others 0
+	[ -e "$scratch/others" ] && [ ! -s "$scratch/others" ] ||
+		fail "no-stats-into-others: $(head -n 1 "$scratch/others")"
 	with HAKMEM_STATS="$scratch/stats" -- "$scratch/probe"
 	expect stats-in-file 0
 	with HAKMEM_STATS="$scratch/stats" -- "$scratch/probe"
