@@ -578,6 +578,7 @@ static void malloc_info_is_xml(void)
 	FILE *stream = open_memstream(&text, &size);
 
 	CHECK(stream && block);
+	malloc_trim(0); /* the magazine has all blocks of that size, perhaps */
 	CHECK(malloc_info(1, stream) == EINVAL);
 	CHECK(malloc_info(0, stream) == 0);
 	CHECK(fclose(stream) == 0 && size > 100);
