@@ -13,7 +13,7 @@ set -u
 
 map=$1
 image=$2
-most_text=26880
+most_text=26368
 most_constants=2048
 most_data=28672
 failed=0

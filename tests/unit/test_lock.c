@@ -64,7 +64,7 @@ static void lock_ranks(void)
 	CHECK(!lock_is_any_held());
 	/* the one that malloc and free never take does not count */
 	lock_acquire(&class, LOCK_REAP);
-	CHECK(*this_held() == lock_bit(LOCK_REAP) && !lock_is_any_held());
+	CHECK(!(*this_held() & ~(1u << LOCK_REAP)) && !lock_is_any_held());
 	lock_release(&class, LOCK_REAP);
 }
 
