@@ -421,8 +421,8 @@ static void relist_or_empty(struct class_heap *heap, struct slab *slab, struct l
 static unsigned free_run(struct slab *slab, unsigned class, void *const *blocks, unsigned n)
 {
 	const struct size_class *shape = &size_class[class];
-	uint32_t inverse = shape->inverse;
-	unsigned word = 0, hint = slab->hint, most = shape->blocks, purged = slab->purged, done;
+	uint32_t inverse = shape->inverse, last = (shape->blocks - 1u) * shape->size;
+	unsigned word = 0, hint = slab->hint, purged = slab->purged, done;
 	uint64_t *bitmap = slab->bitmap, bits = bitmap[0];
 	uintptr_t base = slab_base(slab);
 
@@ -431,7 +431,7 @@ static unsigned free_run(struct slab *slab, unsigned class, void *const *blocks,
 		uint64_t product = offset * inverse; /* see class_block_index() */
 		unsigned index = (unsigned)(product >> 32);
 
-		if (unlikely(offset >= SLAB_SIZE || (uint32_t)product >= inverse || index >= most))
+		if (unlikely(offset > last || (uint32_t)product >= inverse))
 			break;
 		if (unlikely(purged && is_withheld(slab, index)))
 			break;
