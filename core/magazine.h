@@ -125,7 +125,7 @@ uint64_t magazine_pops(const struct hak_cache *cache, unsigned class);
 enum magazine_event {
 	MAGAZINE_REFILL,
 	MAGAZINE_REFILL_MISSED, /* blocks are wanted that were spilled a moment ago */
-	MAGAZINE_REFILL_STEADY, /* more were freed since the last batch than it may hold */
+	MAGAZINE_REFILL_STEADY, /* many were freed since the last batch */
 	MAGAZINE_SPILL,		/* the first after a refill */
 	MAGAZINE_SPILL_AGAIN,	/* nothing but frees since the last one */
 };

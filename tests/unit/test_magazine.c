@@ -432,7 +432,7 @@ static void magazine_last_free(void)
 static void magazine_first_spill(void)
 {
 	struct hak_cache *cache;
-	unsigned n, most = USUAL;
+	unsigned n;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
@@ -443,15 +443,14 @@ static void magazine_first_spill(void)
 
 		while (counters(CLASS_64).batches.spills < round)
 			magazine_push(cache, CLASS_64, blocks[--n]);
-		CHECK(limit(cache, CLASS_64) == most);
-		CHECK(held(cache, CLASS_64) == most - first_batch(most) + 1);
+		CHECK(limit(cache, CLASS_64) == USUAL);
+		CHECK(held(cache, CLASS_64) == USUAL - first_batch(USUAL) + 1);
 		while (counters(CLASS_64).batches.refills == refills)
 			blocks[n++] = magazine_pop(cache, CLASS_64);
 		/* what was spilled, and perhaps more */
-		CHECK(held(cache, CLASS_64) >= first_batch(most) - 1);
-		CHECK(held(cache, CLASS_64) <= refill_batch(most) - 1);
-		most = CAPACITY; /* what is fetched had just been spilled */
-		CHECK(limit(cache, CLASS_64) == most);
+		CHECK(held(cache, CLASS_64) >= first_batch(USUAL) - 1);
+		CHECK(held(cache, CLASS_64) <= refill_batch(USUAL) - 1);
+		CHECK(limit(cache, CLASS_64) == USUAL);
 	}
 	CHECK(!hak_check());
 	CHECK(unit_close());
@@ -473,7 +472,7 @@ static void swing(struct hak_cache *cache, unsigned class, unsigned n)
 static void magazine_swings(void)
 {
 	unsigned class = CLASS_16K, capacity = size_class[class].capacity, n = capacity / 8 * 7;
-	unsigned usual = capacity < 64 ? capacity : 64, least = capacity;
+	unsigned usual = capacity < 32 ? capacity : 32, least = capacity;
 	struct cache_counters before, after;
 	struct hak_cache *cache;
 
