@@ -424,6 +424,25 @@ static enum magazine_event refill_event(const struct hak_cache *cache, unsigned 
 	return cold->missed > half ? MAGAZINE_REFILL_MISSED : MAGAZINE_REFILL;
 }
 
+static void note_batch(struct hak_cache *cache, unsigned class, bool spill)
+{
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+
+	cold->batch_pushes = cache->pushes[class];
+	cold->batch_held = (uint16_t)(cache->magazine[class].top - cold->base);
+	cold->spilled_last = spill;
+}
+
+/* Has a magazine filled up since the last spill with at least half of what was freed? */
+static bool only_frees(const struct hak_cache *cache, unsigned class)
+{
+	const struct magazine_cold *cold = &cache->cold->magazine[class];
+	uint64_t pushes = cache->pushes[class] - cold->batch_pushes;
+	unsigned held = cache->magazine[class].top - cold->base;
+
+	return cold->spilled_last && cold->batch_held + pushes / 2 <= held;
+}
+
 /* Fill an empty magazine, at most to half of its limit. Pops will rise in address. */
 static void refill(struct hak_cache *cache, unsigned class)
 {
@@ -440,8 +459,7 @@ static void refill(struct hak_cache *cache, unsigned class)
 	magazine->top = (uint16_t)(base + got);
 	grow(cache, class, magazine_next_limit(limit, capacity, batch, refill_event(cache, class)));
 	cold->missed -= got < cold->missed ? got : cold->missed;
-	cold->batch_pushes = cache->pushes[class];
-	cold->spilled_last = false;
+	note_batch(cache, class, false);
 	cold->batches.refills += got > 0;
 	cold->batches.refilled += got;
 }
@@ -475,28 +493,28 @@ static void spill(struct hak_cache *cache, unsigned class)
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = magazine->top - cold->base, limit = limit_of(cache, class);
 	unsigned batch = batch_of(class), n = 0;
+	bool again = only_frees(cache, class);
 	uint64_t outstanding = 0, others;
 
 	grow(cache, class,
 	     magazine_next_limit(limit, size_class[class].capacity, batch,
-				 cold->spilled_last ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL));
+				 again ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL));
 	limit = limit_of(cache, class);
 	if (held >= limit) {
-		n = spill_batch(held, limit, batch, cold->spilled_last);
+		n = spill_batch(held, limit, batch, again);
 		outstanding = give_back(cache, class, n);
-	} else if (cold->spilled_last) {
+	} else if (again) {
 		outstanding = blocks_outstanding(class);
 	}
-	cold->missed = cold->spilled_last ? cold->missed + n : n;
-	cold->batch_pushes = cache->pushes[class];
+	cold->missed = again ? cold->missed + n : n;
 	held = magazine->top - cold->base;
-	others = cold->spilled_last ? outstanding - held - 1 : UINT64_MAX;
+	others = again ? outstanding - held - 1 : UINT64_MAX;
 	if (!others && held)
 		give_back(cache, class, held);
 	held = magazine->top - cold->base;
 	if (others < limit - held)
 		set_limit(cache, class, held + (unsigned)others);
-	cold->spilled_last = true;
+	note_batch(cache, class, true);
 }
 
 /**

@@ -41,13 +41,14 @@ struct magazine_cold {
 	uint64_t batch_pushes;		 /* pushed when the last batch came or went */
 	uint64_t missed;		 /* spilled after the last refill, and not fetched again */
 	uint16_t seen_held;
-	uint16_t base;	   /* index of the NULL below the blocks */
-	uint16_t far;	   /* that of the far slots; 0: there are none */
-	uint16_t closed;   /* the top that it was closed at; 0: it is open */
-	uint16_t limit;	   /* the limit that it was closed with */
-	uint16_t kept;	   /* blocks in it while it is closed, ... */
-	uint16_t surplus;  /* ... and how many of these are to be taken out */
-	bool spilled_last; /* was the last batch a spill? */
+	uint16_t batch_held; /* blocks in it after the last batch */
+	uint16_t base;	     /* index of the NULL below the blocks */
+	uint16_t far;	     /* that of the far slots; 0: there are none */
+	uint16_t closed;     /* the top that it was closed at; 0: it is open */
+	uint16_t limit;	     /* the limit that it was closed with */
+	uint16_t kept;	     /* blocks in it while it is closed, ... */
+	uint16_t surplus;    /* ... and how many of these are to be taken out */
+	bool spilled_last;   /* was the last batch a spill? */
 };
 
 struct cache_cold {
@@ -126,8 +127,8 @@ enum magazine_event {
 	MAGAZINE_REFILL,
 	MAGAZINE_REFILL_MISSED, /* blocks are wanted that were spilled a moment ago */
 	MAGAZINE_REFILL_STEADY, /* many were freed since the last batch */
-	MAGAZINE_SPILL,		/* the first after a refill */
-	MAGAZINE_SPILL_AGAIN,	/* nothing but frees since the last one */
+	MAGAZINE_SPILL,
+	MAGAZINE_SPILL_AGAIN, /* hardly anything but frees since the last one */
 };
 unsigned magazine_first_limit(unsigned class);
 unsigned magazine_next_limit(unsigned limit, unsigned capacity, unsigned batch,

@@ -456,6 +456,30 @@ static void magazine_first_spill(void)
 	CHECK(unit_close());
 }
 
+/* Nor is one of many where most of what is freed is allocated again. */
+static void magazine_slow_spill(void)
+{
+	struct hak_cache *cache;
+	unsigned n;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	n = allocate(cache, 3 * USUAL);
+	while (counters(CLASS_64).batches.spills < 1)
+		magazine_push(cache, CLASS_64, blocks[--n]);
+	while (counters(CLASS_64).batches.spills < 2) {
+		for (unsigned i = 0; i < 3; i++)
+			magazine_push(cache, CLASS_64, blocks[--n]);
+		for (unsigned i = 0; i < 2; i++)
+			blocks[n++] = magazine_pop(cache, CLASS_64);
+	}
+	CHECK(limit(cache, CLASS_64) == USUAL);
+	CHECK(counters(CLASS_64).batches.spilled == 2 * first_batch(USUAL));
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
 /* One turn: allocate so many, free them. */
 static void swing(struct hak_cache *cache, unsigned class, unsigned n)
 {
@@ -626,6 +650,7 @@ void unit_magazine(void)
 	TEST_RUN(magazine_only_frees);
 	TEST_RUN(magazine_last_free);
 	TEST_RUN(magazine_first_spill);
+	TEST_RUN(magazine_slow_spill);
 	TEST_RUN(magazine_swings);
 	TEST_RUN(magazine_flush_own);
 	TEST_RUN(magazine_detach);
