@@ -19,7 +19,7 @@
  *
  * Batches of 1000 blocks of 4 or 16 KiB, allocated and then freed in any order,
  * so take 8 ns a block; 14 to 31 ns, and 150 to 450 instead of 57 instructions,
- * if all of a cache has 2 MiB. With 16 MiB for whatever asks for it, a thread
+ * if all of a cache has 2 MiB. With 32 MiB for whatever asks for it, a thread
  * whose allocations and frees keep pace keeps 16 MiB more of 128 resident.
  *
  * An intrusive list (block -> next block) would need no array and hold any

@@ -75,10 +75,10 @@ __attribute__((destructor)) static void end(void)
 		return;
 	file = name ? open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666)
 		    : kept_stderr();
-	if (file >= 0)
+	if (file >= 0) {
 		print_stats(file);
-	else if (name)
-		hak_say("cannot append to %s (errno %d)", name, errno);
-	if (name && file >= 0)
 		close(file);
+	} else if (name) {
+		hak_say("cannot append to %s (errno %d)", name, errno);
+	}
 }
