@@ -18,7 +18,7 @@ DEBUG         ?=
 SAN           ?=
 
 # Options of include/hakmem/config.h that can be given on the command line.
-CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE
+CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE
 
 ifeq ($(wildcard arch/$(ARCH)/cpu.h),)
 $(error ARCH=$(ARCH) is not supported; there is: $(notdir $(wildcard arch/*)))
@@ -98,7 +98,8 @@ BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack -
 # --------------------------------------------------------------------- sources
 
 CORE       := $(basename $(wildcard core/*.c))
-LINUX      := $(basename $(wildcard platform/linux/*.c))
+SHARED     := platform/linux/fork_bare
+LINUX      := $(filter-out $(SHARED),$(basename $(wildcard platform/linux/*.c)))
 BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c))
 BOOT       := $(basename $(wildcard arch/$(ARCH)/*.c)) $(wildcard arch/$(ARCH)/*.S) \
 	      qemu/boot qemu/exit
@@ -143,7 +144,8 @@ $(L)/obj/$(OPERATORS).o: $(OPERATORS).cc $(FLAGS_STAMP)
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -DHAK_CXX_OPTIONAL -c $< -o $@
 
-$(L)/libhakmem.so: $(LIBRARY) $(L)/obj/$(OPERATORS).o platform/linux/exports.map
+$(L)/libhakmem.so: $(LIBRARY) $(call linux_objects,$(SHARED)) $(L)/obj/$(OPERATORS).o \
+		platform/linux/exports.map
 	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,now,-z,relro,-soname,libhakmem.so.0 \
 		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
 		$(filter %.o,$^) -o $@
@@ -301,7 +303,7 @@ DEBUG_BUILD  := $(MAKE) O=$(O)/debug DEBUG=1 SAN=
 ASAN_BUILD   := $(MAKE) O=$(O)/asan DEBUG=1 SAN=address
 UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
 TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
-IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y DEBUG= SAN=
+IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y CONFIG_HAK_MOVE=y DEBUG= SAN=
 IRQSAVE      := $(O)/irqsave/baremetal
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where the blocks of a class come from and go to: slabs, or runs of slabs.
- * What is above has no need to know.
+ * What is above has no need to know. CLASS_SPAN is no class here: those are
+ * allocated one by one.
  */
 #ifndef HAKMEM_BLOCKS_H
 #define HAKMEM_BLOCKS_H
@@ -13,7 +14,7 @@
 /* Take up to @n into end[-1], end[-2] ...; 0 if there is no memory. */
 static inline unsigned blocks_take(unsigned class, void **end, unsigned n)
 {
-	return class_is_span(class) ? span_take(class, end, n) : slab_take(class, end, n);
+	return class_has_spans(class) ? span_take(class, end, n) : slab_take(class, end, n);
 }
 
 /*
@@ -22,31 +23,40 @@ static inline unsigned blocks_take(unsigned class, void **end, unsigned n)
  */
 static inline uint64_t blocks_put(unsigned class, void *const *blocks, unsigned n)
 {
-	return class_is_span(class) ? span_put(class, blocks, n) : slab_put(class, blocks, n);
+	return class_has_spans(class) ? span_put(class, blocks, n) : slab_put(class, blocks, n);
 }
 
 /* How many are outstanding: live, or in anybody's magazine. */
 static inline uint64_t blocks_outstanding(unsigned class)
 {
-	return class_is_span(class) ? span_outstanding(class) : slab_outstanding(class);
+	return class_has_spans(class) ? span_outstanding(class) : slab_outstanding(class);
 }
 
-/* How many slabs do these take? */
-static inline uint64_t blocks_slabs(unsigned class)
+/* Taken and put, ever, and the slabs that those have which were not put yet. */
+static inline void blocks_read_counters(unsigned class, uint64_t *taken, uint64_t *put,
+					uint64_t *slabs)
 {
-	struct slab_counters counters;
+	struct slab_counters slab;
+	struct span_counters span;
 
-	if (class_is_span(class))
-		return span_outstanding(class) * DIV_ROUND_UP(size_class[class].size, SLAB_SIZE);
-	slab_read_counters(class, &counters);
-	return counters.slabs;
+	if (class_has_spans(class)) {
+		span_read_counters(class, &span);
+		slab.taken = span.taken;
+		slab.put = span.put;
+		slab.slabs = span.slabs;
+	} else {
+		slab_read_counters(class, &slab);
+	}
+	*taken = slab.taken;
+	*put = slab.put;
+	*slabs = slab.slabs;
 }
 
 /* What is wrong with freeing @block, of this class by the page map? */
 static inline enum hak_bug_code blocks_inspect(unsigned class, const void *block, size_t *detail)
 {
-	return class_is_span(class) ? span_inspect(class, block, detail)
-				    : slab_inspect(class, block, detail);
+	return class_has_spans(class) ? span_inspect(class, block, detail)
+				      : slab_inspect(class, block, detail);
 }
 
 #endif

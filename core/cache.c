@@ -4,7 +4,15 @@
  * to its end, and what is done to all of them: counting, and taking the blocks
  * out of those that lie idle.
  *
- * Lock: cache_list.lock, LOCK_META, for the list of caches; for the magazines
+ * Caches are never unmade: one whose owner has ended waits for the next, and goes
+ * on counting where it was. So the sums over all of them are right without a
+ * place for what those counted that are gone, and the list may be walked with
+ * the lock dropped.
+ *
+ *	on the list of unused ones  =>  owner == NOBODY, and empty
+ *	count  =  caches whose owner is neither NOBODY nor GONE
+ *
+ * Lock: cache_list.lock, LOCK_META, for the lists of caches; for the magazines
  * see magazine.c.
  *
  * Failure: a caller for whom no cache can be made works without, block by block.
@@ -17,16 +25,21 @@
 #include "lock.h"
 #include "meta.h"
 #include "pagemap.h"
+#include "pages.h"
 
-/* With the one slot that the empty magazines share: NULL. */
-struct hak_cache hak_cache_none = { .slot = { NULL } };
-struct hak_cache hak_cache_never = { .slot = { NULL } };
+/* For platforms whose kernels see no header of the core. */
+struct hak_cache *const hak_cache_none = CACHE_NONE;
+struct hak_cache *const hak_cache_never = CACHE_NEVER;
+
+/* In place of an owner, as platform_owner() is not. */
+#define GONE   0u
+#define NOBODY (~0u)
 
 static struct {
 	struct lock lock;
-	struct list_node *caches;
-	uint64_t count;
-	struct cache_counters gone[CLASS_LAST + 1]; /* of caches that were detached */
+	struct list_node *caches; /* all, newest first */
+	struct list_node *unused;
+	uint64_t made, count;
 } cache_list;
 
 #define for_each_cache(cold, node)                                                                 \
@@ -54,28 +67,135 @@ void cache_fork_unlock(bool must)
 	lock_fork_release(&cache_list.lock, must);
 }
 
-/* A record with both structs; they are zero, and so is the slot below each magazine. */
-static struct hak_cache *cache_init(struct cache_cold *cold)
+/* Every magazine is empty, open, near, and may hold what a first one may. */
+static void cache_init(struct cache_cold *cold)
 {
 	struct hak_cache *cache = (struct hak_cache *)(cold + 1);
 	unsigned base = MAGAZINE_FIRST_BASE, far = base + MAGAZINE_NEAR_SLOTS;
 
 	cold->cache = cache;
+	cold->quiet = false;
 	cold->room = HAK_CACHE_BYTES;
 	cold->room_swing = HAK_CACHE_SWING;
 	cache->cold = cold;
 	for_each_magazine(class)
 	{
+		struct magazine_cold *magazine = &cold->magazine[class];
 		unsigned capacity = size_class[class].capacity;
 
-		cold->magazine[class].base = (uint16_t)base;
-		cold->magazine[class].far = capacity > HAK_MAGAZINE_NEAR ? (uint16_t)far : 0;
+		*magazine = (struct magazine_cold){
+			.batches = magazine->batches,
+			.batch_pushes = cache->pushes[class],
+			.base = (uint16_t)base,
+			.far = HAS_FAR_SLOTS && capacity > HAK_MAGAZINE_NEAR ? (uint16_t)far : 0,
+		};
 		cache->magazine[class].top = (uint16_t)base;
 		cache->magazine[class].limit = (uint16_t)(base + magazine_first_limit(class));
 		base += NEAR_SLOTS(capacity);
 		far += FAR_SLOTS(capacity);
 	}
-	return cache;
+}
+
+/* Return the blocks of all magazines to their slabs; were there any? */
+bool cache_flush(struct hak_cache *cache)
+{
+	bool any = false;
+
+	for_each_magazine(class) any |= magazine_flush(cache, class);
+	return any;
+}
+
+/* Nobody has a use for the far slots of a cache; those in use are as many pages as classes. */
+static void purge_far_slots(struct hak_cache *cache)
+{
+	uintptr_t start = (uintptr_t)&cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS];
+	uintptr_t end = (uintptr_t)&cache->slot[CACHE_SLOTS] & ~(uintptr_t)(PAGE_SIZE - 1);
+	bool used = false;
+
+	for_each_magazine(class) used |=
+		cache->cold->magazine[class].base == cache->cold->magazine[class].far;
+	start = ALIGN_UP(start, PAGE_SIZE);
+	if (HAS_FAR_SLOTS && used && start < end)
+		pages_purge((void *)start, end - start);
+}
+
+/**
+ * hak_cache_detach() - the owner of a cache ends
+ *
+ * Called by the platform, which has already seen to it that this_cache() no
+ * longer finds it. The blocks go back to their slabs, the cache serves the next
+ * owner.
+ */
+void hak_cache_detach(struct hak_cache *cache)
+{
+	struct cache_cold *cold = cache->cold;
+
+	cache_flush(cache);
+	purge_far_slots(cache);
+	cache_lock();
+	cache_init(cold);
+	cold->owner = NOBODY;
+	list_add(&cache_list.unused, &cold->unused);
+	cache_list.count--;
+	cache_unlock();
+}
+
+/*
+ * Owners that ended without a word, in a fork() or where the platform was not
+ * told. They are looked for when the caches are about to be twice as many as the
+ * last time, so that it costs little and not many can come together.
+ */
+static void detach_gone(void)
+{
+	struct list_node *node;
+	bool look;
+
+	cache_lock();
+	node = cache_list.caches;
+	look = is_power_of_two(cache_list.made);
+	cache_unlock();
+	for (; look && node; node = node->next) {
+		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
+		unsigned owner = cold->owner;
+
+		if (owner == NOBODY || (owner != GONE && !platform_is_gone(owner)) ||
+		    !atomic_compare_exchange_strong(&cold->owner, &owner, NOBODY))
+			continue;
+		cache_lock();
+		cache_list.count += owner == GONE;
+		cache_unlock();
+		hak_cache_detach(cold->cache);
+	}
+}
+
+/* A cache that waits for an owner; NULL if there is none. */
+static struct cache_cold *take_waiting(void)
+{
+	struct list_node *node;
+
+	cache_lock();
+	node = cache_list.unused;
+	if (node) {
+		list_del(node);
+		cache_list.count++;
+	}
+	cache_unlock();
+	return node ? list_entry(node, struct cache_cold, unused) : NULL;
+}
+
+static struct cache_cold *make(void)
+{
+	struct cache_cold *cold = meta_alloc(META_CACHE, CACHE_SIZE);
+
+	if (!cold)
+		return NULL;
+	cache_init(cold);
+	cache_lock();
+	list_add(&cache_list.caches, &cold->node);
+	cache_list.made++;
+	cache_list.count++;
+	cache_unlock();
+	return cold;
 }
 
 /**
@@ -86,32 +206,23 @@ static struct hak_cache *cache_init(struct cache_cold *cold)
 struct hak_cache *cache_attach(void)
 {
 	struct cache_cold *cold;
-	struct hak_cache *cache;
 
-	if (this_cache() != &hak_cache_none)
+	if (this_cache() != CACHE_NONE)
 		return NULL;
-	/* no need to zero the slots of one that was used: the NULLs are where they were */
-	cold = meta_alloc_partly(META_CACHE, CACHE_SIZE, sizeof(*cold) + sizeof(*cache));
+	cold = take_waiting();
+	if (!cold) {
+		detach_gone();
+		cold = take_waiting();
+	}
+	if (!cold)
+		cold = make();
 	if (!cold)
 		return NULL;
-	cache = cache_init(cold);
-	cache_lock();
-	list_add(&cache_list.caches, &cache->cold->node);
-	cache_list.count++;
-	cache_unlock();
-	if (this_cache_set(cache))
-		return cache;
-	hak_cache_detach(cache);
+	atomic_store_explicit(&cold->owner, platform_owner(), memory_order_relaxed);
+	if (this_cache_set(cold->cache))
+		return cold->cache;
+	hak_cache_detach(cold->cache);
 	return NULL;
-}
-
-/* Return the blocks of all magazines to their slabs; were there any? */
-bool cache_flush(struct hak_cache *cache)
-{
-	bool any = false;
-
-	for_each_magazine(class) any |= magazine_flush(cache, class);
-	return any;
 }
 
 /* The same of the caller's, if it has one. */
@@ -151,28 +262,10 @@ static NO_SANITIZE_THREAD void add_counters(struct cache_counters *sum,
 	sum->batches.spilled += batches->spilled;
 }
 
-/**
- * hak_cache_detach() - the owner of a cache ends
- *
- * Called by the platform, which has already seen to it that this_cache() no
- * longer finds it. The blocks go back to their slabs, the memory serves the
- * next cache.
- */
-void hak_cache_detach(struct hak_cache *cache)
-{
-	cache_flush(cache);
-	cache_lock();
-	list_del(&cache->cold->node);
-	cache_list.count--;
-	for_each_class(class) add_counters(&cache_list.gone[class], cache, class);
-	cache_unlock();
-	meta_free(META_CACHE, cache->cold);
-}
-
 /*
- * In the child of a fork(): the owners of all other caches are not there. What
- * they had in magazines is found idle and taken; a cache whose owner was in its
- * slow path may be half-way through a change, and is left alone for ever.
+ * In the child of a fork(): the owners of all other caches are not there. A cache
+ * whose owner was in its slow path may be half-way through a change, and is left
+ * alone for ever.
  */
 void cache_after_fork(void)
 {
@@ -182,14 +275,15 @@ void cache_after_fork(void)
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
 
 		next = node->next;
-		if (cold->cache == this_cache())
+		if (cold->cache == this_cache() || cold->owner == NOBODY)
 			continue;
 		if (magazine_try_claim(cold->cache)) {
 			magazine_unclaim(cold->cache);
+			cold->owner = GONE;
 		} else {
 			list_del(node);
-			cache_list.count--;
 		}
+		cache_list.count--;
 	}
 }
 
@@ -256,7 +350,7 @@ static uint64_t close_idle(enum cache_look what, bool *busy)
 	cache_lock();
 	for_each_cache(cold, node)
 	{
-		if (!all && cold->cache != this_cache())
+		if (list_has(&cold->unused) || (!all && cold->cache != this_cache()))
 			continue;
 		if (!magazine_try_claim(cold->cache)) {
 			*busy = true;
@@ -348,7 +442,7 @@ NO_SANITIZE_THREAD void cache_read_counters(unsigned class, struct cache_counter
 	struct cache_cold *cold;
 
 	cache_lock();
-	*sum = cache_list.gone[class];
+	*sum = (struct cache_counters){ 0 };
 	for_each_cache(cold, node) add_counters(sum, cold->cache, class);
 	cache_unlock();
 }

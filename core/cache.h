@@ -4,20 +4,24 @@
 
 #include "base.h"
 #include "magazine.h"
+#include "pagemap.h"
 
 /*
  * The stand-in of those who have no cache yet: all its magazines are empty and
- * full at once, so that the first call of a thread is an ordinary miss.
+ * full at once, so that the first call of a thread is an ordinary miss. And that
+ * of those who shall have none, threads at their end and interrupt handlers: they
+ * find no magazine to use, nor get one, and work block by block.
+ *
+ * Both are nothing but zeros that nobody ever writes, of which there are enough in
+ * the page map's absent leaf.
  */
-extern HAK_HIDDEN struct hak_cache hak_cache_none;
+#define CACHE_NONE  ((struct hak_cache *)pagemap.absent)
+#define CACHE_NEVER ((struct hak_cache *)(pagemap.absent + sizeof(uint64_t)))
 
-/*
- * That of those who shall have none: threads at their end, interrupt handlers.
- * They find no magazine to use, nor get one, and work block by block.
- */
-extern HAK_HIDDEN struct hak_cache hak_cache_never;
+_Static_assert(sizeof(struct hak_cache) + 2 * sizeof(uint64_t) <= LEAF_SLABS,
+	       "the stand-ins, with the one slot that their magazines share");
 
-/* Sums over caches, those that are gone included. */
+/* Sums over all caches. */
 struct cache_counters {
 	uint64_t pops, pushes;
 	struct magazine_batches batches;

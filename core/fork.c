@@ -10,8 +10,8 @@
  * child as well. The other locks are taken if they can be had in a moment, and
  * one thread does so at a time. What another thread that waits for the
  * interrupted one has left half-way cannot be helped, nor what it has when the
- * process is copied without us, by _Fork() or clone(): such a child may only
- * call what is async-signal-safe.
+ * process is copied without us, by clone(): such a child may only call what is
+ * async-signal-safe.
  */
 #include "fork.h"
 

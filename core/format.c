@@ -8,144 +8,111 @@
  */
 #include "format.h"
 
+#define NUMBER_MOST 40 /* a sign, zeros, digits and a terminator */
+
 struct conversion {
 	bool left, zero, is_long;
-	int width;
+	size_t width;
+	char number[NUMBER_MOST];
 };
 
-struct output {
-	hak_sink *sink;
-	void *ctx;
-};
-
-static void put(struct output *out, const char *text, size_t length)
+/* Flags, width and length at @format; returns what is behind them. */
+static const char *parse(const char *format, struct conversion *conv)
 {
-	if (length)
-		out->sink(out->ctx, text, length);
-}
-
-static void pad(struct output *out, char with, int n)
-{
-	for (; n > 0; n--)
-		put(out, &with, 1);
-}
-
-static void put_text(struct output *out, const struct conversion *conv, const char *text)
-{
-	size_t length = 0;
-
-	while (text[length])
-		length++;
-	if (!conv->left)
-		pad(out, ' ', conv->width - (int)length);
-	put(out, text, length);
-	if (conv->left)
-		pad(out, ' ', conv->width - (int)length);
-}
-
-static void put_number(struct output *out, const struct conversion *conv, uint64_t value,
-		       unsigned radix, const char *sign)
-{
-	char digits[20];
-	size_t n = sizeof(digits);
-	int length;
-
-	do {
-		digits[--n] = "0123456789abcdef"[value % radix];
-		value /= radix;
-	} while (value);
-	length = (int)(sizeof(digits) - n);
-	for (const char *s = sign; *s; s++)
-		length++;
-	if (!conv->left && !conv->zero)
-		pad(out, ' ', conv->width - length);
-	for (; *sign; sign++)
-		put(out, sign, 1);
-	if (!conv->left && conv->zero)
-		pad(out, '0', conv->width - length);
-	put(out, digits + n, sizeof(digits) - n);
-	if (conv->left)
-		pad(out, ' ', conv->width - length);
-}
-
-static const char *parse(const char *format, struct conversion *conv, int star)
-{
-	*conv = (struct conversion){ 0 };
+	conv->left = conv->zero = conv->is_long = false;
+	conv->width = 0;
 	for (;; format++) {
 		if (*format == '-')
 			conv->left = true;
-		else if (*format == '0')
+		else if (*format == '0' && !conv->width)
 			conv->zero = true;
+		else if (*format >= '0' && *format <= '9')
+			conv->width = conv->width * 10 + (size_t)(*format - '0');
+		else if (*format == 'l' || *format == 'z')
+			conv->is_long = true;
 		else
-			break;
+			return format;
 	}
-	if (*format == '*') {
-		conv->width = star;
-		format++;
-	}
-	for (; *format >= '0' && *format <= '9'; format++)
-		conv->width = conv->width * 10 + (*format - '0');
-	for (; *format == 'l' || *format == 'z'; format++)
-		conv->is_long = true;
-	return format;
 }
 
-/* Is the width of the conversion at @format an argument? */
-static bool has_star(const char *format)
+/* The text of a number, behind a sign if it has one. */
+static const char *number(struct conversion *conv, uint64_t value, unsigned radix, char sign)
 {
-	while (*format == '-' || *format == '0')
-		format++;
-	return *format == '*';
+	char *end = conv->number + NUMBER_MOST - 1, *at = end;
+	size_t zeros = conv->zero ? conv->width - (sign != 0) : 0;
+
+	*at = '\0';
+	do {
+		*--at = "0123456789abcdef"[value % radix];
+		value /= radix;
+	} while (value || ((size_t)(end - at) < zeros && at > conv->number + 2));
+	if (sign)
+		*--at = sign;
+	if (sign == 'x')
+		*--at = '0';
+	return at;
+}
+
+static void pad(hak_sink *sink, void *ctx, size_t length, size_t width)
+{
+	for (; length < width; length++)
+		sink(ctx, " ", 1);
+}
+
+static bool is_number(char letter)
+{
+	return letter == 'd' || letter == 'u' || letter == 'x';
+}
+
+/* The text of an argument. */
+static const char *convert(struct conversion *conv, char letter, uint64_t value)
+{
+	switch (letter) {
+	case 's':
+		return (const char *)value;
+	case 'p':
+		return number(conv, value, 16, 'x');
+	case 'd':
+		if (!conv->is_long)
+			value = (uint64_t)(int)value;
+		if ((int64_t)value < 0)
+			return number(conv, -value, 10, '-');
+		return number(conv, value, 10, 0);
+	default:
+		return number(conv, value, letter == 'x' ? 16 : 10, 0);
+	}
 }
 
 void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args)
 {
-	struct output out = { sink, ctx };
-	struct conversion conv;
-	int64_t value;
-	char c;
-
 	while (*format) {
-		const char *start = format;
+		const char *start = format, *text = NULL;
+		struct conversion conv;
+		size_t length;
 
-		while (*format && *format != '%')
-			format++;
-		put(&out, start, (size_t)(format - start));
-		if (!*format)
-			break;
-		start = format++;
-		format = parse(format, &conv, has_star(format) ? va_arg(args, int) : 0);
-		switch (*format) {
-		case 's':
-			put_text(&out, &conv, va_arg(args, const char *));
-			break;
-		case 'c':
-			c = (char)va_arg(args, int);
-			put(&out, &c, 1);
-			break;
-		case 'd':
-			value = conv.is_long ? va_arg(args, long) : va_arg(args, int);
-			put_number(&out, &conv, value < 0 ? -(uint64_t)value : (uint64_t)value, 10,
-				   value < 0 ? "-" : "");
-			break;
-		case 'u':
-		case 'x':
-			put_number(&out, &conv,
-				   conv.is_long ? va_arg(args, unsigned long)
-						: va_arg(args, unsigned int),
-				   *format == 'u' ? 10 : 16, "");
-			break;
-		case 'p':
-			put_number(&out, &conv, (uintptr_t)va_arg(args, void *), 16, "0x");
-			break;
-		case '%':
-			put(&out, "%", 1);
-			break;
-		default:
-			put(&out, start, (size_t)(format - start));
+		if (*format++ == '%') {
+			format = parse(format, &conv);
+			if (*format == '%')
+				text = "%";
+			else if (*format == 's' || *format == 'p')
+				text = convert(&conv, *format, (uintptr_t)va_arg(args, void *));
+			else if (is_number(*format))
+				text = convert(&conv, *format,
+					       conv.is_long ? va_arg(args, unsigned long)
+							    : va_arg(args, unsigned int));
+			format += text != NULL;
+		}
+		if (!text) { /* as it stands */
+			while (*format && *format != '%')
+				format++;
+			sink(ctx, start, (size_t)(format - start));
 			continue;
 		}
-		format++;
+		for (length = 0; text[length];)
+			length++;
+		pad(sink, ctx, conv.left ? conv.width : length, conv.width);
+		sink(ctx, text, length);
+		pad(sink, ctx, conv.left ? length : conv.width, conv.width);
 	}
 }
 

@@ -24,9 +24,8 @@ void hak_line_append(void *ctx, const char *text, size_t length);
 /**
  * hak_format() - format text into a sink
  *
- * Knows %s %c %d %u %x with the length modifiers l and z, %p, %%, a width
- * with the flags - and 0, and * as a width. Unknown conversions are printed
- * as they stand. May be called in any context that the sink may.
+ * Knows %s, %p, %d %u %x with the length modifiers l and z, %%, and a width
+ * with the flags - and 0. Unknown conversions are printed as they stand. May be called in any context that the sink may.
  */
 void hak_format(hak_sink *sink, void *ctx, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -16,7 +16,8 @@ struct list_node {
 
 #define list_entry(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 
-static inline void list_add(struct list_node **head, struct list_node *node)
+/* Not static: see inline.c. */
+inline void list_add(struct list_node **head, struct list_node *node)
 {
 	node->next = *head;
 	node->link = head;
@@ -25,7 +26,7 @@ static inline void list_add(struct list_node **head, struct list_node *node)
 	*head = node;
 }
 
-static inline void list_del(struct list_node *node)
+inline void list_del(struct list_node *node)
 {
 	*node->link = node->next;
 	if (node->next)

@@ -61,7 +61,7 @@
  * in malloc and in free; a count of operations begun and ended costs one more
  * in each and tells nothing of a thread that was stopped between them.
  *
- * Interrupt handlers leave magazines alone (hak_cache_never), so that on a CPU
+ * Interrupt handlers leave magazines alone (CACHE_NEVER), so that on a CPU
  * there is one operation under way, too: a handler that comes in the middle of
  * it makes it last longer, and "at any later time" is what the above allows for.
  * A kernel that lets another thread use the CPU's cache in the middle of one
@@ -170,7 +170,7 @@ NO_SANITIZE_THREAD unsigned magazine_take(struct hak_cache *cache, unsigned clas
 /* How many blocks a magazine may hold when nothing is known of its use. */
 unsigned magazine_first_limit(unsigned class)
 {
-	return class_is_span(class) ? 1 : MAGAZINE_MIN;
+	return class_has_spans(class) ? 1 : MAGAZINE_MIN;
 }
 
 /* How many blocks of a class move at once, at most. */
@@ -178,6 +178,8 @@ static unsigned batch_of(unsigned class)
 {
 	size_t fit = BATCH_BYTES / size_class[class].size;
 
+	if (HAK_MAGAZINE_BYTES <= BATCH_BYTES && HAK_MAGAZINE_MAX <= BATCH_MOST)
+		return BATCH_MOST; /* no magazine holds as much */
 	return fit > BATCH_MOST ? BATCH_MOST : fit > 1 ? (unsigned)fit : 1;
 }
 
@@ -227,8 +229,9 @@ static void set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 
 	room_for(cache, class, limit, &more, &more_swing);
 	cache->cold->room -= more;
-	cache->cold->room_swing -= more_swing;
-	if (limit > HAK_MAGAZINE_NEAR && cold->base != cold->far)
+	if (HAK_CACHE_SWING > 0)
+		cache->cold->room_swing -= more_swing;
+	if (HAS_FAR_SLOTS && limit > HAK_MAGAZINE_NEAR && cold->base != cold->far)
 		move_far(cache, class);
 	cache->magazine[class].limit = (uint16_t)(cold->base + limit);
 }
@@ -397,7 +400,7 @@ static void grow(struct hak_cache *cache, unsigned class, unsigned limit)
 	ptrdiff_t more, more_swing;
 
 	room_for(cache, class, limit, &more, &more_swing);
-	if (more_swing > 0 && more_swing > cold->room_swing)
+	if (HAK_CACHE_SWING > 0 && more_swing > 0 && more_swing > cold->room_swing)
 		return;
 	for (unsigned tries = VICTIMS; cold->room < more && tries; tries--) {
 		cold->victim = (uint8_t)class_after(cold->victim);
@@ -458,7 +461,8 @@ static void refill(struct hak_cache *cache, unsigned class)
 		__builtin_memmove(blocks, blocks + want - got, got * sizeof(*blocks));
 	magazine->top = (uint16_t)(base + got);
 	grow(cache, class, magazine_next_limit(limit, capacity, batch, refill_event(cache, class)));
-	cold->missed -= got < cold->missed ? got : cold->missed;
+	if (HAK_CACHE_SWING > 0)
+		cold->missed -= got < cold->missed ? got : cold->missed;
 	note_batch(cache, class, false);
 	cold->batches.refills += got > 0;
 	cold->batches.refilled += got;
@@ -506,7 +510,8 @@ static void spill(struct hak_cache *cache, unsigned class)
 	} else if (again) {
 		outstanding = blocks_outstanding(class);
 	}
-	cold->missed = again ? cold->missed + n : n;
+	if (HAK_CACHE_SWING > 0)
+		cold->missed = again ? cold->missed + n : n;
 	held = magazine->top - cold->base;
 	others = again ? outstanding - held - 1 : UINT64_MAX;
 	if (!others && held)

@@ -53,9 +53,11 @@ struct magazine_cold {
 
 struct cache_cold {
 	struct hak_cache *cache;
-	struct list_node node;	  /* on the list of caches in use */
+	struct list_node node;	  /* on the list of all caches */
+	struct list_node unused;  /* on that of those without an owner */
 	struct list_node claimed; /* on that of close_idle() */
 	struct lock claim;	  /* see magazine.c */
+	_Atomic unsigned owner;	  /* see cache.c */
 	bool quiet;		  /* all magazines are closed and empty */
 	uint8_t victim;		  /* the class that lost room last */
 	ptrdiff_t room;		  /* bytes that the limits may still grow by, all together, */

@@ -59,8 +59,8 @@ static void *try_class(unsigned class)
 
 	if (likely(cache))
 		block = magazine_pop(cache, class);
-	else if (blocks_take(class, &block + 1, 1))
-		stats_count_bypass(class, STATS_ALLOCATION);
+	else
+		blocks_take(class, &block + 1, 1);
 	cache_release(irq);
 	return block;
 }
@@ -83,10 +83,8 @@ static void *try_larger_class(unsigned class, size_t align)
 	void *block;
 
 	while (++class <= CLASS_SLAB_LAST) {
-		if (size_class[class].size % align || !slab_take_partial(class, &block + 1, 1))
-			continue;
-		stats_count_bypass(class, STATS_ALLOCATION);
-		return keep_larger(block);
+		if (size_class[class].size % align == 0 && slab_take_partial(class, &block + 1, 1))
+			return keep_larger(block);
 	}
 	return NULL;
 }
@@ -207,12 +205,10 @@ static void free_class(unsigned class, void *block)
 	struct platform_irq irq = cache_hold();
 	struct hak_cache *cache = cache_get();
 
-	if (likely(cache)) {
+	if (likely(cache))
 		magazine_push(cache, class, block);
-	} else {
+	else
 		blocks_put(class, &block, 1);
-		stats_count_bypass(class, STATS_FREE);
-	}
 	cache_release(irq);
 }
 
@@ -362,7 +358,7 @@ static void move(unsigned class, void *from, void *to, size_t size, bool bare)
 {
 	size_t done = 0;
 
-	if (bare && class_is_span(class))
+	if (PLATFORM_MOVES && bare && class_is_span(class))
 		done = span_move(from, to, size);
 	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
 	free_fast(from);
@@ -439,7 +435,7 @@ bool hak_init(const struct hak_provider *provider)
 
 void hak_fini(void)
 {
-	this_cache_set(&hak_cache_none);
+	this_cache_set(CACHE_NONE);
 	reap_fini_begin();
 	cache_fini();
 	slab_fini();

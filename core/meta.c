@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Small memory for the allocator's own records: descriptors of SuperSlabs,
- * caches, page-map leaves. They live far from the blocks, because records at
+ * caches, page-map leaves, heaps of classes. They live far from the blocks, because records at
  * the start of 2 MiB-aligned memory would all compete for the same cache sets,
  * and because an overflow of a block must not reach them.
  *
@@ -11,7 +11,7 @@
  * 0.1 % of the heap at its largest.
  *
  * A general allocator here would have to be as good as the one it serves;
- * three kinds of one size each do not need one.
+ * a few kinds of one size each do not need one.
  *
  * Lock: one, LOCK_META. Failure: NULL, nothing changed.
  */
@@ -62,13 +62,13 @@ void meta_fork_unlock(bool must)
 	lock_fork_release(&meta.lock, must);
 }
 
-static void *take_freed(enum meta_kind kind, size_t zero)
+static void *take_freed(enum meta_kind kind, size_t size)
 {
 	struct free_object *object = meta.freed[kind];
 
 	if (object) {
 		meta.freed[kind] = object->next;
-		__builtin_memset(object, 0, zero);
+		__builtin_memset(object, 0, size);
 	}
 	return object;
 }
@@ -135,32 +135,25 @@ static bool map_chunk(size_t need)
 }
 
 /**
- * meta_alloc_partly() - a record, aligned to META_ALIGN
+ * meta_alloc() - a record, all zero and aligned to META_ALIGN
  * @size: the size of every record of this kind
- * @zero: so many bytes of it are zero, at least; all of one that is new
  *
  * Takes no lock that a caller may hold; calls the provider.
  */
-void *meta_alloc_partly(enum meta_kind kind, size_t size, size_t zero)
+void *meta_alloc(enum meta_kind kind, size_t size)
 {
 	void *object;
 
 	size = ALIGN_UP(size, META_ALIGN);
 	for (;;) {
 		meta_lock();
-		object = take_freed(kind, zero);
+		object = take_freed(kind, size);
 		if (!object)
 			object = take_fresh(size);
 		meta_unlock();
 		if (object || !map_chunk(size))
 			return object;
 	}
-}
-
-/* All of it is zero. */
-void *meta_alloc(enum meta_kind kind, size_t size)
-{
-	return meta_alloc_partly(kind, size, size);
 }
 
 void meta_free(enum meta_kind kind, void *record)

@@ -9,13 +9,13 @@ enum meta_kind {
 	META_SUPERSLAB,
 	META_CACHE,
 	META_LEAF,
+	META_CLASS,
 	NR_META_KINDS,
 };
 
 #define META_ALIGN ((size_t)64)
 
 void *meta_alloc(enum meta_kind kind, size_t size);
-void *meta_alloc_partly(enum meta_kind kind, size_t size, size_t zero);
 void meta_free(enum meta_kind kind, void *object);
 bool meta_overlaps(const void *base, size_t size);
 size_t meta_bytes(void);

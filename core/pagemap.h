@@ -28,13 +28,13 @@ struct pagemap_leaf {
  * be tested for, on every free.)
  */
 struct pagemap {
-	_Atomic uint8_t absent[LEAF_SLABS];
+	_Atomic uint8_t absent[LEAF_SLABS] __attribute__((aligned(64)));
 	_Atomic intptr_t root[PAGEMAP_LEAVES];
 };
 
 extern HAK_HIDDEN struct pagemap pagemap;
 
-static inline size_t pagemap_leaf_index(uintptr_t address)
+inline size_t pagemap_leaf_index(uintptr_t address)
 {
 	return address >> HAK_LEAF_BITS;
 }
@@ -69,8 +69,8 @@ static inline unsigned pagemap_class(uintptr_t address)
 	return pagemap_class_in_range(address);
 }
 
-/* The leaf for any address, or NULL. */
-static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
+/* Not static: see inline.c. The leaf for any address, or NULL. */
+inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
 {
 	intptr_t distance;
 
@@ -83,7 +83,7 @@ static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
 }
 
 /* The descriptor of the SuperSlab at any address, or NULL. */
-static inline struct superslab *pagemap_superslab(uintptr_t address)
+inline struct superslab *pagemap_superslab(uintptr_t address)
 {
 	struct pagemap_leaf *leaf = pagemap_leaf(address);
 

@@ -68,7 +68,11 @@
 	X(38, 16384, 21760)                                                                        \
 	X(39, 21760, 32768)
 
-/* Those of spans that the tables lead to, and those above. */
+/*
+ * Those of spans that the tables lead to, and those above: none where spans have no
+ * magazines.
+ */
+#if HAK_CACHED_MAX
 #define PAGE_CLASSES(X)                                                                            \
 	X(42, 32768, 40960)                                                                        \
 	X(43, 40960, 45056)                                                                        \
@@ -95,6 +99,14 @@
 	X(62, 655360, 786432)                                                                      \
 	X(63, 786432, 917504)                                                                      \
 	X(64, 917504, 1048576)
+#define NR_SPAN_CLASSES 23
+#define TABLE_MAX	((size_t)65536) /* found in a table; above it: computed */
+#else
+#define PAGE_CLASSES(X)
+#define LARGE_CLASSES(X)
+#define NR_SPAN_CLASSES 0
+#define TABLE_MAX	SLAB_MAX
+#endif
 
 enum {
 	CLASS_NONE,
@@ -104,9 +116,9 @@ enum {
 	CLASS_BITMAP_1024, /* those of 8 bytes */
 	NR_SLAB_CLASSES,   /* the classes whose slabs have bitmaps are below */
 	CLASS_SPAN_FIRST = NR_SLAB_CLASSES,
-	CLASS_LAST = 64,
-	CLASS_SPAN,	 /* the first slab of a span that is of no class above */
-	CLASS_SPAN_REST, /* the other slabs of any span */
+	CLASS_LAST = NR_SPAN_CLASSES ? CLASS_SPAN_FIRST + NR_SPAN_CLASSES - 1 : CLASS_SLAB_LAST,
+	CLASS_SPAN = CLASS_SPAN_FIRST + NR_SPAN_CLASSES, /* the first slab of any other span */
+	CLASS_SPAN_REST,				 /* the other slabs of any span */
 	NR_CLASSES,
 };
 
@@ -125,7 +137,6 @@ static inline unsigned class_after(unsigned class)
 
 #define SMALL_MAX   ((size_t)1024)  /* found in the first table */
 #define SLAB_MAX    ((size_t)32768) /* above it: spans */
-#define TABLE_MAX   ((size_t)65536) /* above it: computed */
 #define SMALL_STEP  8u
 #define MEDIUM_STEP 128u
 
@@ -166,6 +177,7 @@ extern HAK_HIDDEN const struct size_class size_class[CLASS_SPAN];
  */
 #define NEAR_SLOTS(capacity)                                                                       \
 	((capacity) > HAK_MAGAZINE_NEAR ? 1 + HAK_MAGAZINE_NEAR : (capacity) ? 1 + (capacity) : 0)
+#define HAS_FAR_SLOTS	    (HAK_MAGAZINE_MAX > HAK_MAGAZINE_NEAR)
 #define FAR_SLOTS(capacity) ((capacity) > HAK_MAGAZINE_NEAR ? 1 + (capacity) : 0)
 
 #define SLAB_NEAR(class, below, size) +NEAR_SLOTS(SLAB_CAPACITY(size))
@@ -220,6 +232,12 @@ static inline unsigned class_of(size_t size)
 static inline bool class_is_span(unsigned class)
 {
 	return class >= CLASS_SPAN_FIRST && class <= CLASS_SPAN;
+}
+
+/* And of one for which there are magazines? */
+static inline bool class_has_spans(unsigned class)
+{
+	return NR_SPAN_CLASSES && class > CLASS_SLAB_LAST;
 }
 
 /* Words of 64 bits in the bitmap of a slab. */

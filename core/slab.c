@@ -29,6 +29,9 @@
  * touch every free block, keep its page from being given back, and hand the
  * allocator's memory to whoever overflows a block.
  *
+ * What there is of a class is made with its first slab: most programs use a third
+ * of the classes.
+ *
  * Lock: one per class, LOCK_CLASS, taken once per batch. New slabs and bitmaps
  * are fetched with it dropped, and what changed meanwhile is looked at again.
  *
@@ -39,6 +42,7 @@
 #include "slab.h"
 
 #include "lock.h"
+#include "meta.h"
 #include "pagemap.h"
 #include "release.h"
 #include "sizeclass.h"
@@ -55,9 +59,44 @@ struct class_heap {
 	bool dense;	   /* at the last look: see release_is_dense() */
 } __attribute__((aligned(64)));
 
-static struct class_heap class_heap[NR_SLAB_CLASSES];
+/* Each is made when its class gets the first slab, and is there until slab_fini(). */
+static struct class_heap *_Atomic class_heap[NR_SLAB_CLASSES];
+
+/* Taken to enter one, and before all of theirs by fork(), which must not miss a new one. */
+static struct lock class_lock;
 
 static bool all_dense; /* at the last look, all classes together */
+
+/* NULL if the class never had a slab. */
+static struct class_heap *heap_of(unsigned class)
+{
+	/* acquire: pairs with the release in make_heap() */
+	return atomic_load_explicit(&class_heap[class], memory_order_acquire);
+}
+
+static struct class_heap *make_heap(unsigned class)
+{
+	struct class_heap *heap = heap_of(class), *made;
+
+	if (heap)
+		return heap;
+	made = meta_alloc(META_CLASS, sizeof(*made));
+	if (!made)
+		return NULL;
+	lock_acquire(&class_lock, LOCK_CLASS);
+	heap = heap_of(class);
+	if (!heap)
+		atomic_store_explicit(&class_heap[class], made, memory_order_release);
+	lock_release(&class_lock, LOCK_CLASS);
+	if (!heap)
+		return made;
+	meta_free(META_CLASS, made); /* somebody else was faster */
+	return heap;
+}
+
+#define for_each_heap(class, heap)                                                                 \
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)                       \
+		for (struct class_heap *heap = heap_of(class); heap; heap = NULL)
 
 /* Free blocks, withheld ones too. */
 static unsigned all_free(const struct slab *slab)
@@ -313,11 +352,15 @@ static unsigned take_and_relist(struct class_heap *heap, struct slab *slab, void
  */
 static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 {
-	struct class_heap *heap = &class_heap[class];
 	unsigned slabs = (n - *taken) / size_class[class].blocks;
-	struct list_node *chain = init_slabs(superslab_take_slabs(slabs ? slabs : 1), class);
-	bool any = chain;
+	struct class_heap *heap = make_heap(class);
+	struct list_node *chain;
+	bool any;
 
+	if (!heap)
+		return false;
+	chain = init_slabs(superslab_take_slabs(slabs ? slabs : 1), class);
+	any = chain;
 	lock_acquire(&heap->lock, LOCK_CLASS);
 	/* somebody else may have been faster */
 	while (chain && !first_partial(heap)) {
@@ -336,10 +379,12 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 /* Take up to @n blocks of the slabs that the class has. */
 unsigned slab_take_partial(unsigned class, void **end, unsigned n)
 {
-	struct class_heap *heap = &class_heap[class];
+	struct class_heap *heap = heap_of(class);
 	unsigned taken = 0;
 	struct slab *slab;
 
+	if (unlikely(!heap))
+		return 0;
 	lock_acquire(&heap->lock, LOCK_CLASS);
 	while (taken < n && (slab = first_partial(heap)))
 		taken += take_and_relist(heap, slab, end - taken, n - taken);
@@ -394,11 +439,15 @@ static enum hak_bug_code why_not(unsigned class, const void *block, size_t *deta
 
 enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail)
 {
+	struct class_heap *heap = heap_of(class);
 	enum hak_bug_code bug;
 
-	lock_acquire(&class_heap[class].lock, LOCK_CLASS);
+	*detail = 0;
+	if (!heap)
+		return HAK_BUG_UNUSED;
+	lock_acquire(&heap->lock, LOCK_CLASS);
 	bug = why_not(class, block, detail);
-	lock_release(&class_heap[class].lock, LOCK_CLASS);
+	lock_release(&heap->lock, LOCK_CLASS);
 	return bug;
 }
 
@@ -484,7 +533,7 @@ static unsigned put_run(struct class_heap *heap, unsigned class, void *const *bl
  */
 uint64_t slab_put(unsigned class, void *const *blocks, unsigned n)
 {
-	struct class_heap *heap = &class_heap[class];
+	struct class_heap *heap = heap_of(class);
 	struct list_node *emptied = NULL;
 	enum hak_bug_code bug = HAK_BUG_NONE;
 	unsigned done = 0, run;
@@ -539,9 +588,8 @@ static unsigned free_pages(const struct slab *slab)
 static NO_SANITIZE_THREAD unsigned class_to_look_at(const struct slab *slab, bool all)
 {
 	unsigned class = slab->class;
-	bool look =
-		class < NR_SLAB_CLASSES &&
-		(all || ((slab->unseen || slab->ripe) && !class_heap[class].dense && !all_dense));
+	struct class_heap *heap = class < NR_SLAB_CLASSES ? heap_of(class) : NULL;
+	bool look = heap && (all || ((slab->unseen || slab->ripe) && !heap->dense && !all_dense));
 
 	return look ? class : CLASS_NONE;
 }
@@ -585,8 +633,8 @@ void slab_look_first(void)
 {
 	uint64_t all_there = 0, all_used = 0;
 
-	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
-		struct class_heap *heap = &class_heap[class];
+	for_each_heap(class, heap)
+	{
 		uint64_t there, used;
 
 		lock_acquire(&heap->lock, LOCK_CLASS);
@@ -609,9 +657,9 @@ void slab_look(struct look *look, bool all)
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
 		struct slab *slab = &look->superslab->slab[i];
 		unsigned class = class_to_look_at(slab, all);
-		struct class_heap *heap = &class_heap[class];
+		struct class_heap *heap = heap_of(class);
 
-		if (!class || (look->unused | look->tails) >> i & 1)
+		if (!heap || (look->unused | look->tails) >> i & 1)
 			continue;
 		lock_acquire(&heap->lock, LOCK_CLASS);
 		if (is_listed(slab, class)) {
@@ -629,7 +677,7 @@ void slab_look_done(const struct look *look, int flags)
 {
 	for (uint32_t busy = look->busy; busy; busy &= busy - 1) {
 		struct slab *slab = &look->superslab->slab[lowest_bit(busy)];
-		struct class_heap *heap = &class_heap[slab->class];
+		struct class_heap *heap = heap_of(slab->class);
 		struct list_node *emptied = NULL;
 
 		lock_acquire(&heap->lock, LOCK_CLASS);
@@ -672,8 +720,11 @@ NO_SANITIZE_THREAD uint64_t slab_outstanding_in(const struct superslab *supersla
 
 void slab_read_counters(unsigned class, struct slab_counters *counters)
 {
-	struct class_heap *heap = &class_heap[class];
+	struct class_heap *heap = heap_of(class);
 
+	*counters = (struct slab_counters){ 0 };
+	if (!heap)
+		return;
 	lock_acquire(&heap->lock, LOCK_CLASS);
 	*counters = heap->counters;
 	counters->locks = heap->lock.taken;
@@ -709,9 +760,8 @@ static const char *check_slab(const struct slab *slab)
 	return NULL;
 }
 
-static const char *check_class(unsigned class)
+static const char *check_class(unsigned class, const struct class_heap *heap)
 {
-	struct class_heap *heap = &class_heap[class];
 	uint64_t slabs = 0, outstanding = 0, listed = 0, withheld = 0;
 
 	for (struct superslab *superslab = heap_first(); superslab;
@@ -750,14 +800,19 @@ static const char *check_class(unsigned class)
 /* The equations at the head of this file; NULL, or the one that fails. */
 const char *slab_check(void)
 {
+	static const struct class_heap none;
 	const char *failed = NULL;
 
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES && !failed; ++class) {
-		lock_acquire(&class_heap[class].lock, LOCK_CLASS);
+		struct class_heap *heap = heap_of(class);
+
+		if (heap)
+			lock_acquire(&heap->lock, LOCK_CLASS);
 		heap_lock();
-		failed = check_class(class);
+		failed = check_class(class, heap ? heap : &none);
 		heap_unlock();
-		lock_release(&class_heap[class].lock, LOCK_CLASS);
+		if (heap)
+			lock_release(&heap->lock, LOCK_CLASS);
 	}
 	return failed;
 }
@@ -765,17 +820,17 @@ const char *slab_check(void)
 /* For fork(). */
 void slab_fork_lock(bool must)
 {
-	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)
-		lock_fork_acquire(&class_heap[class].lock, must);
+	lock_fork_acquire(&class_lock, must);
+	for_each_heap(class, heap) lock_fork_acquire(&heap->lock, must);
 }
 
 void slab_fork_unlock(bool must)
 {
-	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)
-		lock_fork_release(&class_heap[class].lock, must);
+	for_each_heap(class, heap) lock_fork_release(&heap->lock, must);
+	lock_fork_release(&class_lock, must);
 }
 
-/* The slabs themselves go with heap_fini(). */
+/* The slabs themselves go with heap_fini(), the heaps of classes with meta_fini(). */
 void slab_fini(void)
 {
 	__builtin_memset(class_heap, 0, sizeof(class_heap));

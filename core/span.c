@@ -12,7 +12,7 @@
  * pass through these. All others are CLASS_SPAN: larger or aligned ones, and
  * those that were resized where they are.
  *
- *	live[class]  =  spans of that class that are not in superslab.c's hands
+ *	taken - put  =  spans of that class that are not in superslab.c's hands
  *	live_pages   =  sum of the lengths of those of CLASS_SPAN
  *	live_slabs   =  slabs that these take
  *
@@ -29,8 +29,8 @@
 #include "superslab.h"
 
 static struct {
-	_Atomic uint64_t allocations, frees, live_pages, live_slabs;
-	_Atomic uint64_t live[CLASS_SPAN - CLASS_SPAN_FIRST + 1];
+	_Atomic uint64_t live_pages, live_slabs;
+	_Atomic uint64_t taken[NR_SPAN_CLASSES + 1], put[NR_SPAN_CLASSES + 1];
 } spans;
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
@@ -38,13 +38,17 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-/* @n more (or, wrapping, fewer) of a class. */
-static void count_live(unsigned class, uint64_t n)
+static void count_taken(unsigned class)
 {
-	count(&spans.live[class - CLASS_SPAN_FIRST], n);
+	count(&spans.taken[class - CLASS_SPAN_FIRST], 1);
 }
 
-/* The length of one of CLASS_SPAN, likewise. */
+static void count_put(unsigned class)
+{
+	count(&spans.put[class - CLASS_SPAN_FIRST], 1);
+}
+
+/* Those of CLASS_SPAN are so much longer (or, wrapping, shorter), all together. */
 static void count_length(uint64_t pages, uint64_t slabs)
 {
 	count(&spans.live_pages, pages);
@@ -94,13 +98,13 @@ static uintptr_t take(unsigned class, size_t pages, size_t align, enum run_memor
 	set_length(head, pages);
 	pagemap_set_class(base, 1, class);
 	pagemap_set_class(base + SLAB_SIZE, slabs - 1, CLASS_SPAN_REST);
-	count_live(class, 1);
+	count_taken(class);
 	return base;
 }
 
 static void put(struct slab *head)
 {
-	count_live(head->class, (uint64_t)-1);
+	count_put(head->class);
 	head->class = CLASS_NONE;
 	superslab_put(slab_base(head), slabs_for(head->span_pages));
 }
@@ -118,7 +122,6 @@ void *span_alloc(size_t size, size_t align, enum run_memory *memory)
 
 	if (!base)
 		return NULL;
-	count(&spans.allocations, 1);
 	count_length(pages, slabs_for(pages));
 	return (void *)base;
 }
@@ -129,7 +132,6 @@ void span_free(void *block)
 	struct slab *head = head_of(block);
 	size_t pages = head->span_pages;
 
-	count(&spans.frees, 1);
 	count_length(-(uint64_t)pages, -(uint64_t)slabs_for(pages));
 	put(head);
 }
@@ -167,7 +169,9 @@ uint64_t span_put(unsigned class, void *const *blocks, unsigned n)
 
 uint64_t span_outstanding(unsigned class)
 {
-	return spans.live[class - CLASS_SPAN_FIRST];
+	uint64_t put = spans.put[class - CLASS_SPAN_FIRST]; /* first: never more than taken */
+
+	return spans.taken[class - CLASS_SPAN_FIRST] - put;
 }
 
 /* What is wrong with freeing @block, of a class of spans by the page map when that was read? */
@@ -185,13 +189,13 @@ enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail
 	return HAK_BUG_NONE;
 }
 
-/* It is not what its class says any more. */
+/* It is not what its class says any more: one of these has gone, and another come. */
 static void leave_class(struct slab *head)
 {
-	if (head->class == CLASS_SPAN)
+	if (!NR_SPAN_CLASSES || head->class == CLASS_SPAN)
 		return;
-	count_live(head->class, (uint64_t)-1);
-	count_live(CLASS_SPAN, 1);
+	count_put(head->class);
+	count_taken(CLASS_SPAN);
 	count_length(head->span_pages, slabs_for(head->span_pages));
 	head->class = CLASS_SPAN;
 	pagemap_set_class(slab_base(head), 1, CLASS_SPAN);
@@ -275,13 +279,17 @@ const void *span_start(const void *address)
 	return (const void *)base;
 }
 
-void span_read_counters(struct span_counters *counters)
+void span_read_counters(unsigned class, struct span_counters *counters)
 {
-	counters->frees = spans.frees; /* first: there are never more than allocations */
-	counters->allocations = spans.allocations;
-	counters->live = span_outstanding(CLASS_SPAN);
-	counters->live_pages = spans.live_pages;
-	counters->live_slabs = spans.live_slabs;
+	bool any = class == CLASS_SPAN;
+	size_t pages = any ? 0 : size_class[class].size / PAGE_SIZE;
+	uint64_t live;
+
+	counters->put = spans.put[class - CLASS_SPAN_FIRST];
+	counters->taken = spans.taken[class - CLASS_SPAN_FIRST];
+	live = counters->taken - counters->put;
+	counters->pages = any ? spans.live_pages : live * pages;
+	counters->slabs = any ? spans.live_slabs : live * slabs_for(pages);
 }
 
 static const char *check_span(const struct slab *head)
@@ -302,7 +310,7 @@ static const char *check_span(const struct slab *head)
 /* NULL, or what does not fit together. */
 const char *span_check(void)
 {
-	uint64_t live[ARRAY_SIZE(spans.live)] = { 0 }, live_pages = 0, live_slabs = 0;
+	uint64_t live[ARRAY_SIZE(spans.put)] = { 0 }, live_pages = 0, live_slabs = 0;
 	const char *failed = NULL;
 
 	heap_lock();
@@ -323,7 +331,7 @@ const char *span_check(void)
 	}
 	heap_unlock();
 	for (unsigned i = 0; i < ARRAY_SIZE(live) && !failed; i++)
-		if (live[i] != spans.live[i])
+		if (live[i] != span_outstanding(CLASS_SPAN_FIRST + i))
 			failed = "span counters: live";
 	if (!failed && (live_pages != spans.live_pages || live_slabs != spans.live_slabs))
 		failed = "span counters: pages or slabs";

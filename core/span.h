@@ -7,8 +7,8 @@
 #include "superslab.h"
 
 struct span_counters {
-	uint64_t allocations, frees;	       /* of CLASS_SPAN, by span_alloc() and span_free() */
-	uint64_t live, live_pages, live_slabs; /* with those of other classes that were resized */
+	uint64_t taken, put;   /* ever */
+	uint64_t pages, slabs; /* that those have which were not put yet */
 };
 
 /* Spans of exactly so many pages as they need: CLASS_SPAN. */
@@ -28,7 +28,7 @@ void span_note_size(void *block, size_t size);
 size_t span_size(const void *block);
 bool span_fits(const void *block, size_t size);
 const void *span_start(const void *address);
-void span_read_counters(struct span_counters *counters);
+void span_read_counters(unsigned class, struct span_counters *counters);
 const char *span_check(void);
 void span_fini(void);
 

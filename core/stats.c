@@ -5,12 +5,14 @@
  * instruction:
  *
  *	pops	     =  refilled + pushes - spilled - in magazines
+ *	bypass allocations  =  taken from slabs - refilled
+ *	bypass frees =  put into slabs - spilled
  *	allocations  =  pops + bypass allocations
  *	frees	     =  pushes + bypass frees
  *	hits	     =  pops - refills  (a refill is followed by one pop)
  *	live blocks  =  taken from slabs - put into slabs - in magazines
  *
- * Kept here are only events too rare to have a better place.
+ * Kept here are only failures, which have no better place.
  *
  * Lock: those of the layers, one after another.
  */
@@ -25,33 +27,20 @@
 #include "pages.h"
 #include "superslab.h"
 
-#define NR_ROWS (CLASS_SLAB_LAST - CLASS_FIRST + 1 + CLASS_LAST - CLASS_SPAN_FIRST + 1)
+#define NR_ROWS (CLASS_SLAB_LAST - CLASS_FIRST + 1 + NR_SPAN_CLASSES)
 
-_Static_assert(HAK_STATS_CLASSES == NR_ROWS, "one row for each class");
+_Static_assert(HAK_STATS_CLASSES >= NR_ROWS, "one row for each class");
 
-static struct rare_events {
-	_Atomic uint64_t bypass[2];
-	_Atomic uint64_t failures;
-} rare[CLASS_SPAN + 1];
-
-static void count(_Atomic uint64_t *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
-void stats_count_bypass(unsigned class, enum stats_bypass what)
-{
-	count(&rare[class].bypass[what]);
-}
+static _Atomic uint64_t failures[CLASS_SPAN + 1];
 
 void stats_count_failure(unsigned class)
 {
-	count(&rare[class].failures);
+	atomic_fetch_add_explicit(&failures[class], 1, memory_order_relaxed);
 }
 
 void stats_fini(void)
 {
-	__builtin_memset(rare, 0, sizeof(rare));
+	__builtin_memset(failures, 0, sizeof(failures));
 }
 
 /* What moves while it is read may seem to be less than nothing. */
@@ -63,27 +52,29 @@ static uint64_t difference(uint64_t a, uint64_t b)
 static void read_class(unsigned class, struct hak_class_stats *out)
 {
 	struct cache_counters cache;
+	uint64_t taken, put, slabs;
 
 	cache_read_counters(class, &cache);
+	blocks_read_counters(class, &taken, &put, &slabs);
 	*out = (struct hak_class_stats){
 		.block_bytes = size_class[class].size,
-		.failures = rare[class].failures,
+		.failures = failures[class],
 		.magazine_hits = difference(cache.pops, cache.batches.refills),
 		.magazine_misses = cache.batches.misses,
 		.refills = cache.batches.refills,
 		.refilled_blocks = cache.batches.refilled,
 		.spills = cache.batches.spills,
 		.spilled_blocks = cache.batches.spilled,
-		.bypass_allocations = rare[class].bypass[STATS_ALLOCATION],
-		.bypass_frees = rare[class].bypass[STATS_FREE],
+		.bypass_allocations = difference(taken, cache.batches.refilled),
+		.bypass_frees = difference(put, cache.batches.spilled),
 		.magazine_blocks = cache.blocks,
-		.slabs = blocks_slabs(class),
+		.slabs = slabs,
 	};
 	out->frees = cache.pushes + out->bypass_frees;
 	out->allocations = cache.pops + out->bypass_allocations;
 	if (out->allocations < out->frees) /* they move while they are read */
 		out->allocations = out->frees;
-	out->live_blocks = difference(blocks_outstanding(class), cache.blocks);
+	out->live_blocks = difference(difference(taken, put), cache.blocks);
 	out->live_bytes = out->live_blocks * out->block_bytes;
 }
 
@@ -91,14 +82,14 @@ static void read_spans(struct hak_class_stats *out)
 {
 	struct span_counters span;
 
-	span_read_counters(&span);
+	span_read_counters(CLASS_SPAN, &span);
 	*out = (struct hak_class_stats){
-		.allocations = span.allocations,
-		.frees = span.frees,
-		.failures = rare[CLASS_SPAN].failures,
-		.live_blocks = span.live,
-		.live_bytes = span.live_pages * PAGE_SIZE,
-		.slabs = span.live_slabs,
+		.allocations = span.taken,
+		.frees = span.put,
+		.failures = failures[CLASS_SPAN],
+		.live_blocks = span.taken - span.put,
+		.live_bytes = span.pages * PAGE_SIZE,
+		.slabs = span.slabs,
 	};
 }
 

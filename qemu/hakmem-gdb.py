@@ -24,7 +24,7 @@ SUPERSLAB = SLAB * SLABS
 
 # Variables of the library whose numbers may look like addresses of blocks.
 COUNTERS = ("pages_counters", "hak_heap", "'slab.c'::class_heap", "'span.c'::spans",
-            "'stats.c'::rare")
+            "'stats.c'::failures")
 
 
 def value(expression):

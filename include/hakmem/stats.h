@@ -47,7 +47,7 @@ struct hak_stats {
 	uint32_t version; /* HAK_STATS_VERSION */
 	uint32_t size;	  /* sizeof(struct hak_stats) as the library has it */
 
-	struct hak_class_stats classes[HAK_STATS_CLASSES]; /* by rising size */
+	struct hak_class_stats classes[HAK_STATS_CLASSES]; /* by rising size; the rest is 0 */
 	struct hak_class_stats spans;			   /* large blocks of no class */
 	struct hak_class_stats total;
 

@@ -13,11 +13,8 @@
 
 #define MSR_GS_BASE 0xc0000101
 
-/* What a CPU that has none yet allocates through (core/magazine.h). */
-extern struct hak_cache hak_cache_none;
-
 void hak_cpu_init(struct hak_cpu *cpu, unsigned id)
 {
-	*cpu = (struct hak_cpu){ .self = cpu, .cache = &hak_cache_none, .id = id };
+	*cpu = (struct hak_cpu){ .self = cpu, .cache = hak_cache_none, .id = id };
 	cpu_write_msr(MSR_GS_BASE, (uintptr_t)cpu);
 }

@@ -24,12 +24,13 @@
  *	frames.total    = bits set in frames.known + splits with all pages known
  *	host->absent    is a subset of frames.free
  *
- * Two flat bitmaps over all addresses that the core can manage are 8 KiB for
- * 64 GiB. A table of regions with a bitmap each would be smaller on a small
- * machine, but it has to bound their number, find room for the bitmaps before
- * there is an allocator, and join neighbours to find a long run. Search is
- * first fit: low addresses fill up, and long runs stay at the upper end. It
- * reads at most 4 KiB, for calls that are followed by the use of megabytes.
+ * Two flat bitmaps reach from address 0 to the highest frame: 512 bytes for 4 GiB.
+ * Those for the first GiB are there from the start; a region that is higher than
+ * all before it gives pages of itself for larger ones, which replace them. A table
+ * of regions with a bitmap each would be smaller where there are holes, but has to
+ * bound their number and join neighbours to find a long run. Search is first fit:
+ * low addresses fill up, and long runs stay at the upper end. It reads at most
+ * 4 KiB, for calls that are followed by the use of megabytes.
  *
  * Lock: one, which spins, and is held with interrupts off, because a handler
  * that allocates may need a frame. On failure nothing has changed.
@@ -43,6 +44,7 @@
 #define PAGE_SIZE	HAK_GRANULE
 #define NR_FRAMES	HAK_FRAMES_MAX
 #define PAGES_PER_FRAME (FRAME_SIZE / PAGE_SIZE)
+#define FIRST_FRAMES	((size_t)512) /* that there are bitmaps for at first */
 #define NONE		((size_t)-1)
 
 struct split {
@@ -53,6 +55,11 @@ struct split {
 	uint64_t free[PAGES_PER_FRAME / 64];
 };
 
+/* Bytes of both bitmaps. */
+#define BITMAPS_SIZE(room) DIV_ROUND_UP(2 * (room), 8)
+
+static uint64_t first_bitmaps[BITMAPS_SIZE(FIRST_FRAMES) / sizeof(uint64_t)];
+
 static struct {
 	atomic_flag lock;
 	struct platform_irq irq; /* what interrupts were before it was taken */
@@ -60,9 +67,14 @@ static struct {
 	size_t total, nr_free;
 	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
-	uint64_t known[NR_FRAMES / 64];
-	uint64_t free[NR_FRAMES / 64];
-} frames = { .lock = ATOMIC_FLAG_INIT };
+	size_t room;			    /* bits in each of the bitmaps, at least `end` */
+	uint64_t *known, *free;		    /* one behind the other */
+} frames = {
+	.lock = ATOMIC_FLAG_INIT,
+	.room = FIRST_FRAMES,
+	.known = first_bitmaps,
+	.free = first_bitmaps + FIRST_FRAMES / 64,
+};
 
 /* acquire and release pair with each other */
 static void frames_lock(void)
@@ -132,6 +144,11 @@ static size_t bits_find_run(const uint64_t *bits, size_t end, size_t count, size
 		at = ALIGN_UP(bits_next(bits, stop, end, true), step);
 	}
 	return NONE;
+}
+
+static bool is_whole(size_t frame)
+{
+	return frame < frames.end && frames.known[frame / 64] >> frame % 64 & 1;
 }
 
 static struct split *split_of(size_t frame)
@@ -245,6 +262,12 @@ static void *take_pages(size_t count, size_t step)
 	return split ? take_pages_of(split, count, step) : NULL;
 }
 
+/* Are these known, and handed out? */
+static bool are_used(const uint64_t *known, const uint64_t *free, size_t first, size_t count)
+{
+	return bits_are(known, first, count, true) && bits_are(free, first, count, false);
+}
+
 /* Less than a frame, and findable in one whose first page holds its record? */
 static bool fits_in_pages(size_t size, size_t align)
 {
@@ -285,8 +308,8 @@ static bool put_pages(struct split *split, uintptr_t base, size_t size)
 	size_t count = DIV_ROUND_UP(size, PAGE_SIZE);
 
 	if (base % PAGE_SIZE || count > PAGES_PER_FRAME - page ||
-	    !bits_are(split->known, page, count, true) ||
-	    !bits_are(split->free, page, count, false) || page_of((uintptr_t)split) - page < count)
+	    !are_used(split->known, split->free, page, count) ||
+	    page_of((uintptr_t)split) - page < count)
 		return false;
 	bits_fill(split->free, page, count, true);
 	split->nr_free += count;
@@ -299,9 +322,8 @@ static bool put_frames(uintptr_t base, size_t size)
 	size_t first = base / FRAME_SIZE;
 	size_t count = DIV_ROUND_UP(size, FRAME_SIZE);
 
-	if (base % FRAME_SIZE || count > NR_FRAMES - first ||
-	    !bits_are(frames.known, first, count, true) ||
-	    !bits_are(frames.free, first, count, false))
+	if (base % FRAME_SIZE || first >= frames.end || count > frames.end - first ||
+	    !are_used(frames.known, frames.free, first, count))
 		return false;
 	bits_fill(frames.free, first, count, true);
 	frames.nr_free += count;
@@ -341,16 +363,13 @@ static size_t in_use_at(uintptr_t address)
 	size_t page = page_of(address);
 	const struct split *split;
 
-	if (bits_are(frames.known, frame, 1, true)) {
-		bool used = bits_are(frames.free, frame, 1, false);
-
-		return used ? FRAME_SIZE - address % FRAME_SIZE : 0;
-	}
+	if (frame < frames.end && are_used(frames.known, frames.free, frame, 1))
+		return FRAME_SIZE - address % FRAME_SIZE;
 	split = split_of(frame);
-	if (!split || page == page_of((uintptr_t)split) || !bits_are(split->known, page, 1, true) ||
-	    !bits_are(split->free, page, 1, false))
-		return 0;
-	return PAGE_SIZE - address % PAGE_SIZE;
+	if (split && page != page_of((uintptr_t)split) &&
+	    are_used(split->known, split->free, page, 1))
+		return PAGE_SIZE - address % PAGE_SIZE;
+	return 0;
 }
 
 static int frames_resident(void *ctx, const void *base, size_t size, size_t *bytes)
@@ -390,7 +409,7 @@ static bool part_is_unknown(uintptr_t base, uintptr_t end)
 
 	if (base == end)
 		return true;
-	if (bits_are(frames.known, base / FRAME_SIZE, 1, true))
+	if (is_whole(base / FRAME_SIZE))
 		return false;
 	return !split || bits_are(split->known, page_of(base), (end - base) / PAGE_SIZE, false);
 }
@@ -402,7 +421,8 @@ static bool frames_are_unknown(size_t first, size_t count)
 	for (split = frames.splits; split; split = split->next)
 		if (split->frame - first < count)
 			return false;
-	return bits_are(frames.known, first, count, false);
+	return first >= frames.end ||
+	       bits_next(frames.known, first, frames.end, true) - first >= count;
 }
 
 static void add_part(uintptr_t base, uintptr_t end)
@@ -435,34 +455,77 @@ static void add_frames(size_t first, size_t count)
 		frames.end = first + count;
 }
 
+/* The whole frames of a region lie between @head_end and @tail. */
+static void cut(uintptr_t base, uintptr_t end, uintptr_t *head_end, uintptr_t *tail)
+{
+	*head_end = ALIGN_UP(base, FRAME_SIZE);
+	*tail = end - end % FRAME_SIZE;
+	if (*head_end > *tail) /* it lies in one frame and reaches neither end */
+		*head_end = *tail = end;
+}
+
+static bool is_unknown(uintptr_t base, uintptr_t end)
+{
+	uintptr_t bitmaps = (uintptr_t)frames.known, head_end, tail;
+
+	cut(base, end, &head_end, &tail);
+	return (end <= bitmaps || base >= bitmaps + BITMAPS_SIZE(frames.room)) &&
+	       part_is_unknown(base, head_end) && part_is_unknown(tail, end) &&
+	       frames_are_unknown(head_end / FRAME_SIZE, (tail - head_end) / FRAME_SIZE);
+}
+
+/*
+ * If the bitmaps do not reach to the end of a region, it gives pages for larger
+ * ones. Returns where the rest of it begins; 0: there is none.
+ */
+static uintptr_t make_room(uintptr_t base, uintptr_t end)
+{
+	size_t size = ALIGN_UP(BITMAPS_SIZE(DIV_ROUND_UP(end, FRAME_SIZE)), PAGE_SIZE);
+	uint64_t *known = (uint64_t *)base, *free = known + size / 2 / sizeof(*free);
+
+	if (DIV_ROUND_UP(end, FRAME_SIZE) <= frames.room)
+		return base;
+	if (size >= end - base)
+		return 0;
+	__builtin_memset(known, 0, size);
+	__builtin_memcpy(known, frames.known, frames.room / 8);
+	__builtin_memcpy(free, frames.free, frames.room / 8);
+	frames.known = known;
+	frames.free = free;
+	frames.room = size / 2 * 8;
+	return base + size;
+}
+
+static void add(uintptr_t base, uintptr_t end)
+{
+	uintptr_t head_end, tail;
+
+	cut(base, end, &head_end, &tail);
+	add_part(base, head_end);
+	add_frames(head_end / FRAME_SIZE, (tail - head_end) / FRAME_SIZE);
+	add_part(tail, end);
+}
+
 int hak_region_add(uintptr_t base, size_t size)
 {
-	uintptr_t limit = NR_FRAMES * FRAME_SIZE;
 	uintptr_t end = base + size;
-	uintptr_t head_end, tail; /* whole frames lie between them */
-	bool unknown;
+	int error = 0;
 
-	if (end < base || end > limit || base < PAGE_SIZE)
+	if (end < base || end > NR_FRAMES * FRAME_SIZE || base < PAGE_SIZE)
 		return HAK_REGION_RANGE;
 	base = ALIGN_UP(base, PAGE_SIZE);
 	end -= end % PAGE_SIZE;
 	if (base >= end)
 		return HAK_REGION_SMALL;
-	head_end = ALIGN_UP(base, FRAME_SIZE);
-	tail = end - end % FRAME_SIZE;
-	if (head_end > tail) /* it lies in one frame and reaches neither end */
-		head_end = tail = end;
-
 	frames_lock();
-	unknown = part_is_unknown(base, head_end) && part_is_unknown(tail, end) &&
-		  frames_are_unknown(head_end / FRAME_SIZE, (tail - head_end) / FRAME_SIZE);
-	if (unknown) {
-		add_part(base, head_end);
-		add_frames(head_end / FRAME_SIZE, (tail - head_end) / FRAME_SIZE);
-		add_part(tail, end);
-	}
+	if (!is_unknown(base, end))
+		error = HAK_REGION_OVERLAP;
+	else if (!(base = make_room(base, end)))
+		error = HAK_REGION_SMALL;
+	else
+		add(base, end);
 	frames_unlock();
-	return unknown ? 0 : HAK_REGION_OVERLAP;
+	return error;
 }
 
 size_t hak_frames_total(void)

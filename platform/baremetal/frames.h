@@ -15,7 +15,7 @@
 
 /* Why hak_region_add() refused a region. */
 enum hak_region_error {
-	HAK_REGION_SMALL = -1,	 /* it holds no whole page */
+	HAK_REGION_SMALL = -1,	 /* it holds no whole page, or none besides bitmaps */
 	HAK_REGION_RANGE = -2,	 /* it is, in part, page 0 or above 2^HAK_ADDRESS_BITS */
 	HAK_REGION_OVERLAP = -3, /* a part of it was added before */
 };
@@ -26,9 +26,10 @@ enum hak_region_error {
  * @size: in bytes, any
  *
  * The memory must be mapped one to one and be used by nobody else. May be called
- * from an interrupt. Partial
- * pages at its ends are left alone. Regions may be added in any order and at
- * any time, and adjacent ones become one. Returns 0 or an enum
+ * from an interrupt. Partial pages at its ends are left alone. A region that ends
+ * above 1 GiB, and above all before it by more than their bitmaps reach, gives one
+ * or two of its first pages for larger bitmaps. Regions may be added in any order
+ * and at any time, and adjacent ones become one. Returns 0 or an enum
  * hak_region_error, and has then added nothing.
  */
 int hak_region_add(uintptr_t base, size_t size);

@@ -28,8 +28,8 @@
  */
 void hak_cpu_init(struct hak_cpu *cpu, unsigned id);
 
-/* What an interrupt handler allocates through; see core/cache.h. */
-extern struct hak_cache hak_cache_never;
+/* What a CPU allocates through that has no cache yet, and an interrupt handler. */
+extern struct hak_cache *const hak_cache_none, *const hak_cache_never;
 
 /**
  * hak_interrupt_enter() - an interrupt handler begins that may allocate or free
@@ -48,7 +48,7 @@ static inline struct hak_cache *hak_interrupt_enter(void)
 {
 	struct hak_cache *previous = this_cache();
 
-	this_cache_set(&hak_cache_never);
+	this_cache_set(hak_cache_never);
 	return previous;
 }
 

@@ -31,7 +31,10 @@
 #define HAK_MAGAZINE_BYTES (48u << 10)
 #define HAK_CACHE_BYTES	   (512 << 10)
 #define HAK_CACHE_SWING	   0
-#define HAK_CACHED_MAX	   ((size_t)0)
+#define HAK_CACHED_MAX	   0
+
+/* Frames do not move. */
+#define PLATFORM_MOVES CONFIG_HAK_MOVE
 
 /*
  * No provider by default: which memory is free is known only once the boot
@@ -51,7 +54,7 @@ struct hak_cache;
  */
 struct hak_cpu {
 	struct hak_cpu *self;
-	struct hak_cache *cache; /* what malloc uses; &hak_cache_none at first */
+	struct hak_cache *cache; /* what malloc uses; hak_cache_none at first */
 	unsigned held;		 /* ranks of the locks held, as bits */
 	unsigned id;
 };
@@ -83,6 +86,17 @@ static inline bool this_cache_set(struct hak_cache *cache)
 			 : "r"(cache), "i"(offsetof(struct hak_cpu, cache))
 			 : "memory");
 	return true;
+}
+
+/* Whose a cache is: a CPU's, and CPUs stay. */
+static inline unsigned platform_owner(void)
+{
+	return 1;
+}
+
+static inline bool platform_is_gone(unsigned owner)
+{
+	return owner != 1;
 }
 
 static inline unsigned *this_held(void)

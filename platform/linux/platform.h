@@ -36,7 +36,7 @@
 #define HAK_MAGAZINE_BYTES (16u << 20)
 #define HAK_CACHE_BYTES	   (2 << 20)
 #define HAK_CACHE_SWING	   (16 << 20)
-#define HAK_CACHED_MAX	   ((size_t)1 << 20)
+#define HAK_CACHED_MAX	   (1024 * 1024)
 
 /* What hak_init(NULL), or the first allocation, takes pages from. */
 extern const struct hak_provider hak_linux_provider;
@@ -65,6 +65,13 @@ static inline struct hak_cache *this_cache(void)
  */
 bool this_cache_set(struct hak_cache *cache);
 
+/*
+ * Whose a cache is: a thread's, by its number in the kernel. It is not told of
+ * every thread that ends: see cache.c.
+ */
+unsigned platform_owner(void);
+bool platform_is_gone(unsigned owner);
+
 /* The ranks of the locks that this thread holds, as bits. */
 extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec")));
 
@@ -77,6 +84,9 @@ static inline unsigned this_held_now(void)
 {
 	return hak_tls_held;
 }
+
+/* The provider has page tables to move. */
+#define PLATFORM_MOVES 1
 
 /* No interrupts: signal handlers do not allocate. Takes no memory, and no time. */
 #define PLATFORM_HAS_IRQ 0

@@ -21,15 +21,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <hakmem/stats.h>
+
 #include "check.h"
 
 #define KEYS 40 /* more than a thread has room for without asking malloc() */
 
 extern char **environ;
 int malloc_trim(size_t pad);
+__attribute__((weak)) void hak_stats_read(struct hak_stats *stats, size_t size);
 
 static void *volatile in_handler, *volatile before_all, *volatile in_constructor;
-static pthread_key_t key[KEYS];
+static pthread_key_t key[KEYS], last_key;
 
 static void handler(int signal)
 {
@@ -49,12 +52,15 @@ static void catch (int signal, void (*function)(int))
 	sigaction(signal, &action, NULL);
 }
 
+static void last_destructor(void *round);
+
 /* Called before the constructors of any library: the process has asked for nothing yet. */
 static void before_constructors(void)
 {
 	catch (SIGUSR1, handler);
 	raise(SIGUSR1);
 	before_all = in_handler;
+	pthread_key_create(&last_key, last_destructor);
 	for (unsigned i = 0; i < KEYS; i++)
 		pthread_key_create(&key[i], NULL);
 }
@@ -192,6 +198,39 @@ static void destructors_of_threads_allocate(void)
 		pthread_key_delete(late[i]);
 }
 
+static _Atomic unsigned last_blocks;
+
+/* In the last round, after which nobody is told of the end of the thread. */
+static void last_destructor(void *round)
+{
+	char *first = NULL;
+
+	if (round != first + 4) {
+		pthread_setspecific(last_key, (char *)round + 1);
+		return;
+	}
+	first = malloc(100);
+	last_blocks += first != NULL;
+	free(first);
+}
+
+static void *do_nothing(void *unused)
+{
+	pthread_setspecific(last_key, (char *)NULL + 1);
+	return unused;
+}
+
+static void first_act_of_thread_is_its_last(void)
+{
+	struct hak_stats stats;
+
+	for (unsigned i = 0; i < 300; i++)
+		run(do_nothing, NULL);
+	CHECK(last_blocks == 300);
+	hak_stats_read(&stats, sizeof(stats));
+	CHECK(stats.caches <= 32); /* those of the others serve again */
+}
+
 #ifdef __GLIBC__
 /* All of the above, and nothing is left of it. */
 static void ended_threads_leave_nothing(void)
@@ -286,8 +325,8 @@ static void children_among_threads(void)
 }
 
 #ifdef __GLIBC__
-/* Without the handlers of fork(): a child of a process with one thread can still allocate. */
-static void underscore_fork(void)
+/* In a process with one thread, no library is in the way of it. */
+static void bare_fork(void)
 {
 	for (unsigned i = 0; i < 20; i++) {
 		pid_t pid = _Fork();
@@ -298,6 +337,22 @@ static void underscore_fork(void)
 		}
 		CHECK(succeeds(pid));
 	}
+}
+
+/* Among threads it is the shared library's. */
+static bool bare_fork_is_ours(void)
+{
+	return !strcmp(which, "life") || !strcmp(which, "life-linked");
+}
+
+static void bare_fork_among_threads(void)
+{
+	if (!bare_fork_is_ours())
+		return;
+	CHECK(start_churning());
+	for (unsigned i = 0; i < 10; i++)
+		bare_fork();
+	stop_churning();
 }
 #endif
 
@@ -332,10 +387,12 @@ static void interrupt_soon(void)
 	setitimer(ITIMER_REAL, &once, NULL);
 }
 
+static pid_t (*fork_in_it)(void) = fork;
+
 static void fork_in_handler(int signal)
 {
 	int saved = errno;
-	pid_t pid = fork();
+	pid_t pid = fork_in_it();
 
 	(void)signal;
 	if (!pid) {
@@ -372,6 +429,15 @@ static void fork_interrupts_malloc(void)
 		free(block[i]);
 	CHECK(bad_children == 0);
 }
+
+#ifdef __GLIBC__
+static void bare_fork_interrupts_malloc(void)
+{
+	fork_in_it = bare_fork_is_ours() ? _Fork : fork;
+	fork_interrupts_malloc();
+	fork_in_it = fork;
+}
+#endif
 
 /* ----------------------------------------------------------------------- memory */
 
@@ -479,19 +545,24 @@ __attribute__((destructor(101))) static void destructor(void)
 
 static const struct api_test tests[] = {
 #ifdef __GLIBC__
-	TEST(underscore_fork), /* before there are threads, the library's own too */
+	TEST(bare_fork), /* before there are threads, the library's own too */
 #endif
 	TEST(fork_interrupts_malloc),
 	TEST(first_block_is_a_signal_handlers),
 	TEST(first_act_of_thread_is_in_handler),
 	TEST(blocks_outlive_their_threads),
 	TEST(destructors_of_threads_allocate),
+	TEST(first_act_of_thread_is_its_last),
 #ifdef __GLIBC__
 	TEST(ended_threads_leave_nothing),
 #endif
 	TEST(children_among_threads),
 	TEST(child_forks_and_its_threads_too),
 	TEST(fork_interrupts_malloc),
+#ifdef __GLIBC__
+	TEST(bare_fork_among_threads),
+	TEST(bare_fork_interrupts_malloc),
+#endif
 	TEST(locked_memory_is_zeroed),
 	TEST(realloc_reads_no_further),
 };

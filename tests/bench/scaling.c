@@ -101,9 +101,9 @@ static uint64_t magazine_share(void)
 	return share(frees - bypassed, frees);
 }
 
-static void print_percent(int width, uint64_t hundredths)
+static void print_percent(uint64_t hundredths)
 {
-	test_print(" %*lu.%02lu%%", width - 4, (unsigned long)(hundredths / 100),
+	test_print(" %4lu.%02lu%%", (unsigned long)(hundredths / 100),
 		   (unsigned long)(hundredths % 100));
 }
 
@@ -124,12 +124,12 @@ static void print_row(void)
 
 	test_print("%9zu %5zu | %8lu %8lu", row->n, row->size, (unsigned long)(payload() >> 10),
 		   (unsigned long)(gained(&row->peak) >> 10));
-	print_percent(8, overhead(gained(&row->peak)));
-	print_percent(8, overhead(row->process_peak));
+	print_percent(overhead(gained(&row->peak)));
+	print_percent(overhead(row->process_peak));
 	test_print(" | %6lu", (unsigned long)superslabs);
-	print_percent(8, share(payload(), superslabs * HAK_SUPERSLAB_SIZE));
+	print_percent(share(payload(), superslabs * HAK_SUPERSLAB_SIZE));
 	test_print(" | %6zu", row->failed);
-	print_percent(8, magazine_share());
+	print_percent(magazine_share());
 	test_print(
 		" | %7lu %8lu",
 		(unsigned long)(row->flushed.superslabs_emptied - row->before.superslabs_emptied),

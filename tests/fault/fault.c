@@ -292,7 +292,7 @@ static void use_caches(void)
 	struct hak_cache *own = this_cache(), *others[NR_CACHES];
 
 	for (unsigned i = 0; i < NR_CACHES; i++) {
-		this_cache_set(&hak_cache_none);
+		this_cache_set(CACHE_NONE);
 		for (unsigned n = 0; n < 4; n++)
 			keep(hak_malloc(100 + i), 100 + i, HAK_MIN_ALIGN);
 		drop(i * 7);
@@ -301,7 +301,7 @@ static void use_caches(void)
 	}
 	this_cache_set(own);
 	for (unsigned i = 0; i < NR_CACHES; i++)
-		if (others[i] != &hak_cache_none)
+		if (others[i] != CACHE_NONE)
 			hak_cache_detach(others[i]);
 }
 

@@ -56,7 +56,7 @@ static void give_back(void *unused)
 	struct hak_cache *cache = this_cache();
 
 	(void)unused;
-	this_cache_set(&hak_cache_none);
+	this_cache_set(CACHE_NONE);
 	if (cache->cold)
 		hak_cache_detach(cache);
 }

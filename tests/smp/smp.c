@@ -208,7 +208,7 @@ static struct interrupt_frame *nested_tick(struct interrupt_frame *frame)
 		cpu_interrupts_off();
 		traffic_free(block);
 	}
-	if (seen != &hak_cache_never || this_cache() != seen)
+	if (seen != CACHE_NEVER || this_cache() != seen)
 		traffic_blame("a handler with a cache");
 	return frame;
 }

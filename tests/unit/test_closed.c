@@ -179,7 +179,7 @@ static bool come_back(enum way way)
 		CHECK_OR(!cache_check() && !hak_check(), false);
 		return comes_out(NR_LIVE - 1);
 	case BY_DETACH:
-		this_cache_set(&hak_cache_none);
+		this_cache_set(CACHE_NONE);
 		hak_cache_detach(own.cache);
 		CHECK_OR(slab_outstanding(CLASS_64) == NR_LIVE - 1 && !hak_check(), false);
 		return unit_close();
@@ -351,7 +351,7 @@ static void closed_of_others(void)
 
 	CHECK(prepare(6));
 	other = own.cache;
-	this_cache_set(&hak_cache_none);
+	this_cache_set(CACHE_NONE);
 	CHECK((block = hak_malloc(1024)) && this_cache() != other);
 	CHECK(cache_count() == 2);
 	cache_look(CACHE_LOOK_IDLE);

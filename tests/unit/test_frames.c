@@ -33,12 +33,16 @@
 
 static uintptr_t ram;
 
-/* On Linux, memory comes from high addresses; 1 GiB is free under every sanitizer too. */
+/*
+ * On Linux, memory comes from high addresses; that above 1 GiB is free under every
+ * sanitizer too. Four frames of it are below a multiple of eight.
+ */
 static bool get_ram(void)
 {
 #if __STDC_HOSTED__
-	void *at = mmap((void *)((uintptr_t)1 << 30), RAM_SIZE, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *at = mmap((void *)(((uintptr_t)1 << 30) + 4 * FRAME_SIZE), RAM_SIZE,
+			PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+			-1, 0);
 
 	ram = at == MAP_FAILED ? 0 : (uintptr_t)at;
 #else
@@ -56,10 +60,22 @@ static void put_ram(void)
 #endif
 }
 
-/* As after a reset of the machine. */
+/* As after a reset of a machine that has bitmaps for so many frames at first. */
+static void forget_all_but(size_t room)
+{
+	static uint64_t bitmaps[BITMAPS_SIZE(NR_FRAMES) / sizeof(uint64_t)];
+
+	__builtin_memset(&frames, 0, sizeof(frames));
+	__builtin_memset(bitmaps, 0, sizeof(bitmaps));
+	frames.room = room;
+	frames.known = bitmaps;
+	frames.free = bitmaps + DIV_ROUND_UP(room, 64);
+}
+
+/* They reach as far as the memory does. */
 static void forget(void)
 {
-	__builtin_memset(&frames, 0, sizeof(frames));
+	forget_all_but(NR_FRAMES);
 }
 
 /* Returns the address, or 0 for a failure. */
@@ -124,6 +140,57 @@ static void region_overlaps(void)
 	CHECK(hak_region_add(ram, 2 * FRAME_SIZE) == 0);
 	CHECK(hak_region_add(ram + 5 * FRAME_SIZE - MIB, MIB) == 0);
 	CHECK(hak_frames_total() == 5 && hak_frames_free() == 5);
+}
+
+/* A region that is too high gives its first pages for bitmaps. */
+static void region_gives_bitmaps(void)
+{
+	size_t room = ram / FRAME_SIZE / 64 * 64, size;
+	uint64_t *first;
+
+	for (unsigned frame = 0; frame < 2;
+	     frame++) { /* in the midst of one, or where one begins */
+		uintptr_t base = ram + (frame ? FRAME_SIZE : FRAME_SIZE - 64 * PAGE_SIZE);
+
+		forget_all_but(room);
+		first = frames.known;
+		size = ALIGN_UP(2 * (ram + RAM_SIZE) / FRAME_SIZE / 8, PAGE_SIZE);
+		CHECK(hak_region_add(base, size) == HAK_REGION_SMALL && frames.known == first);
+		CHECK(hak_region_add(base, 2 * FRAME_SIZE - (base - ram)) == 0);
+		CHECK(frames.known == (uint64_t *)base && frames.room == size * 4);
+		CHECK(hak_frames_total() == !frame && hak_frames_free() == !frame);
+		CHECK(hak_region_add(base, size) == HAK_REGION_OVERLAP);
+		CHECK(hak_region_add(base + size, PAGE_SIZE) == HAK_REGION_OVERLAP);
+		/* the next one finds them large enough, and what they said before is there */
+		CHECK(hak_region_add(ram + 2 * FRAME_SIZE, 2 * FRAME_SIZE) == 0);
+		CHECK(frames.known == (uint64_t *)base && hak_frames_total() == 2 + !frame);
+		CHECK(map_page() == base + size + PAGE_SIZE);
+		CHECK(map_frames(1, FRAME_SIZE) == ram + (frame ? 2 : 1) * FRAME_SIZE);
+	}
+}
+
+/* Larger ones have all that the smaller ones had. */
+static void bitmaps_grow(void)
+{
+	size_t room = (ram / FRAME_SIZE / 8 + 1) * 8, before = room - ram / FRAME_SIZE;
+	uintptr_t high = room * FRAME_SIZE;
+
+	if (before == RAM_FRAMES)
+		return; /* there is no memory beyond */
+	forget_all_but(room);
+	CHECK(hak_region_add(ram, high - ram) == 0);
+	CHECK(map_frames(1, FRAME_SIZE) == ram && hak_frames_free() == before - 1);
+	CHECK(frames.room == room);
+	CHECK(hak_region_add(high, ram + RAM_SIZE - high) == 0);
+	CHECK(frames.known == (uint64_t *)high && frames.room > room);
+	CHECK(hak_frames_total() == RAM_FRAMES - 1 && hak_frames_free() == RAM_FRAMES - 2);
+	for (unsigned i = 1; i < RAM_FRAMES; i++)
+		if (i != before)
+			CHECK(map_frames(1, FRAME_SIZE) == ram + i * FRAME_SIZE);
+	CHECK(!map_frames(1, FRAME_SIZE));
+	CHECK(unmap(ram, FRAME_SIZE) &&
+	      unmap(ram + (before == 7 ? 6 : 7) * FRAME_SIZE, FRAME_SIZE));
+	CHECK(map_frames(1, FRAME_SIZE) == ram);
 }
 
 /* What is left of a region around its frames serves pages, but for the record. */
@@ -417,6 +484,8 @@ void unit_frames(void)
 	}
 	TEST_RUN(region_errors);
 	TEST_RUN(region_overlaps);
+	TEST_RUN(region_gives_bitmaps);
+	TEST_RUN(bitmaps_grow);
 	TEST_RUN(region_remainders);
 	TEST_RUN(regions_join);
 	TEST_RUN(regions_join_later);

@@ -69,7 +69,7 @@ static uint64_t outstanding(unsigned class)
 /* What the platform does when the owner of a cache ends. */
 static void detach(struct hak_cache *cache)
 {
-	this_cache_set(&hak_cache_none);
+	this_cache_set(CACHE_NONE);
 	hak_cache_detach(cache);
 }
 
@@ -144,12 +144,12 @@ static void magazine_limits(void)
 /* The stand-in: empty and full at once in every class, and nobody's. */
 static void magazine_stand_in(void)
 {
-	CHECK(this_cache() == &hak_cache_none);
-	CHECK(!hak_cache_none.cold && !hak_cache_none.slot[0]);
+	CHECK(this_cache() == CACHE_NONE);
+	CHECK(!CACHE_NONE->cold && !CACHE_NONE->slot[0]);
 	for (unsigned class = 0; class < NR_CLASSES; ++class) {
-		CHECK(hak_cache_none.magazine[class].top == 0);
-		CHECK(hak_cache_none.magazine[class].limit == 0);
-		CHECK(hak_cache_none.pushes[class] == 0);
+		CHECK(CACHE_NONE->magazine[class].top == 0);
+		CHECK(CACHE_NONE->magazine[class].limit == 0);
+		CHECK(CACHE_NONE->pushes[class] == 0);
 	}
 }
 
@@ -161,7 +161,7 @@ static void magazine_attach(void)
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(cache_count() == 0);
 	cache = cache_attach();
-	CHECK(cache && cache == this_cache() && cache != &hak_cache_none);
+	CHECK(cache && cache == this_cache() && cache != CACHE_NONE);
 	CHECK(cache_count() == 1 && !cache_attach());
 	CHECK(cache_count() == 1 && cache == this_cache());
 	for (unsigned class = 0; class < NR_CLASSES; ++class) {
@@ -189,7 +189,7 @@ static void magazine_attach(void)
 	}
 	CHECK(base == CACHE_SLOTS);
 	detach(cache);
-	CHECK(cache_count() == 0 && this_cache() == &hak_cache_none);
+	CHECK(cache_count() == 0 && this_cache() == CACHE_NONE);
 	CHECK(cache_attach() == cache); /* the memory is used again */
 	CHECK(cache_count() == 1);
 	CHECK(unit_close());
@@ -604,7 +604,7 @@ static void magazine_no_cache(void)
 	one = hak_malloc(64);
 	two = hak_malloc(64);
 	CHECK(one && two && one != two);
-	CHECK(this_cache() == &hak_cache_none && cache_count() == 0);
+	CHECK(this_cache() == CACHE_NONE && cache_count() == 0);
 	CHECK(outstanding(CLASS_64) == 3);
 	hak_free(one);
 	CHECK(outstanding(CLASS_64) == 2);
@@ -612,7 +612,7 @@ static void magazine_no_cache(void)
 	CHECK(at(three) == at(one));
 	fake_heal(&unit_fake);
 	hak_free(two);
-	CHECK(this_cache() != &hak_cache_none && cache_count() == 1);
+	CHECK(this_cache() != CACHE_NONE && cache_count() == 1);
 	CHECK(held(this_cache(), CLASS_64) == 1 && outstanding(CLASS_64) == 3);
 	hak_free(three);
 	hak_flush();

@@ -38,12 +38,12 @@ static void sizeclass_rows(void)
 {
 	CHECK(ARRAY_SIZE(sizes) == CLASS_SLAB_LAST + 1);
 	CHECK(sizes[CLASS_SLAB_LAST] == SLAB_MAX);
-	CHECK(ARRAY_SIZE(span_sizes) == CLASS_LAST - CLASS_SPAN_FIRST + 1);
+	CHECK(NR_SPAN_CLASSES == (HAK_CACHED_MAX ? ARRAY_SIZE(span_sizes) : 0));
 	CHECK(HAK_CACHED_MAX == 0 || HAK_CACHED_MAX == size_class[CLASS_LAST].size);
-	for (unsigned i = 0; i < ARRAY_SIZE(span_sizes); i++) {
-		CHECK(size_class[CLASS_SPAN_FIRST + i].size == span_sizes[i]);
-		CHECK(size_class[CLASS_SPAN_FIRST + i].blocks == 0);
-		CHECK(span_sizes[i] % PAGE_SIZE == 0);
+	for (unsigned class = CLASS_SPAN_FIRST; class < CLASS_SPAN; ++class) {
+		CHECK(size_class[class].size == span_sizes[class - CLASS_SPAN_FIRST]);
+		CHECK(size_class[class].blocks == 0);
+		CHECK(size_class[class].size % PAGE_SIZE == 0);
 	}
 	CHECK(CLASS_SMALLEST == naive_class(0));
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class) {
@@ -86,7 +86,7 @@ static void sizeclass_capacities(void)
 		classes++;
 	}
 	CHECK(slots == MAGAZINE_SLOTS);
-	CHECK(classes == ARRAY_SIZE(sizes) - 1 + ARRAY_SIZE(span_sizes));
+	CHECK(classes == ARRAY_SIZE(sizes) - 1 + NR_SPAN_CLASSES);
 }
 
 static void sizeclass_order(void)
@@ -99,7 +99,7 @@ static void sizeclass_order(void)
 		class = class_after(class);
 		n++;
 	}
-	CHECK(class == CLASS_FIRST && n == 62);
+	CHECK(class == CLASS_FIRST && n == 39 + NR_SPAN_CLASSES);
 }
 
 static void sizeclass_every_size(void)

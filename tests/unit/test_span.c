@@ -29,10 +29,11 @@ static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
 	struct span_counters counters;
 	struct heap_counters superslab;
 
-	span_read_counters(&counters);
+	span_read_counters(CLASS_SPAN, &counters);
 	heap_read_counters(&superslab);
-	return counters.allocations == allocations && counters.frees == frees &&
-	       counters.live == allocations - frees && counters.live_slabs == live_slabs &&
+	return counters.taken == allocations && counters.put == frees &&
+	       counters.slabs == live_slabs &&
+	       span_outstanding(CLASS_SPAN) == allocations - frees &&
 	       superslab.slabs_used == live_slabs && !span_check() && !heap_check();
 }
 
