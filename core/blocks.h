@@ -32,24 +32,37 @@ static inline uint64_t blocks_outstanding(unsigned class)
 	return class_has_spans(class) ? span_outstanding(class) : slab_outstanding(class);
 }
 
-/* Taken and put, ever, and the slabs that those have which were not put yet. */
-static inline void blocks_read_counters(unsigned class, uint64_t *taken, uint64_t *put,
-					uint64_t *slabs)
+struct blocks_counters {
+	uint64_t taken, put; /* ever */
+	uint64_t slabs;	     /* that those have which were not put yet */
+	uint64_t bypass[2];  /* by enum bypass */
+};
+
+static inline void blocks_read_counters(unsigned class, struct blocks_counters *counters)
 {
 	struct slab_counters slab;
 	struct span_counters span;
 
 	if (class_has_spans(class)) {
 		span_read_counters(class, &span);
-		slab.taken = span.taken;
-		slab.put = span.put;
-		slab.slabs = span.slabs;
+		*counters = (struct blocks_counters){
+			span.taken, span.put, span.slabs, { span.bypass[0], span.bypass[1] }
+		};
 	} else {
 		slab_read_counters(class, &slab);
+		*counters = (struct blocks_counters){
+			slab.taken, slab.put, slab.slabs, { slab.bypass[0], slab.bypass[1] }
+		};
 	}
-	*taken = slab.taken;
-	*put = slab.put;
-	*slabs = slab.slabs;
+}
+
+/* A block of the class was allocated, or freed, without a magazine. */
+static inline void blocks_count_bypass(unsigned class, enum bypass what)
+{
+	if (class_has_spans(class))
+		span_count_bypass(class, what);
+	else
+		slab_count_bypass(class, what);
 }
 
 /* What is wrong with freeing @block, of this class by the page map? */

@@ -10,7 +10,7 @@
  * the lock dropped.
  *
  *	on the list of unused ones  =>  owner == NOBODY, and empty
- *	count  =  caches whose owner is neither NOBODY nor GONE
+ *	count  =  caches whose owner is neither NOBODY nor GONE; changes under the lock
  *
  * Lock: cache_list.lock, LOCK_META, for the lists of caches; for the magazines
  * see magazine.c.
@@ -25,13 +25,12 @@
 #include "lock.h"
 #include "meta.h"
 #include "pagemap.h"
-#include "pages.h"
 
 /* For platforms whose kernels see no header of the core. */
 struct hak_cache *const hak_cache_none = CACHE_NONE;
 struct hak_cache *const hak_cache_never = CACHE_NEVER;
 
-/* In place of an owner, as platform_owner() is not. */
+/* In place of an owner, as this_owner() is not. */
 #define GONE   0u
 #define NOBODY (~0u)
 
@@ -105,18 +104,16 @@ bool cache_flush(struct hak_cache *cache)
 	return any;
 }
 
-/* Nobody has a use for the far slots of a cache; those in use are as many pages as classes. */
-static void purge_far_slots(struct hak_cache *cache)
+/* Nobody has a use for the far slots of a cache, of which each class had a page of its own. */
+static void purge_far_slots(const struct hak_cache *cache)
 {
-	uintptr_t start = (uintptr_t)&cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS];
-	uintptr_t end = (uintptr_t)&cache->slot[CACHE_SLOTS] & ~(uintptr_t)(PAGE_SIZE - 1);
 	bool used = false;
 
 	for_each_magazine(class) used |=
 		cache->cold->magazine[class].base == cache->cold->magazine[class].far;
-	start = ALIGN_UP(start, PAGE_SIZE);
-	if (HAS_FAR_SLOTS && used && start < end)
-		pages_purge((void *)start, end - start);
+	if (HAS_FAR_SLOTS && used)
+		meta_purge(&cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS],
+			   &cache->slot[CACHE_SLOTS]);
 }
 
 /**
@@ -140,6 +137,22 @@ void hak_cache_detach(struct hak_cache *cache)
 	cache_unlock();
 }
 
+/* The caller owns a cache now, in place of @owner; false if another was faster. */
+static bool inherit(struct cache_cold *cold, unsigned owner)
+{
+	unsigned caller = this_owner();
+	bool faster;
+
+	cache_lock();
+	faster = cold->owner != owner;
+	if (!faster) {
+		cold->owner = caller;
+		cache_list.count += owner == GONE;
+	}
+	cache_unlock();
+	return !faster;
+}
+
 /*
  * Owners that ended without a word, in a fork() or where the platform was not
  * told. They are looked for when the caches are about to be twice as many as the
@@ -158,38 +171,36 @@ static void detach_gone(void)
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
 		unsigned owner = cold->owner;
 
-		if (owner == NOBODY || (owner != GONE && !platform_is_gone(owner)) ||
-		    !atomic_compare_exchange_strong(&cold->owner, &owner, NOBODY))
-			continue;
-		cache_lock();
-		cache_list.count += owner == GONE;
-		cache_unlock();
-		hak_cache_detach(cold->cache);
+		if (owner != NOBODY && (owner == GONE || owner_is_gone(owner)) &&
+		    inherit(cold, owner))
+			hak_cache_detach(cold->cache);
 	}
 }
 
 /* A cache that waits for an owner; NULL if there is none. */
-static struct cache_cold *take_waiting(void)
+static struct cache_cold *take_unused(unsigned owner)
 {
-	struct list_node *node;
+	struct cache_cold *cold = NULL;
 
 	cache_lock();
-	node = cache_list.unused;
-	if (node) {
-		list_del(node);
+	if (cache_list.unused) {
+		cold = list_entry(cache_list.unused, struct cache_cold, unused);
+		list_del(&cold->unused);
+		cold->owner = owner;
 		cache_list.count++;
 	}
 	cache_unlock();
-	return node ? list_entry(node, struct cache_cold, unused) : NULL;
+	return cold;
 }
 
-static struct cache_cold *make(void)
+static struct cache_cold *make(unsigned owner)
 {
 	struct cache_cold *cold = meta_alloc(META_CACHE, CACHE_SIZE);
 
 	if (!cold)
 		return NULL;
 	cache_init(cold);
+	cold->owner = owner;
 	cache_lock();
 	list_add(&cache_list.caches, &cold->node);
 	cache_list.made++;
@@ -206,19 +217,20 @@ static struct cache_cold *make(void)
 struct hak_cache *cache_attach(void)
 {
 	struct cache_cold *cold;
+	unsigned owner;
 
 	if (this_cache() != CACHE_NONE)
 		return NULL;
-	cold = take_waiting();
+	owner = this_owner();
+	cold = take_unused(owner);
 	if (!cold) {
 		detach_gone();
-		cold = take_waiting();
+		cold = take_unused(owner);
 	}
 	if (!cold)
-		cold = make();
+		cold = make(owner);
 	if (!cold)
 		return NULL;
-	atomic_store_explicit(&cold->owner, platform_owner(), memory_order_relaxed);
 	if (this_cache_set(cold->cache))
 		return cold->cache;
 	hak_cache_detach(cold->cache);
@@ -275,7 +287,7 @@ void cache_after_fork(void)
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
 
 		next = node->next;
-		if (cold->cache == this_cache() || cold->owner == NOBODY)
+		if (cold->cache == this_cache() || cold->owner == NOBODY || cold->owner == GONE)
 			continue;
 		if (magazine_try_claim(cold->cache)) {
 			magazine_unclaim(cold->cache);

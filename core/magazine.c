@@ -195,6 +195,7 @@ static void move_far(struct hak_cache *cache, unsigned class)
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = magazine->top - cold->base;
 
+	cache->slot[cold->far] = NULL; /* an owner before may have left anything */
 	__builtin_memcpy(&cache->slot[cold->far + 1], &cache->slot[cold->base + 1],
 			 held * sizeof(void *));
 	magazine->top = (uint16_t)(cold->far + held);

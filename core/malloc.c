@@ -59,8 +59,8 @@ static void *try_class(unsigned class)
 
 	if (likely(cache))
 		block = magazine_pop(cache, class);
-	else
-		blocks_take(class, &block + 1, 1);
+	else if (blocks_take(class, &block + 1, 1))
+		blocks_count_bypass(class, BYPASS_ALLOCATION);
 	cache_release(irq);
 	return block;
 }
@@ -83,8 +83,10 @@ static void *try_larger_class(unsigned class, size_t align)
 	void *block;
 
 	while (++class <= CLASS_SLAB_LAST) {
-		if (size_class[class].size % align == 0 && slab_take_partial(class, &block + 1, 1))
-			return keep_larger(block);
+		if (size_class[class].size % align || !slab_take_partial(class, &block + 1, 1))
+			continue;
+		blocks_count_bypass(class, BYPASS_ALLOCATION);
+		return keep_larger(block);
 	}
 	return NULL;
 }
@@ -205,10 +207,12 @@ static void free_class(unsigned class, void *block)
 	struct platform_irq irq = cache_hold();
 	struct hak_cache *cache = cache_get();
 
-	if (likely(cache))
+	if (likely(cache)) {
 		magazine_push(cache, class, block);
-	else
+	} else {
 		blocks_put(class, &block, 1);
+		blocks_count_bypass(class, BYPASS_FREE);
+	}
 	cache_release(irq);
 }
 

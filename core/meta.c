@@ -26,6 +26,7 @@
 struct chunk {
 	struct chunk *next;
 	size_t size;
+	bool purgeable;
 };
 
 struct free_object {
@@ -93,6 +94,7 @@ static void add_chunk(const struct hak_mapping *mapping, size_t size)
 	char *end = (char *)chunk + size;
 
 	chunk->size = size;
+	chunk->purgeable = mapping->flags & HAK_PAGES_PURGE;
 	chunk->next = meta.chunks;
 	meta.chunks = chunk;
 	meta.bytes += size;
@@ -103,12 +105,14 @@ static void add_chunk(const struct hak_mapping *mapping, size_t size)
 	}
 }
 
-static bool overlaps_locked(uintptr_t start, size_t size)
+static struct chunk *overlaps_locked(uintptr_t start, size_t size)
 {
-	for (struct chunk *chunk = meta.chunks; chunk; chunk = chunk->next)
-		if (start < (uintptr_t)chunk + chunk->size && (uintptr_t)chunk < start + size)
-			return true;
-	return false;
+	struct chunk *chunk = meta.chunks;
+
+	while (chunk &&
+	       (start >= (uintptr_t)chunk + chunk->size || (uintptr_t)chunk >= start + size))
+		chunk = chunk->next;
+	return chunk;
 }
 
 static bool map_chunk(size_t need)
@@ -164,6 +168,30 @@ void meta_free(enum meta_kind kind, void *record)
 	object->next = meta.freed[kind];
 	meta.freed[kind] = object;
 	meta_unlock();
+}
+
+/**
+ * meta_purge() - give back what is behind the whole pages of a part of a record
+ * @start: what is between this
+ * @end:   and this may be anything afterwards
+ */
+void meta_purge(const void *start, const void *end)
+{
+	uintptr_t base = ALIGN_UP((uintptr_t)start, PAGE_SIZE);
+	size_t size = ((uintptr_t)end & ~(uintptr_t)(PAGE_SIZE - 1)) - base;
+	struct chunk *chunk;
+	int flags;
+
+	if (base >= (uintptr_t)end || !size)
+		return;
+	meta_lock();
+	chunk = overlaps_locked(base, size);
+	meta_unlock();
+	if (!chunk->purgeable)
+		return;
+	flags = pages_purge((void *)base, size);
+	if (flags >= 0 && !(flags & HAK_PAGES_PURGE))
+		chunk->purgeable = false;
 }
 
 bool meta_overlaps(const void *base, size_t size)

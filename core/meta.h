@@ -16,6 +16,7 @@ enum meta_kind {
 #define META_ALIGN ((size_t)64)
 
 void *meta_alloc(enum meta_kind kind, size_t size);
+void meta_purge(const void *start, const void *end);
 void meta_free(enum meta_kind kind, void *object);
 bool meta_overlaps(const void *base, size_t size);
 size_t meta_bytes(void);

@@ -718,6 +718,12 @@ NO_SANITIZE_THREAD uint64_t slab_outstanding_in(const struct superslab *supersla
 	return sum;
 }
 
+/* One of its blocks was, so there is a heap. */
+void slab_count_bypass(unsigned class, enum bypass what)
+{
+	atomic_fetch_add_explicit(&heap_of(class)->counters.bypass[what], 1, memory_order_relaxed);
+}
+
 void slab_read_counters(unsigned class, struct slab_counters *counters)
 {
 	struct class_heap *heap = heap_of(class);
@@ -727,8 +733,20 @@ void slab_read_counters(unsigned class, struct slab_counters *counters)
 		return;
 	lock_acquire(&heap->lock, LOCK_CLASS);
 	*counters = heap->counters;
-	counters->locks = heap->lock.taken;
 	lock_release(&heap->lock, LOCK_CLASS);
+}
+
+uint64_t slab_locks(unsigned class)
+{
+	struct class_heap *heap = heap_of(class);
+	uint64_t taken;
+
+	if (!heap)
+		return 0;
+	lock_acquire(&heap->lock, LOCK_CLASS);
+	taken = heap->lock.taken;
+	lock_release(&heap->lock, LOCK_CLASS);
+	return taken;
 }
 
 static const char *check_slab(const struct slab *slab)

@@ -31,6 +31,7 @@
 static struct {
 	_Atomic uint64_t live_pages, live_slabs;
 	_Atomic uint64_t taken[NR_SPAN_CLASSES + 1], put[NR_SPAN_CLASSES + 1];
+	_Atomic uint64_t bypass[NR_SPAN_CLASSES + 1][2]; /* by enum bypass */
 } spans;
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
@@ -195,6 +196,7 @@ static void leave_class(struct slab *head)
 	if (!NR_SPAN_CLASSES || head->class == CLASS_SPAN)
 		return;
 	count_put(head->class);
+	span_count_bypass(head->class, BYPASS_FREE);
 	count_taken(CLASS_SPAN);
 	count_length(head->span_pages, slabs_for(head->span_pages));
 	head->class = CLASS_SPAN;
@@ -279,6 +281,11 @@ const void *span_start(const void *address)
 	return (const void *)base;
 }
 
+void span_count_bypass(unsigned class, enum bypass what)
+{
+	count(&spans.bypass[class - CLASS_SPAN_FIRST][what], 1);
+}
+
 void span_read_counters(unsigned class, struct span_counters *counters)
 {
 	bool any = class == CLASS_SPAN;
@@ -290,6 +297,9 @@ void span_read_counters(unsigned class, struct span_counters *counters)
 	live = counters->taken - counters->put;
 	counters->pages = any ? spans.live_pages : live * pages;
 	counters->slabs = any ? spans.live_slabs : live * slabs_for(pages);
+	counters->bypass[BYPASS_ALLOCATION] =
+		spans.bypass[class - CLASS_SPAN_FIRST][BYPASS_ALLOCATION];
+	counters->bypass[BYPASS_FREE] = spans.bypass[class - CLASS_SPAN_FIRST][BYPASS_FREE];
 }
 
 static const char *check_span(const struct slab *head)

@@ -4,11 +4,13 @@
 
 #include "base.h"
 #include "bug.h"
+#include "sizeclass.h"
 #include "superslab.h"
 
 struct span_counters {
 	uint64_t taken, put;   /* ever */
 	uint64_t pages, slabs; /* that those have which were not put yet */
+	uint64_t bypass[2];
 };
 
 /* Spans of exactly so many pages as they need: CLASS_SPAN. */
@@ -28,6 +30,7 @@ void span_note_size(void *block, size_t size);
 size_t span_size(const void *block);
 bool span_fits(const void *block, size_t size);
 const void *span_start(const void *address);
+void span_count_bypass(unsigned class, enum bypass what);
 void span_read_counters(unsigned class, struct span_counters *counters);
 const char *span_check(void);
 void span_fini(void);

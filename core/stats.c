@@ -5,8 +5,6 @@
  * instruction:
  *
  *	pops	     =  refilled + pushes - spilled - in magazines
- *	bypass allocations  =  taken from slabs - refilled
- *	bypass frees =  put into slabs - spilled
  *	allocations  =  pops + bypass allocations
  *	frees	     =  pushes + bypass frees
  *	hits	     =  pops - refills  (a refill is followed by one pop)
@@ -52,10 +50,10 @@ static uint64_t difference(uint64_t a, uint64_t b)
 static void read_class(unsigned class, struct hak_class_stats *out)
 {
 	struct cache_counters cache;
-	uint64_t taken, put, slabs;
+	struct blocks_counters blocks;
 
 	cache_read_counters(class, &cache);
-	blocks_read_counters(class, &taken, &put, &slabs);
+	blocks_read_counters(class, &blocks);
 	*out = (struct hak_class_stats){
 		.block_bytes = size_class[class].size,
 		.failures = failures[class],
@@ -65,16 +63,16 @@ static void read_class(unsigned class, struct hak_class_stats *out)
 		.refilled_blocks = cache.batches.refilled,
 		.spills = cache.batches.spills,
 		.spilled_blocks = cache.batches.spilled,
-		.bypass_allocations = difference(taken, cache.batches.refilled),
-		.bypass_frees = difference(put, cache.batches.spilled),
+		.bypass_allocations = blocks.bypass[BYPASS_ALLOCATION],
+		.bypass_frees = blocks.bypass[BYPASS_FREE],
 		.magazine_blocks = cache.blocks,
-		.slabs = slabs,
+		.slabs = blocks.slabs,
 	};
 	out->frees = cache.pushes + out->bypass_frees;
 	out->allocations = cache.pops + out->bypass_allocations;
 	if (out->allocations < out->frees) /* they move while they are read */
 		out->allocations = out->frees;
-	out->live_blocks = difference(difference(taken, put), cache.blocks);
+	out->live_blocks = difference(blocks.taken, blocks.put + cache.blocks);
 	out->live_bytes = out->live_blocks * out->block_bytes;
 }
 
@@ -121,7 +119,7 @@ static void read_slabs(uint64_t *retouched, uint64_t *locks)
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
 		slab_read_counters(class, &slab);
 		*retouched += slab.retouched;
-		*locks += slab.locks;
+		*locks += slab_locks(class);
 	}
 }
 

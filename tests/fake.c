@@ -301,8 +301,8 @@ static int check_purge(struct fake *fake, uintptr_t base, size_t size)
 	PROMISED(fake, size && size % PAGE == 0 && base % PAGE == 0, "purge() of half a page");
 	PROMISED(fake, in_arena(fake, base, size), "purge() of foreign memory");
 	for (size_t i = 0; i < size / PAGE; i++)
-		PROMISED(fake, fake->page[page_index(fake, base) + i] & PAGE_HEAP,
-			 "purge() of what is not mapped as heap");
+		PROMISED(fake, fake->page[page_index(fake, base) + i],
+			 "purge() of what is not mapped");
 	return 0;
 }
 
@@ -332,6 +332,8 @@ static int check_move(struct fake *fake, uintptr_t from, uintptr_t to, size_t si
 	PROMISED(fake, from / HAK_SUPERSLAB_SIZE == (from + size - 1) / HAK_SUPERSLAB_SIZE,
 		 "move() out of two SuperSlabs");
 	PROMISED(fake, from + size <= to || to + size <= from, "move() onto itself");
+	PROMISED(fake, fake->page[page_index(fake, from)] & PAGE_HEAP, "move() of records");
+	PROMISED(fake, fake->page[page_index(fake, to)] & PAGE_HEAP, "move() over records");
 	return check_purge(fake, from, size) || check_purge(fake, to, size);
 }
 

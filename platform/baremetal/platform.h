@@ -89,12 +89,12 @@ static inline bool this_cache_set(struct hak_cache *cache)
 }
 
 /* Whose a cache is: a CPU's, and CPUs stay. */
-static inline unsigned platform_owner(void)
+static inline unsigned this_owner(void)
 {
 	return 1;
 }
 
-static inline bool platform_is_gone(unsigned owner)
+static inline bool owner_is_gone(unsigned owner)
 {
 	return owner != 1;
 }

@@ -60,12 +60,12 @@ bool this_cache_set(struct hak_cache *cache)
 	return false;
 }
 
-unsigned platform_owner(void)
+unsigned this_owner(void)
 {
 	return (unsigned)syscall(SYS_gettid);
 }
 
-bool platform_is_gone(unsigned owner)
+bool owner_is_gone(unsigned owner)
 {
 	int saved = errno;
 	bool gone = syscall(SYS_tkill, owner, 0) && errno == ESRCH;

@@ -69,8 +69,8 @@ bool this_cache_set(struct hak_cache *cache);
  * Whose a cache is: a thread's, by its number in the kernel. It is not told of
  * every thread that ends: see cache.c.
  */
-unsigned platform_owner(void);
-bool platform_is_gone(unsigned owner);
+unsigned this_owner(void);
+bool owner_is_gone(unsigned owner);
 
 /* The ranks of the locks that this thread holds, as bits. */
 extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec")));

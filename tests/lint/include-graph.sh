@@ -13,7 +13,7 @@ ranks='
 	1	format list lock release runs sizeclass
 	2	pages
 	3	bug pagemap
-	4	meta
+	4	inline meta
 	5	descriptor
 	6	heap
 	7	superslab
@@ -59,7 +59,7 @@ violations()
 declarations()
 {
 	grep -HnE '^(extern|[a-z_][a-z_0-9 *]*[ *][a-z_0-9]+\(.*\);)' "$ROOT"/core/*.c |
-		grep -vE ':(static|return|goto) ' | sed "s|^$ROOT/||; s|\$| (declared outside a header)|"
+		grep -vE ':(static|return|goto|extern inline) ' | sed "s|^$ROOT/||; s|\$| (declared outside a header)|"
 }
 
 lint_report include-graph "$(violations)"

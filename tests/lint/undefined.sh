@@ -14,7 +14,7 @@
 
 memory='memcpy memmove memset memcmp'
 host=$(sed -nE 's/^.*[ *](hak_host_[a-z_]+)\(.*/\1/p' "$ROOT/include/hakmem/host.h" | sort -u)
-linux='hak_tls_cache hak_tls_held hak_linux_provider this_cache_set'
+linux='hak_tls_cache hak_tls_held hak_linux_provider this_cache_set this_owner owner_is_gone'
 
 # check_objects PLATFORM OBJECT ...: undefined symbols that no object defines
 check_objects()

@@ -537,6 +537,38 @@ static void magazine_swings(void)
 	CHECK(unit_close());
 }
 
+/* Who comes after an owner whose magazines grew finds them as small as at first. */
+static void magazine_next_owner(void)
+{
+	unsigned class = CLASS_64, n = HAK_MAGAZINE_NEAR + 10;
+	struct hak_cache *cache;
+
+	for (unsigned purge = FAKE_PURGE_NONE; purge <= FAKE_PURGE_REFUSE; purge++) {
+		struct cache_counters before, after;
+
+		CHECK(unit_open(64 * MIB, FAKE_PARTS, purge));
+		cache = cache_attach();
+		CHECK(cache && slab_take(class, blocks + 4200, OTHERS) == OTHERS);
+		for (unsigned turn = 0; turn < 20; turn++)
+			swing(cache, class, n);
+		CHECK((limit(cache, class) > HAK_MAGAZINE_NEAR) == HAS_FAR_SLOTS);
+		before = counters(class);
+		detach(cache);
+		CHECK((pages_counters.purged > 0) ==
+		      (HAS_FAR_SLOTS && (purge == FAKE_PURGE_ZERO || purge == FAKE_PURGE_DIRTY)));
+		CHECK(cache_count() == 0 && cache_attach() == cache && cache_count() == 1);
+		CHECK(limit(cache, class) == magazine_first_limit(class));
+		CHECK(cache->cold->room == HAK_CACHE_BYTES && held(cache, class) == 0);
+		after = counters(class);
+		CHECK(after.pops == before.pops && after.pushes == before.pushes);
+		for (unsigned turn = 0; turn < 20; turn++)
+			swing(cache, class, n);
+		CHECK((limit(cache, class) > HAK_MAGAZINE_NEAR) == HAS_FAR_SLOTS);
+		CHECK(counters(class).pushes == before.pushes + 20 * n && !hak_check());
+		CHECK(unit_close());
+	}
+}
+
 static void magazine_flush_own(void)
 {
 	struct hak_cache *cache;
@@ -660,6 +692,7 @@ void unit_magazine(void)
 	TEST_RUN(magazine_first_spill);
 	TEST_RUN(magazine_slow_spill);
 	TEST_RUN(magazine_swings);
+	TEST_RUN(magazine_next_owner);
 	TEST_RUN(magazine_flush_own);
 	TEST_RUN(magazine_detach);
 	TEST_RUN(magazine_no_cache);
