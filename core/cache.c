@@ -104,16 +104,13 @@ bool cache_flush(struct hak_cache *cache)
 	return any;
 }
 
-/* Nobody has a use for the far slots of a cache, of which each class had a page of its own. */
-static void purge_far_slots(const struct hak_cache *cache)
+/* Has a magazine moved to its far slots? */
+static bool uses_far_slots(const struct cache_cold *cold)
 {
-	bool used = false;
+	bool uses = false;
 
-	for_each_magazine(class) used |=
-		cache->cold->magazine[class].base == cache->cold->magazine[class].far;
-	if (HAS_FAR_SLOTS && used)
-		meta_purge(&cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS],
-			   &cache->slot[CACHE_SLOTS]);
+	for_each_magazine(class) uses |= cold->magazine[class].base == cold->magazine[class].far;
+	return HAS_FAR_SLOTS && uses;
 }
 
 /**
@@ -128,8 +125,8 @@ void hak_cache_detach(struct hak_cache *cache)
 	struct cache_cold *cold = cache->cold;
 
 	cache_flush(cache);
-	purge_far_slots(cache);
 	cache_lock();
+	cold->far_touched |= uses_far_slots(cold);
 	cache_init(cold);
 	cold->owner = NOBODY;
 	list_add(&cache_list.unused, &cold->unused);
@@ -407,6 +404,51 @@ static unsigned take_surplus(unsigned class, void **blocks, unsigned n)
 	return taken;
 }
 
+/* Take a cache out that nobody wanted since the last look, and whose far slots are to go. */
+static struct cache_cold *take_ripe(bool all)
+{
+	struct cache_cold *ripe = NULL;
+
+	cache_lock();
+	for (struct list_node *node = cache_list.unused; node && !ripe; node = node->next) {
+		struct cache_cold *cold = list_entry(node, struct cache_cold, unused);
+
+		if (cold->far_touched && (cold->quiet || all))
+			ripe = cold;
+	}
+	if (ripe)
+		list_del(&ripe->unused);
+	cache_unlock();
+	return ripe;
+}
+
+/*
+ * The far slots of caches without an owner, a page or more for each class that used
+ * them, go back. Not when the owner ends: the next one may come at once, and threads
+ * that succeed each other would take a tenth longer. Sets @busy if some will be ripe
+ * at the next look.
+ */
+static void purge_unused(bool all, bool *busy)
+{
+	struct cache_cold *cold;
+
+	while ((cold = take_ripe(all))) {
+		meta_purge(&cold->cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS],
+			   &cold->cache->slot[CACHE_SLOTS]);
+		cache_lock();
+		cold->far_touched = false;
+		list_add(&cache_list.unused, &cold->unused);
+		cache_unlock();
+	}
+	cache_lock();
+	for (struct list_node *node = cache_list.unused; node; node = node->next) {
+		cold = list_entry(node, struct cache_cold, unused);
+		*busy |= cold->far_touched;
+		cold->quiet = true;
+	}
+	cache_unlock();
+}
+
 #define TAKE_BATCH 128u
 
 /**
@@ -431,6 +473,8 @@ bool cache_look(enum cache_look what)
 		while ((n = take_surplus(class, blocks, TAKE_BATCH)))
 			blocks_put(class, blocks, n);
 	}
+	if (HAS_FAR_SLOTS)
+		purge_unused(what == CACHE_LOOK_ALL, &busy);
 	return busy;
 }
 

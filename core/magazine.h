@@ -58,7 +58,8 @@ struct cache_cold {
 	struct list_node claimed; /* on that of close_idle() */
 	struct lock claim;	  /* see magazine.c */
 	_Atomic unsigned owner;	  /* see cache.c */
-	bool quiet;		  /* all magazines are closed and empty */
+	bool quiet;		  /* all magazines are closed and empty; or it had no owner */
+	bool far_touched;	  /* far slots have memory, of owners before */
 	uint8_t victim;		  /* the class that lost room last */
 	ptrdiff_t room;		  /* bytes that the limits may still grow by, all together, */
 	ptrdiff_t room_swing;	  /* up to two batches, and beyond */

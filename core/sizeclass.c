@@ -7,10 +7,12 @@
 
 #define SLAB_ROW(size, capacity)                                                                   \
 	{                                                                                          \
-		(size), CLASS_INVERSE(size), (uint16_t)(65536 / (size)), (uint16_t)(capacity)      \
+		(size), CLASS_INVERSE(size), (uint16_t)(65536 / (size)), (uint16_t)(capacity),     \
+			BATCH_FIT(size)                                                            \
 	}
 #define SLAB_CLASS(class, below, size) [class] = SLAB_ROW(size, SLAB_CAPACITY(size)),
-#define SPAN_CLASS(class, below, size) [class] = { (size), 0, 0, SPAN_CAPACITY(size) },
+#define SPAN_CLASS(class, below, size)                                                             \
+	[class] = { (size), 0, 0, SPAN_CAPACITY(size), BATCH_FIT(size) },
 
 const struct size_class size_class[CLASS_SPAN] = {
 	SMALL_CLASSES(SLAB_CLASS) MEDIUM_CLASSES(SLAB_CLASS)[CLASS_BITMAP_512] = SLAB_ROW(512, 0),

@@ -151,6 +151,22 @@ static inline unsigned class_after(unsigned class)
 #define SPAN_CAPACITY(size)                                                                        \
 	((size) > HAK_CACHED_MAX ? 0u : MAGAZINE_FIT(size) < 1u ? 1u : MAGAZINE_FIT(size))
 
+/*
+ * What moves between a magazine and the slabs in one batch, at most: blocks and
+ * bytes. With 128 blocks, producers and consumers take twice as many locks, and 1
+ * of 10000 frees among 100000 live blocks takes 2000 instead of 350 ns. With 512
+ * KiB, few classes of large blocks take all the room that there is: replacing 1000
+ * of up to 32 KiB takes 160 instead of 147 instructions. With 128 KiB it takes 128,
+ * and all classes fill what room they have, which is 2 MiB more of 128 that stay
+ * resident.
+ */
+#define BATCH_MOST  512u
+#define BATCH_BYTES (256u << 10)
+#define BATCH_FIT(size)                                                                            \
+	(BATCH_BYTES / (size) > BATCH_MOST ? BATCH_MOST                                            \
+	 : BATCH_BYTES / (size) < 1u	   ? 1u                                                    \
+					   : BATCH_BYTES / (size))
+
 #define CLASS_INVERSE(size) (uint32_t)((((uint64_t)1 << 32) + (size)-1) / (size))
 
 /**
@@ -159,12 +175,14 @@ static inline unsigned class_after(unsigned class)
  * @inverse:  2^32 / size, rounded up: see class_block_index()
  * @blocks:   blocks in a slab; 0 for spans
  * @capacity: most blocks in a magazine; 0: there is none
+ * @batch:    most that move to or from it at once
  */
 struct size_class {
 	uint32_t size;
 	uint32_t inverse;
 	uint16_t blocks;
 	uint16_t capacity;
+	uint16_t batch;
 };
 
 extern HAK_HIDDEN const struct size_class size_class[CLASS_SPAN];

@@ -554,6 +554,9 @@ static void magazine_next_owner(void)
 		CHECK((limit(cache, class) > HAK_MAGAZINE_NEAR) == HAS_FAR_SLOTS);
 		before = counters(class);
 		detach(cache);
+		CHECK(pages_counters.purged == 0);
+		CHECK(cache_look(CACHE_LOOK_IDLE) == HAS_FAR_SLOTS && pages_counters.purged == 0);
+		CHECK(!cache_look(CACHE_LOOK_IDLE));
 		CHECK((pages_counters.purged > 0) ==
 		      (HAS_FAR_SLOTS && (purge == FAKE_PURGE_ZERO || purge == FAKE_PURGE_DIRTY)));
 		CHECK(cache_count() == 0 && cache_attach() == cache && cache_count() == 1);
