@@ -476,7 +476,8 @@ static unsigned count_offered(const struct slab *slab, void *const *blocks, unsi
 	bool start;
 
 	while (i < n && (uintptr_t)blocks[i] - base < SLAB_SIZE &&
-	       !is_withheld(slab, class_block_index(slab->class, (uintptr_t)blocks[i] - base, &start)))
+	       !is_withheld(slab,
+			    class_block_index(slab->class, (uintptr_t)blocks[i] - base, &start)))
 		i++;
 	return i;
 }
