@@ -248,6 +248,13 @@ static unsigned take_from(struct slab *slab, void **end, unsigned n)
 	while (taken < n) {
 		uint64_t bits = slab->bitmap[word];
 
+		if (bits == ~(uint64_t)0 && n - taken >= 64) {
+			uintptr_t block = base + word * 64 * size;
+
+			for (unsigned i = 0; i < 64; i++, block += size)
+				end[-(ptrdiff_t)++taken] = (void *)block;
+			bits = 0;
+		}
 		for (; bits && taken < n; bits &= bits - 1)
 			end[-(ptrdiff_t)++taken] =
 				(void *)(base + (word * 64 + lowest_bit(bits)) * size);
