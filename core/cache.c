@@ -31,8 +31,8 @@ struct hak_cache *const hak_cache_none = CACHE_NONE;
 struct hak_cache *const hak_cache_never = CACHE_NEVER;
 
 /* In place of an owner, as this_owner() is not. */
-#define GONE   0u
-#define NOBODY (~0u)
+#define GONE   ((uint64_t)0)
+#define NOBODY (~(uint64_t)0)
 
 static struct {
 	struct lock lock;
@@ -135,9 +135,9 @@ void hak_cache_detach(struct hak_cache *cache)
 }
 
 /* The caller owns a cache now, in place of @owner; false if another was faster. */
-static bool inherit(struct cache_cold *cold, unsigned owner)
+static bool inherit(struct cache_cold *cold, uint64_t owner)
 {
-	unsigned caller = this_owner();
+	uint64_t caller = this_owner();
 	bool faster;
 
 	cache_lock();
@@ -166,7 +166,7 @@ static void detach_gone(void)
 	cache_unlock();
 	for (; look && node; node = node->next) {
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
-		unsigned owner = cold->owner;
+		uint64_t owner = cold->owner;
 
 		if (owner != NOBODY && (owner == GONE || owner_is_gone(owner)) &&
 		    inherit(cold, owner))
@@ -175,7 +175,7 @@ static void detach_gone(void)
 }
 
 /* A cache that waits for an owner; NULL if there is none. */
-static struct cache_cold *take_unused(unsigned owner)
+static struct cache_cold *take_unused(uint64_t owner)
 {
 	struct cache_cold *cold = NULL;
 
@@ -190,7 +190,7 @@ static struct cache_cold *take_unused(unsigned owner)
 	return cold;
 }
 
-static struct cache_cold *make(unsigned owner)
+static struct cache_cold *make(uint64_t owner)
 {
 	struct cache_cold *cold = meta_alloc(META_CACHE, CACHE_SIZE);
 
@@ -214,7 +214,7 @@ static struct cache_cold *make(unsigned owner)
 struct hak_cache *cache_attach(void)
 {
 	struct cache_cold *cold;
-	unsigned owner;
+	uint64_t owner;
 
 	if (this_cache() != CACHE_NONE)
 		return NULL;
@@ -284,6 +284,8 @@ void cache_after_fork(void)
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
 
 		next = node->next;
+		if (cold->cache == this_cache())
+			cold->owner = this_owner(); /* it has another number here */
 		if (cold->cache == this_cache() || cold->owner == NOBODY || cold->owner == GONE)
 			continue;
 		if (magazine_try_claim(cold->cache)) {
@@ -425,14 +427,13 @@ static struct cache_cold *take_ripe(bool all)
 /*
  * The far slots of caches without an owner, a page or more for each class that used
  * them, go back. Not when the owner ends: the next one may come at once, and threads
- * that succeed each other would take a tenth longer. Sets @busy if some will be ripe
- * at the next look.
+ * that succeed each other would take a tenth longer.
  */
-static void purge_unused(bool all, bool *busy)
+static void purge_unused(bool all)
 {
 	struct cache_cold *cold;
 
-	while ((cold = take_ripe(all))) {
+	while (HAS_FAR_SLOTS && (cold = take_ripe(all))) {
 		meta_purge(&cold->cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS],
 			   &cold->cache->slot[CACHE_SLOTS]);
 		cache_lock();
@@ -440,13 +441,22 @@ static void purge_unused(bool all, bool *busy)
 		list_add(&cache_list.unused, &cold->unused);
 		cache_unlock();
 	}
+}
+
+/* A look comes by: will some be ripe at the next one? */
+static bool ripen_unused(void)
+{
+	bool touched = false;
+
 	cache_lock();
 	for (struct list_node *node = cache_list.unused; node; node = node->next) {
-		cold = list_entry(node, struct cache_cold, unused);
-		*busy |= cold->far_touched;
+		struct cache_cold *cold = list_entry(node, struct cache_cold, unused);
+
+		touched |= cold->far_touched;
 		cold->quiet = true;
 	}
 	cache_unlock();
+	return touched;
 }
 
 #define TAKE_BATCH 128u
@@ -473,8 +483,9 @@ bool cache_look(enum cache_look what)
 		while ((n = take_surplus(class, blocks, TAKE_BATCH)))
 			blocks_put(class, blocks, n);
 	}
+	purge_unused(what == CACHE_LOOK_ALL);
 	if (HAS_FAR_SLOTS)
-		purge_unused(what == CACHE_LOOK_ALL, &busy);
+		busy |= ripen_unused();
 	return busy;
 }
 

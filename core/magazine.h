@@ -57,7 +57,7 @@ struct cache_cold {
 	struct list_node unused;  /* on that of those without an owner */
 	struct list_node claimed; /* on that of close_idle() */
 	struct lock claim;	  /* see magazine.c */
-	_Atomic unsigned owner;	  /* see cache.c */
+	_Atomic uint64_t owner;	  /* see cache.c */
 	bool quiet;		  /* all magazines are closed and empty; or it had no owner */
 	bool far_touched;	  /* far slots have memory, of owners before */
 	uint8_t victim;		  /* the class that lost room last */

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <hakmem/host.h>
 
@@ -89,12 +90,12 @@ static inline bool this_cache_set(struct hak_cache *cache)
 }
 
 /* Whose a cache is: a CPU's, and CPUs stay. */
-static inline unsigned this_owner(void)
+static inline uint64_t this_owner(void)
 {
 	return 1;
 }
 
-static inline bool owner_is_gone(unsigned owner)
+static inline bool owner_is_gone(uint64_t owner)
 {
 	return owner != 1;
 }

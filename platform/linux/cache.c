@@ -60,16 +60,21 @@ bool this_cache_set(struct hak_cache *cache)
 	return false;
 }
 
-unsigned this_owner(void)
+uint64_t this_owner(void)
 {
-	return (unsigned)syscall(SYS_gettid);
+	return (uint64_t)getpid() << 32 | (unsigned)syscall(SYS_gettid);
 }
 
-bool owner_is_gone(unsigned owner)
+/* Not in another process: a copy that nobody told us of has threads with other numbers. */
+bool owner_is_gone(uint64_t owner)
 {
+	pid_t process = (pid_t)(owner >> 32), thread = (pid_t)owner;
 	int saved = errno;
-	bool gone = syscall(SYS_tkill, owner, 0) && errno == ESRCH;
+	bool gone;
 
+	if (process != getpid())
+		return false;
+	gone = syscall(SYS_tgkill, process, thread, 0) && errno == ESRCH;
 	errno = saved;
 	return gone;
 }

@@ -8,6 +8,7 @@
 #define HAKMEM_PLATFORM_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <hakmem/provider.h>
 
@@ -66,11 +67,11 @@ static inline struct hak_cache *this_cache(void)
 bool this_cache_set(struct hak_cache *cache);
 
 /*
- * Whose a cache is: a thread's, by its number in the kernel. It is not told of
- * every thread that ends: see cache.c.
+ * Whose a cache is: a thread's, by the numbers of it and its process. Nobody is told
+ * of every thread that ends: see cache.c.
  */
-unsigned this_owner(void);
-bool owner_is_gone(unsigned owner);
+uint64_t this_owner(void);
+bool owner_is_gone(uint64_t owner);
 
 /* The ranks of the locks that this thread holds, as bits. */
 extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec")));

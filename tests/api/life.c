@@ -12,11 +12,13 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -324,6 +326,64 @@ static void children_among_threads(void)
 	stop_churning();
 }
 
+static pid_t bare_clone(void)
+{
+	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+/* Its parent has ended, whose threads had the numbers that the library knows. */
+static int live_as_orphan(pid_t parent)
+{
+	void *block[64] = { NULL };
+	pthread_t thread;
+
+	alarm(20);
+	while (getppid() == parent)
+		sched_yield();
+	for (unsigned i = 0; i < 200; i++) {
+		if (pthread_create(&thread, NULL, churn, A_WHILE))
+			return 1;
+		for (unsigned j = 0; j < 1000; j++) {
+			free(block[j % 64]);
+			block[j % 64] = calloc(1, j * 7 % 2000 + 1);
+			if (!block[j % 64] || *(char *)block[j % 64])
+				return 2;
+			*(char *)block[j % 64] = 1;
+		}
+		pthread_join(thread, NULL);
+	}
+	return 0;
+}
+
+/* Daemons do that: the copy goes on, with threads, when what it was copied from has ended. */
+static void orphans_start_threads(void)
+{
+	static pid_t (*const ways[])(void) = { fork, bare_clone };
+
+	for (unsigned way = 0; way < 2; way++) {
+		char result = 'x';
+		int ends[2];
+		pid_t pid;
+
+		CHECK(!pipe(ends));
+		pid = fork();
+		if (!pid) {
+			pid_t parent = getpid();
+
+			free(malloc(100));
+			if (ways[way]() == 0) {
+				result = (char)('0' + live_as_orphan(parent));
+				_exit(write(ends[1], &result, 1) != 1);
+			}
+			_exit(0);
+		}
+		close(ends[1]);
+		CHECK(succeeds(pid));
+		CHECK(read(ends[0], &result, 1) == 1 && result == '0');
+		close(ends[0]);
+	}
+}
+
 #ifdef __GLIBC__
 /* In a process with one thread, no library is in the way of it. */
 static void bare_fork(void)
@@ -547,6 +607,7 @@ static const struct api_test tests[] = {
 #ifdef __GLIBC__
 	TEST(bare_fork), /* before there are threads, the library's own too */
 #endif
+	TEST(orphans_start_threads), /* likewise */
 	TEST(fork_interrupts_malloc),
 	TEST(first_block_is_a_signal_handlers),
 	TEST(first_act_of_thread_is_in_handler),
