@@ -51,6 +51,8 @@ BM_OBJCOPY := $(CROSS_COMPILE)objcopy
 # Without it, addresses that two accesses share are computed first instead of
 # by the addressing modes: two instructions more in the fast path.
 FASTPATH_FLAGS := -fno-tree-slsr
+# What is moved out of a loop waits in a register that has to be saved.
+SIZE_FLAGS := -fno-tree-loop-im -fno-move-loop-invariants
 BM_FLAGS   :=
 else
 CC      := clang
@@ -62,6 +64,7 @@ BM_LD      := ld.lld
 BM_AR      := llvm-ar
 BM_OBJCOPY := llvm-objcopy
 FASTPATH_FLAGS :=
+SIZE_FLAGS :=
 BM_FLAGS   :=
 endif
 
@@ -92,7 +95,7 @@ BM_CFLAGS   := $(COMMON) $(BM_FLAGS) $(BM_INCLUDES) -ffreestanding -fno-pie -fno
 BM_KERNEL   := -mgeneral-regs-only
 # Only the fast path is worth the room that speed takes: compiled for size, the
 # rest is 15 KiB smaller, and what the benches count is the same.
-BM_SIZE     := $(if $(DEBUG),,-Os)
+BM_SIZE     := $(if $(DEBUG),,-Os $(SIZE_FLAGS))
 BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack --build-id=none
 
 # --------------------------------------------------------------------- sources

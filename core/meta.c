@@ -17,6 +17,8 @@
  */
 #include "meta.h"
 
+#include <cpu.h>
+
 #include "lock.h"
 #include "pagemap.h"
 #include "pages.h"
@@ -69,7 +71,7 @@ static void *take_freed(enum meta_kind kind, size_t size)
 
 	if (object) {
 		meta.freed[kind] = object->next;
-		__builtin_memset(object, 0, size);
+		cpu_clear(object, size);
 	}
 	return object;
 }
@@ -82,7 +84,7 @@ static void *take_fresh(size_t size)
 		return NULL;
 	meta.next += size;
 	if (!meta.zero)
-		__builtin_memset(object, 0, size);
+		cpu_clear(object, size);
 	return object;
 }
 

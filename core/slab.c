@@ -275,7 +275,7 @@ static unsigned bitmap_class(unsigned class)
 	return class_bitmap_words(class) * 8 <= 512 ? CLASS_BITMAP_512 : CLASS_BITMAP_1024;
 }
 
-static bool init_bitmap(struct slab *slab, unsigned class)
+static bool init_bitmap(struct slab *slab, unsigned class, bool offered)
 {
 	unsigned words = class_bitmap_words(class);
 	unsigned rest = size_class[class].blocks % 64u;
@@ -288,23 +288,28 @@ static bool init_bitmap(struct slab *slab, unsigned class)
 		slab->bitmap = block;
 	}
 	for (unsigned i = 0; i < words; i++)
-		slab->bitmap[i] = ~(uint64_t)0;
-	if (rest)
+		slab->bitmap[i] = offered ? ~(uint64_t)0 : 0;
+	if (rest && offered)
 		slab->bitmap[words - 1] = ((uint64_t)1 << rest) - 1;
 	return true;
 }
 
+/* All blocks are offered, or those in pages that have memory: as a rule few do, if not all. */
 static bool init_slab(struct slab *slab, unsigned class)
 {
-	if (!init_bitmap(slab, class))
+	uint16_t blocks = size_class[class].blocks;
+	bool all = !slab->purged;
+
+	if (!init_bitmap(slab, class, all))
 		return false;
 	slab->class = (uint8_t) class;
-	slab->free = size_class[class].blocks;
-	slab->withheld = 0;
+	slab->free = all ? blocks : 0;
+	slab->withheld = all ? 0 : blocks;
 	slab->hint = 0;
 	slab->ripe = 0;
 	slab->unseen = false;
-	withhold(slab, slab->purged);
+	if (!all)
+		offer(slab, ALL_PAGES & ~slab->purged);
 	return true;
 }
 

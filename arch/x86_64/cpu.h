@@ -7,6 +7,7 @@
 #define HAKMEM_ARCH_CPU_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -35,6 +36,17 @@ static inline bool cpu_set_bit(uint64_t *word, unsigned bit)
 
 	__asm__("btsq %2, %0" : "+r"(*word), "=@ccc"(was) : "r"((uint64_t)bit));
 	return was;
+}
+
+/*
+ * Clear @size bytes, a multiple of eight. What compilers make of memset() where
+ * size counts goes byte by byte.
+ */
+static inline void cpu_clear(void *start, size_t size)
+{
+	size_t words = size / 8;
+
+	__asm__ volatile("rep stosq" : "+D"(start), "+c"(words) : "a"(0ul) : "memory");
 }
 
 /* Be polite to the other hardware thread, and to QEMU, while spinning. */
