@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Small memory for the allocator's own records: descriptors of SuperSlabs,
- * caches, page-map leaves, heaps of classes. They live far from the blocks, because records at
- * the start of 2 MiB-aligned memory would all compete for the same cache sets,
- * and because an overflow of a block must not reach them.
+ * caches, page-map leaves, heaps of classes. They live far from the blocks,
+ * because records at the start of 2 MiB-aligned memory would all compete for the
+ * same cache sets, and because an overflow of a block must not reach them.
  *
  * Chunks come from the provider and are cut from front to back; what is freed
  * is kept on a list of its kind, last in, first out, and used again. Nothing

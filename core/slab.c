@@ -29,8 +29,8 @@
  * touch every free block, keep its page from being given back, and hand the
  * allocator's memory to whoever overflows a block.
  *
- * What there is of a class is made with its first slab: most programs use a third
- * of the classes.
+ * What there is of a class is made with its first slab: a program need not pay for
+ * classes that it does not use.
  *
  * Lock: one per class, LOCK_CLASS, taken once per batch. New slabs and bitmaps
  * are fetched with it dropped, and what changed meanwhile is looked at again.
