@@ -6,9 +6,10 @@
  * same cache sets, and because an overflow of a block must not reach them.
  *
  * Chunks come from the provider and are cut from front to back; what is freed
- * is kept on a list of its kind, last in, first out, and used again. Nothing
- * returns to the provider before hak_fini(): the sum of all records is about
- * 0.1 % of the heap at its largest.
+ * is kept on a list of its kind, last in, first out, and used again. No chunk
+ * returns to the provider before hak_fini(), only pages inside a large record that
+ * has no use for them: the sum of all records is about 0.1 % of the heap at its
+ * largest.
  *
  * A general allocator here would have to be as good as the one it serves;
  * a few kinds of one size each do not need one.
