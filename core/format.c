@@ -8,11 +8,12 @@
  */
 #include "format.h"
 
-#define NUMBER_MOST 40 /* a sign, zeros, digits and a terminator */
+#define NUMBER_MOST 24 /* a sign, digits and a terminator */
 
 struct conversion {
 	bool left, zero, is_long;
 	size_t width;
+	size_t sign; /* characters that come before zeros */
 	char number[NUMBER_MOST];
 };
 
@@ -20,7 +21,7 @@ struct conversion {
 static const char *parse(const char *format, struct conversion *conv)
 {
 	conv->left = conv->zero = conv->is_long = false;
-	conv->width = 0;
+	conv->width = conv->sign = 0;
 	for (;; format++) {
 		if (*format == '-')
 			conv->left = true;
@@ -36,27 +37,24 @@ static const char *parse(const char *format, struct conversion *conv)
 }
 
 /* The text of a number, behind a sign if it has one. */
-static const char *number(struct conversion *conv, uint64_t value, unsigned radix, char sign)
+static const char *number(struct conversion *conv, uint64_t value, unsigned radix, const char *sign)
 {
-	char *end = conv->number + NUMBER_MOST - 1, *at = end;
-	size_t zeros = conv->zero ? conv->width - (sign != 0) : 0;
+	char *at = conv->number + NUMBER_MOST - 1;
 
 	*at = '\0';
 	do {
 		*--at = "0123456789abcdef"[value % radix];
 		value /= radix;
-	} while (value || ((size_t)(end - at) < zeros && at > conv->number + 2));
-	if (sign)
-		*--at = sign;
-	if (sign == 'x')
-		*--at = '0';
+	} while (value);
+	while (sign[conv->sign])
+		*--at = sign[conv->sign++];
 	return at;
 }
 
-static void pad(hak_sink *sink, void *ctx, size_t length, size_t width)
+static void pad(hak_sink *sink, void *ctx, char with, size_t length, size_t width)
 {
 	for (; length < width; length++)
-		sink(ctx, " ", 1);
+		sink(ctx, &with, 1);
 }
 
 static bool is_number(char letter)
@@ -64,22 +62,23 @@ static bool is_number(char letter)
 	return letter == 'd' || letter == 'u' || letter == 'x';
 }
 
-/* The text of an argument. */
+/* The text of an argument. A sign is given from its end. */
 static const char *convert(struct conversion *conv, char letter, uint64_t value)
 {
 	switch (letter) {
 	case 's':
+		conv->zero = false;
 		return (const char *)value;
 	case 'p':
-		return number(conv, value, 16, 'x');
+		return number(conv, value, 16, "x0");
 	case 'd':
 		if (!conv->is_long)
 			value = (uint64_t)(int)value;
 		if ((int64_t)value < 0)
-			return number(conv, -value, 10, '-');
-		return number(conv, value, 10, 0);
+			return number(conv, -value, 10, "-");
+		return number(conv, value, 10, "");
 	default:
-		return number(conv, value, letter == 'x' ? 16 : 10, 0);
+		return number(conv, value, letter == 'x' ? 16 : 10, "");
 	}
 }
 
@@ -110,9 +109,16 @@ void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args)
 		}
 		for (length = 0; text[length];)
 			length++;
-		pad(sink, ctx, conv.left ? conv.width : length, conv.width);
-		sink(ctx, text, length);
-		pad(sink, ctx, conv.left ? length : conv.width, conv.width);
+		if (conv.left) {
+			sink(ctx, text, length);
+			pad(sink, ctx, ' ', length, conv.width);
+			continue;
+		}
+		if (!conv.zero)
+			conv.sign = 0;
+		sink(ctx, text, conv.sign);
+		pad(sink, ctx, conv.zero ? '0' : ' ', length, conv.width);
+		sink(ctx, text + conv.sign, length - conv.sign);
 	}
 }
 

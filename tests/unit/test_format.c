@@ -61,6 +61,10 @@ static void format_width(void)
 	CHECK(gives("-0042|", "%05d|", -42));
 	CHECK(gives("  -42|", "%5d|", -42));
 	CHECK(gives("123456|", "%5d|", 123456));
+	CHECK(gives("-5|5|", "%0d|%0u|", -5, 5));
+	CHECK(gives("42   |-42  |", "%-05d|%-05d|", 42, -42));
+	CHECK(gives("-0000000000000000000000000000000000000000000000000007|", "%053d|", -7));
+	CHECK(gives("0x0000000012|  abc|", "%012p|%05s|", (void *)0x12, "abc"));
 	CHECK(gives("  abc|", "%5s|", "abc"));
 	CHECK(gives("abc  |", "%-5s|", "abc"));
 	CHECK(gives("abcdef|", "%5s|", "abcdef"));
