@@ -295,15 +295,23 @@ static int fake_unmap(void *ctx, void *base, size_t size)
 	return result;
 }
 
+/* Pages that have any of these bits: all that are mapped have some. */
+static int check_pages(struct fake *fake, uintptr_t base, size_t size, uint32_t bits)
+{
+	PROMISED(fake, !lock_is_any_held(), "purge() or move() with a lock held");
+	PROMISED(fake, size && size % PAGE == 0 && base % PAGE == 0,
+		 "purge() or move() of half a page");
+	PROMISED(fake, in_arena(fake, base, size), "purge() or move() of foreign memory");
+	for (size_t i = 0; i < size / PAGE; i++)
+		PROMISED(fake, fake->page[page_index(fake, base) + i] & bits,
+			 "purge() of what is not mapped, or move() of what is not mapped as heap");
+	return 0;
+}
+
+/* Of records too: what map() returned for them may be purged as well. */
 static int check_purge(struct fake *fake, uintptr_t base, size_t size)
 {
-	PROMISED(fake, !lock_is_any_held(), "purge() with a lock held");
-	PROMISED(fake, size && size % PAGE == 0 && base % PAGE == 0, "purge() of half a page");
-	PROMISED(fake, in_arena(fake, base, size), "purge() of foreign memory");
-	for (size_t i = 0; i < size / PAGE; i++)
-		PROMISED(fake, fake->page[page_index(fake, base) + i],
-			 "purge() of what is not mapped");
-	return 0;
+	return check_pages(fake, base, size, ~0u);
 }
 
 static int fake_purge(void *ctx, void *base, size_t size)
@@ -332,9 +340,7 @@ static int check_move(struct fake *fake, uintptr_t from, uintptr_t to, size_t si
 	PROMISED(fake, from / HAK_SUPERSLAB_SIZE == (from + size - 1) / HAK_SUPERSLAB_SIZE,
 		 "move() out of two SuperSlabs");
 	PROMISED(fake, from + size <= to || to + size <= from, "move() onto itself");
-	PROMISED(fake, fake->page[page_index(fake, from)] & PAGE_HEAP, "move() of records");
-	PROMISED(fake, fake->page[page_index(fake, to)] & PAGE_HEAP, "move() over records");
-	return check_purge(fake, from, size) || check_purge(fake, to, size);
+	return check_pages(fake, from, size, PAGE_HEAP) || check_pages(fake, to, size, PAGE_HEAP);
 }
 
 static int fake_move(void *ctx, void *from, void *to, size_t size)
