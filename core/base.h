@@ -63,7 +63,10 @@ static inline bool is_power_of_two(size_t x)
 	return x && !(x & (x - 1));
 }
 
-/* Not static: see inline.c. In place of __builtin_popcountll, which calls a library without -mpopcnt. */
+/*
+ * In place of __builtin_popcountll, which calls a library without -mpopcnt. Not
+ * static: see inline.c.
+ */
 inline unsigned count_bits(uint64_t x)
 {
 	x -= (x >> 1) & 0x5555555555555555u;

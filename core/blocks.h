@@ -32,28 +32,12 @@ static inline uint64_t blocks_outstanding(unsigned class)
 	return class_has_spans(class) ? span_outstanding(class) : slab_outstanding(class);
 }
 
-struct blocks_counters {
-	uint64_t taken, put; /* ever */
-	uint64_t slabs;	     /* that those have which were not put yet */
-	uint64_t bypass[2];  /* by enum bypass */
-};
-
-static inline void blocks_read_counters(unsigned class, struct blocks_counters *counters)
+static inline void blocks_read_counters(unsigned class, struct class_counters *counters)
 {
-	struct slab_counters slab;
-	struct span_counters span;
-
-	if (class_has_spans(class)) {
-		span_read_counters(class, &span);
-		*counters = (struct blocks_counters){
-			span.taken, span.put, span.slabs, { span.bypass[0], span.bypass[1] }
-		};
-	} else {
-		slab_read_counters(class, &slab);
-		*counters = (struct blocks_counters){
-			slab.taken, slab.put, slab.slabs, { slab.bypass[0], slab.bypass[1] }
-		};
-	}
+	if (class_has_spans(class))
+		span_read_counters(class, counters);
+	else
+		slab_read_counters(class, counters);
 }
 
 /* A block of the class was allocated, or freed, without a magazine. */

@@ -86,7 +86,7 @@ static void cache_init(struct cache_cold *cold)
 			.batches = magazine->batches,
 			.batch_pushes = cache->pushes[class],
 			.base = (uint16_t)base,
-			.far = HAS_FAR_SLOTS && capacity > HAK_MAGAZINE_NEAR ? (uint16_t)far : 0,
+			.far = capacity > HAK_MAGAZINE_NEAR ? (uint16_t)far : 0,
 		};
 		cache->magazine[class].top = (uint16_t)base;
 		cache->magazine[class].limit = (uint16_t)(base + magazine_first_limit(class));
@@ -104,15 +104,6 @@ bool cache_flush(struct hak_cache *cache)
 	return any;
 }
 
-/* Has a magazine moved to its far slots? */
-static bool uses_far_slots(const struct cache_cold *cold)
-{
-	bool uses = false;
-
-	for_each_magazine(class) uses |= cold->magazine[class].base == cold->magazine[class].far;
-	return HAS_FAR_SLOTS && uses;
-}
-
 /**
  * hak_cache_detach() - the owner of a cache ends
  *
@@ -126,7 +117,6 @@ void hak_cache_detach(struct hak_cache *cache)
 
 	cache_flush(cache);
 	cache_lock();
-	cold->far_touched |= uses_far_slots(cold);
 	cache_init(cold);
 	cold->owner = NOBODY;
 	list_add(&cache_list.unused, &cold->unused);
@@ -134,20 +124,19 @@ void hak_cache_detach(struct hak_cache *cache)
 	cache_unlock();
 }
 
-/* The caller owns a cache now, in place of @owner; false if another was faster. */
-static bool inherit(struct cache_cold *cold, uint64_t owner)
+/* A cache goes from @owner to @heir; false if another was faster. */
+static bool inherit(struct cache_cold *cold, uint64_t owner, uint64_t heir)
 {
-	uint64_t caller = this_owner();
-	bool faster;
+	bool inherits;
 
 	cache_lock();
-	faster = cold->owner != owner;
-	if (!faster) {
-		cold->owner = caller;
+	inherits = cold->owner == owner;
+	if (inherits) {
+		cold->owner = heir;
 		cache_list.count += owner == GONE;
 	}
 	cache_unlock();
-	return !faster;
+	return inherits;
 }
 
 /*
@@ -155,7 +144,7 @@ static bool inherit(struct cache_cold *cold, uint64_t owner)
  * told. They are looked for when the caches are about to be twice as many as the
  * last time, so that it costs little and not many can come together.
  */
-static void detach_gone(void)
+static void detach_gone(uint64_t caller)
 {
 	struct list_node *node;
 	bool look;
@@ -169,7 +158,7 @@ static void detach_gone(void)
 		uint64_t owner = cold->owner;
 
 		if (owner != NOBODY && (owner == GONE || owner_is_gone(owner)) &&
-		    inherit(cold, owner))
+		    inherit(cold, owner, caller))
 			hak_cache_detach(cold->cache);
 	}
 }
@@ -221,7 +210,7 @@ struct hak_cache *cache_attach(void)
 	owner = this_owner();
 	cold = take_unused(owner);
 	if (!cold) {
-		detach_gone();
+		detach_gone(owner);
 		cold = take_unused(owner);
 	}
 	if (!cold)
@@ -284,9 +273,11 @@ void cache_after_fork(void)
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
 
 		next = node->next;
-		if (cold->cache == this_cache())
+		if (cold->cache == this_cache()) {
 			cold->owner = this_owner(); /* it has another number here */
-		if (cold->cache == this_cache() || cold->owner == NOBODY || cold->owner == GONE)
+			continue;
+		}
+		if (cold->owner == NOBODY || cold->owner == GONE)
 			continue;
 		if (magazine_try_claim(cold->cache)) {
 			magazine_unclaim(cold->cache);

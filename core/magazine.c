@@ -176,6 +176,7 @@ static void move_far(struct hak_cache *cache, unsigned class)
 			 held * sizeof(void *));
 	magazine->top = (uint16_t)(cold->far + held);
 	cold->base = cold->far;
+	cache->cold->far_touched = true;
 }
 
 /* Bytes by which a limit is beyond what batches are a reason for. */
@@ -206,8 +207,7 @@ static void set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 
 	room_for(cache, class, limit, &more, &more_swing);
 	cache->cold->room -= more;
-	if (HAK_CACHE_SWING > 0)
-		cache->cold->room_swing -= more_swing;
+	cache->cold->room_swing -= more_swing;
 	if (HAS_FAR_SLOTS && limit > HAK_MAGAZINE_NEAR && cold->base != cold->far)
 		move_far(cache, class);
 	cache->magazine[class].limit = (uint16_t)(cold->base + limit);
@@ -379,7 +379,7 @@ static void grow(struct hak_cache *cache, unsigned class, unsigned limit)
 	ptrdiff_t more, more_swing;
 
 	room_for(cache, class, limit, &more, &more_swing);
-	if (HAK_CACHE_SWING > 0 && more_swing > 0 && more_swing > cold->room_swing)
+	if (more_swing > 0 && more_swing > cold->room_swing)
 		return;
 	if (cold->room < more) {
 		cold->victim = (uint8_t)class_after(cold->victim);
@@ -440,8 +440,7 @@ static void refill(struct hak_cache *cache, unsigned class)
 		__builtin_memmove(blocks, blocks + want - got, got * sizeof(*blocks));
 	magazine->top = (uint16_t)(base + got);
 	grow(cache, class, magazine_next_limit(limit, capacity, batch, refill_event(cache, class)));
-	if (HAK_CACHE_SWING > 0)
-		cold->missed -= got < cold->missed ? got : cold->missed;
+	cold->missed -= got < cold->missed ? got : cold->missed;
 	note_batch(cache, class, false);
 	cold->batches.refills += got > 0;
 	cold->batches.refilled += got;
@@ -489,8 +488,7 @@ static void spill(struct hak_cache *cache, unsigned class)
 	} else if (again) {
 		outstanding = blocks_outstanding(class);
 	}
-	if (HAK_CACHE_SWING > 0)
-		cold->missed = again ? cold->missed + n : n;
+	cold->missed = again ? cold->missed + n : n;
 	held = magazine->top - cold->base;
 	others = again ? outstanding - held - 1 : UINT64_MAX;
 	if (!others && held)

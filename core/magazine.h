@@ -59,7 +59,7 @@ struct cache_cold {
 	struct lock claim;	  /* see magazine.c */
 	_Atomic uint64_t owner;	  /* see cache.c */
 	bool quiet;		  /* all magazines are closed and empty; or it had no owner */
-	bool far_touched;	  /* far slots have memory, of owners before */
+	bool far_touched;	  /* far slots have memory */
 	uint8_t victim;		  /* the class that lost room last */
 	ptrdiff_t room;		  /* bytes that the limits may still grow by, all together, */
 	ptrdiff_t room_swing;	  /* up to two batches, and beyond */

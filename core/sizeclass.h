@@ -258,12 +258,6 @@ static inline bool class_has_spans(unsigned class)
 	return NR_SPAN_CLASSES && class > CLASS_SLAB_LAST;
 }
 
-/* What a caller without a cache does, block by block. */
-enum bypass {
-	BYPASS_ALLOCATION,
-	BYPASS_FREE,
-};
-
 /* Words of 64 bits in the bitmap of a slab. */
 static inline unsigned class_bitmap_words(unsigned class)
 {

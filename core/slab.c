@@ -56,7 +56,8 @@
 struct class_heap {
 	struct lock lock;
 	struct list_node *partial[NR_BUCKETS]; /* the first is taken from first */
-	struct slab_counters counters;
+	uint64_t taken, put, slabs, retouched; /* see counters.h */
+	_Atomic uint64_t bypass[2];
 	uint64_t withheld; /* blocks of its slabs */
 	bool dense;	   /* at the last look: see release_is_dense() */
 } __attribute__((aligned(64)));
@@ -231,7 +232,7 @@ static void offer_blocks(struct class_heap *heap, struct slab *slab, unsigned n)
 
 		class_page_blocks(slab->class, lowest_bit(slab->purged), &first, &last);
 		pages = slab->purged & class_block_pages(slab->class, first);
-		heap->counters.retouched += count_bits(pages & ~slab->fresh);
+		heap->retouched += count_bits(pages & ~slab->fresh);
 		heap->withheld -= offer(slab, pages);
 	}
 }
@@ -248,6 +249,7 @@ static unsigned take_from(struct slab *slab, void **end, unsigned n)
 	while (taken < n) {
 		uint64_t bits = slab->bitmap[word];
 
+		/* a whole word, as in new slabs, and where all was freed */
 		if (bits == ~(uint64_t)0 && n - taken >= 64) {
 			uintptr_t block = base + word * 64 * size;
 
@@ -356,7 +358,7 @@ static unsigned take_and_relist(struct class_heap *heap, struct slab *slab, void
 		offer_blocks(heap, slab, n);
 	taken = take_from(slab, end, n);
 	relist(heap, slab);
-	heap->counters.taken += taken;
+	heap->taken += taken;
 	return taken;
 }
 
@@ -381,7 +383,7 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 		struct slab *slab = list_entry(chain, struct slab, node);
 
 		chain = chain->next;
-		heap->counters.slabs++;
+		heap->slabs++;
 		heap->withheld += slab->withheld;
 		*taken += take_and_relist(heap, slab, end - *taken, n - *taken);
 	}
@@ -476,7 +478,7 @@ static void relist_or_empty(struct class_heap *heap, struct slab *slab, struct l
 		list_del(&slab->node);
 	slab->node.next = *emptied;
 	*emptied = &slab->node;
-	heap->counters.slabs--;
+	heap->slabs--;
 	heap->withheld -= slab->withheld;
 }
 
@@ -553,7 +555,7 @@ static unsigned put_run(struct class_heap *heap, unsigned class, void *const *bl
 	done = free_run(slab, class, blocks, n);
 	slab->free = (uint16_t)(slab->free + done);
 	slab->unseen = true;
-	heap->counters.put += done;
+	heap->put += done;
 	relist_or_empty(heap, slab, emptied);
 	return done;
 }
@@ -581,7 +583,7 @@ uint64_t slab_put(unsigned class, void *const *blocks, unsigned n)
 	} while (run && done < n);
 	if (unlikely(done < n))
 		bug = why_not(class, blocks[done], &detail);
-	outstanding = heap->counters.taken - heap->counters.put;
+	outstanding = heap->taken - heap->put;
 	lock_release(&heap->lock, LOCK_CLASS);
 	if (unlikely(bug))
 		hak_bug(bug, "free", blocks[done], size_class[class].size, detail);
@@ -672,8 +674,8 @@ void slab_look_first(void)
 		uint64_t there, used;
 
 		lock_acquire(&heap->lock, LOCK_CLASS);
-		there = heap->counters.slabs * size_class[class].blocks - heap->withheld;
-		used = heap->counters.taken - heap->counters.put;
+		there = heap->slabs * size_class[class].blocks - heap->withheld;
+		used = heap->taken - heap->put;
 		heap->dense = release_is_dense(used, there);
 		lock_release(&heap->lock, LOCK_CLASS);
 		all_there += there * size_class[class].size;
@@ -727,7 +729,7 @@ void slab_look_done(const struct look *look, int flags)
 /* Blocks of a class that are not in slabs: live, or in anybody's magazine. */
 uint64_t slab_outstanding(unsigned class)
 {
-	struct slab_counters counters;
+	struct class_counters counters;
 
 	slab_read_counters(class, &counters);
 	return counters.taken - counters.put;
@@ -755,32 +757,26 @@ NO_SANITIZE_THREAD uint64_t slab_outstanding_in(const struct superslab *supersla
 /* One of its blocks was, so there is a heap. */
 void slab_count_bypass(unsigned class, enum bypass what)
 {
-	atomic_fetch_add_explicit(&heap_of(class)->counters.bypass[what], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&heap_of(class)->bypass[what], 1, memory_order_relaxed);
 }
 
-void slab_read_counters(unsigned class, struct slab_counters *counters)
+void slab_read_counters(unsigned class, struct class_counters *counters)
 {
 	struct class_heap *heap = heap_of(class);
 
-	*counters = (struct slab_counters){ 0 };
+	*counters = (struct class_counters){ 0 };
 	if (!heap)
 		return;
 	lock_acquire(&heap->lock, LOCK_CLASS);
-	*counters = heap->counters;
+	*counters = (struct class_counters){
+		.taken = heap->taken,
+		.put = heap->put,
+		.slabs = heap->slabs,
+		.bypass = { heap->bypass[0], heap->bypass[1] },
+		.retouched = heap->retouched,
+		.locks = heap->lock.taken,
+	};
 	lock_release(&heap->lock, LOCK_CLASS);
-}
-
-uint64_t slab_locks(unsigned class)
-{
-	struct class_heap *heap = heap_of(class);
-	uint64_t taken;
-
-	if (!heap)
-		return 0;
-	lock_acquire(&heap->lock, LOCK_CLASS);
-	taken = heap->lock.taken;
-	lock_release(&heap->lock, LOCK_CLASS);
-	return taken;
 }
 
 static const char *check_slab(const struct slab *slab)
@@ -840,11 +836,11 @@ static const char *check_class(unsigned class, const struct class_heap *heap)
 			listed--;
 	if (listed)
 		return "class: slabs missing on its lists, or too many";
-	if (slabs != heap->counters.slabs)
+	if (slabs != heap->slabs)
 		return "class: number of slabs";
 	if (withheld != heap->withheld)
 		return "class: number of blocks withheld";
-	if (outstanding != heap->counters.taken - heap->counters.put)
+	if (outstanding != heap->taken - heap->put)
 		return "class: blocks taken less blocks put";
 	return NULL;
 }

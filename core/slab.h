@@ -4,16 +4,8 @@
 
 #include "base.h"
 #include "bug.h"
+#include "counters.h"
 #include "look.h"
-#include "sizeclass.h"
-
-struct slab_counters {
-	uint64_t taken;		    /* blocks handed out, ever */
-	uint64_t put;		    /* blocks come back, ever */
-	uint64_t slabs;		    /* slabs of the class now */
-	uint64_t retouched;	    /* purged pages that were handed out again */
-	_Atomic uint64_t bypass[2]; /* calls of those without a magazine, by enum bypass */
-};
 
 unsigned slab_take(unsigned class, void **end, unsigned n);
 unsigned slab_take_partial(unsigned class, void **end, unsigned n);
@@ -30,8 +22,7 @@ void slab_look_done(const struct look *look, int flags);
 uint64_t slab_outstanding(unsigned class);
 uint64_t slab_outstanding_in(const struct superslab *superslab);
 void slab_count_bypass(unsigned class, enum bypass what);
-void slab_read_counters(unsigned class, struct slab_counters *counters);
-uint64_t slab_locks(unsigned class); /* times that the lock of the class was taken */
+void slab_read_counters(unsigned class, struct class_counters *counters);
 const char *slab_check(void);
 void slab_fork_lock(bool must);
 void slab_fork_unlock(bool must);

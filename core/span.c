@@ -286,20 +286,25 @@ void span_count_bypass(unsigned class, enum bypass what)
 	count(&spans.bypass[class - CLASS_SPAN_FIRST][what], 1);
 }
 
-void span_read_counters(unsigned class, struct span_counters *counters)
+void span_read_counters(unsigned class, struct class_counters *counters)
 {
-	bool any = class == CLASS_SPAN;
-	size_t pages = any ? 0 : size_class[class].size / PAGE_SIZE;
-	uint64_t live;
+	unsigned row = class - CLASS_SPAN_FIRST;
+	uint64_t put = spans.put[row]; /* first: never more than taken */
+	uint64_t taken = spans.taken[row];
 
-	counters->put = spans.put[class - CLASS_SPAN_FIRST];
-	counters->taken = spans.taken[class - CLASS_SPAN_FIRST];
-	live = counters->taken - counters->put;
-	counters->pages = any ? spans.live_pages : live * pages;
-	counters->slabs = any ? spans.live_slabs : live * slabs_for(pages);
-	counters->bypass[BYPASS_ALLOCATION] =
-		spans.bypass[class - CLASS_SPAN_FIRST][BYPASS_ALLOCATION];
-	counters->bypass[BYPASS_FREE] = spans.bypass[class - CLASS_SPAN_FIRST][BYPASS_FREE];
+	*counters = (struct class_counters){
+		.taken = taken,
+		.put = put,
+		.slabs = class == CLASS_SPAN
+				 ? spans.live_slabs
+				 : (taken - put) * slabs_for(size_class[class].size / PAGE_SIZE),
+		.bypass = { spans.bypass[row][0], spans.bypass[row][1] },
+	};
+}
+
+uint64_t span_live_pages(void)
+{
+	return spans.live_pages;
 }
 
 static const char *check_span(const struct slab *head)

@@ -4,14 +4,8 @@
 
 #include "base.h"
 #include "bug.h"
-#include "sizeclass.h"
+#include "counters.h"
 #include "superslab.h"
-
-struct span_counters {
-	uint64_t taken, put;   /* ever */
-	uint64_t pages, slabs; /* that those have which were not put yet */
-	uint64_t bypass[2];
-};
 
 /* Spans of exactly so many pages as they need: CLASS_SPAN. */
 void *span_alloc(size_t size, size_t align, enum run_memory *memory);
@@ -31,7 +25,8 @@ size_t span_size(const void *block);
 bool span_fits(const void *block, size_t size);
 const void *span_start(const void *address);
 void span_count_bypass(unsigned class, enum bypass what);
-void span_read_counters(unsigned class, struct span_counters *counters);
+void span_read_counters(unsigned class, struct class_counters *counters);
+uint64_t span_live_pages(void); /* of all of CLASS_SPAN */
 const char *span_check(void);
 void span_fini(void);
 

@@ -27,7 +27,8 @@
 
 #define NR_ROWS (CLASS_SLAB_LAST - CLASS_FIRST + 1 + NR_SPAN_CLASSES)
 
-_Static_assert(HAK_STATS_CLASSES >= NR_ROWS, "one row for each class");
+_Static_assert(NR_SPAN_CLASSES ? HAK_STATS_CLASSES == NR_ROWS : HAK_STATS_CLASSES > NR_ROWS,
+	       "one row for each class");
 
 static _Atomic uint64_t failures[CLASS_SPAN + 1];
 
@@ -50,7 +51,7 @@ static uint64_t difference(uint64_t a, uint64_t b)
 static void read_class(unsigned class, struct hak_class_stats *out)
 {
 	struct cache_counters cache;
-	struct blocks_counters blocks;
+	struct class_counters blocks;
 
 	cache_read_counters(class, &cache);
 	blocks_read_counters(class, &blocks);
@@ -78,7 +79,7 @@ static void read_class(unsigned class, struct hak_class_stats *out)
 
 static void read_spans(struct hak_class_stats *out)
 {
-	struct span_counters span;
+	struct class_counters span;
 
 	span_read_counters(CLASS_SPAN, &span);
 	*out = (struct hak_class_stats){
@@ -86,7 +87,7 @@ static void read_spans(struct hak_class_stats *out)
 		.frees = span.put,
 		.failures = failures[CLASS_SPAN],
 		.live_blocks = span.taken - span.put,
-		.live_bytes = span.pages * PAGE_SIZE,
+		.live_bytes = span_live_pages() * PAGE_SIZE,
 		.slabs = span.slabs,
 	};
 }
@@ -113,19 +114,19 @@ static void add(struct hak_class_stats *sum, const struct hak_class_stats *more)
 /* What is counted for each class and told of all together. */
 static void read_slabs(uint64_t *retouched, uint64_t *locks)
 {
-	struct slab_counters slab;
+	struct class_counters slab;
 
 	*retouched = *locks = 0;
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
 		slab_read_counters(class, &slab);
 		*retouched += slab.retouched;
-		*locks += slab_locks(class);
+		*locks += slab.locks;
 	}
 }
 
 static uint64_t bitmap_slabs(void)
 {
-	struct slab_counters small, large;
+	struct class_counters small, large;
 
 	slab_read_counters(CLASS_BITMAP_512, &small);
 	slab_read_counters(CLASS_BITMAP_1024, &large);

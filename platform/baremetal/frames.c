@@ -487,7 +487,7 @@ static uintptr_t make_room(uintptr_t base, uintptr_t end)
 		return base;
 	if (size >= end - base)
 		return 0;
-	__builtin_memset(known, 0, size);
+	cpu_clear(known, size);
 	__builtin_memcpy(known, frames.known, frames.room / 8);
 	__builtin_memcpy(free, frames.free, frames.room / 8);
 	frames.known = known;

@@ -10,7 +10,7 @@
 
 ranks='
 	0	base
-	1	format list lock release runs sizeclass
+	1	counters format list lock release runs sizeclass
 	2	pages
 	3	bug pagemap
 	4	inline meta

@@ -60,7 +60,7 @@ static struct cache_counters counters(unsigned class)
 
 static uint64_t outstanding(unsigned class)
 {
-	struct slab_counters now;
+	struct class_counters now;
 
 	slab_read_counters(class, &now);
 	return now.taken - now.put;
@@ -405,7 +405,7 @@ static void magazine_only_frees(void)
 static void magazine_last_free(void)
 {
 	struct hak_cache *cache;
-	struct slab_counters slabs;
+	struct class_counters slabs;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();

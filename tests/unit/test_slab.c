@@ -42,9 +42,9 @@ static void put(unsigned class, unsigned from, unsigned n)
 	slab_put(class, blocks + from, n);
 }
 
-static struct slab_counters counters(unsigned class)
+static struct class_counters counters(unsigned class)
 {
-	struct slab_counters now;
+	struct class_counters now;
 
 	slab_read_counters(class, &now);
 	return now;
@@ -68,7 +68,7 @@ static void slab_whole(void)
 {
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
-		struct slab_counters before = counters(class);
+		struct class_counters before = counters(class);
 		unsigned n = size_class[class].blocks;
 		uintptr_t base;
 

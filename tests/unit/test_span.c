@@ -26,7 +26,7 @@ static char *alloc(size_t size)
 
 static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
 {
-	struct span_counters counters;
+	struct class_counters counters;
 	struct heap_counters superslab;
 
 	span_read_counters(CLASS_SPAN, &counters);

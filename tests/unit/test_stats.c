@@ -35,7 +35,7 @@ static void read_stats(void)
 
 static bool row_holds(unsigned class, const struct hak_class_stats *row)
 {
-	struct blocks_counters below;
+	struct class_counters below;
 
 	blocks_read_counters(class, &below);
 	return row->block_bytes == size_class[class].size &&
