@@ -58,10 +58,16 @@ void pagemap_set_superslab(uintptr_t base, struct superslab *superslab)
 
 void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
 {
-	for (uintptr_t address = base; slabs; slabs--, address += SLAB_SIZE)
-		atomic_store_explicit(
-			&pagemap_leaf(address)->class[address / SLAB_SIZE % LEAF_SLABS],
-			(uint8_t) class, memory_order_relaxed);
+	while (slabs) {
+		size_t first = base / SLAB_SIZE % LEAF_SLABS;
+		size_t n = slabs < LEAF_SLABS - first ? slabs : LEAF_SLABS - first;
+		_Atomic uint8_t *entry = &pagemap_leaf(base)->class[first];
+
+		slabs -= n;
+		base += n * SLAB_SIZE;
+		for (; n; n--)
+			atomic_store_explicit(entry++, (uint8_t) class, memory_order_relaxed);
+	}
 }
 
 /* The leaves' memory is the caller's again. */

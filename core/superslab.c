@@ -59,9 +59,11 @@ static void own_pages(struct superslab *superslab, uint32_t slabs, unsigned spar
 {
 	for (; slabs; slabs &= slabs - 1) {
 		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
+		unsigned left = slabs & (slabs - 1) ? 0 : spare;
 
-		slab->spare = ALL_PAGES;
-		set_spare(superslab, slab, slabs & (slabs - 1) ? 0 : spare);
+		slab->spare = slab->purged;
+		if (slab->purged | left)
+			set_spare(superslab, slab, left);
 	}
 }
 
@@ -164,27 +166,33 @@ static uintptr_t find_within(const struct request *request)
 	return best;
 }
 
-/* Unused slabs from @base on, in any number of neighbours. */
-static size_t run_length(uintptr_t base)
+/* Unused slabs from @first of a SuperSlab on to its end, and on in its neighbours. */
+static size_t run_length(const struct superslab *superslab, unsigned first)
 {
-	struct superslab *superslab;
-	size_t length = 0;
+	size_t length = SLABS_PER_SUPERSLAB - first;
 
-	while ((superslab = pagemap_superslab(base + length * SLAB_SIZE))) {
-		unsigned first = (unsigned)((base / SLAB_SIZE + length) % SLABS_PER_SUPERSLAB);
-		uint32_t used = ~superslab->unused >> first;
+	while ((superslab = pagemap_superslab(superslab->base + SUPERSLAB_SIZE))) {
+		uint32_t used = ~superslab->unused;
 
 		if (used)
 			return length + lowest_bit(used);
-		length += SLABS_PER_SUPERSLAB - first;
+		length += SLABS_PER_SUPERSLAB;
 	}
 	return length;
 }
 
+/* Is the last slab unused of the SuperSlab below this one? */
+static bool is_continued(const struct superslab *superslab)
+{
+	const struct superslab *below = pagemap_superslab(superslab->base - SUPERSLAB_SIZE);
+
+	return below && below->unused >> (SLABS_PER_SUPERSLAB - 1);
+}
+
 /*
  * Find a run that crosses from one SuperSlab into the next, or is aligned to
- * more than one: the shortest that suffices. Looks at all of them, so it is
- * asked only for runs that the lists cannot answer for, or when there is no
+ * more than one: the shortest that suffices. Looks at all that are not full, so
+ * it is asked only for runs that the lists cannot answer for, or when there is no
  * other memory.
  */
 static uintptr_t find_across(size_t slabs, size_t align)
@@ -192,20 +200,24 @@ static uintptr_t find_across(size_t slabs, size_t align)
 	size_t shortest = SIZE_MAX;
 	uintptr_t best = 0;
 
-	for (struct list_node *node = hak_heap.all; node; node = node->next) {
-		struct superslab *superslab = list_entry(node, struct superslab, all);
-		struct superslab *before = pagemap_superslab(superslab->base - SUPERSLAB_SIZE);
-		uint32_t used = ~superslab->unused;
-		unsigned tail = used ? highest_bit(used) + 1 : 0;
-		uintptr_t start = superslab->base + tail * SLAB_SIZE, base = ALIGN_UP(start, align);
-		size_t length;
+	for (uint64_t lists = hak_heap.runs; lists; lists &= lists - 1) {
+		struct list_node *node = hak_heap.by_run[lowest_bit(lists)];
 
-		if (tail == SLABS_PER_SUPERSLAB || (!tail && before && before->unused >> 31))
-			continue; /* no run begins here */
-		length = run_length(start);
-		if (length < shortest && (base - start) / SLAB_SIZE + slabs <= length) {
-			shortest = length;
-			best = base;
+		for (; node; node = node->next) {
+			struct superslab *superslab = list_entry(node, struct superslab, node);
+			uint32_t used = ~superslab->unused;
+			unsigned tail = used ? highest_bit(used) + 1 : 0;
+			uintptr_t start = superslab->base + tail * SLAB_SIZE;
+			uintptr_t base = ALIGN_UP(start, align);
+			size_t length;
+
+			if (tail == SLABS_PER_SUPERSLAB || (!tail && is_continued(superslab)))
+				continue; /* no run begins here */
+			length = run_length(superslab, tail);
+			if (length < shortest && (base - start) / SLAB_SIZE + slabs <= length) {
+				shortest = length;
+				best = base;
+			}
 		}
 	}
 	return best;
