@@ -51,8 +51,9 @@ BM_OBJCOPY := $(CROSS_COMPILE)objcopy
 # Without it, addresses that two accesses share are computed first instead of
 # by the addressing modes: two instructions more in the fast path.
 FASTPATH_FLAGS := -fno-tree-slsr
-# What is moved out of a loop waits in a register that has to be saved.
-SIZE_FLAGS := -fno-tree-loop-im -fno-move-loop-invariants
+# Where a few instructions more cost nothing, they are not to cost room (see HAK_COLD):
+# what is moved out of a loop, or computed early, waits in a register to be saved.
+SIZE_FLAGS := -fno-tree-loop-im -fno-move-loop-invariants -fno-tree-forwprop -fira-region=one
 BM_FLAGS   :=
 else
 CC      := clang
@@ -64,7 +65,7 @@ BM_LD      := ld.lld
 BM_AR      := llvm-ar
 BM_OBJCOPY := llvm-objcopy
 FASTPATH_FLAGS :=
-SIZE_FLAGS :=
+SIZE_FLAGS := -Os
 BM_FLAGS   :=
 endif
 
@@ -93,9 +94,7 @@ BM_CFLAGS   := $(COMMON) $(BM_FLAGS) $(BM_INCLUDES) -ffreestanding -fno-pie -fno
 	       -fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone \
 	       -ffunction-sections -fdata-sections
 BM_KERNEL   := -mgeneral-regs-only
-# Only the fast path is worth the room that speed takes: compiled for size, the
-# rest is 15 KiB smaller, and what the benches count is the same.
-BM_SIZE     := $(if $(DEBUG),,-Os $(SIZE_FLAGS))
+BM_SIZE     := $(if $(DEBUG),,$(SIZE_FLAGS))
 BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack --build-id=none
 
 # --------------------------------------------------------------------- sources

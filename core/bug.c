@@ -19,42 +19,32 @@ static const char *where_foreign(const void *block)
 
 	switch (pages_resident((void *)page, HAK_GRANULE, &bytes)) {
 	case PAGES_MAPPED:
-		return "not from this heap (mapped by someone else)";
+		return "hakmem: %s(%p): not from this heap (mapped by someone else)";
 	case PAGES_UNMAPPED:
-		return "not from this heap (unmapped)";
+		return "hakmem: %s(%p): not from this heap (unmapped)";
 	default:
-		return "not from this heap";
+		return "hakmem: %s(%p): not from this heap";
 	}
 }
+
+/* For the caller, the pointer, and as arguments say @detail and @size, or @size alone. */
+static const char *const formats[] = {
+	[HAK_BUG_UNUSED] = "hakmem: %s(%p): memory of the heap that is not in use",
+	[HAK_BUG_INTERNAL] = "hakmem: %s(%p): memory that the allocator itself uses",
+	[HAK_BUG_INTERIOR] = "hakmem: %s(%p): %zu bytes inside a block of %zu bytes",
+	[HAK_BUG_DOUBLE_FREE] = "hakmem: %s(%p): double free of a block of %zu bytes",
+	[HAK_BUG_WRONG_SIZE] = "hakmem: %s(%p): size %zu given for a block of %zu bytes",
+};
 
 _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *block, size_t size,
 		       size_t detail)
 {
 	struct hak_line line = { 0 };
+	const char *format = formats[code] ? formats[code] : where_foreign(block);
 
-	hak_format(hak_line_append, &line, "hakmem: %s(%p): ", caller, block);
-	switch (code) {
-	case HAK_BUG_UNUSED:
-		hak_format(hak_line_append, &line, "memory of the heap that is not in use");
-		break;
-	case HAK_BUG_INTERNAL:
-		hak_format(hak_line_append, &line, "memory that the allocator itself uses");
-		break;
-	case HAK_BUG_INTERIOR:
-		hak_format(hak_line_append, &line, "%zu bytes inside a block of %zu bytes", detail,
-			   size);
-		break;
-	case HAK_BUG_DOUBLE_FREE:
-		hak_format(hak_line_append, &line, "double free of a block of %zu bytes", size);
-		break;
-	case HAK_BUG_WRONG_SIZE:
-		hak_format(hak_line_append, &line, "size %zu given for a block of %zu bytes",
-			   detail, size);
-		break;
-	default:
-		hak_format(hak_line_append, &line, "%s", where_foreign(block));
-		break;
-	}
+	if (code == HAK_BUG_DOUBLE_FREE)
+		detail = size;
+	hak_format(hak_line_append, &line, format, caller, block, detail, size);
 	hak_host_panic(line.text);
 }
 

@@ -28,8 +28,8 @@ struct cache_counters {
 	uint64_t blocks; /* in magazines now */
 };
 
-struct hak_cache *cache_attach(void);
-bool cache_flush(struct hak_cache *cache);
+HAK_COLD struct hak_cache *cache_attach(void);
+HAK_COLD bool cache_flush(struct hak_cache *cache);
 bool cache_flush_own(void);
 bool cache_has_own(unsigned class, const void *block);
 void hak_cache_detach(struct hak_cache *cache);
@@ -39,7 +39,7 @@ enum cache_look {
 	CACHE_LOOK_IDLE, /* those not used since the last time, and what others did not need */
 	CACHE_LOOK_ALL,	 /* all of all caches */
 };
-bool cache_look(enum cache_look what);
+HAK_COLD bool cache_look(enum cache_look what);
 
 uint64_t cache_count(void);
 void cache_read_counters(unsigned class, struct cache_counters *sum);

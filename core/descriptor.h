@@ -131,7 +131,7 @@ static inline uint32_t superslab_clean_slabs(const struct superslab *superslab, 
 	return clean;
 }
 
-struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping);
+HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping);
 void descriptor_free(struct list_node *chain);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * malloc and free of the API: the fast path, out of line. A file of their own
- * because these two are compiled for speed where the rest of the core is compiled
- * for size.
+ * because these two are compiled for speed where options spare room in the rest
+ * of the core.
  */
 #include "fastpath.h"
 

@@ -27,8 +27,8 @@
 #include "sizeclass.h"
 
 void *malloc_large(size_t size); /* above TABLE_MAX */
-void *malloc_slow(size_t size);
-void free_slow(void *block);
+HAK_COLD void *malloc_slow(size_t size);
+HAK_COLD void free_slow(void *block);
 
 /* NULL if the magazine is empty, or was closed meanwhile (see magazine.c). */
 static inline NO_SANITIZE_THREAD void *pop_fast(size_t class)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include <hakmem/stats.h>
+#include <platform.h>
 
 /* A line for hak_format() to write into; what does not fit is cut off. */
 struct hak_line {
@@ -29,6 +30,6 @@ void hak_line_append(void *ctx, const char *text, size_t length);
  */
 void hak_format(hak_sink *sink, void *ctx, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args);
+HAK_COLD void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args);
 
 #endif

@@ -40,23 +40,23 @@ void heap_fork_lock(bool must);
 void heap_fork_unlock(bool must);
 
 /* Under the lock. */
-void heap_set_unused(struct superslab *superslab, uint32_t unused);
-uint32_t heap_part(uintptr_t base, size_t slabs);
+HAK_COLD void heap_set_unused(struct superslab *superslab, uint32_t unused);
+HAK_COLD uint32_t heap_part(uintptr_t base, size_t slabs);
 bool heap_run_is_unused(uintptr_t base, size_t slabs);
 size_t heap_in_use(void);
 void heap_note_needed(size_t superslabs);
-size_t heap_lately(void);
-bool heap_is_unmappable(const struct superslab *superslab);
-void heap_collect_locked(struct superslab *superslab, struct list_node ***tail);
-struct superslab *heap_first(void);
+HAK_COLD size_t heap_lately(void);
+HAK_COLD bool heap_is_unmappable(const struct superslab *superslab);
+HAK_COLD void heap_collect_locked(struct superslab *superslab, struct list_node ***tail);
+HAK_COLD struct superslab *heap_first(void);
 struct superslab *heap_next(struct superslab *superslab);
 
 uintptr_t heap_map_and_lock(size_t count, size_t align);
-size_t heap_release(struct list_node *chain);
+HAK_COLD size_t heap_release(struct list_node *chain);
 size_t heap_release_reserve(void);
 bool heap_age_reserve(void);
 
-void heap_read_counters(struct heap_counters *counters);
+HAK_COLD void heap_read_counters(struct heap_counters *counters);
 uint64_t heap_resident(void);
 const char *heap_check(void);
 void heap_fini(void);

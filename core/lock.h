@@ -123,7 +123,7 @@ static inline bool lock_is_any_held(void)
 	return this_held_now() & LOCK_RANKS & ~(1u << LOCK_REAP);
 }
 
-void lock_acquire(struct lock *lock, enum lock_rank rank);
-void lock_release(struct lock *lock, enum lock_rank rank);
+HAK_COLD void lock_acquire(struct lock *lock, enum lock_rank rank);
+HAK_COLD void lock_release(struct lock *lock, enum lock_rank rank);
 
 #endif

@@ -26,8 +26,8 @@ struct look {
 };
 
 void look_first(void);
-bool look_next(struct look *look, bool all);
-int look_purge(const struct look *look);
+HAK_COLD bool look_next(struct look *look, bool all);
+HAK_COLD int look_purge(const struct look *look);
 void look_done(const struct look *look, int flags);
 
 #endif

@@ -108,21 +108,21 @@ static inline void cache_release(struct platform_irq irq)
 }
 
 /* The cache is the caller's. */
-void *magazine_pop(struct hak_cache *cache, unsigned class);
-void magazine_push(struct hak_cache *cache, unsigned class, void *block);
-bool magazine_flush(struct hak_cache *cache, unsigned class);
-bool magazine_has(struct hak_cache *cache, unsigned class, const void *block);
+HAK_COLD void *magazine_pop(struct hak_cache *cache, unsigned class);
+HAK_COLD void magazine_push(struct hak_cache *cache, unsigned class, void *block);
+HAK_COLD bool magazine_flush(struct hak_cache *cache, unsigned class);
+HAK_COLD bool magazine_has(struct hak_cache *cache, unsigned class, const void *block);
 const char *magazine_check(struct hak_cache *cache, unsigned class);
 
 /* The cache is anybody's and claimed; the order is magazine.c's to explain. */
 bool magazine_try_claim(struct hak_cache *cache);
-void magazine_unclaim(struct hak_cache *cache);
+HAK_COLD void magazine_unclaim(struct hak_cache *cache);
 void magazine_close(struct hak_cache *cache, unsigned class);
 bool magazine_is_closed(struct hak_cache *cache, unsigned class);
-unsigned magazine_take(struct hak_cache *cache, unsigned class, void **blocks, unsigned n);
+HAK_COLD unsigned magazine_take(struct hak_cache *cache, unsigned class, void **blocks, unsigned n);
 
 /* Of any cache, as it happens to be just now. */
-unsigned magazine_held(const struct hak_cache *cache, unsigned class);
+HAK_COLD unsigned magazine_held(const struct hak_cache *cache, unsigned class);
 uint64_t magazine_pops(const struct hak_cache *cache, unsigned class);
 
 /* Why the limit of a magazine is looked at. */
@@ -134,8 +134,8 @@ enum magazine_event {
 	MAGAZINE_SPILL_AGAIN, /* hardly anything but frees since the last one */
 };
 unsigned magazine_first_limit(unsigned class);
-unsigned magazine_next_limit(unsigned limit, unsigned capacity, unsigned batch,
-			     enum magazine_event event);
+HAK_COLD unsigned magazine_next_limit(unsigned limit, unsigned capacity, unsigned batch,
+				      enum magazine_event event);
 unsigned magazine_surplus(unsigned held, uint64_t gone);
 
 #endif

@@ -267,7 +267,7 @@ static void check_size(const void *block, size_t align, size_t size, const char 
 		hak_bug(HAK_BUG_WRONG_SIZE, caller, block, usable, size);
 }
 
-void hak_free_sized(void *block, size_t size)
+HAK_COLD void hak_free_sized(void *block, size_t size)
 {
 	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block)
 		check_size(block, 1, size, "free_sized");
@@ -281,7 +281,7 @@ void hak_free_aligned_sized(void *block, size_t align, size_t size)
 	free_fast(block);
 }
 
-void *hak_zalloc(size_t size)
+HAK_COLD void *hak_zalloc(size_t size)
 {
 	enum run_memory memory = RUN_FILLED;
 	void *block;
@@ -302,7 +302,7 @@ void *hak_calloc(size_t n, size_t size)
 	return hak_zalloc(bytes);
 }
 
-void *hak_aligned_alloc(size_t align, size_t size)
+HAK_COLD void *hak_aligned_alloc(size_t align, size_t size)
 {
 	enum run_memory memory;
 	unsigned class;
@@ -368,7 +368,7 @@ static void move(unsigned class, void *from, void *to, size_t size, bool bare)
 	free_fast(from);
 }
 
-void *hak_realloc(void *block, size_t size)
+HAK_COLD void *hak_realloc(void *block, size_t size)
 {
 	enum run_memory memory = RUN_FILLED;
 	unsigned class;
@@ -405,7 +405,7 @@ size_t hak_usable_size(const void *block)
 	return usable_size(class, block);
 }
 
-size_t hak_good_size(size_t size)
+HAK_COLD size_t hak_good_size(size_t size)
 {
 	unsigned class = class_of(size);
 

@@ -94,10 +94,10 @@ inline struct superslab *pagemap_superslab(uintptr_t address)
 				    memory_order_acquire);
 }
 
-bool pagemap_overlaps(uintptr_t base, size_t size);
+HAK_COLD bool pagemap_overlaps(uintptr_t base, size_t size);
 bool pagemap_add_leaf(uintptr_t address, struct pagemap_leaf *leaf);
-void pagemap_set_superslab(uintptr_t base, struct superslab *superslab);
-void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class);
+HAK_COLD void pagemap_set_superslab(uintptr_t base, struct superslab *superslab);
+HAK_COLD void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class);
 void pagemap_fini(void);
 
 #endif

@@ -15,7 +15,7 @@ extern HAK_HIDDEN struct pages_counters pages_counters;
 bool pages_attach(const struct hak_provider *provider);
 void pages_detach(void);
 
-bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping *out);
+HAK_COLD bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping *out);
 bool pages_unmap(void *base, size_t size);
 bool pages_unmaps_parts(void);
 void pages_disown(size_t size);

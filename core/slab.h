@@ -8,15 +8,15 @@
 #include "look.h"
 
 unsigned slab_take(unsigned class, void **end, unsigned n);
-unsigned slab_take_partial(unsigned class, void **end, unsigned n);
+HAK_COLD unsigned slab_take_partial(unsigned class, void **end, unsigned n);
 uint64_t slab_put(unsigned class, void *const *blocks, unsigned n);
 
 /* What is wrong with freeing @block, of this class by the page map? */
 enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail);
 
 /* Giving back the free pages of slabs in use; see look_next(). */
-void slab_look_first(void);
-void slab_look(struct look *look, bool all);
+HAK_COLD void slab_look_first(void);
+HAK_COLD void slab_look(struct look *look, bool all);
 void slab_look_done(const struct look *look, int flags);
 
 uint64_t slab_outstanding(unsigned class);

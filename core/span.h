@@ -9,7 +9,7 @@
 
 /* Spans of exactly so many pages as they need: CLASS_SPAN. */
 void *span_alloc(size_t size, size_t align, enum run_memory *memory);
-void span_free(void *block);
+HAK_COLD void span_free(void *block);
 
 /* Spans of a class below it, for magazines. */
 unsigned span_take(unsigned class, void **end, unsigned n);
@@ -18,10 +18,10 @@ uint64_t span_outstanding(unsigned class);
 enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail);
 
 /* Spans of any class. */
-bool span_resize(void *block, size_t size);
+HAK_COLD bool span_resize(void *block, size_t size);
 size_t span_move(void *from, void *to, size_t size);
-void span_note_size(void *block, size_t size);
-size_t span_size(const void *block);
+HAK_COLD void span_note_size(void *block, size_t size);
+HAK_COLD size_t span_size(const void *block);
 bool span_fits(const void *block, size_t size);
 const void *span_start(const void *address);
 void span_count_bypass(unsigned class, enum bypass what);

@@ -17,12 +17,13 @@ enum run_memory {
 	RUN_ZERO,   /* none, and what comes is known to read zero */
 };
 
-uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum run_memory *memory);
-struct list_node *superslab_take_slabs(unsigned n);
-bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare);
+HAK_COLD uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align,
+				  enum run_memory *memory);
+HAK_COLD struct list_node *superslab_take_slabs(unsigned n);
+HAK_COLD bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare);
 size_t superslab_move(uintptr_t from, uintptr_t to, size_t size);
 void superslab_put(uintptr_t base, size_t slabs);
-void superslab_put_slabs(struct list_node *slabs);
+HAK_COLD void superslab_put_slabs(struct list_node *slabs);
 
 /* Single slabs of one SuperSlab, under the lock; what can be unmapped goes to @tail. */
 void superslab_take_part_locked(struct superslab *superslab, uint32_t part);

@@ -77,7 +77,7 @@ static struct {
 };
 
 /* acquire and release pair with each other */
-static void frames_lock(void)
+static HAK_COLD void frames_lock(void)
 {
 	struct platform_irq irq = platform_irq_save();
 
@@ -274,8 +274,8 @@ static bool fits_in_pages(size_t size, size_t align)
 	return size <= FRAME_SIZE / 2 && align <= FRAME_SIZE / 2;
 }
 
-static int frames_map(void *ctx, size_t size, size_t align, enum hak_want want,
-		      struct hak_mapping *out)
+static HAK_COLD int frames_map(void *ctx, size_t size, size_t align, enum hak_want want,
+			       struct hak_mapping *out)
 {
 	void *base = NULL;
 
@@ -331,7 +331,7 @@ static bool put_frames(uintptr_t base, size_t size)
 }
 
 /* Refuses what is not in use: the least that an error elsewhere should break. */
-static int frames_unmap(void *ctx, void *base, size_t size)
+static HAK_COLD int frames_unmap(void *ctx, void *base, size_t size)
 {
 	uintptr_t address = (uintptr_t)base;
 	struct split *split;
@@ -372,7 +372,7 @@ static size_t in_use_at(uintptr_t address)
 	return 0;
 }
 
-static int frames_resident(void *ctx, const void *base, size_t size, size_t *bytes)
+static HAK_COLD int frames_resident(void *ctx, const void *base, size_t size, size_t *bytes)
 {
 	uintptr_t address = (uintptr_t)base;
 	uintptr_t limit = NR_FRAMES * FRAME_SIZE;
@@ -506,7 +506,7 @@ static void add(uintptr_t base, uintptr_t end)
 	add_part(tail, end);
 }
 
-int hak_region_add(uintptr_t base, size_t size)
+HAK_COLD int hak_region_add(uintptr_t base, size_t size)
 {
 	uintptr_t end = base + size;
 	int error = 0;

@@ -34,6 +34,12 @@
 #define HAK_CACHE_SWING	   0
 #define HAK_CACHED_MAX	   0
 
+/*
+ * For what the slow paths end in. The compiler makes it small, also at -O2, and all
+ * that always calls it: 24 KiB instead of 34, and what the benches count is the same.
+ */
+#define HAK_COLD __attribute__((cold))
+
 /* Frames do not move. */
 #define PLATFORM_MOVES CONFIG_HAK_MOVE
 
