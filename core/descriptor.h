@@ -24,6 +24,7 @@
  *	    since
  * @hint:   no word of @bitmap below this one has a bit set
  * @class:  its class, CLASS_SPAN.., or CLASS_NONE while not in use
+ * @was:    the class that had it last: its own, while it has one
  * @index:  its place in the SuperSlab
  * @bucket: which list of the class @node is on
  * @unseen: there may be free pages that the last look did not see
@@ -50,6 +51,7 @@ struct slab {
 	uint16_t spare;
 	uint16_t hint;
 	uint8_t class;
+	uint8_t was;
 	uint8_t index;
 	uint8_t bucket;
 	bool unseen;

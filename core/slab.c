@@ -375,7 +375,7 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 
 	if (!heap)
 		return false;
-	chain = init_slabs(superslab_take_slabs(slabs ? slabs : 1), class);
+	chain = init_slabs(superslab_take_slabs(class, slabs ? slabs : 1), class);
 	any = chain;
 	lock_acquire(&heap->lock, LOCK_CLASS);
 	/* somebody else may have been faster */

@@ -24,17 +24,27 @@ if ! build footprint || ! build small -static; then
 	exit 1
 fi
 "$scratch/small" true "$library" || status=1
-LD_PRELOAD=$library "$scratch/footprint" churn || status=1
+LD_PRELOAD=$library "$scratch/footprint" growth || status=1
 
 # The median of five; how much of libc is resident differs from run to run.
-idle()
+resident()
 {
 	for _ in 1 2 3 4 5; do
-		"$@" "$scratch/footprint" idle
+		"${@:2}" "$scratch/footprint" "$1"
 	done | sort -n | sed -n 3p
 }
-without=$(idle env)
-with=$(idle env LD_PRELOAD="$library")
+without=$(resident churn env)
+with=$(resident churn env LD_PRELOAD="$library")
+echo "churn: $((without / 1000)) KB at the end; with the library $((with / 1000)) KB"
+if [ "$with" -gt 4000000 ]; then
+	echo "FAIL churn: more than 4000 KB"
+	status=1
+else
+	echo "ok churn ($((with / 1000)) KB)"
+fi
+
+without=$(resident idle env)
+with=$(resident idle env LD_PRELOAD="$library")
 echo "idle: $((without / 1000)) KB; with the library $((with / 1000)) KB"
 if [ "$with" -gt $((without + (400 << 10))) ]; then
 	echo "FAIL idle: $(((with - without) >> 10)) KiB more"

@@ -662,6 +662,53 @@ static void superslab_best_pages(void)
 	CHECK(unit_close());
 }
 
+/* A slab for a class, all but the last @bare pages of which are then touched; its number. */
+static long take_for(unsigned class, unsigned bare)
+{
+	struct list_node *chain = superslab_take_slabs(class, 1);
+	struct slab *taken = list_entry(chain, struct slab, node);
+
+	if (!chain || chain->next)
+		return -1;
+	taken->purged &= (uint16_t)(ALL_PAGES << (PAGES_PER_SLAB - bare));
+	taken->fresh &= taken->purged;
+	return (long)((slab_base(taken) - slab(0)) / SLAB_SIZE);
+}
+
+/* A class gets the slab again that it had: it has the pages that the class uses. */
+static void superslab_same_class(void)
+{
+	enum run_memory memory;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(take(1) == 0);
+	for (unsigned class = 1; class <= 4; ++class)
+		CHECK(take_for(class, 15 - class) == class);
+	put(1, 4);
+	for (unsigned class = 4; class >= 1; --class)
+		CHECK(take_for(class, 15 - class) == class);
+	put(1, 4);
+	/* of others one that has all memory, then one that has some */
+	CHECK(take_for(5, 0) == 1);
+	CHECK(take_for(4, 0) == 4);
+	CHECK(take_for(4, 0) == 2);
+	put(4, 1);
+	CHECK(take_for(6, 0) == 4);
+	/* a span has all pages of it, and it is not one of a class any more */
+	put(2, 1);
+	put(4, 1);
+	CHECK(superslab_take(2, 0, SLAB_SIZE, &memory) == slab(3));
+	put(3, 2);
+	CHECK(take_for(6, 0) == 2);
+	/* nothing is lacking there, so the SuperSlab that is emptier is left alone */
+	CHECK(take_for(7, 0) == 3 && take_for(8, 0) == 4 && take(27) == 5);
+	CHECK(take_for(9, 0) == 32);
+	put(32, 1);
+	put(4, 1);
+	CHECK(take_for(9, 0) == 4 && !heap_check());
+	CHECK(unit_close());
+}
+
 /* A run across SuperSlabs gets what empty ones have that are no neighbours; or not. */
 static void superslab_furnishes(void)
 {
@@ -775,6 +822,7 @@ void unit_superslab(void)
 	TEST_RUN(superslab_overlap_counters);
 	TEST_RUN(superslab_residence);
 	TEST_RUN(superslab_best_pages);
+	TEST_RUN(superslab_same_class);
 	TEST_RUN(superslab_furnishes);
 	TEST_RUN(superslab_furnishes_from_alone);
 	TEST_RUN(superslab_shortest_across);
