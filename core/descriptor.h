@@ -23,6 +23,7 @@
  * @ripe:   pages that were wholly free at the last look, if no block was taken
  *	    since
  * @hint:   no word of @bitmap below this one has a bit set
+ * @relist_at: with so many blocks in @bitmap it belongs on another list, or is empty
  * @class:  its class, CLASS_SPAN.., or CLASS_NONE while not in use
  * @was:    the class that had it last: its own, while it has one
  * @index:  its place in the SuperSlab
@@ -50,6 +51,7 @@ struct slab {
 	uint16_t ripe;
 	uint16_t spare;
 	uint16_t hint;
+	uint16_t relist_at;
 	uint8_t class;
 	uint8_t was;
 	uint8_t index;

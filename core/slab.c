@@ -51,6 +51,7 @@
 
 /* By quarters that are free, and those slabs all of whose blocks are withheld. */
 #define NR_QUARTERS 4u
+#define QUARTER	    (SLAB_SIZE / NR_QUARTERS)
 #define NR_BUCKETS  5u
 
 struct class_heap {
@@ -111,19 +112,26 @@ static unsigned all_free(const struct slab *slab)
 static unsigned bucket_of(const struct slab *slab)
 {
 	size_t bytes = all_free(slab) * (size_t)size_class[slab->class].size;
-	unsigned quarters = (unsigned)(bytes / (SLAB_SIZE / NR_QUARTERS));
+	unsigned quarters = (unsigned)(bytes / QUARTER);
 
 	if (!slab->free)
 		return NR_BUCKETS - 1;
 	return quarters < NR_QUARTERS ? quarters : NR_QUARTERS - 1;
 }
 
-/* Put a slab on the list where it belongs after its free blocks changed. */
+/*
+ * Put a slab on the list where it belongs after its free blocks changed. If only
+ * more are freed it stays there, and is not empty, until there are `relist_at`.
+ */
 static void relist(struct class_heap *heap, struct slab *slab)
 {
+	const struct size_class *shape = &size_class[slab->class];
 	bool listed = all_free(slab) && !slab->busy;
-	unsigned bucket = listed ? bucket_of(slab) : 0;
+	unsigned bucket = bucket_of(slab);
+	size_t left = (bucket + 1) * QUARTER - all_free(slab) * (size_t)shape->size;
+	unsigned more = slab->free ? (unsigned)(left * shape->inverse >> 32) : 0;
 
+	slab->relist_at = (uint16_t)(slab->free + (more ? more : 1));
 	if (list_has(&slab->node)) {
 		if (listed && bucket == slab->bucket)
 			return;
@@ -482,81 +490,94 @@ static void relist_or_empty(struct class_heap *heap, struct slab *slab, struct l
 	heap->withheld -= slab->withheld;
 }
 
-/* How many come before one that is no block of the slab, or is withheld: free already. */
-static unsigned count_offered(const struct slab *slab, void *const *blocks, unsigned n)
+/* The slab of @class that @block lies in, or NULL. */
+static struct slab *slab_at(unsigned class, const void *block)
 {
-	uintptr_t base = slab_base(slab);
-	unsigned i = 0;
-	bool start;
+	struct superslab *superslab = pagemap_superslab((uintptr_t)block);
+	struct slab *slab = superslab ? superslab_slab(superslab, (uintptr_t)block) : NULL;
 
-	while (i < n && (uintptr_t)blocks[i] - base < SLAB_SIZE &&
-	       !is_withheld(slab,
-			    class_block_index(slab->class, (uintptr_t)blocks[i] - base, &start)))
-		i++;
+	return likely(slab) && likely(slab->class == class) ? slab : NULL;
+}
+
+/*
+ * How many of @n blocks, the first of which is the @index-th of a slab, lie one
+ * behind the other, as far as one word of the bitmap goes?
+ */
+static unsigned count_neighbours(unsigned class, unsigned index, void *const *blocks, unsigned n)
+{
+	unsigned left = size_class[class].blocks - index, word = 64 - index % 64, i = 1;
+	size_t size = size_class[class].size;
+	uintptr_t next = (uintptr_t)blocks[0] + size;
+
+	if (n == 1 || (uintptr_t)blocks[1] != next)
+		return 1;
+	n = n < left ? n : left;
+	n = n < word ? n : word;
+	for (; i < n && (uintptr_t)blocks[i] == next; i++)
+		next += size;
 	return i;
 }
 
-#define NO_WORD (~0u)
-
 /*
- * Mark blocks of a slab free, up to the first that is none of it or free already;
- * how many. A fifth of the instructions of a program whose frees outgrow its
- * magazines are in this loop.
+ * Mark the first of @n blocks free, which lies @offset bytes into the slab, and its
+ * neighbours with it: what was allocated in order is mostly freed in order. Returns
+ * how many; 0 if it is no block, or free already.
  */
-static unsigned free_run(struct slab *slab, unsigned class, void *const *blocks, unsigned n)
+static unsigned free_run(struct slab *slab, size_t offset, void *const *blocks, unsigned n)
 {
-	const struct size_class *shape = &size_class[class];
-	uint32_t inverse = shape->inverse, last = (shape->blocks - 1u) * shape->size;
-	uint64_t *bitmap = slab->bitmap, bits = 0;
-	unsigned word = NO_WORD, done;
-	uintptr_t base = slab_base(slab);
+	unsigned class = slab->class, index, bit, run = 1;
+	uint64_t mask, twice, *word;
+	bool start;
 
-	if (unlikely(slab->purged))
-		n = count_offered(slab, blocks, n);
-	for (done = 0; done < n; done++) {
-		size_t offset = (uintptr_t)blocks[done] - base;
-		uint64_t product = offset * inverse; /* see class_block_index() */
-		unsigned index = (unsigned)(product >> 32);
-
-		if (unlikely(offset > last || (uint32_t)product >= inverse))
-			break;
-		if (index / 64 != word) {
-			if (word != NO_WORD)
-				bitmap[word] = bits;
-			word = index / 64;
-			bits = bitmap[word];
-			if (word < slab->hint)
-				slab->hint = (uint16_t)word;
-		}
-		if (unlikely(cpu_set_bit(&bits, index)))
-			break;
+	index = class_block_index(class, offset, &start);
+	if (unlikely(!start || index >= size_class[class].blocks))
+		return 0;
+	if (likely(!slab->purged))
+		run = count_neighbours(class, index, blocks, n);
+	else if (is_withheld(slab, index))
+		return 0;
+	bit = index % 64;
+	mask = ~(uint64_t)0 >> (64 - run) << bit;
+	word = &slab->bitmap[index / 64];
+	twice = *word & mask;
+	if (unlikely(twice)) {
+		run = lowest_bit(twice) - bit;
+		mask &= (twice & -twice) - 1;
 	}
-	if (word != NO_WORD)
-		bitmap[word] = bits;
-	return done;
+	*word |= mask;
+	slab->free = (uint16_t)(slab->free + run);
+	slab->unseen = true;
+	if (index / 64 < slab->hint)
+		slab->hint = (uint16_t)(index / 64);
+	return run;
 }
 
 /*
- * Free blocks up to the first that lies in another slab than blocks[0], or
- * cannot be freed; returns how many.
+ * Free blocks up to the first that cannot be freed; returns how many. (Lists are
+ * seen to only when that is due: of 100000 blocks that are freed in random order
+ * each takes 8 ns, and 13 if they are after every change of slabs.)
  */
-static unsigned put_run(struct class_heap *heap, unsigned class, void *const *blocks, unsigned n,
-			struct list_node **emptied)
+static unsigned free_blocks(struct class_heap *heap, unsigned class, void *const *blocks,
+			    unsigned n, struct list_node **emptied)
 {
-	struct superslab *superslab = pagemap_superslab((uintptr_t)blocks[0]);
-	struct slab *slab;
-	unsigned done;
+	uintptr_t base = (uintptr_t)blocks[0] + SLAB_SIZE; /* another slab's */
+	struct slab *slab = NULL;
+	unsigned done, run;
 
-	if (unlikely(!superslab))
-		return 0;
-	slab = superslab_slab(superslab, (uintptr_t)blocks[0]);
-	if (unlikely(slab->class != class))
-		return 0;
-	done = free_run(slab, class, blocks, n);
-	slab->free = (uint16_t)(slab->free + done);
-	slab->unseen = true;
+	for (done = 0; done < n; done += run) {
+		uintptr_t address = (uintptr_t)blocks[done];
+
+		if (address - base >= SLAB_SIZE) {
+			slab = slab_at(class, blocks[done]);
+			base = address & ~(SLAB_SIZE - 1);
+		}
+		run = likely(slab) ? free_run(slab, address - base, blocks + done, n - done) : 0;
+		if (unlikely(!run))
+			break;
+		if (slab->free >= slab->relist_at)
+			relist_or_empty(heap, slab, emptied);
+	}
 	heap->put += done;
-	relist_or_empty(heap, slab, emptied);
 	return done;
 }
 
@@ -572,15 +593,12 @@ uint64_t slab_put(unsigned class, void *const *blocks, unsigned n)
 	struct class_heap *heap = heap_of(class);
 	struct list_node *emptied = NULL;
 	enum hak_bug_code bug = HAK_BUG_NONE;
-	unsigned done = 0, run;
 	uint64_t outstanding;
+	unsigned done;
 	size_t detail;
 
 	lock_acquire(&heap->lock, LOCK_CLASS);
-	do {
-		run = put_run(heap, class, blocks + done, n - done, &emptied);
-		done += run;
-	} while (run && done < n);
+	done = free_blocks(heap, class, blocks, n, &emptied);
 	if (unlikely(done < n))
 		bug = why_not(class, blocks[done], &detail);
 	outstanding = heap->taken - heap->put;

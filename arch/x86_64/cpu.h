@@ -29,15 +29,6 @@ static inline bool cpu_decrement_borrows(uint16_t *word)
 	return borrows;
 }
 
-/* Set bit @bit % 64; returns whether it was set. */
-static inline bool cpu_set_bit(uint64_t *word, unsigned bit)
-{
-	bool was;
-
-	__asm__("btsq %2, %0" : "+r"(*word), "=@ccc"(was) : "r"((uint64_t)bit));
-	return was;
-}
-
 /*
  * Clear @size bytes, a multiple of eight. What compilers make of memset() where
  * size counts goes byte by byte.

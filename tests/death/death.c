@@ -101,6 +101,24 @@ static void double_free_after_flush(void)
 	hidden = neighbour;
 }
 
+/* Neighbours are freed at once; which of them it is is told all the same. */
+static void double_free_among_neighbours(void)
+{
+	char *block[5];
+
+	for (unsigned i = 0; i < 5; i++) {
+		block[i] = allocate(64);
+		if (i && block[i] != block[i - 1] + 64)
+			_exit(99);
+	}
+	hak_free(block[3]);
+	hak_flush();
+	hak_free(block[1]);
+	hak_free(block[2]);
+	hak_free(suspect(block[3]));
+	hak_free(block[4]);
+}
+
 /* The slab is gone, the SuperSlab is the reserve. */
 static void double_free_after_its_slab(void)
 {
@@ -438,6 +456,7 @@ static const struct crime crimes[] = {
 	CRIME(double_free_of_large_block, AT_FLUSH, "free",
 	      "double free of a block of 32768 bytes"),
 	CRIME(double_free_after_flush, AT_FLUSH, "free", "double free of a block of 1024 bytes"),
+	CRIME(double_free_among_neighbours, AT_FLUSH, "free", "double free of a block of 64 bytes"),
 	CRIME(double_free_after_its_slab, AT_ONCE, "free", UNUSED),
 	CRIME(double_free_after_its_superslab, AT_ONCE, "free", UNMAPPED),
 	CRIME(double_free_without_cache, AT_ONCE, "free", "double free of a block of 64 bytes"),

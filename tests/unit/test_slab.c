@@ -239,6 +239,42 @@ static void slab_bitmaps_shared(void)
 	CHECK(unit_close());
 }
 
+static void swap(unsigned i, unsigned j)
+{
+	void *block = blocks[i];
+
+	blocks[i] = blocks[j];
+	blocks[j] = block;
+}
+
+/* Whatever the order in which blocks are freed, each bit is set, and lists are right. */
+static void slab_put_orders(void)
+{
+	unsigned n = size_class[CLASS_448].blocks, total = 3 * n;
+	uint64_t random = 1;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned order = 0; order < 5; order++) {
+		unsigned step = order == 4 ? 7 : total;
+
+		CHECK(take(CLASS_448, 0, total) == total && counters(CLASS_448).slabs == 3);
+		for (unsigned i = 0; i < total / 2 && order == 1; i++)
+			swap(i, total - 1 - i); /* falling */
+		for (unsigned i = 0; i + 1 < total && order == 2; i += 2)
+			swap(i, i + 1); /* by pairs */
+		for (unsigned i = total - 1; i && order == 3; i--) {
+			random = random * 6364136223846793005u + 1442695040888963407u;
+			swap(i, (unsigned)(random >> 33) % (i + 1));
+		}
+		for (unsigned i = 0; i < total; i += step) {
+			put(CLASS_448, i, total - i < step ? total - i : step);
+			CHECK(!slab_check());
+		}
+		CHECK(slabs_used() == 0 && !heap_check());
+	}
+	CHECK(unit_close());
+}
+
 /* A slab without live blocks goes at once, also one that was full before. */
 static void slab_emptied(void)
 {
@@ -316,6 +352,7 @@ void unit_slab(void)
 	TEST_RUN(slab_lowest_first);
 	TEST_RUN(slab_bitmaps);
 	TEST_RUN(slab_bitmaps_shared);
+	TEST_RUN(slab_put_orders);
 	TEST_RUN(slab_emptied);
 	TEST_RUN(slab_inspection);
 	TEST_RUN(slab_failures);
