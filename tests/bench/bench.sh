@@ -319,13 +319,13 @@ run_traces()
 	done
 }
 
-# The memory promises, in this same build and run; in its shorter form, which has
-# all of them (with QUICK, a part). With all peers it would take as long as all the rest.
+# The memory promises, in this same build and run; of hakmem alone (with QUICK, a
+# part of them). With all peers it would take as long as all the rest.
 run_memory()
 {
 	[ -n "$interrupted" ] && return
 	progress "what goes back (make bench-memory)"
-	if ! O=$O LIB=$LIB PEERS='' QUICK=1 BRIEF=${QUICK:+1} "$here/memory.sh" \
+	if ! O=$O LIB=$LIB ALONE=1 BRIEF=$QUICK QUICK='' "$here/memory.sh" \
 		>"$out/memory.log" 2>&1 && [ -z "$interrupted" ]; then
 		rm -f "$out/memory.md"
 		missing+=("no memory promises: a workload failed, see $out/memory.log")
@@ -374,7 +374,7 @@ quick_counts='^(pair (16|64|1048576)|batch-random 64|replace 10000 16..1024)$'
 count_cost=600
 spike_cost=$([ -n "$QUICK" ] && echo 600 || echo 1500)
 trace_cost=$([ -n "$QUICK" ] && echo 3000 || echo 18000)
-memory_cost=$([ -n "$QUICK" ] && echo 26000 || echo 190000)
+memory_cost=$([ -n "$QUICK" ] && echo 26000 || echo 270000)
 
 interrupted=
 trap 'interrupted=yes' INT TERM

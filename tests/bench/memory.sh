@@ -13,7 +13,8 @@
 #	LIB	the library, default $O/linux/libhakmem.so
 #	PEERS	more libraries to compare with, as "NAME=/PATH.so ..."
 #	QUICK	if set, a shorter run, with the C library's malloc as only peer
-#	BRIEF	if set, only the library itself, and not all of its promises: a minute
+#	ALONE	if set, no other malloc
+#	BRIEF	if set, likewise, and not all of the promises: a minute
 
 O=${O:-build}
 LIB=${LIB:-$O/linux/libhakmem.so}
@@ -29,8 +30,12 @@ mkdir -p "$O/bench" && : >"$raw" || exit 2
 
 . "$(dirname "$0")/peers.sh"
 find_peers "$program"
-[ -n "$QUICK$BRIEF" ] || find_debian_peers
-[ -n "$BRIEF" ] || find_more_peers
+if [ -n "$ALONE$BRIEF" ]; then
+	names=(hakmem)
+else
+	[ -n "$QUICK" ] || find_debian_peers
+	find_more_peers
+fi
 LIB=${library[hakmem]}
 
 # run NAME WORKLOAD VARIANT [OPTION ...]: its lines, with the name in front, go to $raw
@@ -248,7 +253,6 @@ run_brief()
 }
 
 if [ -n "$BRIEF" ]; then
-	names=(hakmem)
 	run_brief
 else
 	for name in "${names[@]}"; do

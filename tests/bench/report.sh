@@ -16,11 +16,11 @@ out=${1:?usage: $0 DIRECTORY}
 charts=$(mktemp -d) || exit 2
 trap 'rm -rf "$charts"' EXIT
 
-# How many rows of the memory table have "no" under "met".
+# How many rows of the memory table have "no" under "met", and how many were measured.
 promises=-
 [ -s "$out/memory.md" ] && promises=$(awk -F ' *[|] *' '$5 == "no" { n++ }
-	$5 ~ /^(yes|no)$/ { seen = 1 } END { print seen ? n + 0 : "-" }' \
-	"$out/memory.md")
+	$3 ~ /^<=/ { all++ } $5 ~ /^(yes|no)$/ { seen++ }
+	END { print seen ? n + 0 " " seen " of " all : "-" }' "$out/memory.md")
 
 lines_of()
 {
