@@ -51,8 +51,8 @@ BM_OBJCOPY := $(CROSS_COMPILE)objcopy
 # Without it, addresses that two accesses share are computed first instead of
 # by the addressing modes: two instructions more in the fast path.
 FASTPATH_FLAGS := -fno-tree-slsr
-# Where a few instructions more cost nothing, they are not to cost room (see HAK_COLD):
-# what is moved out of a loop, or computed early, waits in a register to be saved.
+# For all but the fast path, besides HAK_COLD: what is moved out of a loop, or computed
+# early, waits in a register that has to be saved, and that takes room.
 SIZE_FLAGS := -fno-tree-loop-im -fno-move-loop-invariants -fno-tree-forwprop -fira-region=one
 BM_FLAGS   :=
 else
