@@ -234,6 +234,17 @@ bool cache_flush_own(void)
 	return any;
 }
 
+/* Only those of spans: see use_spans() in magazine.c. */
+void cache_flush_own_spans(void)
+{
+	struct platform_irq irq = cache_hold();
+	struct hak_cache *cache = this_cache();
+
+	if (cache->cold)
+		for_each_span_class(class) magazine_flush(cache, class);
+	cache_release(irq);
+}
+
 /* Does @block lie in the caller's magazine, free already? For debug builds. */
 bool cache_has_own(unsigned class, const void *block)
 {

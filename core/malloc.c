@@ -112,6 +112,8 @@ static void *alloc_span(size_t size, size_t align, enum run_memory *memory)
 	void *block = NULL;
 
 	if (size <= SIZE_LIMIT && align <= SIZE_LIMIT) {
+		if (NR_SPAN_CLASSES && !span_is_there(size))
+			cache_flush_own_spans();
 		block = span_alloc(size, align, memory);
 		if (!block && reclaim())
 			block = span_alloc(size, align, memory);

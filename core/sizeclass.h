@@ -127,6 +127,10 @@ enum {
 	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST;                                    \
 	     class = class == CLASS_SLAB_LAST ? CLASS_SPAN_FIRST : class + 1)
 
+/* Of these, those of spans. */
+#define for_each_span_class(class)                                                                 \
+	for (unsigned class = CLASS_SPAN_FIRST; class < CLASS_SPAN; ++class)
+
 /* The one behind it, the first again behind the last. */
 static inline unsigned class_after(unsigned class)
 {

@@ -400,6 +400,20 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 	return any;
 }
 
+/* Has the class a slab with free blocks? As it is just now. */
+bool slab_has_partial(unsigned class)
+{
+	struct class_heap *heap = heap_of(class);
+	bool has;
+
+	if (!heap)
+		return false;
+	lock_acquire(&heap->lock, LOCK_CLASS);
+	has = first_partial(heap);
+	lock_release(&heap->lock, LOCK_CLASS);
+	return has;
+}
+
 /* Take up to @n blocks of the slabs that the class has. */
 unsigned slab_take_partial(unsigned class, void **end, unsigned n)
 {

@@ -127,6 +127,11 @@ void *span_alloc(size_t size, size_t align, enum run_memory *memory)
 	return (void *)base;
 }
 
+bool span_is_there(size_t size)
+{
+	return superslab_has(slabs_for(pages_for(size)));
+}
+
 /* @block is the start of a span of CLASS_SPAN. */
 void span_free(void *block)
 {

@@ -11,6 +11,9 @@
 void *span_alloc(size_t size, size_t align, enum run_memory *memory);
 HAK_COLD void span_free(void *block);
 
+/* Is there memory for one? As it is just now. */
+HAK_COLD bool span_is_there(size_t size);
+
 /* Spans of a class below it, for magazines. */
 unsigned span_take(unsigned class, void **end, unsigned n);
 uint64_t span_put(unsigned class, void *const *blocks, unsigned n);

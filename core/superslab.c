@@ -81,6 +81,7 @@ struct request {
 	unsigned spare; /* pages at the end of the last slab that are not wanted */
 	unsigned more;	/* so many slabs besides, anywhere near, if there are some */
 	unsigned class; /* whose slabs they are to be, which keeps account of their pages, or 0 */
+	bool filled;	/* not where there is no memory */
 	bool zero;	/* all that was taken reads zero */
 	size_t bare;	/* slabs that were taken and have no memory */
 	uint32_t part;	/* what was taken of the last SuperSlab */
@@ -172,8 +173,11 @@ static uintptr_t find_within(const struct request *request)
 				starts & run_starts(superslab->unused & ~superslab->clean, slabs);
 
 			/* of those that need new memory, the lowest stands for all */
-			for (starts = dirty ? dirty : starts & -starts; starts && least;
-			     starts &= starts - 1, seen++) {
+			if (dirty || request->filled)
+				starts = dirty;
+			else
+				starts &= -starts;
+			for (; starts && least; starts &= starts - 1, seen++) {
 				unsigned first = lowest_bit(starts);
 				unsigned pages = misfit(superslab, first, request);
 
@@ -245,17 +249,21 @@ static uintptr_t find_across(size_t slabs, size_t align)
 }
 
 /* Cheap places first; @hard looks everywhere. */
-static uintptr_t take_unused(struct request *request, bool hard)
+static uintptr_t find_unused(const struct request *request, bool hard)
 {
 	size_t slabs = request->slabs, align = request->align;
 	bool fits = slabs <= SLABS_PER_SUPERSLAB && align <= SUPERSLAB_SIZE;
-	uintptr_t base = 0;
+	uintptr_t base = fits ? find_within(request) : 0;
+
+	return base || (fits && !hard) ? base : find_across(slabs, align);
+}
+
+static uintptr_t take_unused(struct request *request, bool hard)
+{
+	uintptr_t base;
 
 	heap_lock();
-	if (fits)
-		base = find_within(request);
-	if (!base && (hard || !fits))
-		base = find_across(slabs, align);
+	base = find_unused(request, hard);
 	if (base)
 		take_locked(request, base);
 	heap_unlock();
@@ -303,6 +311,18 @@ uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum run_me
 
 	*memory = request.zero ? RUN_ZERO : request.bare > slabs / 2 ? RUN_BARE : RUN_FILLED;
 	return base;
+}
+
+/* Is there a run of so many unused slabs, and memory behind it? As it is just now. */
+bool superslab_has(size_t slabs)
+{
+	struct request request = { .slabs = slabs, .align = SLAB_SIZE, .filled = true };
+	bool has;
+
+	heap_lock();
+	has = find_unused(&request, false);
+	heap_unlock();
+	return has;
 }
 
 /**

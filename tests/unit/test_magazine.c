@@ -680,6 +680,38 @@ static void magazine_partial_refill(void)
 	CHECK(unit_close());
 }
 
+/* A span that waits in a magazine serves others before they get new memory. */
+static void magazine_spans_are_used(void)
+{
+	char *span, *other;
+
+	if (!NR_SPAN_CLASSES)
+		return;
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(hak_malloc(100)); /* the class has a slab, with room */
+	span = hak_malloc(256 * KIB);
+	CHECK(span && hak_malloc(64 * KIB)); /* what is behind it is in use */
+	hak_free(span);
+	CHECK(held(this_cache(), class_of(256 * KIB)) == 1);
+
+	/* not where there are blocks already */
+	CHECK(hak_malloc(100) && held(this_cache(), class_of(256 * KIB)) == 1);
+	other = hak_malloc(128 * KIB); /* a shorter span */
+	CHECK(at(other) == at(span) && held(this_cache(), class_of(256 * KIB)) == 0);
+	CHECK(at(hak_malloc(1000)) == at(span) + 2 * SLAB_SIZE); /* a slab */
+	CHECK(at(hak_malloc(2000)) == at(span) + 3 * SLAB_SIZE);
+
+	/* one that is too long for a magazine */
+	span = hak_malloc(MIB);
+	CHECK(span);
+	hak_free(span);
+	CHECK(held(this_cache(), class_of(MIB)) == 1);
+	CHECK(at(hak_malloc(MIB + SLAB_SIZE)) == at(span));
+	CHECK(held(this_cache(), class_of(MIB)) == 0);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
 void unit_magazine(void)
 {
 	TEST_RUN(magazine_limits);
@@ -700,4 +732,5 @@ void unit_magazine(void)
 	TEST_RUN(magazine_detach);
 	TEST_RUN(magazine_no_cache);
 	TEST_RUN(magazine_partial_refill);
+	TEST_RUN(magazine_spans_are_used);
 }
