@@ -143,8 +143,10 @@ run()
 	case $name in
 	redis) run_redis ;;
 	python)
+		# not -I, which makes Python ignore all of these
+		unset PYTHONPATH PYTHONHOME
 		PYTHONMALLOC=malloc PYTHONHASHSEED=1 PYTHONDONTWRITEBYTECODE=1 exec "$starter" \
-			"$library" "$python" -I -S "$here/suite.py" "$(cat "$directory/python-rounds")"
+			"$library" "$python" -s -S "$here/suite.py" "$(cat "$directory/python-rounds")"
 		;;
 	sqlite) exec "$starter" "$library" sqlite3 -bail -init "$directory/sqlite.sql" :memory: .quit ;;
 	gcc) exec "$starter" "$library" gcc -O2 -S -o /dev/null "$directory/large.c" ;;

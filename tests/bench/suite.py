@@ -80,6 +80,8 @@ def trees(_):
 
 
 def main():
+    if sys.getallocatedblocks():
+        sys.exit("suite.py: Python has objects in pools of its own: set PYTHONMALLOC=malloc")
     rng = random.Random(1)
     for _ in range(int(sys.argv[1])):
         for part in json_and_pickle, text, objects, numbers, trees:
