@@ -14,15 +14,8 @@
 /* Take up to @n into end[-1], end[-2] ...; 0 if there is no memory. */
 static inline unsigned blocks_take(unsigned class, void **end, unsigned n)
 {
-	return class_has_spans(class) ? span_take(class, end, n) : slab_take(class, end, n);
-}
-
-/* Can one be taken without memory that was not there before? As it is just now. */
-static inline bool blocks_are_there(unsigned class)
-{
-	if (class_has_spans(class))
-		return span_is_there(size_class[class].size);
-	return slab_has_partial(class) || superslab_has(1);
+	return class_has_spans(class) ? span_take(class, end, n, TAKE_ANY)
+				      : slab_take(class, end, n);
 }
 
 /*

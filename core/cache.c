@@ -234,7 +234,7 @@ bool cache_flush_own(void)
 	return any;
 }
 
-/* Only those of spans: see use_spans() in magazine.c. */
+/* Only those of spans: see take_blocks() in magazine.c. */
 void cache_flush_own_spans(void)
 {
 	struct platform_irq irq = cache_hold();

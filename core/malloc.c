@@ -112,11 +112,14 @@ static void *alloc_span(size_t size, size_t align, enum run_memory *memory)
 	void *block = NULL;
 
 	if (size <= SIZE_LIMIT && align <= SIZE_LIMIT) {
-		if (NR_SPAN_CLASSES && !span_is_there(size))
+		if (NR_SPAN_CLASSES)
+			block = span_alloc(size, align, TAKE_FILLED, memory);
+		if (NR_SPAN_CLASSES && !block)
 			cache_flush_own_spans();
-		block = span_alloc(size, align, memory);
+		if (!block)
+			block = span_alloc(size, align, TAKE_ANY, memory);
 		if (!block && reclaim())
-			block = span_alloc(size, align, memory);
+			block = span_alloc(size, align, TAKE_ANY, memory);
 	}
 	if (!block) {
 		stats_count_failure(CLASS_SPAN);
@@ -346,7 +349,7 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_m
 
 	if (!class_is_span(class) || size > SIZE_LIMIT / 2)
 		return malloc_fast(size);
-	block = span_alloc(size + room, 1, memory);
+	block = span_alloc(size + room, 1, TAKE_ANY, memory);
 	if (!block)
 		return alloc_span(size, 1, memory);
 	span_note_size(block, size);

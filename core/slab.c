@@ -400,18 +400,18 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 	return any;
 }
 
-/* Has the class a slab with free blocks? As it is just now. */
-bool slab_has_partial(unsigned class)
+/* Would slab_take() find blocks in slabs that have memory? As it is just now. */
+bool slab_is_there(unsigned class)
 {
 	struct class_heap *heap = heap_of(class);
-	bool has;
+	bool partial = false;
 
-	if (!heap)
-		return false;
-	lock_acquire(&heap->lock, LOCK_CLASS);
-	has = first_partial(heap);
-	lock_release(&heap->lock, LOCK_CLASS);
-	return has;
+	if (heap) {
+		lock_acquire(&heap->lock, LOCK_CLASS);
+		partial = first_partial(heap);
+		lock_release(&heap->lock, LOCK_CLASS);
+	}
+	return partial || superslab_has_filled();
 }
 
 /* Take up to @n blocks of the slabs that the class has. */

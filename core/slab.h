@@ -8,7 +8,7 @@
 #include "look.h"
 
 unsigned slab_take(unsigned class, void **end, unsigned n);
-HAK_COLD bool slab_has_partial(unsigned class);
+HAK_COLD bool slab_is_there(unsigned class);
 HAK_COLD unsigned slab_take_partial(unsigned class, void **end, unsigned n);
 uint64_t slab_put(unsigned class, void *const *blocks, unsigned n);
 

@@ -86,10 +86,11 @@ static void set_length(struct slab *head, size_t pages)
 }
 
 /* A new span: its first slab, or 0. */
-static uintptr_t take(unsigned class, size_t pages, size_t align, enum run_memory *memory)
+static uintptr_t take(unsigned class, size_t pages, size_t align, enum take which,
+		      enum run_memory *memory)
 {
 	size_t slabs = slabs_for(pages);
-	uintptr_t base = superslab_take(slabs, spare_of(pages), align, memory);
+	uintptr_t base = superslab_take(slabs, spare_of(pages), align, which, memory);
 	struct slab *head;
 
 	if (!base)
@@ -114,22 +115,19 @@ static void put(struct slab *head)
  * span_alloc() - allocate whole pages
  * @size:  at most PTRDIFF_MAX
  * @align: a power of two
+ * @which: are slabs without memory wanted?
  * @memory: set to what is behind it
  */
-void *span_alloc(size_t size, size_t align, enum run_memory *memory)
+void *span_alloc(size_t size, size_t align, enum take which, enum run_memory *memory)
 {
 	size_t pages = pages_for(size);
-	uintptr_t base = take(CLASS_SPAN, pages, align > SLAB_SIZE ? align : SLAB_SIZE, memory);
+	uintptr_t base =
+		take(CLASS_SPAN, pages, align > SLAB_SIZE ? align : SLAB_SIZE, which, memory);
 
 	if (!base)
 		return NULL;
 	count_length(pages, slabs_for(pages));
 	return (void *)base;
-}
-
-bool span_is_there(size_t size)
-{
-	return superslab_has(slabs_for(pages_for(size)));
 }
 
 /* @block is the start of a span of CLASS_SPAN. */
@@ -143,14 +141,14 @@ void span_free(void *block)
 }
 
 /* As slab_take(): up to @n spans of a class into end[-1], end[-2] ... */
-unsigned span_take(unsigned class, void **end, unsigned n)
+unsigned span_take(unsigned class, void **end, unsigned n, enum take which)
 {
 	size_t pages = size_class[class].size / PAGE_SIZE;
 	unsigned taken = 0;
 
 	while (taken < n) {
 		enum run_memory memory;
-		uintptr_t base = take(class, pages, SLAB_SIZE, &memory);
+		uintptr_t base = take(class, pages, SLAB_SIZE, which, &memory);
 
 		if (!base)
 			break;

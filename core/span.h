@@ -8,14 +8,11 @@
 #include "superslab.h"
 
 /* Spans of exactly so many pages as they need: CLASS_SPAN. */
-void *span_alloc(size_t size, size_t align, enum run_memory *memory);
+void *span_alloc(size_t size, size_t align, enum take which, enum run_memory *memory);
 HAK_COLD void span_free(void *block);
 
-/* Is there memory for one? As it is just now. */
-HAK_COLD bool span_is_there(size_t size);
-
 /* Spans of a class below it, for magazines. */
-unsigned span_take(unsigned class, void **end, unsigned n);
+unsigned span_take(unsigned class, void **end, unsigned n, enum take which);
 uint64_t span_put(unsigned class, void *const *blocks, unsigned n);
 uint64_t span_outstanding(unsigned class);
 enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail);

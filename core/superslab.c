@@ -81,11 +81,16 @@ struct request {
 	unsigned spare; /* pages at the end of the last slab that are not wanted */
 	unsigned more;	/* so many slabs besides, anywhere near, if there are some */
 	unsigned class; /* whose slabs they are to be, which keeps account of their pages, or 0 */
-	bool filled;	/* not where there is no memory */
+	bool filled;	/* only slabs that have memory: see only_filled() */
 	bool zero;	/* all that was taken reads zero */
 	size_t bare;	/* slabs that were taken and have no memory */
 	uint32_t part;	/* what was taken of the last SuperSlab */
 };
+
+static bool only_filled(const struct request *request)
+{
+	return NR_SPAN_CLASSES && request->filled; /* nobody else asks for it */
+}
 
 /* Up to @n more unused slabs of a SuperSlab, with memory if @part has some, else without. */
 static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsigned n)
@@ -173,7 +178,7 @@ static uintptr_t find_within(const struct request *request)
 				starts & run_starts(superslab->unused & ~superslab->clean, slabs);
 
 			/* of those that need new memory, the lowest stands for all */
-			if (dirty || request->filled)
+			if (dirty || only_filled(request))
 				starts = dirty;
 			else
 				starts &= -starts;
@@ -287,6 +292,8 @@ static uintptr_t take(struct request *request)
 {
 	uintptr_t base = take_unused(request, false);
 
+	if (only_filled(request))
+		return base;
 	if (!base)
 		base = take_new(request);
 	if (!base)
@@ -299,24 +306,28 @@ static uintptr_t take(struct request *request)
  * @slabs: how many
  * @spare: which pages of the last one will not be used
  * @align: of the first, a power of two >= SLAB_SIZE
+ * @which: are slabs without memory wanted?
  * @memory: set to what is behind it
  *
  * Unused slabs before new SuperSlabs, and when there are none of these either,
  * a run across the edge of two. Returns the address of the first, or 0.
  */
-uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum run_memory *memory)
+uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum take which,
+			 enum run_memory *memory)
 {
-	struct request request = { .slabs = slabs, .spare = spare, .align = align };
+	struct request request = {
+		.slabs = slabs, .spare = spare, .align = align, .filled = which == TAKE_FILLED
+	};
 	uintptr_t base = take(&request);
 
 	*memory = request.zero ? RUN_ZERO : request.bare > slabs / 2 ? RUN_BARE : RUN_FILLED;
 	return base;
 }
 
-/* Is there a run of so many unused slabs, and memory behind it? As it is just now. */
-bool superslab_has(size_t slabs)
+/* Is there an unused slab that has memory? As it is just now. */
+bool superslab_has_filled(void)
 {
-	struct request request = { .slabs = slabs, .align = SLAB_SIZE, .filled = true };
+	struct request request = { .slabs = 1, .align = SLAB_SIZE, .filled = true };
 	bool has;
 
 	heap_lock();

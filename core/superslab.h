@@ -17,9 +17,15 @@ enum run_memory {
 	RUN_ZERO,   /* none, and what comes is known to read zero */
 };
 
-HAK_COLD uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align,
+/* Which unused slabs will do. */
+enum take {
+	TAKE_ANY,
+	TAKE_FILLED, /* those that have memory */
+};
+
+HAK_COLD uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum take which,
 				  enum run_memory *memory);
-HAK_COLD bool superslab_has(size_t slabs);
+HAK_COLD bool superslab_has_filled(void);
 HAK_COLD struct list_node *superslab_take_slabs(unsigned class, unsigned n);
 HAK_COLD bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare);
 size_t superslab_move(uintptr_t from, uintptr_t to, size_t size);

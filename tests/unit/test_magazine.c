@@ -664,7 +664,7 @@ static void magazine_partial_refill(void)
 
 	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
-	CHECK(cache && superslab_take(31, 0, SLAB_SIZE, &memory));
+	CHECK(cache && superslab_take(31, 0, SLAB_SIZE, TAKE_ANY, &memory));
 	/* one slab of two blocks: a refill wants 4, and later more */
 	blocks[0] = magazine_pop(cache, CLASS_32K);
 	CHECK(blocks[0] && held(cache, CLASS_32K) == 1);

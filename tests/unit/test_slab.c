@@ -328,7 +328,7 @@ static void slab_failures(void)
 	enum run_memory memory;
 
 	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	CHECK(superslab_take(31, 0, SLAB_SIZE, &memory));
+	CHECK(superslab_take(31, 0, SLAB_SIZE, TAKE_ANY, &memory));
 	/* one slab is left, and two are needed: one for its bitmap */
 	CHECK(take(CLASS_16, 0, 1) == 0);
 	CHECK(slabs_used() == 31 && counters(CLASS_16).slabs == 0);

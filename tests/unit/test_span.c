@@ -21,7 +21,7 @@ static char *alloc(size_t size)
 {
 	enum run_memory memory;
 
-	return span_alloc(size, 1, &memory);
+	return span_alloc(size, 1, TAKE_ANY, &memory);
 }
 
 static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
@@ -108,7 +108,7 @@ static void span_alignment(void)
 	CHECK(unit_open_aligned(64 * MIB, 16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(alloc(1) == slab(0));
 	for (size_t align = 1; align <= 16 * MIB; align *= 2) {
-		char *block = span_alloc(3 * SLAB_SIZE, align, &memory);
+		char *block = span_alloc(3 * SLAB_SIZE, align, TAKE_ANY, &memory);
 
 		CHECK(block && (uintptr_t)block % align == 0);
 		CHECK((uintptr_t)block % SLAB_SIZE == 0);
@@ -177,14 +177,15 @@ static void span_zero(void)
 	void *block;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_NONE));
-	block = span_alloc(3 * MIB, 1, &memory);
+	block = span_alloc(3 * MIB, 1, TAKE_ANY, &memory);
 	CHECK(block && memory == RUN_ZERO && unit_is_zero(block, 3 * MIB));
 	unit_fill(block, 3 * MIB, 1);
 	CHECK(span_resize(block, MIB));
-	CHECK(span_alloc(SLAB_SIZE, 1, &memory) && memory != RUN_ZERO); /* what it gave up */
+	CHECK(span_alloc(SLAB_SIZE, 1, TAKE_ANY, &memory) &&
+	      memory != RUN_ZERO); /* what it gave up */
 	CHECK(unit_close());
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	CHECK(span_alloc(SLAB_SIZE, 1, &memory) && memory != RUN_ZERO);
+	CHECK(span_alloc(SLAB_SIZE, 1, TAKE_ANY, &memory) && memory != RUN_ZERO);
 	CHECK(unit_close());
 }
 
@@ -194,8 +195,8 @@ static void span_failures(void)
 
 	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(!alloc(7 * MIB) && !alloc((size_t)1 << 40) && !alloc(PTRDIFF_MAX));
-	CHECK(!span_alloc(1, (size_t)1 << 40, &memory));
-	CHECK(!span_alloc(1, (size_t)1 << 62, &memory));
+	CHECK(!span_alloc(1, (size_t)1 << 40, TAKE_ANY, &memory));
+	CHECK(!span_alloc(1, (size_t)1 << 62, TAKE_ANY, &memory));
 	CHECK(counts(0, 0, 0));
 	CHECK(alloc(4 * MIB) == slab(0));
 	CHECK(!alloc(1));

@@ -26,7 +26,7 @@ static uintptr_t slab(size_t n)
 static long take_aligned(size_t slabs, size_t align)
 {
 	enum run_memory memory;
-	uintptr_t base = superslab_take(slabs, 0, align, &memory);
+	uintptr_t base = superslab_take(slabs, 0, align, TAKE_ANY, &memory);
 
 	return base ? (long)((base - slab(0)) / SLAB_SIZE) : -1;
 }
@@ -68,7 +68,7 @@ static void superslab_first_take(void)
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(counts(0, 0, 0, 0));
-	CHECK(superslab_take(1, 0, SLAB_SIZE, &memory) == slab(0));
+	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(0));
 	CHECK(memory != RUN_ZERO); /* the provider did not say so */
 	CHECK(counts(1, 0, 0, 1) && counters().peak == 1);
 	superslab = pagemap_superslab(slab(0));
@@ -220,7 +220,7 @@ static void superslab_short_run_across(void)
 	put(29, 3);
 	put(32, 2);
 	CHECK(take(6) == -1);
-	CHECK(superslab_take(6, 0, SLAB_SIZE, &memory) == 0);
+	CHECK(superslab_take(6, 0, SLAB_SIZE, TAKE_ANY, &memory) == 0);
 	CHECK(counts(2, 0, 0, 59));
 	CHECK(take(5) == 29);
 	CHECK(counts(2, 0, 0, 64));
@@ -320,7 +320,8 @@ static void superslab_refused(void)
 	CHECK(counts(2, 0, 2, 0) && counters().refused == 1);
 	CHECK(pagemap_superslab(slab(32))->refused && !pagemap_superslab(slab(0))->refused);
 	/* it comes first now, and the provider is not asked again each time */
-	CHECK(superslab_take(32, 0, SLAB_SIZE, &memory) == slab(32) && memory != RUN_ZERO);
+	CHECK(superslab_take(32, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(32) &&
+	      memory != RUN_ZERO);
 	CHECK(counts(2, 0, 1, 32));
 	put(32, 32);
 	CHECK(counts(2, 0, 2, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
@@ -449,21 +450,22 @@ static void superslab_zero(void)
 	enum run_memory memory = RUN_FILLED;
 
 	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_ZERO));
-	CHECK(superslab_take(4, 0, SLAB_SIZE, &memory) == slab(0) && memory == RUN_ZERO);
+	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(0) && memory == RUN_ZERO);
 	memory = RUN_FILLED;
-	CHECK(superslab_take(4, 0, SLAB_SIZE, &memory) == slab(4) && memory == RUN_ZERO);
+	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(4) && memory == RUN_ZERO);
 	put(2, 2);
-	CHECK(superslab_take(2, 0, SLAB_SIZE, &memory) == slab(2) && memory != RUN_ZERO);
+	CHECK(superslab_take(2, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(2) && memory != RUN_ZERO);
 	put(7, 1); /* one dirty slab before many clean ones */
-	CHECK(superslab_take(3, 0, SLAB_SIZE, &memory) == slab(7) && memory != RUN_ZERO);
-	CHECK(superslab_take(3, 0, SLAB_SIZE, &memory) == slab(10) && memory == RUN_ZERO);
+	CHECK(superslab_take(3, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(7) && memory != RUN_ZERO);
+	CHECK(superslab_take(3, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(10) && memory == RUN_ZERO);
 	put(10, 3);
 	CHECK(reap_all(true) == 3 * SLAB_SIZE);
 	memory = RUN_FILLED;
-	CHECK(superslab_take(3, 0, SLAB_SIZE, &memory) == slab(10) && memory == RUN_ZERO);
+	CHECK(superslab_take(3, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(10) && memory == RUN_ZERO);
 	CHECK(unit_is_zero((void *)slab(10), 3 * SLAB_SIZE));
 	memory = RUN_FILLED;
-	CHECK(superslab_take(64, 0, SLAB_SIZE, &memory) == slab(32) && memory == RUN_ZERO);
+	CHECK(superslab_take(64, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(32) &&
+	      memory == RUN_ZERO);
 	CHECK(unit_close());
 
 	/* a provider that refuses to take memory back may have destroyed it */
@@ -474,7 +476,7 @@ static void superslab_zero(void)
 	put(32, 4);
 	CHECK(counts(2, 0, 2, 0));
 	CHECK(take(4) == 32);
-	CHECK(superslab_take(4, 0, SLAB_SIZE, &memory) == slab(36));
+	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(36));
 	CHECK(memory != RUN_ZERO && !unit_is_zero((void *)slab(36), SLAB_SIZE));
 	CHECK(unit_close());
 }
@@ -495,7 +497,7 @@ static void superslab_purges(void)
 	put(8, 1); /* next to what is purged already */
 	CHECK(reap_all(true) == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
 	/* purged, but not to zeros */
-	CHECK(superslab_take(6, 0, SLAB_SIZE, &memory) == slab(3) && memory != RUN_ZERO);
+	CHECK(superslab_take(6, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(3) && memory != RUN_ZERO);
 	CHECK(unit_close());
 }
 
@@ -645,20 +647,47 @@ static void superslab_best_pages(void)
 	put(2, 1);
 	put(4, 1);
 	for (unsigned i = 0; i < 3; i++)
-		CHECK(superslab_take(1, spare[i], SLAB_SIZE, &memory) == slab(2 * i));
+		CHECK(superslab_take(1, spare[i], SLAB_SIZE, TAKE_ANY, &memory) == slab(2 * i));
 	CHECK(reap_all(true) == (4 + 8 + 12) * PAGE_SIZE);
 	put(0, 1);
 	put(2, 1);
 	put(4, 1);
-	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, &memory) == slab(4) && memory != RUN_ZERO);
-	CHECK(superslab_take(1, 0xfe00, SLAB_SIZE, &memory) == slab(2) && memory != RUN_ZERO);
+	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, TAKE_ANY, &memory) == slab(4) &&
+	      memory != RUN_ZERO);
+	CHECK(superslab_take(1, 0xfe00, SLAB_SIZE, TAKE_ANY, &memory) == slab(2) &&
+	      memory != RUN_ZERO);
 	CHECK(counters().retouched == 1);
-	CHECK(superslab_take(1, 0, SLAB_SIZE, &memory) == slab(0) && memory != RUN_ZERO);
+	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(0) && memory != RUN_ZERO);
 	CHECK(counters().retouched == 5);
 	/* more than is wanted is better than none */
 	put(1, 1);
-	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, &memory) == slab(1) && memory != RUN_ZERO);
+	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, TAKE_ANY, &memory) == slab(1) &&
+	      memory != RUN_ZERO);
 	CHECK(reap_all(true) == 12 * PAGE_SIZE && !heap_check());
+	CHECK(unit_close());
+}
+
+/* Only slabs that have memory; only platforms whose magazines hold spans ask for that. */
+static void superslab_filled(void)
+{
+	enum run_memory memory;
+
+	if (!NR_SPAN_CLASSES)
+		return;
+	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(!superslab_has_filled());
+	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0 && counts(0, 0, 0, 0));
+	CHECK(take(5) == 0 && take(1) == 5);
+	CHECK(!superslab_has_filled());
+	put(1, 3);
+	CHECK(superslab_has_filled());
+	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0);
+	CHECK(superslab_take(2, 0, SLAB_SIZE, TAKE_FILLED, &memory) == slab(1));
+	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_FILLED, &memory) == slab(3));
+	CHECK(!superslab_has_filled());
+	put(1, 3);
+	CHECK(reap_all(true) == 3 * SLAB_SIZE && !superslab_has_filled());
+	CHECK(superslab_take(40, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0 && counts(1, 0, 0, 3));
 	CHECK(unit_close());
 }
 
@@ -697,7 +726,7 @@ static void superslab_same_class(void)
 	/* a span has all pages of it, and it is not one of a class any more */
 	put(2, 1);
 	put(4, 1);
-	CHECK(superslab_take(2, 0, SLAB_SIZE, &memory) == slab(3));
+	CHECK(superslab_take(2, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(3));
 	put(3, 2);
 	CHECK(take_for(6, 0) == 2);
 	/* nothing is lacking there, so the SuperSlab that is emptier is left alone */
@@ -729,7 +758,7 @@ static void superslab_furnishes(void)
 		CHECK(counts(4, 0, 2, 64));
 		if (fails)
 			fake_fail(&unit_fake, FAKE_MOVE, 3 - fails, true, FAKE_FAILS);
-		CHECK(superslab_take(70, 0, SLAB_SIZE, &memory) == slab(4 * 32));
+		CHECK(superslab_take(70, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(4 * 32));
 		CHECK(memory == (moved == 0   ? RUN_ZERO
 				 : moved == 1 ? RUN_BARE
 					      : RUN_FILLED) &&
@@ -764,14 +793,16 @@ static void superslab_furnishes_from_alone(void)
 	put(1 * 32, 64); /* these are two */
 	CHECK(counts(7, 0, 3, 4 * 32));
 	/* all but two slabs of the first of its SuperSlabs, ... */
-	CHECK(superslab_take(65, 0, SLAB_SIZE, &memory) == slab(7 * 32) && memory != RUN_ZERO);
+	CHECK(superslab_take(65, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(7 * 32) &&
+	      memory != RUN_ZERO);
 	CHECK(counts(10, 3, 0, 4 * 32 + 65));
 	CHECK(!pagemap_superslab(slab(4 * 32)) && !pagemap_superslab(slab(32)));
 	CHECK(unit_is_filled((void *)slab(7 * 32), 16 * SLAB_SIZE, 4));
 	CHECK(unit_is_zero((void *)slab(7 * 32 + 16), 16 * SLAB_SIZE));
 	/* ... and the last one has what is left of it */
 	CHECK(pagemap_superslab(slab(9 * 32))->clean == 0);
-	CHECK(superslab_take(1, 0, SLAB_SIZE, &memory) == slab(9 * 32 + 1) && memory != RUN_ZERO);
+	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(9 * 32 + 1) &&
+	      memory != RUN_ZERO);
 	CHECK(pages_counters.moved == 3 * SUPERSLAB_SIZE && !heap_check());
 	release_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
@@ -822,6 +853,7 @@ void unit_superslab(void)
 	TEST_RUN(superslab_overlap_counters);
 	TEST_RUN(superslab_residence);
 	TEST_RUN(superslab_best_pages);
+	TEST_RUN(superslab_filled);
 	TEST_RUN(superslab_same_class);
 	TEST_RUN(superslab_furnishes);
 	TEST_RUN(superslab_furnishes_from_alone);

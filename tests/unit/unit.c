@@ -58,7 +58,7 @@ void *unit_span_alloc(size_t size)
 {
 	enum run_memory memory;
 
-	return span_alloc(size, 1, &memory);
+	return span_alloc(size, 1, TAKE_ANY, &memory);
 }
 
 /* Eight bytes that depend on where they are. */
