@@ -324,6 +324,8 @@ static NO_SANITIZE_THREAD void look_at(struct hak_cache *cache, unsigned class,
 		magazine_close(cache, class);
 }
 
+_Static_assert(CLASS_LAST - CLASS_FIRST < 64, "a set of classes is a word");
+
 /*
  * The barrier has passed: which magazines are closed, and is it all of them?
  * Returns the classes of which there is something to take, as bits.

@@ -6,7 +6,7 @@
  * 8, then steps of 16 to 128 (one step of 8 would save nothing that alignment
  * does not take back), then four per doubling to 8 KiB (internal waste at most
  * 20 %, about 10 % on average), then a slab divided by 7, 6, 5, 4, 3 and 2,
- * rounded down to 128 bytes. From 512 to 4096 the first of the four steps is
+ * rounded down to 128 bytes. From 1024 to 4096 the first of the four steps is
  * halved: what is a little larger than a power of two, a page of a database with
  * its header, is common. (SQLite so needs 10 % less, as much as with eight steps
  * everywhere; those change nothing for redis, Python and gcc.) Blocks of these
@@ -46,34 +46,33 @@
 	X(15, 320, 384)                                                                            \
 	X(16, 384, 448)                                                                            \
 	X(17, 448, 512)                                                                            \
-	X(18, 512, 576)                                                                            \
-	X(19, 576, 640)                                                                            \
-	X(20, 640, 768)                                                                            \
-	X(21, 768, 896)                                                                            \
-	X(22, 896, 1024)
+	X(18, 512, 640)                                                                            \
+	X(19, 640, 768)                                                                            \
+	X(20, 768, 896)                                                                            \
+	X(21, 896, 1024)
 
 #define MEDIUM_CLASSES(X)                                                                          \
-	X(23, 1024, 1152)                                                                          \
-	X(24, 1152, 1280)                                                                          \
-	X(25, 1280, 1536)                                                                          \
-	X(26, 1536, 1792)                                                                          \
-	X(27, 1792, 2048)                                                                          \
-	X(28, 2048, 2304)                                                                          \
-	X(29, 2304, 2560)                                                                          \
-	X(30, 2560, 3072)                                                                          \
-	X(31, 3072, 3584)                                                                          \
-	X(32, 3584, 4096)                                                                          \
-	X(33, 4096, 4608)                                                                          \
-	X(34, 4608, 5120)                                                                          \
-	X(35, 5120, 6144)                                                                          \
-	X(36, 6144, 7168)                                                                          \
-	X(37, 7168, 8192)                                                                          \
-	X(38, 8192, 9344)                                                                          \
-	X(39, 9344, 10880)                                                                         \
-	X(40, 10880, 13056)                                                                        \
-	X(41, 13056, 16384)                                                                        \
-	X(42, 16384, 21760)                                                                        \
-	X(43, 21760, 32768)
+	X(22, 1024, 1152)                                                                          \
+	X(23, 1152, 1280)                                                                          \
+	X(24, 1280, 1536)                                                                          \
+	X(25, 1536, 1792)                                                                          \
+	X(26, 1792, 2048)                                                                          \
+	X(27, 2048, 2304)                                                                          \
+	X(28, 2304, 2560)                                                                          \
+	X(29, 2560, 3072)                                                                          \
+	X(30, 3072, 3584)                                                                          \
+	X(31, 3584, 4096)                                                                          \
+	X(32, 4096, 4608)                                                                          \
+	X(33, 4608, 5120)                                                                          \
+	X(34, 5120, 6144)                                                                          \
+	X(35, 6144, 7168)                                                                          \
+	X(36, 7168, 8192)                                                                          \
+	X(37, 8192, 9344)                                                                          \
+	X(38, 9344, 10880)                                                                         \
+	X(39, 10880, 13056)                                                                        \
+	X(40, 13056, 16384)                                                                        \
+	X(41, 16384, 21760)                                                                        \
+	X(42, 21760, 32768)
 
 /*
  * Those of spans that the tables lead to, and those above: none where spans have no
@@ -81,28 +80,28 @@
  */
 #if HAK_CACHED_MAX
 #define PAGE_CLASSES(X)                                                                            \
-	X(46, 32768, 40960)                                                                        \
-	X(47, 40960, 49152)                                                                        \
-	X(48, 49152, 57344)                                                                        \
-	X(49, 57344, 65536)
+	X(45, 32768, 40960)                                                                        \
+	X(46, 40960, 49152)                                                                        \
+	X(47, 49152, 57344)                                                                        \
+	X(48, 57344, 65536)
 
 #define LARGE_CLASSES(X)                                                                           \
-	X(50, 65536, 81920)                                                                        \
-	X(51, 81920, 98304)                                                                        \
-	X(52, 98304, 114688)                                                                       \
-	X(53, 114688, 131072)                                                                      \
-	X(54, 131072, 163840)                                                                      \
-	X(55, 163840, 196608)                                                                      \
-	X(56, 196608, 229376)                                                                      \
-	X(57, 229376, 262144)                                                                      \
-	X(58, 262144, 327680)                                                                      \
-	X(59, 327680, 393216)                                                                      \
-	X(60, 393216, 458752)                                                                      \
-	X(61, 458752, 524288)                                                                      \
-	X(62, 524288, 655360)                                                                      \
-	X(63, 655360, 786432)                                                                      \
-	X(64, 786432, 917504)                                                                      \
-	X(65, 917504, 1048576)
+	X(49, 65536, 81920)                                                                        \
+	X(50, 81920, 98304)                                                                        \
+	X(51, 98304, 114688)                                                                       \
+	X(52, 114688, 131072)                                                                      \
+	X(53, 131072, 163840)                                                                      \
+	X(54, 163840, 196608)                                                                      \
+	X(55, 196608, 229376)                                                                      \
+	X(56, 229376, 262144)                                                                      \
+	X(57, 262144, 327680)                                                                      \
+	X(58, 327680, 393216)                                                                      \
+	X(59, 393216, 458752)                                                                      \
+	X(60, 458752, 524288)                                                                      \
+	X(61, 524288, 655360)                                                                      \
+	X(62, 655360, 786432)                                                                      \
+	X(63, 786432, 917504)                                                                      \
+	X(64, 917504, 1048576)
 #define NR_SPAN_CLASSES 20
 #define TABLE_MAX	((size_t)65536) /* found in a table; above it: computed */
 #else
@@ -115,7 +114,7 @@
 enum {
 	CLASS_NONE,
 	CLASS_FIRST = 1,
-	CLASS_SLAB_LAST = 43,
+	CLASS_SLAB_LAST = 42,
 	CLASS_BITMAP_512,  /* bitmaps of classes of 16 bytes and more */
 	CLASS_BITMAP_1024, /* those of 8 bytes */
 	NR_SLAB_CLASSES,   /* the classes whose slabs have bitmaps are below */

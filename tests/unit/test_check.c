@@ -14,7 +14,7 @@
 #include <superslab.h>
 
 #define CLASS_512 17
-#define CLASS_1K  22
+#define CLASS_1K  21
 
 static uintptr_t slab_at(size_t n)
 {

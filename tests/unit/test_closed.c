@@ -15,7 +15,7 @@
 #include <slab.h>
 
 #define CLASS_64 5
-#define CLASS_1K 22
+#define CLASS_1K 21
 
 #define NR_LIVE 4u
 #define MOST	7u

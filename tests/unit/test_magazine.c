@@ -16,9 +16,9 @@
 #include <superslab.h>
 
 #define CLASS_64  5
-#define CLASS_1K  22
-#define CLASS_16K 41
-#define CLASS_32K 43
+#define CLASS_1K  21
+#define CLASS_16K 40
+#define CLASS_32K 42
 
 /* What the class of 64 bytes may hold, and at least when it only frees. */
 #define CAPACITY ((unsigned)size_class[CLASS_64].capacity)

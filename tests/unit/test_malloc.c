@@ -423,7 +423,7 @@ static void malloc_realloc_in_place(void)
 	CHECK(moved && at(moved) != at(block) && hak_usable_size(moved) == 512);
 	CHECK(unit_is_filled(moved, 512, 1));
 	block = hak_realloc(moved, 513);
-	CHECK(block && at(block) != at(moved) && hak_usable_size(block) == 576);
+	CHECK(block && at(block) != at(moved) && hak_usable_size(block) == 640);
 	CHECK(unit_is_filled(block, 512, 1));
 	hak_free(block);
 	CHECK(!hak_check());

@@ -16,8 +16,8 @@
 #include <slab.h>
 
 #define CLASS_16   2
-#define CLASS_1024 22
-#define CLASS_32K  43
+#define CLASS_1024 21
+#define CLASS_32K  42
 
 #define BATCH 64u
 

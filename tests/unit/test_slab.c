@@ -13,8 +13,8 @@
 #define CLASS_16   2
 #define CLASS_448  16
 #define CLASS_512  17
-#define CLASS_1024 22
-#define CLASS_32K  43
+#define CLASS_1024 21
+#define CLASS_32K  42
 
 /* A slab of the smallest blocks has 8192 of them. */
 static void *blocks[8192];
