@@ -324,15 +324,12 @@ static NO_SANITIZE_THREAD void look_at(struct hak_cache *cache, unsigned class,
 		magazine_close(cache, class);
 }
 
-_Static_assert(CLASS_LAST - CLASS_FIRST < 64, "a set of classes is a word");
-
 /*
  * The barrier has passed: which magazines are closed, and is it all of them?
- * Returns the classes of which there is something to take, as bits.
+ * Sets @surplus of the classes of which there is something to take.
  */
-static uint64_t look_again(struct hak_cache *cache)
+static void look_again(struct hak_cache *cache, bool *surplus)
 {
-	uint64_t surplus = 0;
 	bool quiet = true;
 
 	for_each_magazine(class)
@@ -344,22 +341,20 @@ static uint64_t look_again(struct hak_cache *cache)
 		else if (cold->surplus > cold->kept)
 			cold->surplus = cold->kept;
 		quiet &= cold->closed && cold->surplus == cold->kept;
-		surplus |= (uint64_t)(cold->surplus > 0) << (class - CLASS_FIRST);
+		surplus[class] |= cold->surplus > 0;
 	}
 	cache->cold->quiet = quiet;
-	return surplus;
 }
 
 /*
  * Close what is idle, in all caches with one barrier; if the host has none,
- * only in the caller's own. Sets @busy if there are magazines that are not
- * idle, and returns the classes of which there is something to take.
+ * only in the caller's own. Sets @surplus of the classes of which there is
+ * something to take; returns whether there are magazines that are not idle.
  */
-static uint64_t close_idle(enum cache_look what, bool *busy)
+static bool close_idle(enum cache_look what, bool *surplus)
 {
 	struct list_node *claimed = NULL;
-	bool all = hak_host_barrier();
-	uint64_t surplus = 0;
+	bool all = hak_host_barrier(), busy = false;
 	struct cache_cold *cold;
 
 	cache_lock();
@@ -368,7 +363,7 @@ static uint64_t close_idle(enum cache_look what, bool *busy)
 		if (list_has(&cold->unused) || (!all && cold->cache != this_cache()))
 			continue;
 		if (!magazine_try_claim(cold->cache)) {
-			*busy = true;
+			busy = true;
 			continue;
 		}
 		if (cold->quiet) {
@@ -383,12 +378,12 @@ static uint64_t close_idle(enum cache_look what, bool *busy)
 	while (claimed) {
 		cold = list_entry(claimed, struct cache_cold, claimed);
 		list_del(claimed);
-		surplus |= look_again(cold->cache);
-		*busy |= !cold->quiet;
+		look_again(cold->cache, surplus);
+		busy |= !cold->quiet;
 		magazine_unclaim(cold->cache);
 	}
 	cache_unlock();
-	return surplus;
+	return busy;
 }
 
 /* Take up to @n blocks out of the closed magazines of a class. */
@@ -476,17 +471,13 @@ static bool ripen_unused(void)
  */
 bool cache_look(enum cache_look what)
 {
-	bool busy = false;
-	uint64_t surplus = close_idle(what, &busy);
+	bool surplus[CLASS_LAST + 1] = { false }, busy = close_idle(what, surplus);
 	void *blocks[TAKE_BATCH];
 	unsigned n;
 
-	for (; surplus; surplus &= surplus - 1) {
-		unsigned class = lowest_bit(surplus) + CLASS_FIRST;
-
-		while ((n = take_surplus(class, blocks, TAKE_BATCH)))
-			blocks_put(class, blocks, n);
-	}
+	for_each_magazine(class) while (surplus[class] &&
+					(n = take_surplus(class, blocks, TAKE_BATCH)))
+		blocks_put(class, blocks, n);
 	purge_unused(what == CACHE_LOOK_ALL);
 	if (HAS_FAR_SLOTS)
 		busy |= ripen_unused();

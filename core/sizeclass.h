@@ -10,10 +10,12 @@
  * halved: what is a little larger than a power of two, a page of a database with
  * its header, is common. (SQLite so needs 10 % less, as much as with eight steps
  * everywhere; those change nothing for redis, Python and gcc.) Blocks of these
- * classes lie in slabs. Above them come spans, runs of whole slabs, four per
- * doubling as far as the magazines of a platform hold blocks so large; what a
- * span has beyond its size need not have memory. Larger ones, and those that were
- * resized, are CLASS_SPAN, of any number of pages.
+ * classes lie in slabs. Above them come spans, runs of whole slabs: up to 64 KiB in
+ * steps of pages, because a page that is not used need not have memory (with four
+ * steps, whose blocks go from one to the other with all pages that any has touched,
+ * an aging heap has 1 % more), then four per doubling again, as far as the magazines
+ * of a platform hold blocks so large. Larger ones, and those that were resized, are
+ * CLASS_SPAN, of any number of pages.
  *
  * Up to 1 KiB every size is a multiple of 8, then of 128, so that two small
  * tables of bytes lead from any size up to TABLE_MAX to its class.
@@ -81,28 +83,31 @@
 #if HAK_CACHED_MAX
 #define PAGE_CLASSES(X)                                                                            \
 	X(45, 32768, 40960)                                                                        \
-	X(46, 40960, 49152)                                                                        \
-	X(47, 49152, 57344)                                                                        \
-	X(48, 57344, 65536)
+	X(46, 40960, 45056)                                                                        \
+	X(47, 45056, 49152)                                                                        \
+	X(48, 49152, 53248)                                                                        \
+	X(49, 53248, 57344)                                                                        \
+	X(50, 57344, 61440)                                                                        \
+	X(51, 61440, 65536)
 
 #define LARGE_CLASSES(X)                                                                           \
-	X(49, 65536, 81920)                                                                        \
-	X(50, 81920, 98304)                                                                        \
-	X(51, 98304, 114688)                                                                       \
-	X(52, 114688, 131072)                                                                      \
-	X(53, 131072, 163840)                                                                      \
-	X(54, 163840, 196608)                                                                      \
-	X(55, 196608, 229376)                                                                      \
-	X(56, 229376, 262144)                                                                      \
-	X(57, 262144, 327680)                                                                      \
-	X(58, 327680, 393216)                                                                      \
-	X(59, 393216, 458752)                                                                      \
-	X(60, 458752, 524288)                                                                      \
-	X(61, 524288, 655360)                                                                      \
-	X(62, 655360, 786432)                                                                      \
-	X(63, 786432, 917504)                                                                      \
-	X(64, 917504, 1048576)
-#define NR_SPAN_CLASSES 20
+	X(52, 65536, 81920)                                                                        \
+	X(53, 81920, 98304)                                                                        \
+	X(54, 98304, 114688)                                                                       \
+	X(55, 114688, 131072)                                                                      \
+	X(56, 131072, 163840)                                                                      \
+	X(57, 163840, 196608)                                                                      \
+	X(58, 196608, 229376)                                                                      \
+	X(59, 229376, 262144)                                                                      \
+	X(60, 262144, 327680)                                                                      \
+	X(61, 327680, 393216)                                                                      \
+	X(62, 393216, 458752)                                                                      \
+	X(63, 458752, 524288)                                                                      \
+	X(64, 524288, 655360)                                                                      \
+	X(65, 655360, 786432)                                                                      \
+	X(66, 786432, 917504)                                                                      \
+	X(67, 917504, 1048576)
+#define NR_SPAN_CLASSES 23
 #define TABLE_MAX	((size_t)65536) /* found in a table; above it: computed */
 #else
 #define PAGE_CLASSES(X)
@@ -240,7 +245,7 @@ static inline size_t class_of_large(size_t size)
 {
 	unsigned octave = highest_bit(size - 1);
 
-	return CLASS_SPAN_FIRST + 4 * (octave - 15) + ((size - 1) >> (octave - 2) & 3);
+	return CLASS_SPAN_FIRST + 7 + 4 * (octave - 16) + ((size - 1) >> (octave - 2) & 3);
 }
 
 /* The class of any size; CLASS_SPAN above HAK_CACHED_MAX. */
