@@ -235,7 +235,7 @@ static unsigned offer(struct slab *slab, unsigned pages)
 /* Nothing but withheld blocks is left: offer at least @n of them, if there are so many. */
 static void offer_blocks(struct class_heap *heap, struct slab *slab, unsigned n)
 {
-	while (slab->free < n && slab->purged) {
+	while (slab->free < n && slab->withheld) {
 		unsigned first, last, pages;
 
 		class_page_blocks(slab->class, lowest_bit(slab->purged), &first, &last);
@@ -629,6 +629,8 @@ static bool page_is_free(const struct slab *slab, unsigned page)
 	unsigned first, last;
 
 	class_page_blocks(slab->class, page, &first, &last);
+	if (first > last)
+		return true; /* behind the last block */
 	if (!is_free(slab, first) || !is_free(slab, last))
 		return false;
 	first++; /* from here on those between */

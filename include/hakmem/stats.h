@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 #define HAK_STATS_VERSION 4u
-#define HAK_STATS_CLASSES 65u
+#define HAK_STATS_CLASSES 70u
 
 /* One size class, or the sum of all of them and of the spans. */
 struct hak_class_stats {

@@ -17,8 +17,8 @@
 
 #define CLASS_64  5
 #define CLASS_1K  21
-#define CLASS_16K 40
-#define CLASS_32K 42
+#define CLASS_16K class_of(16384)
+#define CLASS_32K CLASS_SLAB_LAST
 
 /* What the class of 64 bytes may hold, and at least when it only frees. */
 #define CAPACITY ((unsigned)size_class[CLASS_64].capacity)

@@ -17,7 +17,7 @@
 
 #define CLASS_16   2
 #define CLASS_1024 21
-#define CLASS_32K  42
+#define CLASS_32K  CLASS_SLAB_LAST
 
 #define BATCH 64u
 
@@ -74,7 +74,7 @@ static unsigned pages_of(size_t size, unsigned index)
 	return pages;
 }
 
-/* Pages that some block lies in: all, or, in two classes, all but the last. */
+/* Pages that some block lies in: all, or, in some classes, all but the last ones. */
 static unsigned used_pages(unsigned class)
 {
 	return pages_of(size_class[class].size * (size_t)size_class[class].blocks, 0);
@@ -134,7 +134,7 @@ static bool check_page(unsigned class, unsigned page)
 	while (i < blocks && lies_in(size, i, page))
 		i++;
 	CHECK_OR(last == i - 1, false);
-	/* where no block is nothing is touched, and nothing need be purged */
+	/* where no block is, this class touches nothing */
 	CHECK_OR((first > last) == !(used_pages(class) >> page & 1), false);
 	return true;
 }
@@ -148,10 +148,28 @@ static void reap_page_arithmetic(void)
 			CHECK(class_block_pages(class, i) == pages_of(size_class[class].size, i));
 		for (unsigned page = 0; page < PAGES_PER_SLAB; page++)
 			CHECK(check_page(class, page));
-		CHECK((used_pages(class) | 0x8000) == ALL_PAGES);
+		CHECK(!(used_pages(class) & (used_pages(class) + 1)));
 		unused += used_pages(class) != ALL_PAGES;
 	}
-	CHECK(unused == 2); /* 12 blocks of 5120 bytes, 10 of 6144 */
+	/* 12 blocks of 5120 bytes, 10 of 6144; and of the parts that are whole pages */
+	CHECK(unused == (HAK_CACHED_MAX ? 6 : 2));
+}
+
+/* What a slab has behind its last block may have memory from an owner before. */
+static void reap_behind_the_last(void)
+{
+	void *span, *block;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	span = unit_span_alloc(SLAB_SIZE);
+	CHECK(span && unit_span_alloc(SLAB_SIZE));
+	hak_free(span);
+	CHECK(slab_take(class_of(5120), &block + 1, 1) == 1 && at(block) == at(span));
+	CHECK(reap_all(true) == 14 * PAGE_SIZE); /* all but the two that it lies in */
+	CHECK(reap_all(true) == 0);
+	slab_put(class_of(5120), &block, 1);
+	CHECK(!hak_check());
+	CHECK(unit_close());
 }
 
 /* ------------------------------------------------------------------- one slab */
@@ -896,6 +914,7 @@ static void reap_pieces(void)
 void unit_reap(void)
 {
 	TEST_RUN(reap_page_arithmetic);
+	TEST_RUN(reap_behind_the_last);
 	TEST_RUN(reap_all_classes);
 	TEST_RUN(reap_whole_pages);
 	TEST_RUN(reap_used_between);

@@ -8,17 +8,21 @@
 #include <sizeclass.h>
 
 static const uint32_t sizes[] = {
-	0,    8,    16,	  32,	48,   64,    80,    96,	   112,	  128,	 160,
-	192,  224,  256,  320,	384,  448,   512,   640,   768,	  896,	 1024,
-	1152, 1280, 1536, 1792, 2048, 2304,  2560,  3072,  3584,  4096,	 4608,
-	5120, 6144, 7168, 8192, 9344, 10880, 13056, 16384, 21760, 32768,
+	0,    8,     16,    32,	   48,	  64,	 80,	96,    112,   128,   160,  192,	 224,
+	256,  320,   384,   448,   512,	  640,	 768,	896,   1024,  1152,  1280, 1536, 1792,
+	2048, 2304,  2560,  3072,  3584,  4096,	 4608,	5120,  6144,  7168,  8192,
+#if HAK_CACHED_MAX
+	9344, 10880, 13056, 14336, 16384, 20480, 21760, 24576, 28672, 32768,
+#else
+	9344, 10880, 13056, 16384, 21760, 32768,
+#endif
 };
 
 /* Those of spans, from CLASS_SPAN_FIRST on. */
 static const uint32_t span_sizes[] = {
-	40960,	45056,	49152,	53248,	57344,	61440,	65536,	 81920,
-	98304,	114688, 131072, 163840, 196608, 229376, 262144,	 327680,
-	393216, 458752, 524288, 655360, 786432, 917504, 1048576,
+	36864,	40960,	45056,	49152,	53248,	57344,	61440,	65536,
+	81920,	98304,	114688, 131072, 163840, 196608, 229376, 262144,
+	327680, 393216, 458752, 524288, 655360, 786432, 917504, 1048576,
 };
 
 static unsigned naive_class(size_t size)
@@ -100,7 +104,7 @@ static void sizeclass_order(void)
 		class = class_after(class);
 		n++;
 	}
-	CHECK(class == CLASS_FIRST && n == 42 + NR_SPAN_CLASSES);
+	CHECK(class == CLASS_FIRST && n == CLASS_SLAB_LAST + NR_SPAN_CLASSES);
 }
 
 static void sizeclass_every_size(void)
@@ -118,18 +122,22 @@ static void sizeclass_every_size(void)
 	CHECK(class_of(SIZE_MAX) == CLASS_SPAN);
 }
 
-/* At most a fifth of a block is wasted up to 8 KiB, a quarter up to 21760. */
+/* At most a fifth of a block is wasted up to 8 KiB, a quarter up to 21760, then half, or a seventh. */
 static void sizeclass_waste(void)
 {
 	for (size_t size = 129; size <= SLAB_MAX; size++) {
 		size_t block = size_class[class_of(size)].size;
 
-		CHECK((block - size) * (size <= 8192 ? 5 : size <= 21760 ? 4 : 2) <= block);
+		CHECK((block - size) * (size <= 8192	 ? 5
+					: size <= 21760	 ? 4
+					: HAK_CACHED_MAX ? 7
+							 : 2) <=
+		      block);
 	}
 	for (size_t size = HAK_MIN_ALIGN + 1; size <= 128; size++)
 		CHECK(size_class[class_of(size)].size - size < 16);
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class)
-		CHECK(SLAB_SIZE % sizes[class] * 16 <= SLAB_SIZE);
+		CHECK(SLAB_SIZE % sizes[class] * (HAK_CACHED_MAX ? 4 : 16) <= SLAB_SIZE);
 }
 
 static void sizeclass_block_index(void)

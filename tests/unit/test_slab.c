@@ -14,7 +14,7 @@
 #define CLASS_448  16
 #define CLASS_512  17
 #define CLASS_1024 21
-#define CLASS_32K  42
+#define CLASS_32K  CLASS_SLAB_LAST
 
 /* A slab of the smallest blocks has 8192 of them. */
 static void *blocks[8192];

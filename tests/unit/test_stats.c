@@ -90,7 +90,7 @@ static void stats_empty(void)
 	CHECK(stats_hold());
 	CHECK(stats.version == HAK_STATS_VERSION && stats.version == 4);
 	CHECK(stats.size == sizeof(stats));
-	CHECK(of_class(CLASS_LAST) == &stats.classes[41 + NR_SPAN_CLASSES]);
+	CHECK(of_class(CLASS_LAST) == &stats.classes[CLASS_SLAB_LAST - 1 + NR_SPAN_CLASSES]);
 	CHECK(stats.total.allocations == 0 && stats.caches == 0 && stats.utilisation_permille == 0);
 	CHECK(stats.mapped_bytes == 0 && stats.resident_bytes == 0 && stats.provider_maps == 0);
 	CHECK(unit_close());
