@@ -593,7 +593,7 @@ static void malloc_info_is_xml(void)
 
 static void stats_go_to_stderr(void)
 {
-	char text[8192];
+	static char text[16384];
 	int ends[2], saved = dup(STDERR_FILENO);
 	ssize_t n;
 
