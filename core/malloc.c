@@ -112,10 +112,11 @@ static void *alloc_span(size_t size, size_t align, enum run_memory *memory)
 	void *block = NULL;
 
 	if (size <= SIZE_LIMIT && align <= SIZE_LIMIT) {
-		if (NR_SPAN_CLASSES)
+		if (NR_SPAN_CLASSES) { /* as in take_blocks() of magazine.c */
 			block = span_alloc(size, align, TAKE_FILLED, memory);
-		if (NR_SPAN_CLASSES && !block)
-			cache_flush_own_spans();
+			if (!block)
+				cache_flush_own_spans();
+		}
 		if (!block)
 			block = span_alloc(size, align, TAKE_ANY, memory);
 		if (!block && reclaim())

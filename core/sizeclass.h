@@ -5,17 +5,19 @@
  *
  * 8, then steps of 16 to 128 (one step of 8 would save nothing that alignment
  * does not take back), then four per doubling to 8 KiB (internal waste at most
- * 20 %, about 10 % on average), then a slab divided by 7, 6, 5, 4, 3 and 2,
- * rounded down to 128 bytes. Where memory comes page by page, which is where spans
- * have magazines, four more of these are whole pages, and what they leave of a slab
- * has none. From 1024 to 4096 the first of the four steps is
- * halved: what is a little larger than a power of two, a page of a database with
- * its header, is common. (SQLite so needs 10 % less, as much as with eight steps
- * everywhere; those change nothing for redis, Python and gcc.) Blocks of these
- * classes lie in slabs. Above them come spans, runs of whole slabs: up to 64 KiB in
- * steps of pages, because a page that is not used need not have memory, then four per doubling again, as far as the magazines
- * of a platform hold blocks so large. Larger ones, and those that were resized, are
- * CLASS_SPAN, of any number of pages.
+ * 20 %, about 10 % on average), the first of the four halved from 1024 to 4096:
+ * what is a little larger than a power of two, a page of a database with its
+ * header, is common. (SQLite so needs 10 % less, as much as with eight steps
+ * everywhere; those change nothing for redis, Python and gcc.) Then parts: a slab
+ * divided by 7, 6, 5, 4, 3 and 2, rounded down to 128 bytes. Where memory comes
+ * page by page, which is where spans have magazines, there are four more that are
+ * whole pages; what these leave of a slab has no memory.
+ *
+ * Blocks of these classes lie in slabs. Above them come spans, runs of whole
+ * slabs: up to 64 KiB in steps of pages, because a page that is not used need not
+ * have memory, then four per doubling again, as far as the magazines of a platform
+ * hold blocks so large. Larger ones, and those that were resized, are CLASS_SPAN,
+ * of any number of pages.
  *
  * A block goes from one user to the next with all pages that any of them has touched.
  * So the steps of pages from 13 to 64 KiB take 4 % off an aging heap of blocks of up
@@ -118,8 +120,7 @@
 	X(70, 655360, 786432)                                                                      \
 	X(71, 786432, 917504)                                                                      \
 	X(72, 917504, 1048576)
-#define NR_SPAN_CLASSES 24
-#define TABLE_MAX	((size_t)65536) /* found in a table; above it: computed */
+#define TABLE_MAX ((size_t)65536) /* found in a table; above it: computed */
 #else
 #define PART_CLASSES(X)                                                                            \
 	X(37, 8192, 9344)                                                                          \
@@ -131,16 +132,18 @@
 
 #define PAGE_CLASSES(X)
 #define LARGE_CLASSES(X)
-#define NR_SPAN_CLASSES 0
-#define TABLE_MAX	SLAB_MAX
+#define TABLE_MAX SLAB_MAX
 #endif
 
-#define ONE(class, below, size) +1
+/* How many there are in a list. */
+#define ONE_MORE(class, below, size) +1
+#define NR_PAGE_CLASSES		     (0 PAGE_CLASSES(ONE_MORE))
+#define NR_SPAN_CLASSES		     (NR_PAGE_CLASSES LARGE_CLASSES(ONE_MORE))
 
 enum {
 	CLASS_NONE,
 	CLASS_FIRST = 1,
-	CLASS_SLAB_LAST = 0 SMALL_CLASSES(ONE) MEDIUM_CLASSES(ONE) PART_CLASSES(ONE),
+	CLASS_SLAB_LAST = 0 SMALL_CLASSES(ONE_MORE) MEDIUM_CLASSES(ONE_MORE) PART_CLASSES(ONE_MORE),
 	CLASS_BITMAP_512,  /* bitmaps of classes of 16 bytes and more */
 	CLASS_BITMAP_1024, /* those of 8 bytes */
 	NR_SLAB_CLASSES,   /* the classes whose slabs have bitmaps are below */
@@ -266,7 +269,8 @@ static inline size_t class_of_large(size_t size)
 {
 	unsigned octave = highest_bit(size - 1);
 
-	return CLASS_SPAN_FIRST + 8 + 4 * (octave - 16) + ((size - 1) >> (octave - 2) & 3);
+	return CLASS_SPAN_FIRST + NR_PAGE_CLASSES + 4 * (octave - 16) +
+	       ((size - 1) >> (octave - 2) & 3);
 }
 
 /* The class of any size; CLASS_SPAN above HAK_CACHED_MAX. */
