@@ -6,6 +6,7 @@
 #	tests/linux/footprint.sh DIRECTORY		where libhakmem.so is
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../at-most.sh"
 directory=$(cd "${1:?usage: $0 DIRECTORY}" && pwd) || exit 2
 library=$directory/libhakmem.so
 scratch=$(mktemp -d) || exit 2
@@ -37,25 +38,16 @@ resident()
 	done) && sort -n <<<"$values" | sed -n 3p
 }
 
-# at_most NAME BYTES MOST SAYING: a failure if there is no figure, too
-at_most()
-{
-	if [ "${2:-0}" -gt 0 ] && [ "$2" -le "$3" ]; then
-		echo "ok $1 ($4)"
-	else
-		echo "FAIL $1: $4"
-		status=1
-	fi
-}
 without=$(resident churn env)
 with=$(resident churn env LD_PRELOAD="$library")
 echo "churn: $((without / 1000)) KB at the end; with the library $((with / 1000)) KB"
-at_most churn "$with" 4000000 "$((with / 1000)) KB"
+at_most churn "$with" 4000000 "$((with / 1000)) KB" || status=1
 
 without=$(resident idle env)
 with=$(resident idle env LD_PRELOAD="$library")
 echo "idle: $((without / 1000)) KB; with the library $((with / 1000)) KB"
-at_most idle "$with" $((without + (400 << 10))) "$(((with - without) >> 10)) KiB more"
+at_most idle "$with" $((without + (400 << 10))) "$(((with - without) >> 10)) KiB more" ||
+	status=1
 
 # Instructions from the first to the last, of the dynamic linker too; told, not judged.
 instructions()

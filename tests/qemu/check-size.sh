@@ -11,6 +11,8 @@
 
 set -u
 
+. "$(dirname "$0")/../at-most.sh"
+
 map=$1
 image=$2
 most_text=24576
@@ -34,12 +36,7 @@ sum()
 # limit NAME BYTES MOST
 limit()
 {
-	if [ "$2" -gt 0 ] && [ "$2" -le "$3" ]; then
-		echo "ok size_$1: $2 bytes, at most $3"
-	else
-		echo "FAIL size_$1: $2 bytes, at most $3"
-		failed=1
-	fi
+	at_most "size_$1" "$2" "$3" "$2 bytes, at most $3" || failed=1
 }
 
 limit text "$(sum text)" $most_text
