@@ -47,15 +47,6 @@ static const struct workload *const lists[] = {
 	threaded_workloads,
 };
 
-void *allocate(size_t size)
-{
-	void *block = malloc(size);
-
-	if (!block)
-		fail("bench: no memory for %zu bytes\n", size);
-	return block;
-}
-
 static const struct workload *find_workload(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)

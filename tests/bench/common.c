@@ -118,14 +118,6 @@ void sleep_ms(uint64_t ms)
 		;
 }
 
-uint64_t random_next(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545f4914f6cdd1du;
-}
-
 /* splitmix64: states that have nothing to do with each other, and none is 0. */
 uint64_t random_seed(uint64_t number)
 {

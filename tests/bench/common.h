@@ -57,9 +57,23 @@ uint64_t now_ns(void);
 uint64_t cpu_ns(void); /* of all threads, the kernel's work for them included */
 void sleep_ms(uint64_t ms);
 
-/* xorshift64*; a generator's state is made of random_run and its number. */
+/* The state of a generator, made of random_run and its number. */
 uint64_t random_seed(uint64_t number);
-uint64_t random_next(uint64_t *state);
+
+/*
+ * xorshift64*. A loop that measures keeps its state in a local variable. From memory
+ * the next number waits for the store of the last, and on some CPUs for all stores
+ * before it, whose addresses malloc has just returned: replacing 1000 blocks then
+ * takes 9 ns without any allocator, and 10 to 24 with one, by the luck of where its
+ * code lies.
+ */
+static inline uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1du;
+}
 
 /* Evenly in [0, n), n < 2^32. */
 static inline uint32_t random_below(uint64_t *state, uint32_t n)

@@ -36,7 +36,14 @@ extern bool warm;	  /* what is measured has begun */
 
 extern const struct workload steady_workloads[], growing_workloads[], threaded_workloads[];
 
-void *allocate(size_t size);
+static inline void *allocate(size_t size)
+{
+	void *block = malloc(size);
+
+	if (__builtin_expect(!block, 0))
+		fail("bench: no memory for %zu bytes\n", size);
+	return block;
+}
 
 /*
  * A block is written as its user would do at least: at its start, at its end,

@@ -89,11 +89,14 @@ static void buffer_append(struct buffer *buffer, size_t n)
 
 static uint64_t buffers_step(void)
 {
+	uint64_t state = randomness;
+
 	for (unsigned i = 0; i < APPENDS; i++) {
-		uint64_t random = random_next(&randomness);
+		uint64_t random = random_next(&state);
 
 		buffer_append(&buffers[random % BUFFERS], 16 + random / BUFFERS % 4081);
 	}
+	randomness = state;
 	return APPENDS;
 }
 

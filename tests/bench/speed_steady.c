@@ -134,15 +134,24 @@ static void replace_prepare(void)
 		blocks[i] = allocate_touched(mix_size(mix, &randomness));
 }
 
-static uint64_t replace_step(void)
+static uint64_t replace(unsigned n)
 {
-	for (unsigned i = 0; i < REPLACES; i++) {
-		void **place = &blocks[random_below(&randomness, (uint32_t)parameters.live)];
+	uint32_t live = (uint32_t)parameters.live;
+	uint64_t random = randomness;
+
+	for (unsigned i = 0; i < n; i++) {
+		void **place = &blocks[random_below(&random, live)];
 
 		free(*place);
-		*place = allocate_touched(mix_size(mix, &randomness));
+		*place = allocate_touched(mix_size(mix, &random));
 	}
-	return REPLACES;
+	randomness = random;
+	return n;
+}
+
+static uint64_t replace_step(void)
+{
+	return replace(REPLACES);
 }
 
 static void large_prepare(void)
@@ -155,22 +164,18 @@ static void large_prepare(void)
 
 static uint64_t large_step(void)
 {
-	for (unsigned i = 0; i < LARGE_LIVE; i++) {
-		void **place = &blocks[random_below(&randomness, LARGE_LIVE)];
-
-		free(*place);
-		*place = allocate_touched(mix_size(mix, &randomness));
-	}
-	return LARGE_LIVE;
+	return replace(LARGE_LIVE);
 }
 
 /* As replace, but who gets a block counts on its zeros, and then uses it. */
 static uint64_t calloc_step(void)
 {
+	uint32_t live = (uint32_t)parameters.live;
+	uint64_t random = randomness;
+
 	for (unsigned i = 0; i < CALLOCS; i++) {
-		unsigned char **place =
-			(void *)&blocks[random_below(&randomness, (uint32_t)parameters.live)];
-		size_t size = mix_size(mix, &randomness);
+		unsigned char **place = (void *)&blocks[random_below(&random, live)];
+		size_t size = mix_size(mix, &random);
 
 		free(*place);
 		*place = calloc(1, size);
@@ -180,6 +185,7 @@ static uint64_t calloc_step(void)
 			fail("bench: calloc() has returned what is not zero\n");
 		touch(*place, size);
 	}
+	randomness = random;
 	return CALLOCS;
 }
 
@@ -240,8 +246,10 @@ static struct number *number_plus(const struct number *a, const struct number *b
 /* c = a * f + b, and now and then c is small again: one of them lives, one does not. */
 static uint64_t bignum_step(void)
 {
+	uint64_t state = randomness;
+
 	for (unsigned i = 0; i < REPLACES; i++) {
-		uint64_t random = random_next(&randomness);
+		uint64_t random = random_next(&state);
 		struct number *a = blocks[random % NUMBERS];
 		struct number *b = blocks[random / NUMBERS % NUMBERS];
 		void **c = &blocks[random / NUMBERS / NUMBERS % NUMBERS];
@@ -259,6 +267,7 @@ static uint64_t bignum_step(void)
 		free(*c);
 		*c = sum;
 	}
+	randomness = state;
 	return REPLACES;
 }
 

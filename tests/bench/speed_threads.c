@@ -89,13 +89,15 @@ static void larson_prepare(void)
 static void *larson_serve(void *argument)
 {
 	struct seat *seat = argument;
+	uint64_t random = seat->random;
 
 	for (unsigned i = 0; i < LARSON_BLOCKS * LARSON_ROUNDS; i++) {
-		void **place = &seat->blocks[random_below(&seat->random, LARSON_BLOCKS)];
+		void **place = &seat->blocks[random_below(&random, LARSON_BLOCKS)];
 
 		free(*place);
-		*place = allocate_touched(mix_size(mix, &seat->random));
+		*place = allocate_touched(mix_size(mix, &random));
 	}
+	seat->random = random;
 	seat->done += LARSON_BLOCKS * LARSON_ROUNDS;
 	return NULL;
 }
