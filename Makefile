@@ -51,9 +51,10 @@ BM_OBJCOPY := $(CROSS_COMPILE)objcopy
 # Without it, addresses that two accesses share are computed first instead of
 # by the addressing modes: two instructions more in the fast path.
 FASTPATH_FLAGS := -fno-tree-slsr
-# For all but the fast path, besides HAK_COLD: what is moved out of a loop, or computed
-# early, waits in a register that has to be saved, and that takes room.
-SIZE_FLAGS := -fno-tree-loop-im -fno-move-loop-invariants -fno-tree-forwprop -fira-region=one
+# For all but the fast path, besides HAK_COLD: what is moved out of a loop, computed
+# early, or taken apart, waits in a register that has to be saved, and that takes room.
+SIZE_FLAGS := -fno-tree-loop-im -fno-move-loop-invariants -fno-tree-forwprop -fira-region=one \
+	      -fno-caller-saves -fno-tree-sra
 BM_FLAGS   :=
 else
 CC      := clang

@@ -280,7 +280,7 @@ static bool is_empty(uintptr_t base)
 }
 
 /* How many neighbours of an empty SuperSlab are empty? With them it is part of a longer run. */
-static unsigned empty_neighbours(const struct superslab *superslab)
+unsigned heap_empty_neighbours(const struct superslab *superslab)
 {
 	return is_empty(superslab->base - SUPERSLAB_SIZE) +
 	       is_empty(superslab->base + SUPERSLAB_SIZE);
@@ -300,7 +300,7 @@ static struct superslab *withdraw_reserve(void)
 	for (node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node && left-- && fewest;
 	     node = node->next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
-		unsigned neighbours = empty_neighbours(superslab);
+		unsigned neighbours = heap_empty_neighbours(superslab);
 
 		if (superslab->clean == ALL_SLABS || superslab->refused || neighbours >= fewest)
 			continue;
@@ -404,7 +404,7 @@ static void collect_reserve(size_t keep, unsigned neighbours, struct list_node *
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 
 		next = node->next;
-		if (!heap_is_unmappable(superslab) || empty_neighbours(superslab) > neighbours)
+		if (!heap_is_unmappable(superslab) || heap_empty_neighbours(superslab) > neighbours)
 			continue;
 		heap_collect_locked(superslab, tail);
 		if (!pages_unmaps_parts())

@@ -61,12 +61,10 @@ void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
 	while (slabs) {
 		size_t first = base / SLAB_SIZE % LEAF_SLABS;
 		size_t n = slabs < LEAF_SLABS - first ? slabs : LEAF_SLABS - first;
-		_Atomic uint8_t *entry = &pagemap_leaf(base)->class[first];
 
+		__builtin_memset((void *)&pagemap_leaf(base)->class[first], (int)class, n);
 		slabs -= n;
 		base += n * SLAB_SIZE;
-		for (; n; n--)
-			atomic_store_explicit(entry++, (uint8_t) class, memory_order_relaxed);
 	}
 }
 

@@ -157,6 +157,13 @@ static unsigned misfit(const struct superslab *superslab, unsigned first,
 #define CANDIDATES 32u
 
 /*
+ * So many pages suit worse where an empty SuperSlab would be taken from between
+ * others: together they serve longer runs. (Of 64 blocks of up to 8 MiB that are
+ * replaced at random, 1 instead of 1.5 in 100 then needs new address space.)
+ */
+#define SPLIT 4u
+
+/*
  * Find a run inside one SuperSlab: of those whose longest run fits best, one
  * that has just the memory that is wanted. What is freed and allocated again
  * then neither faults pages in nor leaves any behind the end of a span.
@@ -177,6 +184,10 @@ static uintptr_t find_within(const struct request *request)
 			uint32_t dirty =
 				starts & run_starts(superslab->unused & ~superslab->clean, slabs);
 
+			unsigned split = superslab->unused == ALL_SLABS
+						 ? SPLIT * heap_empty_neighbours(superslab)
+						 : 0;
+
 			/* of those that need new memory, the lowest stands for all */
 			if (dirty || only_filled(request))
 				starts = dirty;
@@ -184,7 +195,7 @@ static uintptr_t find_within(const struct request *request)
 				starts &= -starts;
 			for (; starts && least; starts &= starts - 1, seen++) {
 				unsigned first = lowest_bit(starts);
-				unsigned pages = misfit(superslab, first, request);
+				unsigned pages = split + misfit(superslab, first, request);
 
 				if (pages >= least)
 					continue;
@@ -211,42 +222,54 @@ static size_t run_length(const struct superslab *superslab, unsigned first)
 	return length;
 }
 
-/* Is the last slab unused of the SuperSlab below this one? */
-static bool is_continued(const struct superslab *superslab)
+/* The SuperSlab below this one, if its last slab is unused; else NULL. */
+static const struct superslab *continued_below(const struct superslab *superslab)
 {
 	const struct superslab *below = pagemap_superslab(superslab->base - SUPERSLAB_SIZE);
 
-	return below && below->unused >> (SLABS_PER_SUPERSLAB - 1);
+	return below && below->unused >> (SLABS_PER_SUPERSLAB - 1) ? below : NULL;
 }
 
 /*
  * Find a run that crosses from one SuperSlab into the next, or is aligned to
- * more than one: the shortest that suffices. Looks at all that are not full, so
- * it is asked only for runs that the lists cannot answer for, or when there is no
- * other memory.
+ * more than one: the shortest that suffices. Half of it lies in one SuperSlab, or
+ * all of one belongs to it: it begins there, or in the one below. It is asked only
+ * for runs that the lists cannot answer for, or when there is no other memory.
  */
 static uintptr_t find_across(size_t slabs, size_t align)
 {
+	unsigned half = slabs < 2 * SLABS_PER_SUPERSLAB ? (unsigned)slabs / 2 : SLABS_PER_SUPERSLAB;
 	size_t shortest = SIZE_MAX;
 	uintptr_t best = 0;
 
-	for (uint64_t lists = hak_heap.runs; lists; lists &= lists - 1) {
+	for (uint64_t lists = hak_heap.runs >> half << half; lists; lists &= lists - 1) {
 		struct list_node *node = hak_heap.by_run[lowest_bit(lists)];
 
 		for (; node; node = node->next) {
-			struct superslab *superslab = list_entry(node, struct superslab, node);
-			uint32_t used = ~superslab->unused;
-			unsigned tail = used ? highest_bit(used) + 1 : 0;
-			uintptr_t start = superslab->base + tail * SLAB_SIZE;
-			uintptr_t base = ALIGN_UP(start, align);
-			size_t length;
+			const struct superslab *superslab =
+				list_entry(node, struct superslab, node);
+			const struct superslab *below = continued_below(superslab);
+			const struct superslab *first = superslab;
 
-			if (tail == SLABS_PER_SUPERSLAB || (!tail && is_continued(superslab)))
-				continue; /* no run begins here */
-			length = run_length(superslab, tail);
-			if (length < shortest && (base - start) / SLAB_SIZE + slabs <= length) {
-				shortest = length;
-				best = base;
+			if (below && superslab->unused == ALL_SLABS) {
+				first = below;
+				below = NULL;
+			}
+			for (; first; first = below, below = NULL) {
+				uint32_t used = ~first->unused;
+				unsigned tail = used ? highest_bit(used) + 1 : 0;
+				uintptr_t start = first->base + tail * SLAB_SIZE;
+				uintptr_t base = ALIGN_UP(start, align);
+				size_t length;
+
+				if (!used && first != superslab)
+					continue; /* on a list itself */
+				length = run_length(first, tail);
+				if (length < shortest &&
+				    (base - start) / SLAB_SIZE + slabs <= length) {
+					shortest = length;
+					best = base;
+				}
 			}
 		}
 	}
