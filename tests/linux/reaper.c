@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -647,6 +648,46 @@ static void without_it_calls_do_it(void)
 	spike_end();
 }
 
+static long page_faults(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt;
+}
+
+/* A block at random is replaced by one of 1 to 8 MiB, written page by page; page faults of all. */
+static long replace_large(unsigned char **blocks, unsigned live, unsigned n)
+{
+	static uint64_t random = 1;
+	long before = page_faults();
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned char **block = &blocks[i < live ? i : (random >> 33) % live];
+		size_t size;
+
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		size = (1u << 20) + (random >> 33) % (7u << 20);
+		free(*block);
+		*block = malloc(size);
+		CHECK(*block);
+		for (size_t byte = 0; byte < size; byte += 4096)
+			(*block)[byte] = 1;
+	}
+	return page_faults() - before;
+}
+
+/* What becomes empty, and is wanted again at once, does not go and come back page by page. */
+static void without_it_a_reserve_is_kept(void)
+{
+	unsigned char *blocks[16] = { NULL };
+
+	replace_large(blocks, 16, 200);
+	CHECK(replace_large(blocks, 16, 500) < 500 * 100);
+	for (unsigned i = 0; i < 16; i++)
+		free(blocks[i]);
+}
+
 /* Whoever trims looks already: what he gives up on the way does not make him look again. */
 static void trim_without_it(void)
 {
@@ -785,6 +826,7 @@ static const struct test_case {
 	CASE(main_leaves_silent_one, 10, NULL, NULL),
 	CASE(main_leaves_as_it_falls_asleep, 120, "HAKMEM_PURGE_DELAY_MS", "2"),
 	CASE(without_it_calls_do_it, 60, "HAKMEM_REAPER", "0"),
+	CASE(without_it_a_reserve_is_kept, 60, "HAKMEM_REAPER", "0"),
 	CASE(never_is_never, 60, "HAKMEM_PURGE_DELAY_MS", "-1"),
 	CASE(wrong_values_are_told_once, 240, NULL, NULL),
 	CASE(locked_memory_stays, 60, "HAKMEM_PURGE_DELAY_MS", "100"),
