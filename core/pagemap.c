@@ -56,6 +56,7 @@ void pagemap_set_superslab(uintptr_t base, struct superslab *superslab)
 			      memory_order_release);
 }
 
+/* Plain stores: who reads these entries meanwhile has no block there (see pagemap.h). */
 void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
 {
 	while (slabs) {

@@ -183,7 +183,6 @@ static uintptr_t find_within(const struct request *request)
 			uint32_t starts = run_starts(superslab->unused, slabs) & aligned;
 			uint32_t dirty =
 				starts & run_starts(superslab->unused & ~superslab->clean, slabs);
-
 			unsigned split = superslab->unused == ALL_SLABS
 						 ? SPLIT * heap_empty_neighbours(superslab)
 						 : 0;
@@ -233,8 +232,9 @@ static const struct superslab *continued_below(const struct superslab *superslab
 /*
  * Find a run that crosses from one SuperSlab into the next, or is aligned to
  * more than one: the shortest that suffices. Half of it lies in one SuperSlab, or
- * all of one belongs to it: it begins there, or in the one below. It is asked only
- * for runs that the lists cannot answer for, or when there is no other memory.
+ * all of one belongs to it, so others are not looked at: it begins there, or in the
+ * one below. Asked only for runs that the lists cannot answer for, or when there is no
+ * other memory.
  */
 static uintptr_t find_across(size_t slabs, size_t align)
 {
@@ -263,7 +263,7 @@ static uintptr_t find_across(size_t slabs, size_t align)
 				size_t length;
 
 				if (!used && first != superslab)
-					continue; /* on a list itself */
+					continue; /* looked at by itself */
 				length = run_length(first, tail);
 				if (length < shortest &&
 				    (base - start) / SLAB_SIZE + slabs <= length) {
