@@ -229,6 +229,27 @@ static const struct superslab *continued_below(const struct superslab *superslab
 	return below && below->unused >> (SLABS_PER_SUPERSLAB - 1) ? below : NULL;
 }
 
+/* What find_across() looks for, and the shortest run so far that suffices. */
+struct across {
+	size_t slabs, align, shortest;
+	uintptr_t base;
+};
+
+/* Does the run suffice that begins in a SuperSlab, or behind it, and goes on above? */
+static void consider(struct across *across, const struct superslab *superslab)
+{
+	uint32_t used = ~superslab->unused;
+	unsigned tail = used ? highest_bit(used) + 1 : 0;
+	uintptr_t start = superslab->base + tail * SLAB_SIZE;
+	uintptr_t base = ALIGN_UP(start, across->align);
+	size_t length = run_length(superslab, tail);
+
+	if (length < across->shortest && (base - start) / SLAB_SIZE + across->slabs <= length) {
+		across->shortest = length;
+		across->base = base;
+	}
+}
+
 /*
  * Find a run that crosses from one SuperSlab into the next, or is aligned to
  * more than one: the shortest that suffices. Half of it lies in one SuperSlab, or
@@ -239,8 +260,7 @@ static const struct superslab *continued_below(const struct superslab *superslab
 static uintptr_t find_across(size_t slabs, size_t align)
 {
 	unsigned half = slabs < 2 * SLABS_PER_SUPERSLAB ? (unsigned)slabs / 2 : SLABS_PER_SUPERSLAB;
-	size_t shortest = SIZE_MAX;
-	uintptr_t best = 0;
+	struct across across = { .slabs = slabs, .align = align, .shortest = SIZE_MAX };
 
 	for (uint64_t lists = hak_heap.runs >> half << half; lists; lists &= lists - 1) {
 		struct list_node *node = hak_heap.by_run[lowest_bit(lists)];
@@ -249,31 +269,14 @@ static uintptr_t find_across(size_t slabs, size_t align)
 			const struct superslab *superslab =
 				list_entry(node, struct superslab, node);
 			const struct superslab *below = continued_below(superslab);
-			const struct superslab *first = superslab;
 
-			if (below && superslab->unused == ALL_SLABS) {
-				first = below;
-				below = NULL;
-			}
-			for (; first; first = below, below = NULL) {
-				uint32_t used = ~first->unused;
-				unsigned tail = used ? highest_bit(used) + 1 : 0;
-				uintptr_t start = first->base + tail * SLAB_SIZE;
-				uintptr_t base = ALIGN_UP(start, align);
-				size_t length;
-
-				if (!used && first != superslab)
-					continue; /* looked at by itself */
-				length = run_length(first, tail);
-				if (length < shortest &&
-				    (base - start) / SLAB_SIZE + slabs <= length) {
-					shortest = length;
-					best = base;
-				}
-			}
+			if (!below || superslab->unused != ALL_SLABS)
+				consider(&across, superslab);
+			if (below && below->unused != ALL_SLABS) /* else it is on a list itself */
+				consider(&across, below);
 		}
 	}
-	return best;
+	return across.base;
 }
 
 /* Cheap places first; @hard looks everywhere. */
