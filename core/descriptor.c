@@ -13,6 +13,23 @@
 #include "pagemap.h"
 #include "pages.h"
 
+/* The slab that any address lies in; NULL if it is not ours. */
+struct slab *address_to_slab(uintptr_t address)
+{
+	struct superslab *superslab = pagemap_superslab(address);
+
+	return superslab ? superslab_slab(superslab, address) : NULL;
+}
+
+/* The part of the slabs from @base on that lies in one SuperSlab, as bits. */
+uint32_t superslab_part(uintptr_t base, size_t slabs)
+{
+	unsigned first = (unsigned)(base / SLAB_SIZE % SLABS_PER_SUPERSLAB);
+	size_t rest = SLABS_PER_SUPERSLAB - first;
+
+	return bit_run(first, (unsigned)(slabs < rest ? slabs : rest));
+}
+
 /* Make sure that the page map has leaves for @size bytes from @base on. */
 static bool reserve_leaves(uintptr_t base, size_t size)
 {

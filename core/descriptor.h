@@ -14,7 +14,8 @@
 
 /**
  * struct slab - 64 KiB for blocks of one class, or a part of a span
- * @node:   on a list of the class while it has free blocks and is not empty
+ * @node:   on a list of the class while it has free blocks and is not empty, and on
+ *	    that of runs while a run of unused slabs starts here
  * @bitmap: a bit per block, 1 = free: inline_bits, or a block of CLASS_BITMAP_*
  * @free:   bits set in @bitmap
  * @withheld: blocks that are free and not in @bitmap: those in @purged pages
@@ -33,6 +34,7 @@
  * @spare:  where a span ends in it: the pages behind that
  * @span_pages: pages of the span that starts here (CLASS_SPAN), and
  * @span_needed: how many of them its size takes; the rest is room to grow
+ * @run:    slabs of the run of unused ones that starts or ends here
  */
 struct slab {
 	struct list_node node;
@@ -43,6 +45,7 @@ struct slab {
 			size_t span_pages;
 			size_t span_needed;
 		};
+		size_t run;
 	};
 	uint16_t free;
 	uint16_t withheld;
@@ -64,7 +67,7 @@ _Static_assert(sizeof(struct slab) <= 64, "about 0.1 % of the heap are descripto
 
 /**
  * struct superslab - the descriptor of one SuperSlab
- * @node:     on the list for the length of its longest free run
+ * @node:     on the list of the empty ones, or in a chain
  * @all:      on the list of all SuperSlabs
  * @base:     its address
  * @map_base: the mapping that it came with, maybe with neighbours,
@@ -77,7 +80,6 @@ _Static_assert(sizeof(struct slab) <= 64, "about 0.1 % of the heap are descripto
  *	      the last look
  * @busy:     bit per slab: a look purges its spare pages, and
  * @late:     those of them that were put meanwhile, and wait for its end
- * @run:      length of the longest run of unused slabs; the list of @node
  * @dirty:    how many slabs are unused and not clean; 0 if it is empty
  * @zero:     pages without memory behind them read zero
  * @purgeable: the provider takes purges of it
@@ -99,7 +101,6 @@ struct superslab {
 	uint32_t busy;
 	uint32_t late;
 	uint32_t in_magazines;
-	uint8_t run;
 	uint8_t dirty;
 	bool zero;
 	bool purgeable;
@@ -135,6 +136,8 @@ static inline uint32_t superslab_clean_slabs(const struct superslab *superslab, 
 	return clean;
 }
 
+HAK_COLD struct slab *address_to_slab(uintptr_t address);
+HAK_COLD uint32_t superslab_part(uintptr_t base, size_t slabs);
 HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping);
 void descriptor_free(struct list_node *chain);
 

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All SuperSlabs: which there are, by the length of their longest run of unused
- * slabs; where they come from, and when the empty ones go.
+ * All SuperSlabs: which there are, where they come from, and when the empty ones,
+ * the reserve, go.
  *
- * Each is on the list of its longest run. Full ones are on no list; those on
- * list 32 are empty: the reserve.
- *
- *	unused == 0xffffffff  <=>  run == 32  <=>  counted in `reserve`
+ *	unused == 0xffffffff  <=>  on the list `empty`  <=>  counted in `reserve`
  *	active		      =	   mapped - released
- *	runs		      =	   a bit for each list that is not empty
  *
  * Empty SuperSlabs that are no neighbours can serve a run longer than one all
  * the same, if the provider moves memory: new ones are mapped, and get what the
@@ -63,60 +59,41 @@ static unsigned dirty_slabs(const struct superslab *superslab)
 					      : count_bits(superslab->unused & ~superslab->clean);
 }
 
-static void list_by_run(struct superslab *superslab)
+static void count_unused(struct superslab *superslab)
 {
-	superslab->run = (uint8_t)longest_run(superslab->unused);
-	if (superslab->run) {
-		list_add(&hak_heap.by_run[superslab->run], &superslab->node);
-		hak_heap.runs |= (uint64_t)1 << superslab->run;
-	}
-	if (superslab->run == SLABS_PER_SUPERSLAB)
-		hak_heap.counters.reserve++;
 	superslab->dirty = (uint8_t)dirty_slabs(superslab);
 	hak_heap.dirty += superslab->dirty;
+	if (superslab->unused == ALL_SLABS) {
+		list_add(&hak_heap.empty, &superslab->node);
+		hak_heap.counters.reserve++;
+	}
 }
 
-static void unlist(struct superslab *superslab)
+static void discount_unused(struct superslab *superslab)
 {
 	hak_heap.dirty -= superslab->dirty;
-	if (!superslab->run)
-		return;
-	list_del(&superslab->node);
-	if (!hak_heap.by_run[superslab->run])
-		hak_heap.runs &= ~((uint64_t)1 << superslab->run);
-	if (superslab->run == SLABS_PER_SUPERSLAB)
+	if (superslab->unused == ALL_SLABS) {
+		list_del(&superslab->node);
 		hak_heap.counters.reserve--;
+	}
 }
 
+/* Which slabs of a SuperSlab are unused from now on. */
 void heap_set_unused(struct superslab *superslab, uint32_t unused)
 {
-	unlist(superslab);
-	superslab->unused = unused;
-	list_by_run(superslab);
-}
+	discount_unused(superslab);
+	for (uint32_t left = superslab->unused ^ unused; left;) {
+		uint32_t run = left & ~(left + (left & -left)); /* the lowest */
+		uintptr_t base = superslab->base + lowest_bit(run) * SLAB_SIZE;
 
-/* The part of the slabs from @base on that lies in one SuperSlab, as bits. */
-uint32_t heap_part(uintptr_t base, size_t slabs)
-{
-	unsigned first = (unsigned)(base / SLAB_SIZE % SLABS_PER_SUPERSLAB);
-	size_t rest = SLABS_PER_SUPERSLAB - first;
-
-	return bit_run(first, (unsigned)(slabs < rest ? slabs : rest));
-}
-
-/* Are all of these slabs unused? They may lie in any number of SuperSlabs. */
-bool heap_run_is_unused(uintptr_t base, size_t slabs)
-{
-	while (slabs) {
-		struct superslab *superslab = pagemap_superslab(base);
-		uint32_t part = heap_part(base, slabs);
-
-		if (!superslab || part & ~superslab->unused)
-			return false;
-		slabs -= count_bits(part);
-		base += count_bits(part) * SLAB_SIZE;
+		if (run & unused)
+			runs_add(base, count_bits(run));
+		else
+			runs_remove(base, count_bits(run));
+		superslab->unused ^= run;
+		left ^= run;
 	}
-	return true;
+	count_unused(superslab);
 }
 
 size_t heap_in_use(void)
@@ -153,7 +130,6 @@ static void superslab_init(struct superslab *superslab, uintptr_t base,
 	superslab->base = base;
 	superslab->map_base = (uintptr_t)mapping->base;
 	superslab->map_size = map_size;
-	superslab->unused = ALL_SLABS;
 	superslab->clean = ALL_SLABS;
 	superslab->zero = mapping->flags & HAK_PAGES_ZERO;
 	superslab->purgeable = mapping->flags & HAK_PAGES_PURGE;
@@ -172,7 +148,7 @@ static void register_locked(struct superslab *superslab)
 {
 	pagemap_set_superslab(superslab->base, superslab);
 	list_add(&hak_heap.all, &superslab->all);
-	list_by_run(superslab);
+	heap_set_unused(superslab, ALL_SLABS);
 	if (++hak_heap.counters.active > hak_heap.counters.peak)
 		hak_heap.counters.peak = hak_heap.counters.active;
 }
@@ -181,7 +157,7 @@ static void unregister_locked(struct superslab *superslab)
 {
 	if (hak_heap.look == superslab)
 		hak_heap.look = heap_next(superslab);
-	unlist(superslab);
+	heap_set_unused(superslab, 0);
 	list_del(&superslab->all);
 	pagemap_set_superslab(superslab->base, NULL);
 	hak_heap.counters.active--;
@@ -197,7 +173,7 @@ bool heap_is_unmappable(const struct superslab *superslab)
 		return false;
 	if (pages_unmaps_parts() || superslab->map_size == SUPERSLAB_SIZE)
 		return true;
-	return heap_run_is_unused(superslab->map_base, superslab->map_size / SLAB_SIZE);
+	return runs_have(superslab->map_base, superslab->map_size / SLAB_SIZE);
 }
 
 /* Take an empty SuperSlab, or all of its mapping, out and append it to a chain. */
@@ -297,8 +273,7 @@ static struct superslab *withdraw_reserve(void)
 	struct list_node *node;
 
 	heap_lock();
-	for (node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node && left-- && fewest;
-	     node = node->next) {
+	for (node = hak_heap.empty; node && left-- && fewest; node = node->next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 		unsigned neighbours = heap_empty_neighbours(superslab);
 
@@ -399,8 +374,7 @@ static void collect_reserve(size_t keep, unsigned neighbours, struct list_node *
 {
 	struct list_node *node, *next;
 
-	for (node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node && hak_heap.counters.reserve > keep;
-	     node = next) {
+	for (node = hak_heap.empty; node && hak_heap.counters.reserve > keep; node = next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 
 		next = node->next;
@@ -408,7 +382,7 @@ static void collect_reserve(size_t keep, unsigned neighbours, struct list_node *
 			continue;
 		heap_collect_locked(superslab, tail);
 		if (!pages_unmaps_parts())
-			next = hak_heap.by_run[SLABS_PER_SUPERSLAB]; /* its neighbours went too */
+			next = hak_heap.empty; /* its neighbours went too */
 	}
 }
 
@@ -433,7 +407,7 @@ static size_t release_down_to(size_t keep)
 size_t heap_release_reserve(void)
 {
 	heap_lock();
-	for (struct list_node *node = hak_heap.by_run[SLABS_PER_SUPERSLAB]; node; node = node->next)
+	for (struct list_node *node = hak_heap.empty; node; node = node->next)
 		list_entry(node, struct superslab, node)->refused = false;
 	heap_unlock();
 	return release_down_to(0);
@@ -511,12 +485,10 @@ uint64_t heap_resident(void)
 	return sum;
 }
 
-static const char *check_one(struct superslab *superslab)
+static const char *check_one(const struct superslab *superslab)
 {
 	if (pagemap_superslab(superslab->base) != superslab)
 		return "page map: entry of a SuperSlab";
-	if (superslab->run != longest_run(superslab->unused))
-		return "SuperSlab: longest run";
 	if (superslab->clean & ~superslab->unused)
 		return "SuperSlab: clean slabs that are in use";
 	if (superslab->tails & superslab->unused)
@@ -533,20 +505,10 @@ static const char *check_one(struct superslab *superslab)
 	return NULL;
 }
 
-static const char *check_list(unsigned run)
-{
-	if (!hak_heap.by_run[run] != !(hak_heap.runs >> run & 1))
-		return "SuperSlab lists: the mask of lists";
-	for (struct list_node *node = hak_heap.by_run[run]; node; node = node->next)
-		if (list_entry(node, struct superslab, node)->run != run)
-			return "SuperSlab lists: a SuperSlab on the wrong one";
-	return NULL;
-}
-
 /* The equations at the head of this file; NULL, or the one that fails. */
 const char *heap_check(void)
 {
-	uint64_t active = 0, listed = 0, used = 0, reserve = 0, dirty = 0;
+	uint64_t active = 0, used = 0, reserve = 0, dirty = 0;
 	const char *failed = NULL;
 	struct superslab *superslab;
 
@@ -554,20 +516,14 @@ const char *heap_check(void)
 	for (superslab = heap_first(); superslab && !failed; superslab = heap_next(superslab)) {
 		failed = check_one(superslab);
 		active++;
-		listed += superslab->run != 0;
 		used += count_bits(~superslab->unused);
 		reserve += superslab->unused == ALL_SLABS;
 		dirty += superslab->unused == ALL_SLABS
 				 ? 0
 				 : count_bits(superslab->unused & ~superslab->clean);
 	}
-	for (unsigned run = 1; run < NR_RUNS && !failed; run++) {
-		failed = check_list(run);
-		for (struct list_node *node = hak_heap.by_run[run]; node; node = node->next)
-			listed--;
-	}
-	if (!failed && listed)
-		failed = "SuperSlab lists: one missing or too many";
+	if (!failed)
+		failed = runs_check(active * SLABS_PER_SUPERSLAB - used);
 	if (!failed &&
 	    (active != hak_heap.counters.active || reserve != hak_heap.counters.reserve ||
 	     active != hak_heap.counters.mapped - hak_heap.counters.released))
@@ -591,4 +547,5 @@ void heap_fini(void)
 	heap_unlock();
 	heap_release(chain);
 	__builtin_memset(&hak_heap, 0, sizeof(hak_heap));
+	__builtin_memset(&hak_runs, 0, sizeof(hak_runs)); /* of what could not go */
 }

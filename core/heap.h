@@ -11,7 +11,6 @@
 #include "lock.h"
 
 #define ALL_SLABS 0xffffffffu
-#define NR_RUNS	  (SLABS_PER_SUPERSLAB + 1)
 #define NR_PEAKS  6u
 
 struct heap_counters {
@@ -23,10 +22,9 @@ struct heap_counters {
 
 extern HAK_HIDDEN struct heap {
 	struct lock lock;
-	struct list_node *by_run[NR_RUNS];
 	struct list_node *all;
-	uint64_t runs;		/* bit n: by_run[n] is not empty */
-	uint64_t maps;		/* mappings so far */
+	struct list_node *empty; /* the reserve */
+	uint64_t maps;		 /* mappings so far */
 	size_t peak[NR_PEAKS];	/* most that were needed at once: since the last look, before ... */
 	size_t needed;		/* in use at the last look, and those mapped since */
 	struct superslab *look; /* the next one that is looked at */
@@ -41,8 +39,6 @@ void heap_fork_unlock(bool must);
 
 /* Under the lock. */
 HAK_COLD void heap_set_unused(struct superslab *superslab, uint32_t unused);
-HAK_COLD uint32_t heap_part(uintptr_t base, size_t slabs);
-bool heap_run_is_unused(uintptr_t base, size_t slabs);
 size_t heap_in_use(void);
 void heap_note_needed(size_t superslabs);
 HAK_COLD size_t heap_lately(void);

@@ -455,15 +455,13 @@ unsigned slab_take(unsigned class, void **end, unsigned n)
 static enum hak_bug_code why_not(unsigned class, const void *block, size_t *detail)
 {
 	uintptr_t address = (uintptr_t)block;
-	struct superslab *superslab = pagemap_superslab(address);
-	const struct slab *slab;
+	const struct slab *slab = address_to_slab(address);
 	unsigned index;
 	bool start;
 
 	*detail = 0;
-	if (!superslab)
+	if (!slab)
 		return HAK_BUG_FOREIGN;
-	slab = superslab_slab(superslab, address);
 	index = class_block_index(class, address % SLAB_SIZE, &start);
 	if (slab->class != class || index >= size_class[class].blocks)
 		return HAK_BUG_UNUSED;

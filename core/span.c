@@ -58,9 +58,7 @@ static void count_length(uint64_t pages, uint64_t slabs)
 
 static struct slab *head_of(const void *block)
 {
-	uintptr_t base = (uintptr_t)block;
-
-	return superslab_slab(pagemap_superslab(base), base);
+	return address_to_slab((uintptr_t)block);
 }
 
 static size_t pages_for(size_t size)
@@ -182,13 +180,13 @@ uint64_t span_outstanding(unsigned class)
 enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail)
 {
 	uintptr_t address = (uintptr_t)block;
-	struct superslab *superslab = pagemap_superslab(address);
+	const struct slab *slab = address_to_slab(address);
 
 	*detail = address % SLAB_SIZE;
 	if (*detail)
 		return HAK_BUG_INTERIOR;
 	/* its SuperSlab may have gone with it */
-	if (!superslab || superslab_slab(superslab, address)->class != class)
+	if (!slab || slab->class != class)
 		return HAK_BUG_DOUBLE_FREE;
 	return HAK_BUG_NONE;
 }

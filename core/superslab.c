@@ -3,11 +3,9 @@
  * Runs of slabs: taken out of SuperSlabs and put back, made longer or shorter
  * where they are, and moved.
  *
- * A request for n slabs takes from the first non-empty lists >= n: always found
- * without searching, and the most broken-up SuperSlabs go first, so that the
- * others have a chance to become empty; of the first few places, the one that
- * has just the memory that is wanted. A longer run continues into SuperSlabs
- * that are adjacent by address and leaves the rest of the last one usable.
+ * A request for n slabs takes from the shortest run that suffices (runs.c), so that
+ * long ones stay, and SuperSlabs have a chance to become empty; of the first few
+ * places, from the one that has just the memory that is wanted.
  *
  *	clean		      =	 part of unused
  *	tails		      =	 part of the slabs in use
@@ -16,7 +14,7 @@
  *
  * Lock: that of heap.c.
  *
- * Failure: superslab_take() returns 0 after every unused run was considered.
+ * Failure: superslab_take() returns 0: no unused run suffices, and there is no new memory.
  */
 #include "superslab.h"
 
@@ -82,9 +80,14 @@ struct request {
 	unsigned more;	/* so many slabs besides, anywhere near, if there are some */
 	unsigned class; /* whose slabs they are to be, which keeps account of their pages, or 0 */
 	bool filled;	/* only slabs that have memory: see only_filled() */
-	bool zero;	/* all that was taken reads zero */
-	size_t bare;	/* slabs that were taken and have no memory */
-	uint32_t part;	/* what was taken of the last SuperSlab */
+
+	unsigned candidates; /* places that may yet be compared */
+	unsigned misfit;     /* of the best so far */
+	uintptr_t base;	     /* where that is */
+
+	bool zero;     /* all that was taken reads zero */
+	size_t bare;   /* slabs that were taken and have no memory */
+	uint32_t part; /* what was taken of the last SuperSlab */
 };
 
 static bool only_filled(const struct request *request)
@@ -103,7 +106,7 @@ static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsi
 	return more & ~left;
 }
 
-/* Take slabs that heap_run_is_unused(). */
+/* Take slabs that runs_have(). */
 static void take_locked(struct request *request, uintptr_t base)
 {
 	size_t slabs = request->slabs;
@@ -111,7 +114,7 @@ static void take_locked(struct request *request, uintptr_t base)
 	request->zero = true;
 	while (slabs) {
 		struct superslab *superslab = pagemap_superslab(base);
-		uint32_t part = heap_part(base, slabs);
+		uint32_t part = superslab_part(base, slabs);
 
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
@@ -128,173 +131,105 @@ static void take_locked(struct request *request, uintptr_t base)
 	}
 }
 
+/* So many of the slabs from @base on are in front of the end of the last clean one. */
+static size_t clean_until(uintptr_t base, size_t slabs)
+{
+	size_t until = 0, part_slabs;
+
+	for (size_t done = 0; done < slabs; done += part_slabs) {
+		uintptr_t part_base = base + done * SLAB_SIZE;
+		uint32_t part = superslab_part(part_base, slabs - done);
+		uint32_t clean = pagemap_superslab(part_base)->clean & part;
+
+		part_slabs = count_bits(part);
+		if (clean)
+			until = done + highest_bit(clean) - lowest_bit(part) + 1;
+	}
+	return until;
+}
+
 /*
- * How badly does a run of unused slabs suit? The pages that it lacks, and those
- * that it has in vain. Of one slab for a class nobody knows which these are, but
+ * How badly does this slab suit as the last one? The pages that it lacks, and
+ * those that it has in vain. Of one for a class nobody knows which these are, but
  * the one that it had before has those that it uses. (2000 threads, 8 at a time,
  * that use 20 classes, so leave 3.3 MB resident behind; 3.8 if any slab will do,
  * since by and by each has been of a class that uses all of its pages.)
  */
-static unsigned misfit(const struct superslab *superslab, unsigned first,
-		       const struct request *request)
+static unsigned misfit(uintptr_t base, const struct request *request)
 {
-	unsigned slabs = (unsigned)request->slabs;
-	const struct slab *last = &superslab->slab[first + slabs - 1];
+	const struct slab *slab = address_to_slab(base);
 
-	if (superslab->clean & bit_run(first, slabs))
-		return slabs * PAGES_PER_SLAB;
-	if (!superslab->purgeable)
+	if (!slab_superslab(slab)->purgeable)
 		return 0;
 	if (request->class)
-		return last->was == request->class ? 0 : last->purged ? 2 : 1;
-	return count_bits((last->purged ^ request->spare) & ALL_PAGES);
+		return slab->was == request->class ? 0 : slab->purged ? 2 : 1;
+	return count_bits((slab->purged ^ request->spare) & ALL_PAGES);
 }
 
 /*
- * So many runs are compared; the first that suits is taken at once, and one that
- * hardly lacks anything before any of an emptier SuperSlab.
+ * So many places are compared; the first that suits is taken at once, and one that
+ * hardly lacks anything before any of a longer run.
  */
 #define CANDIDATES 32u
 
-/*
- * So many pages suit worse where an empty SuperSlab would be taken from between
- * others: together they serve longer runs. (Of 64 blocks of up to 8 MiB that are
- * replaced at random, 1 instead of 1.5 in 100 then needs new address space.)
- */
-#define SPLIT 4u
+/* Worse than any place that has memory, however long it is. */
+#define CLEAN_MISFIT (PAGES_PER_SLAB + 1)
 
 /*
- * Find a run inside one SuperSlab: of those whose longest run fits best, one
- * that has just the memory that is wanted. What is freed and allocated again
- * then neither faults pages in nor leaves any behind the end of a span.
+ * Compare the places in a run: for a span the first that has memory, or else the
+ * first; for a class each slab.
  */
-static uintptr_t find_within(const struct request *request)
+static void search_run(struct request *request, const struct slab *first)
 {
-	unsigned slabs = (unsigned)request->slabs, least = ~0u, seen = 0;
-	uint32_t aligned = every((unsigned)(request->align / SLAB_SIZE));
-	uint64_t lists = hak_heap.runs & ~(((uint64_t)1 << slabs) - 1);
-	uintptr_t best = 0;
+	uintptr_t base = slab_base(first), end = base + first->run * SLAB_SIZE;
+	size_t size = request->slabs * SLAB_SIZE, clean;
 
-	for (; lists; lists &= lists - 1) {
-		struct list_node *node = hak_heap.by_run[lowest_bit(lists)];
+	for (; request->candidates && request->misfit; base += (clean ? clean : 1) * SLAB_SIZE) {
+		unsigned pages;
 
-		for (; node && least > 1 && seen < CANDIDATES; node = node->next) {
-			struct superslab *superslab = list_entry(node, struct superslab, node);
-			uint32_t starts = run_starts(superslab->unused, slabs) & aligned;
-			uint32_t dirty =
-				starts & run_starts(superslab->unused & ~superslab->clean, slabs);
-			unsigned split = superslab->unused == ALL_SLABS
-						 ? SPLIT * heap_empty_neighbours(superslab)
-						 : 0;
-
-			/* of those that need new memory, the lowest stands for all */
-			if (dirty || only_filled(request))
-				starts = dirty;
-			else
-				starts &= -starts;
-			for (; starts && least; starts &= starts - 1, seen++) {
-				unsigned first = lowest_bit(starts);
-				unsigned pages = split + misfit(superslab, first, request);
-
-				if (pages >= least)
-					continue;
-				least = pages;
-				best = superslab->base + first * SLAB_SIZE;
-			}
+		base = ALIGN_UP(base, request->align);
+		if (base + size > end)
+			return;
+		request->candidates--;
+		clean = clean_until(base, request->slabs);
+		pages = clean ? CLEAN_MISFIT : misfit(base + size - SLAB_SIZE, request);
+		if (pages < request->misfit) {
+			request->misfit = pages;
+			request->base = base;
 		}
-	}
-	return best;
-}
-
-/* Unused slabs from @first of a SuperSlab on to its end, and on in its neighbours. */
-static size_t run_length(const struct superslab *superslab, unsigned first)
-{
-	size_t length = SLABS_PER_SUPERSLAB - first;
-
-	while ((superslab = pagemap_superslab(superslab->base + SUPERSLAB_SIZE))) {
-		uint32_t used = ~superslab->unused;
-
-		if (used)
-			return length + lowest_bit(used);
-		length += SLABS_PER_SUPERSLAB;
-	}
-	return length;
-}
-
-/* The SuperSlab below this one, if its last slab is unused; else NULL. */
-static const struct superslab *continued_below(const struct superslab *superslab)
-{
-	const struct superslab *below = pagemap_superslab(superslab->base - SUPERSLAB_SIZE);
-
-	return below && below->unused >> (SLABS_PER_SUPERSLAB - 1) ? below : NULL;
-}
-
-/* What find_across() looks for, and the shortest run so far that suffices. */
-struct across {
-	size_t slabs, align, shortest;
-	uintptr_t base;
-};
-
-/* Does the run suffice that begins in a SuperSlab, or behind it, and goes on above? */
-static void consider(struct across *across, const struct superslab *superslab)
-{
-	uint32_t used = ~superslab->unused;
-	unsigned tail = used ? highest_bit(used) + 1 : 0;
-	uintptr_t start = superslab->base + tail * SLAB_SIZE;
-	uintptr_t base = ALIGN_UP(start, across->align);
-	size_t length = run_length(superslab, tail);
-
-	if (length < across->shortest && (base - start) / SLAB_SIZE + across->slabs <= length) {
-		across->shortest = length;
-		across->base = base;
+		if (!clean && !request->class)
+			return;
 	}
 }
 
 /*
- * Find a run that crosses from one SuperSlab into the next, or is aligned to
- * more than one: the shortest that suffices. Half of it lies in one SuperSlab, or
- * all of one belongs to it, so others are not looked at: it begins there, or in the
- * one below. Asked only for runs that the lists cannot answer for, or when there is no
- * other memory.
+ * Find a run that suffices, a short one. For a class go on to longer ones as long as
+ * that saves new memory. (Spans come twice, first for what is filled.)
  */
-static uintptr_t find_across(size_t slabs, size_t align)
+static uintptr_t find_unused(struct request *request)
 {
-	unsigned half = slabs < 2 * SLABS_PER_SUPERSLAB ? (unsigned)slabs / 2 : SLABS_PER_SUPERSLAB;
-	struct across across = { .slabs = slabs, .align = align, .shortest = SIZE_MAX };
+	unsigned list = runs_list(request->slabs);
 
-	for (uint64_t lists = hak_heap.runs >> half << half; lists; lists &= lists - 1) {
-		struct list_node *node = hak_heap.by_run[lowest_bit(lists)];
+	request->candidates = CANDIDATES;
+	request->misfit = CLEAN_MISFIT + !only_filled(request);
+	request->base = 0;
+	for (uint64_t lists = hak_runs.lists >> list << list; lists; lists &= lists - 1) {
+		struct list_node *node = hak_runs.list[lowest_bit(lists)];
 
-		for (; node; node = node->next) {
-			const struct superslab *superslab =
-				list_entry(node, struct superslab, node);
-			const struct superslab *below = continued_below(superslab);
-
-			if (!below || superslab->unused != ALL_SLABS)
-				consider(&across, superslab);
-			if (below && below->unused != ALL_SLABS) /* else it is on a list itself */
-				consider(&across, below);
-		}
+		for (; node && request->candidates && request->misfit; node = node->next)
+			search_run(request, list_entry(node, struct slab, node));
+		if (request->base && (!request->class || request->misfit <= 1))
+			break;
 	}
-	return across.base;
+	return request->base;
 }
 
-/* Cheap places first; @hard looks everywhere. */
-static uintptr_t find_unused(const struct request *request, bool hard)
-{
-	size_t slabs = request->slabs, align = request->align;
-	bool fits = slabs <= SLABS_PER_SUPERSLAB && align <= SUPERSLAB_SIZE;
-	uintptr_t base = fits ? find_within(request) : 0;
-
-	return base || (fits && !hard) ? base : find_across(slabs, align);
-}
-
-static uintptr_t take_unused(struct request *request, bool hard)
+static uintptr_t take_unused(struct request *request)
 {
 	uintptr_t base;
 
 	heap_lock();
-	base = find_unused(request, hard);
+	base = find_unused(request);
 	if (base)
 		take_locked(request, base);
 	heap_unlock();
@@ -316,15 +251,9 @@ static uintptr_t take_new(struct request *request)
 
 static uintptr_t take(struct request *request)
 {
-	uintptr_t base = take_unused(request, false);
+	uintptr_t base = take_unused(request);
 
-	if (only_filled(request))
-		return base;
-	if (!base)
-		base = take_new(request);
-	if (!base)
-		base = take_unused(request, true);
-	return base;
+	return base || only_filled(request) ? base : take_new(request);
 }
 
 /**
@@ -335,8 +264,7 @@ static uintptr_t take(struct request *request)
  * @which: are slabs without memory wanted?
  * @memory: set to what is behind it
  *
- * Unused slabs before new SuperSlabs, and when there are none of these either,
- * a run across the edge of two. Returns the address of the first, or 0.
+ * Unused slabs before new SuperSlabs. Returns the address of the first, or 0.
  */
 uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum take which,
 			 enum run_memory *memory)
@@ -357,7 +285,7 @@ bool superslab_has_filled(void)
 	bool has;
 
 	heap_lock();
-	has = find_unused(&request, false);
+	has = find_unused(&request);
 	heap_unlock();
 	return has;
 }
@@ -423,7 +351,7 @@ void superslab_put(uintptr_t base, size_t slabs)
 	pagemap_set_class(base, slabs, CLASS_NONE);
 	heap_lock();
 	while (slabs) {
-		uint32_t part = heap_part(base, slabs);
+		uint32_t part = superslab_part(base, slabs);
 
 		superslab_put_part_locked(pagemap_superslab(base), part, &tail);
 		slabs -= count_bits(part);
@@ -478,9 +406,9 @@ bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare)
 	if (slabs < old)
 		superslab_put(end, old - slabs);
 	heap_lock();
-	superslab = pagemap_superslab(end - SLAB_SIZE);
-	last = superslab_slab(superslab, end - SLAB_SIZE);
-	possible = heap_run_is_unused(end, more.slabs);
+	last = address_to_slab(end - SLAB_SIZE);
+	superslab = slab_superslab(last);
+	possible = runs_have(end, more.slabs);
 	if (superslab->busy >> last->index & 1)
 		possible &= !(last->spare & ~left); /* nobody else is to write there */
 	if (possible) {
@@ -496,13 +424,14 @@ static void note_moved(uintptr_t base, size_t size, unsigned flags)
 {
 	heap_lock();
 	for (uintptr_t end = base + size; base < end; base = (base | (SLAB_SIZE - 1)) + 1) {
-		struct superslab *superslab = pagemap_superslab(base);
+		struct slab *slab = address_to_slab(base);
+		struct superslab *superslab = slab_superslab(slab);
 		size_t rest = end - base < SLAB_SIZE ? end - base : SLAB_SIZE;
 
 		superslab->zero &= (bool)(flags & HAK_PAGES_ZERO);
 		superslab->purgeable &= (bool)(flags & HAK_PAGES_PURGE);
 		if (superslab->purgeable)
-			superslab_slab(superslab, base)->purged |=
+			slab->purged |=
 				(uint16_t)(ALL_PAGES >> (PAGES_PER_SLAB - rest / PAGE_SIZE));
 	}
 	heap_unlock();

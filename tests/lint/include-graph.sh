@@ -10,20 +10,21 @@
 
 ranks='
 	0	base
-	1	counters format list lock release runs sizeclass
+	1	counters format list lock release sizeclass
 	2	pages
 	3	bug pagemap
 	4	inline meta
 	5	descriptor
-	6	heap
-	7	superslab
-	8	look
-	9	slab span
-	10	blocks
-	11	magazine
-	12	cache fastpath
-	13	check dump reap stats
-	14	fork malloc
+	6	runs
+	7	heap
+	8	superslab
+	9	look
+	10	slab span
+	11	blocks
+	12	magazine
+	13	cache fastpath
+	14	check dump reap stats
+	15	fork malloc
 '
 
 declare -A rank

@@ -9,6 +9,7 @@
 #include <cache.h>
 #include <magazine.h>
 #include <pagemap.h>
+#include <runs.h>
 #include <sizeclass.h>
 #include <slab.h>
 #include <superslab.h>
@@ -28,7 +29,7 @@ static struct superslab *superslab_at(size_t n)
 
 static struct slab *slab_of(const void *block)
 {
-	return superslab_slab(pagemap_superslab((uintptr_t)block), (uintptr_t)block);
+	return address_to_slab((uintptr_t)block);
 }
 
 static bool open_heap(void)
@@ -52,10 +53,6 @@ static void check_superslab_words(void)
 	CHECK(open_heap() && unit_span_alloc(4 * SLAB_SIZE));
 	FINDS_NOTHING();
 	superslab = superslab_at(0);
-
-	superslab->run--;
-	FINDS("SuperSlab: longest run");
-	superslab->run++;
 
 	superslab->clean |= 1;
 	FINDS("SuperSlab: clean slabs that are in use");
@@ -91,10 +88,7 @@ static void check_superslab_counts(void)
 	CHECK(one && two && unit_span_alloc(SLAB_SIZE));
 	hak_free(one);
 	superslab = superslab_at(0);
-	CHECK(superslab->unused == 0xfffffe0fu && superslab->run == 23);
-	superslab->unused &= ~1u; /* the longest run stays what it is */
-	FINDS("SuperSlab counters: slabs used");
-	superslab->unused |= 1u;
+	CHECK(superslab->unused == 0xfffffe0fu);
 	superslab->clean |= 1u;
 	FINDS("SuperSlab counters: slabs that are unused and not clean");
 	superslab->clean &= ~1u;
@@ -102,43 +96,69 @@ static void check_superslab_counts(void)
 	CHECK(unit_close());
 }
 
-static void check_superslab_lists(void)
+static void check_runs(void)
 {
-	struct superslab *first, *second;
-	struct list_node **heads;
+	struct slab *first, *second, *third;
 
+	/* 12 slabs of each are left, and 10 of a third */
 	CHECK(open_heap() && unit_span_alloc(20 * SLAB_SIZE) && unit_span_alloc(20 * SLAB_SIZE));
-	first = superslab_at(0);
-	second = superslab_at(32);
-	CHECK(first->run == 12 && second->run == 12);
-	heads = list_heads(&second->node, 12);
-
-	list_del(&first->node);
-	FINDS("SuperSlab lists: one missing or too many");
-	list_add(&heads[12], &first->node);
-	FINDS_NOTHING();
-
-	/* a third, with a list of its own, so that only the place is wrong */
 	CHECK(unit_span_alloc(22 * SLAB_SIZE));
-	CHECK(superslab_at(64)->run == 10);
-	list_del(&first->node);
-	list_add(&heads[10], &first->node);
-	FINDS("SuperSlab lists: a SuperSlab on the wrong one");
-	list_del(&first->node);
-	list_add(&heads[12], &first->node);
-	FINDS_NOTHING();
+	first = address_to_slab(slab_at(20));
+	second = address_to_slab(slab_at(52));
+	third = address_to_slab(slab_at(86));
+	CHECK(first->run == 12 && second->run == 12 && third->run == 10);
 
-	list_del(&superslab_at(64)->node);
-	FINDS("SuperSlab lists: the mask of lists");
-	list_add(&heads[10], &superslab_at(64)->node);
+	list_del(&first->node);
+	FINDS("runs: one missing or too many");
+	list_add(&hak_runs.list[12], &first->node);
 	FINDS_NOTHING();
 
 	list_del(&first->node);
-	list_del(&first->all);
+	list_add(&hak_runs.list[10], &first->node);
+	FINDS("runs: one on the wrong list");
+	list_del(&first->node);
+	list_add(&hak_runs.list[12], &first->node);
+	FINDS_NOTHING();
+
+	list_del(&third->node);
+	FINDS("runs: the mask of lists");
+	list_add(&hak_runs.list[10], &third->node);
+	FINDS_NOTHING();
+
+	address_to_slab(slab_at(31))->run--;
+	FINDS("runs: the length of one");
+	address_to_slab(slab_at(31))->run++;
+	FINDS_NOTHING();
+
+	/* shorter than it is, and longer */
+	superslab_at(0)->unused |= (uint32_t)1 << 19;
+	FINDS("page map: class of an unused slab");
+	superslab_at(0)->unused &= ~((uint32_t)1 << 19);
+	superslab_at(0)->unused &= ~((uint32_t)1 << 25);
+	superslab_at(0)->clean &= ~((uint32_t)1 << 25);
+	FINDS("runs: the length of one");
+	superslab_at(0)->unused |= (uint32_t)1 << 25;
+	superslab_at(0)->clean |= (uint32_t)1 << 25;
+	FINDS_NOTHING();
+	CHECK(unit_close());
+}
+
+static void check_superslab_list(void)
+{
+	struct superslab *superslab;
+	struct list_node **link;
+
+	CHECK(open_heap() && unit_span_alloc(32 * SLAB_SIZE) && unit_span_alloc(32 * SLAB_SIZE));
+	superslab = superslab_at(0);
+	link = superslab->all.link;
+	list_del(&superslab->all);
 	FINDS("SuperSlab counters: active or reserve");
-	CHECK(heap_first() == superslab_at(64));
-	list_add(superslab_at(64)->all.link, &first->all);
-	list_add(&heads[12], &first->node);
+	CHECK(heap_first() == superslab_at(32));
+	list_add(link, &superslab->all);
+	FINDS_NOTHING();
+	hak_heap.counters.slabs_used++;
+	FINDS("SuperSlab counters: slabs used");
+	hak_heap.counters.slabs_used--;
 	FINDS_NOTHING();
 	CHECK(unit_close());
 }
@@ -332,7 +352,8 @@ void unit_check(void)
 {
 	TEST_RUN(check_superslab_words);
 	TEST_RUN(check_superslab_counts);
-	TEST_RUN(check_superslab_lists);
+	TEST_RUN(check_runs);
+	TEST_RUN(check_superslab_list);
 	TEST_RUN(check_bitmap);
 	TEST_RUN(check_outer_bitmap);
 	TEST_RUN(check_slab_lists);

@@ -48,11 +48,6 @@ static uint64_t slabs_used(void)
 	return now.slabs_used;
 }
 
-static struct slab *slab_of(uintptr_t address)
-{
-	return superslab_slab(pagemap_superslab(address), address);
-}
-
 static void *block(unsigned index)
 {
 	return (void *)(model.base + index * model.size);
@@ -226,8 +221,9 @@ static bool is_sound(void)
 	if (failed)
 		test_print("hak_check(), class %u: %s\n", model.class, failed);
 	CHECK_OR(!failed, false);
-	CHECK_OR((slab_of(model.base)->purged & used_pages(model.class)) == model.purged, false);
-	CHECK_OR(slab_of(model.base)->free == count_resident(), false);
+	CHECK_OR((address_to_slab(model.base)->purged & used_pages(model.class)) == model.purged,
+		 false);
+	CHECK_OR(address_to_slab(model.base)->free == count_resident(), false);
 	for (unsigned i = 0; i < model.blocks; i++)
 		CHECK_OR(!model.live[i] || unit_is_filled(block(i), model.size, i), false);
 	return true;
@@ -421,7 +417,7 @@ static void reap_dense_together(void)
 	slab_put(CLASS_32K, large, 4);
 	CHECK(look_purges(0));
 	hak_idle(SIZE_MAX);
-	CHECK(slab_of(model.base)->purged == 0x0a00 && !hak_check());
+	CHECK(address_to_slab(model.base)->purged == 0x0a00 && !hak_check());
 	CHECK(unit_close());
 }
 
@@ -432,13 +428,13 @@ static void reap_fresh(void)
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
 	CHECK(slab_take(CLASS_1024, batch + 8, 8) == 8);
-	CHECK(slab_of((uintptr_t)batch[7])->purged == 0xfffc);
+	CHECK(address_to_slab((uintptr_t)batch[7])->purged == 0xfffc);
 	slab_put(CLASS_1024, batch, 7); /* all but the first */
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.calls[FAKE_PURGE] == 0);
 	hak_idle(SIZE_MAX);
 	CHECK(unit_fake.purged == PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
 	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && retouched() == 0);
-	CHECK(slab_of((uintptr_t)batch[7])->purged == 0xfffe);
+	CHECK(address_to_slab((uintptr_t)batch[7])->purged == 0xfffe);
 	/* one was there before, the others never */
 	CHECK(slab_take(CLASS_1024, batch + 7, 7) == 7 && retouched() == PAGE_SIZE);
 	CHECK(!hak_check());
@@ -458,8 +454,8 @@ static void reap_two_slabs(void)
 	CHECK(look_purges(0));
 	hak_idle(SIZE_MAX);
 	CHECK(unit_fake.purged == 12 * PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
-	CHECK(slab_of(model.base)->purged == 0xf000 && !hak_check());
-	CHECK(slab_of((uintptr_t)batch[0])->purged == 0x00ff);
+	CHECK(address_to_slab(model.base)->purged == 0xf000 && !hak_check());
+	CHECK(address_to_slab((uintptr_t)batch[0])->purged == 0x00ff);
 	CHECK(unit_close());
 }
 
@@ -645,7 +641,8 @@ static void reap_emptied(void)
 	/* it comes again, and hands out first what is there */
 	CHECK(slab_take(CLASS_1024, &one + 1, 1) == 1);
 	CHECK(one == block(32) && retouched() == 0);
-	CHECK(slab_of(model.base)->free == 31 && slab_of(model.base)->withheld == 32);
+	CHECK(address_to_slab(model.base)->free == 31 &&
+	      address_to_slab(model.base)->withheld == 32);
 	CHECK(!hak_check());
 	slab_put(CLASS_1024, &one, 1);
 	CHECK(unit_close());

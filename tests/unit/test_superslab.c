@@ -15,6 +15,7 @@
 #include <sizeclass.h>
 #include <reap.h>
 #include <release.h>
+#include <runs.h>
 #include <superslab.h>
 
 static uintptr_t slab(size_t n)
@@ -34,6 +35,12 @@ static long take_aligned(size_t slabs, size_t align)
 static long take(size_t slabs)
 {
 	return take_aligned(slabs, SLAB_SIZE);
+}
+
+/* How long is the run that starts or ends with this slab? */
+static size_t run_of(size_t n)
+{
+	return address_to_slab(slab(n))->run;
 }
 
 static void put(size_t first, size_t slabs)
@@ -73,7 +80,7 @@ static void superslab_first_take(void)
 	CHECK(counts(1, 0, 0, 1) && counters().peak == 1);
 	superslab = pagemap_superslab(slab(0));
 	CHECK(superslab && superslab->base == slab(0));
-	CHECK(superslab->unused == 0xfffffffeu && superslab->run == 31);
+	CHECK(superslab->unused == 0xfffffffeu && run_of(1) == 31);
 	CHECK(superslab->map_base == slab(0) && superslab->map_size == SUPERSLAB_SIZE);
 	CHECK(!pagemap_superslab(slab(32)));
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
@@ -83,7 +90,7 @@ static void superslab_first_take(void)
 	}
 	for (long i = 1; i < 32; i++)
 		CHECK(take(1) == i);
-	CHECK(superslab->unused == 0 && superslab->run == 0);
+	CHECK(superslab->unused == 0 && !hak_runs.lists);
 	CHECK(counts(1, 0, 0, 32));
 	CHECK(take(1) == 32);
 	CHECK(counts(2, 0, 0, 33) && counters().peak == 2);
@@ -93,7 +100,7 @@ static void superslab_first_take(void)
 	CHECK(unit_close());
 }
 
-/* The SuperSlab whose longest run fits best, however they came about. */
+/* The shortest run that suffices, wherever it is. */
 static void superslab_best_fit(void)
 {
 	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
@@ -104,7 +111,7 @@ static void superslab_best_fit(void)
 	CHECK(counts(3, 0, 0, 96 - 17));
 	CHECK(take(3) == 0);  /* 5 fits better than 10; 2 remain there, twice */
 	CHECK(take(6) == 32); /* 4 remain */
-	CHECK(take(2) == 3);  /* exactly, and the lowest of the two */
+	CHECK(take(2) == 3);  /* exactly, and the last one that came about */
 	CHECK(take(3) == 38); /* 1 remains */
 	CHECK(take(2) == 20);
 	CHECK(take(1) == 41);
@@ -114,18 +121,18 @@ static void superslab_best_fit(void)
 	CHECK(unit_close());
 }
 
-/* Within a SuperSlab a run is found wherever it lies, and only real runs. */
+/* A run is found wherever it lies in a SuperSlab, and only real runs. */
 static void superslab_runs(void)
 {
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0);
 	for (unsigned i = 0; i < 32; i += 2)
 		put(i, 1);
-	CHECK(pagemap_superslab(slab(0))->run == 1);
+	CHECK(run_of(0) == 1 && run_of(30) == 1);
 	CHECK(take(2) == 32); /* 16 are unused, no two of them neighbours */
 	put(32, 2);
 	put(17, 1); /* 16, 17, 18 */
-	CHECK(pagemap_superslab(slab(0))->run == 3);
+	CHECK(run_of(16) == 3 && run_of(18) == 3);
 	CHECK(take(3) == 16);
 	CHECK(counts(2, 0, 1, 18));
 	put(31, 1); /* 30, 31: the end counts too */
@@ -133,7 +140,7 @@ static void superslab_runs(void)
 	for (unsigned n = 1; n <= 32; n++) {
 		CHECK(take(32) == 32);
 		put(64 - n, n);
-		CHECK(pagemap_superslab(slab(32))->run == n);
+		CHECK(run_of(64 - n) == n && run_of(63) == n);
 		CHECK(take(n) == (long)(n == 32 ? 32 : 64 - n));
 		put(32, 32);
 	}
@@ -148,8 +155,8 @@ static void superslab_alignment(void)
 	CHECK(take_aligned(1, 128 * KIB) == 2);
 	CHECK(take_aligned(3, 256 * KIB) == 4);
 	CHECK(take_aligned(1, 1 * MIB) == 16);
-	CHECK(take(1) == 1); /* what the alignments left over */
-	CHECK(take(1) == 3);
+	CHECK(take(1) == 3); /* what the alignments left over */
+	CHECK(take(1) == 1);
 	CHECK(counts(1, 0, 0, 8));
 	CHECK(take_aligned(2, 1 * MIB) == 32); /* both halves are taken */
 	CHECK(take_aligned(1, 2 * MIB) == 64);
@@ -206,10 +213,7 @@ static void superslab_run_across(void)
 	CHECK(unit_close());
 }
 
-/*
- * When there is no more memory, short runs across an edge are good too; but as
- * long as there is, a new SuperSlab is.
- */
+/* Short runs across an edge are as good as others. */
 static void superslab_short_run_across(void)
 {
 	enum run_memory memory;
@@ -219,6 +223,7 @@ static void superslab_short_run_across(void)
 	CHECK(take(32) == 0 && take(32) == 32);
 	put(29, 3);
 	put(32, 2);
+	CHECK(run_of(29) == 5 && run_of(33) == 5);
 	CHECK(take(6) == -1);
 	CHECK(superslab_take(6, 0, SLAB_SIZE, TAKE_ANY, &memory) == 0);
 	CHECK(counts(2, 0, 0, 59));
@@ -233,12 +238,80 @@ static void superslab_short_run_across(void)
 	CHECK(take(1) == 29);
 	CHECK(unit_close());
 
+	/* also while there is more memory */
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0 && take(32) == 32);
 	put(29, 3);
 	put(32, 2);
-	CHECK(take(5) == 64);
-	CHECK(counts(3, 0, 0, 64));
+	CHECK(take(5) == 29);
+	CHECK(counts(2, 0, 0, 64));
+	CHECK(unit_close());
+}
+
+#define ARENA_SLABS 256u
+
+static bool is_unused(size_t n)
+{
+	const struct slab *it = n < ARENA_SLABS ? address_to_slab(slab(n)) : NULL;
+
+	return it && slab_superslab(it)->unused >> it->index & 1;
+}
+
+/*
+ * Slab by slab, without the lists: the length of the shortest run in which @slabs fit,
+ * or 0; of the one that has slab @of, if that is not -1.
+ */
+static size_t shortest_run(size_t slabs, size_t align, long of)
+{
+	size_t shortest = 0, end;
+
+	for (size_t n = 0; n < ARENA_SLABS; n = end + 1) {
+		size_t first = ALIGN_UP(slab(n), align) / SLAB_SIZE - slab(0) / SLAB_SIZE;
+
+		for (end = n; is_unused(end);)
+			end++;
+		if (first + slabs > end || (of >= 0 && ((size_t)of < n || (size_t)of >= end)))
+			continue;
+		if (!shortest || end - n < shortest)
+			shortest = end - n;
+	}
+	return shortest;
+}
+
+/* Whatever is taken and put: the equations hold, and a short run is taken. */
+static void superslab_runs_at_random(void)
+{
+	size_t taken[ARENA_SLABS] = { 0 }, nr_new = 0, nr_none = 0; /* so many from this one on */
+	uint64_t random = 1;
+
+	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned step = 0; step < 20000; step++) {
+		size_t slabs = 1 + test_random(&random) % (step % 2 ? 8 : 50);
+		size_t align = SLAB_SIZE << test_random(&random) % 4;
+		size_t n = test_random(&random) % ARENA_SLABS;
+		size_t shortest = shortest_run(slabs, align, -1);
+		uint64_t mapped = counters().mapped;
+		size_t run[ARENA_SLABS];
+		long base;
+
+		if (taken[n]) {
+			put(n, taken[n]);
+			taken[n] = 0;
+		} else {
+			for (size_t i = 0; i < ARENA_SLABS; i++)
+				run[i] = is_unused(i) ? shortest_run(1, SLAB_SIZE, (long)i) : 0;
+			base = take_aligned(slabs, align);
+			nr_new += base >= 0 && !shortest;
+			nr_none += base < 0;
+			CHECK(!shortest || base >= 0);
+			CHECK(!shortest || counters().mapped == mapped);
+			CHECK(!shortest || runs_list(run[base]) == runs_list(shortest));
+			if (base >= 0)
+				taken[base] = slabs;
+		}
+		CHECK(unit_same(heap_check(), NULL));
+	}
+	CHECK(nr_new && nr_none);
 	CHECK(unit_close());
 }
 
@@ -319,10 +392,11 @@ static void superslab_refused(void)
 	CHECK(unit_fake.calls[FAKE_UNMAP] == 1);
 	CHECK(counts(2, 0, 2, 0) && counters().refused == 1);
 	CHECK(pagemap_superslab(slab(32))->refused && !pagemap_superslab(slab(0))->refused);
-	/* it comes first now, and the provider is not asked again each time */
+	/* it serves, and the provider is not asked again each time */
+	CHECK(take(32) == 0);
 	CHECK(superslab_take(32, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(32) &&
 	      memory != RUN_ZERO);
-	CHECK(counts(2, 0, 1, 32));
+	put(0, 32);
 	put(32, 32);
 	CHECK(counts(2, 0, 2, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
 	/* but a trim asks once more */
@@ -475,9 +549,9 @@ static void superslab_zero(void)
 	fake_fail(&unit_fake, FAKE_UNMAP, 1, true, FAKE_FAILS);
 	put(32, 4);
 	CHECK(counts(2, 0, 2, 0));
-	CHECK(take(4) == 32);
-	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(36));
-	CHECK(memory != RUN_ZERO && !unit_is_zero((void *)slab(36), SLAB_SIZE));
+	CHECK(take(32) == 0);
+	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(32));
+	CHECK(memory != RUN_ZERO && !unit_is_zero((void *)slab(32), SLAB_SIZE));
 	CHECK(unit_close());
 }
 
@@ -643,9 +717,9 @@ static void superslab_best_pages(void)
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
 	CHECK(take(6) == 0);
-	put(0, 1);
-	put(2, 1);
 	put(4, 1);
+	put(2, 1);
+	put(0, 1);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(superslab_take(1, spare[i], SLAB_SIZE, TAKE_ANY, &memory) == slab(2 * i));
 	CHECK(reap_all(true) == (4 + 8 + 12) * PAGE_SIZE);
@@ -726,11 +800,12 @@ static void superslab_same_class(void)
 	/* a span has all pages of it, and it is not one of a class any more */
 	put(2, 1);
 	put(4, 1);
-	CHECK(superslab_take(2, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(3));
-	put(3, 2);
-	CHECK(take_for(6, 0) == 2);
-	/* nothing is lacking there, so the SuperSlab that is emptier is left alone */
-	CHECK(take_for(7, 0) == 3 && take_for(8, 0) == 4 && take(27) == 5);
+	CHECK(superslab_take(2, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(2));
+	put(2, 2);
+	CHECK(take_for(6, 0) == 4);
+	CHECK(take_for(4, 0) == 2);
+	/* nothing is lacking there, so the longer run is left alone */
+	CHECK(take_for(7, 0) == 3 && take(27) == 5);
 	CHECK(take_for(9, 0) == 32);
 	put(32, 1);
 	put(4, 1);
@@ -835,6 +910,7 @@ void unit_superslab(void)
 	TEST_RUN(superslab_long_run);
 	TEST_RUN(superslab_run_across);
 	TEST_RUN(superslab_short_run_across);
+	TEST_RUN(superslab_runs_at_random);
 	TEST_RUN(superslab_resize_in_place);
 	TEST_RUN(superslab_release);
 	TEST_RUN(superslab_put_clears_classes);
