@@ -131,21 +131,25 @@ static void take_locked(struct request *request, uintptr_t base)
 	}
 }
 
-/* So many of the slabs from @base on are in front of the end of the last clean one. */
-static size_t clean_until(uintptr_t base, size_t slabs)
+/* @base if all of these slabs have memory, else the next that has, behind the last clean one. */
+static uintptr_t skip_clean(uintptr_t base, size_t slabs)
 {
-	size_t until = 0, part_slabs;
+	uintptr_t next = base;
 
-	for (size_t done = 0; done < slabs; done += part_slabs) {
-		uintptr_t part_base = base + done * SLAB_SIZE;
-		uint32_t part = superslab_part(part_base, slabs - done);
-		uint32_t clean = pagemap_superslab(part_base)->clean & part;
+	while (slabs) {
+		const struct superslab *superslab = pagemap_superslab(base);
+		uint32_t part = superslab_part(base, slabs);
+		uint64_t clean = superslab->clean;
 
-		part_slabs = count_bits(part);
-		if (clean)
-			until = done + highest_bit(clean) - lowest_bit(part) + 1;
+		slabs -= count_bits(part);
+		base += count_bits(part) * SLAB_SIZE;
+		if (clean & part) {
+			unsigned last = highest_bit(clean & part);
+
+			next = superslab->base + (last + lowest_bit(~(clean >> last))) * SLAB_SIZE;
+		}
 	}
-	return until;
+	return next;
 }
 
 /*
@@ -166,14 +170,8 @@ static unsigned misfit(uintptr_t base, const struct request *request)
 	return count_bits((slab->purged ^ request->spare) & ALL_PAGES);
 }
 
-/*
- * So many places are compared; the first that suits is taken at once, and one that
- * hardly lacks anything before any of a longer run.
- */
-#define CANDIDATES 32u
-
-/* Worse than any place that has memory, however long it is. */
-#define CLEAN_MISFIT (PAGES_PER_SLAB + 1)
+#define CANDIDATES   32u		  /* so many places are compared */
+#define CLEAN_MISFIT (PAGES_PER_SLAB + 1) /* worse than any that have memory */
 
 /*
  * Compare the places in a run: for a span the first that has memory, or else the
@@ -181,30 +179,35 @@ static unsigned misfit(uintptr_t base, const struct request *request)
  */
 static void search_run(struct request *request, const struct slab *first)
 {
-	uintptr_t base = slab_base(first), end = base + first->run * SLAB_SIZE;
-	size_t size = request->slabs * SLAB_SIZE, clean;
+	uintptr_t next = slab_base(first), end = next + first->run * SLAB_SIZE;
+	size_t size = request->slabs * SLAB_SIZE;
 
-	for (; request->candidates && request->misfit; base += (clean ? clean : 1) * SLAB_SIZE) {
-		unsigned pages;
+	while (request->candidates && request->misfit) {
+		uintptr_t base = ALIGN_UP(next, request->align);
+		unsigned pages = CLEAN_MISFIT;
 
-		base = ALIGN_UP(base, request->align);
 		if (base + size > end)
 			return;
 		request->candidates--;
-		clean = clean_until(base, request->slabs);
-		pages = clean ? CLEAN_MISFIT : misfit(base + size - SLAB_SIZE, request);
+		next = skip_clean(base, request->slabs);
+		if (next == base)
+			pages = misfit(base + size - SLAB_SIZE, request);
 		if (pages < request->misfit) {
 			request->misfit = pages;
 			request->base = base;
 		}
-		if (!clean && !request->class)
+		if (next > base)
+			continue;
+		if (!request->class)
 			return;
+		next = base + SLAB_SIZE;
 	}
 }
 
 /*
- * Find a run that suffices, a short one. For a class go on to longer ones as long as
- * that saves new memory. (Spans come twice, first for what is filled.)
+ * Find a run that suffices: for a span one of the shortest, since that is asked
+ * for twice, first for what is filled. For a class the slab that suits best, from
+ * the shortest runs on; but of empty SuperSlabs only to save memory.
  */
 static uintptr_t find_unused(struct request *request)
 {
@@ -215,11 +218,12 @@ static uintptr_t find_unused(struct request *request)
 	request->base = 0;
 	for (uint64_t lists = hak_runs.lists >> list << list; lists; lists &= lists - 1) {
 		struct list_node *node = hak_runs.list[lowest_bit(lists)];
+		bool empty = lowest_bit(lists) >= SLABS_PER_SUPERSLAB;
 
+		if (request->base && (!request->class || (empty && request->misfit <= 1)))
+			break;
 		for (; node && request->candidates && request->misfit; node = node->next)
 			search_run(request, list_entry(node, struct slab, node));
-		if (request->base && (!request->class || request->misfit <= 1))
-			break;
 	}
 	return request->base;
 }
