@@ -84,12 +84,9 @@ void heap_set_unused(struct superslab *superslab, uint32_t unused)
 	discount_unused(superslab);
 	for (uint32_t left = superslab->unused ^ unused; left;) {
 		uint32_t run = left & ~(left + (left & -left)); /* the lowest */
-		uintptr_t base = superslab->base + lowest_bit(run) * SLAB_SIZE;
+		struct slab *first = &superslab->slab[lowest_bit(run)];
 
-		if (run & unused)
-			runs_add(base, count_bits(run));
-		else
-			runs_remove(base, count_bits(run));
+		(run & unused ? runs_add : runs_remove)(first, count_bits(run));
 		superslab->unused ^= run;
 		left ^= run;
 	}
@@ -256,7 +253,7 @@ static bool is_empty(uintptr_t base)
 }
 
 /* How many neighbours of an empty SuperSlab are empty? With them it is part of a longer run. */
-unsigned heap_empty_neighbours(const struct superslab *superslab)
+static unsigned count_empty_neighbours(const struct superslab *superslab)
 {
 	return is_empty(superslab->base - SUPERSLAB_SIZE) +
 	       is_empty(superslab->base + SUPERSLAB_SIZE);
@@ -275,7 +272,7 @@ static struct superslab *withdraw_reserve(void)
 	heap_lock();
 	for (node = hak_heap.empty; node && left-- && fewest; node = node->next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
-		unsigned neighbours = heap_empty_neighbours(superslab);
+		unsigned neighbours = count_empty_neighbours(superslab);
 
 		if (superslab->clean == ALL_SLABS || superslab->refused || neighbours >= fewest)
 			continue;
@@ -369,32 +366,22 @@ uintptr_t heap_map_and_lock(size_t count, size_t align)
 	return base;
 }
 
-/* Take empty SuperSlabs with at most @neighbours of their kind out of the reserve, down to @keep. */
-static void collect_reserve(size_t keep, unsigned neighbours, struct list_node ***tail)
+/* Release empty SuperSlabs until @keep are left; bytes. */
+static size_t release_down_to(size_t keep)
 {
-	struct list_node *node, *next;
+	struct list_node *chain = NULL, **tail = &chain, *node, *next;
 
+	heap_lock();
 	for (node = hak_heap.empty; node && hak_heap.counters.reserve > keep; node = next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 
 		next = node->next;
-		if (!heap_is_unmappable(superslab) || heap_empty_neighbours(superslab) > neighbours)
+		if (!heap_is_unmappable(superslab))
 			continue;
-		heap_collect_locked(superslab, tail);
+		heap_collect_locked(superslab, &tail);
 		if (!pages_unmaps_parts())
 			next = hak_heap.empty; /* its neighbours went too */
 	}
-}
-
-/* Release empty SuperSlabs until @keep are left, those first that stand alone; bytes. */
-static size_t release_down_to(size_t keep)
-{
-	struct list_node *chain = NULL, **tail = &chain;
-
-	heap_lock();
-	if (keep)
-		collect_reserve(keep, 0, &tail);
-	collect_reserve(keep, 2, &tail);
 	heap_unlock();
 	return heap_release(chain);
 }

@@ -38,12 +38,19 @@ unsigned runs_list(size_t slabs)
 	return list < NR_RUN_LISTS ? list : NR_RUN_LISTS - 1;
 }
 
-/* NULL if it is in use, or not ours. */
-static struct slab *unused_at(uintptr_t address)
+/* The slab that lies so many behind this one, or before it; NULL if it is not ours. */
+static struct slab *neighbour(struct slab *slab, ptrdiff_t distance)
 {
-	struct slab *slab = address_to_slab(address);
+	size_t index = slab->index + (size_t)distance;
 
-	return slab && slab_superslab(slab)->unused >> slab->index & 1 ? slab : NULL;
+	if (likely(index < SLABS_PER_SUPERSLAB))
+		return slab + distance;
+	return address_to_slab(slab_base(slab) + (size_t)distance * SLAB_SIZE);
+}
+
+static bool is_unused(const struct slab *slab)
+{
+	return slab && slab_superslab(slab)->unused >> slab->index & 1;
 }
 
 /* Are all of these slabs unused? */
@@ -61,13 +68,12 @@ bool runs_have(uintptr_t base, size_t slabs)
 	return true;
 }
 
-static void enlist(uintptr_t base, size_t slabs)
+static void enlist(struct slab *first, size_t slabs)
 {
-	struct slab *first = address_to_slab(base);
 	unsigned list = runs_list(slabs);
 
 	first->run = slabs;
-	address_to_slab(base + (slabs - 1) * SLAB_SIZE)->run = slabs;
+	neighbour(first, (ptrdiff_t)slabs - 1)->run = slabs;
 	list_add(&hak_runs.list[list], &first->node);
 	hak_runs.lists |= (uint64_t)1 << list;
 }
@@ -82,50 +88,50 @@ static void unlist(struct slab *first)
 }
 
 /* These slabs are unused from now on, and one run with what is unused beside them. */
-void runs_add(uintptr_t base, size_t slabs)
+void runs_add(struct slab *first, size_t slabs)
 {
-	struct slab *below = unused_at(base - SLAB_SIZE);
-	struct slab *above = unused_at(base + slabs * SLAB_SIZE);
+	struct slab *below = neighbour(first, -1), *above = neighbour(first, (ptrdiff_t)slabs);
 
-	if (above) {
+	if (is_unused(above)) {
 		slabs += above->run;
 		unlist(above);
 	}
-	if (below) {
+	if (is_unused(below)) {
 		slabs += below->run;
-		base -= below->run * SLAB_SIZE;
-		unlist(address_to_slab(base));
+		first = neighbour(first, -(ptrdiff_t)below->run);
+		unlist(first);
 	}
-	enlist(base, slabs);
+	enlist(first, slabs);
 }
 
-/* Where the run starts that an unused slab belongs to. */
-static uintptr_t start_of(uintptr_t base)
+/* Where the run of an unused slab starts. */
+static struct slab *first_of(struct slab *slab)
 {
-	const struct superslab *superslab = pagemap_superslab(base);
-	uint32_t used =
-		~superslab->unused & (((uint32_t)1 << base / SLAB_SIZE % SLABS_PER_SUPERSLAB) - 1);
-	const struct slab *below;
+	for (struct slab *below = slab;; slab = below) {
+		uint32_t before = ((uint32_t)1 << slab->index) - 1;
+		uint32_t used = ~slab_superslab(slab)->unused & before;
 
-	while (!used && (below = unused_at(superslab->base - SLAB_SIZE))) {
-		superslab = slab_superslab(below);
-		used = ~superslab->unused;
+		slab -= slab->index;
+		if (used)
+			return slab + highest_bit(used) + 1;
+		below = neighbour(slab, -1);
+		if (!is_unused(below))
+			return slab;
 	}
-	return superslab->base + (used ? (highest_bit(used) + 1) * SLAB_SIZE : 0);
 }
 
 /* These slabs of a run are not unused any more. */
-void runs_remove(uintptr_t base, size_t slabs)
+void runs_remove(struct slab *slab, size_t slabs)
 {
-	uintptr_t start = start_of(base);
-	struct slab *first = address_to_slab(start);
-	size_t below = (base - start) / SLAB_SIZE, above = first->run - below - slabs;
+	struct slab *first = first_of(slab);
+	size_t below = (slab_base(slab) - slab_base(first)) / SLAB_SIZE;
+	size_t above = first->run - below - slabs;
 
 	unlist(first);
 	if (below)
-		enlist(start, below);
+		enlist(first, below);
 	if (above)
-		enlist(base + slabs * SLAB_SIZE, above);
+		enlist(neighbour(slab, (ptrdiff_t)slabs), above);
 }
 
 /* There are so many unused slabs: NULL, or what does not fit together. */
@@ -135,15 +141,15 @@ const char *runs_check(size_t unused)
 		if (!hak_runs.list[i] != !(hak_runs.lists >> i & 1))
 			return "runs: the mask of lists";
 		for (struct list_node *node = hak_runs.list[i]; node; node = node->next) {
-			const struct slab *first = list_entry(node, struct slab, node);
-			uintptr_t base = slab_base(first), end = base + first->run * SLAB_SIZE;
+			struct slab *first = list_entry(node, struct slab, node);
+			size_t run = first->run;
 
-			if (runs_list(first->run) != i)
+			if (runs_list(run) != i)
 				return "runs: one on the wrong list";
-			if (!runs_have(base, first->run) || unused_at(base - SLAB_SIZE) ||
-			    unused_at(end) || address_to_slab(end - SLAB_SIZE)->run != first->run)
+			if (!runs_have(slab_base(first), run) || is_unused(neighbour(first, -1)) ||
+			    neighbour(first, (ptrdiff_t)run - 1)->run != run)
 				return "runs: the length of one";
-			unused -= first->run;
+			unused -= run;
 		}
 	}
 	return unused ? "runs: one missing or too many" : NULL;

@@ -17,9 +17,9 @@ extern HAK_HIDDEN struct runs {
 
 /* Under the lock. */
 HAK_COLD unsigned runs_list(size_t slabs);
-HAK_COLD void runs_add(uintptr_t base, size_t slabs);
-HAK_COLD void runs_remove(uintptr_t base, size_t slabs);
-bool runs_have(uintptr_t base, size_t slabs);
-const char *runs_check(size_t unused);
+HAK_COLD void runs_add(struct slab *first, size_t slabs);
+HAK_COLD void runs_remove(struct slab *slab, size_t slabs);
+HAK_COLD bool runs_have(uintptr_t base, size_t slabs);
+HAK_COLD const char *runs_check(size_t unused);
 
 #endif

@@ -131,7 +131,7 @@ static void take_locked(struct request *request, uintptr_t base)
 	}
 }
 
-/* @base if all of these slabs have memory, else the next that has, behind the last clean one. */
+/* Behind the last of these slabs that is clean; @base if all have memory. */
 static uintptr_t skip_clean(uintptr_t base, size_t slabs)
 {
 	uintptr_t next = base;
@@ -139,69 +139,80 @@ static uintptr_t skip_clean(uintptr_t base, size_t slabs)
 	while (slabs) {
 		const struct superslab *superslab = pagemap_superslab(base);
 		uint32_t part = superslab_part(base, slabs);
-		uint64_t clean = superslab->clean;
 
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
-		if (clean & part) {
-			unsigned last = highest_bit(clean & part);
-
-			next = superslab->base + (last + lowest_bit(~(clean >> last))) * SLAB_SIZE;
-		}
+		part &= superslab->clean;
+		if (part)
+			next = superslab->base + (highest_bit(part) + 1) * SLAB_SIZE;
 	}
 	return next;
-}
-
-/*
- * How badly does this slab suit as the last one? The pages that it lacks, and
- * those that it has in vain. Of one for a class nobody knows which these are, but
- * the one that it had before has those that it uses. (2000 threads, 8 at a time,
- * that use 20 classes, so leave 3.3 MB resident behind; 3.8 if any slab will do,
- * since by and by each has been of a class that uses all of its pages.)
- */
-static unsigned misfit(uintptr_t base, const struct request *request)
-{
-	const struct slab *slab = address_to_slab(base);
-
-	if (!slab_superslab(slab)->purgeable)
-		return 0;
-	if (request->class)
-		return slab->was == request->class ? 0 : slab->purged ? 2 : 1;
-	return count_bits((slab->purged ^ request->spare) & ALL_PAGES);
 }
 
 #define CANDIDATES   32u		  /* so many places are compared */
 #define CLEAN_MISFIT (PAGES_PER_SLAB + 1) /* worse than any that have memory */
 
 /*
- * Compare the places in a run: for a span the first that has memory, or else the
- * first; for a class each slab.
+ * How badly does a place suit whose last slab is this one? By the pages that it lacks,
+ * and those that it has in vain. Of a slab for a class nobody knows which these are,
+ * but the one that it had before has those that it uses. (2000 threads, 8 at a
+ * time, that use 20 classes, so leave 3.3 MB resident behind; 3.8 if any slab
+ * will do, since by and by each has been of a class that uses all of its pages.)
  */
-static void search_run(struct request *request, const struct slab *first)
+static unsigned misfit(const struct request *request, const struct slab *last)
 {
-	uintptr_t next = slab_base(first), end = next + first->run * SLAB_SIZE;
-	size_t size = request->slabs * SLAB_SIZE;
+	const struct superslab *superslab = slab_superslab(last);
 
-	while (request->candidates && request->misfit) {
-		uintptr_t base = ALIGN_UP(next, request->align);
+	if (superslab->clean >> last->index & 1)
+		return CLEAN_MISFIT;
+	if (!superslab->purgeable)
+		return 0;
+	if (request->class)
+		return last->was == request->class ? 0 : last->purged ? 2 : 1;
+	return count_bits((last->purged ^ request->spare) & ALL_PAGES);
+}
+
+static void compare(struct request *request, uintptr_t base, unsigned pages)
+{
+	request->candidates--;
+	if (pages >= request->misfit)
+		return;
+	request->misfit = pages;
+	request->base = base;
+}
+
+/* For a class: the slabs of a run in one SuperSlab; of those without memory the first. */
+static HAK_COLD void search_slabs(struct request *request, const struct slab *first)
+{
+	const struct superslab *superslab = slab_superslab(first);
+	uint32_t slabs = superslab_part(slab_base(first), first->run);
+	uint32_t filled = slabs & ~superslab->clean;
+
+	for (slabs = filled ? filled : slabs & -slabs;
+	     slabs && request->candidates && request->misfit; slabs &= slabs - 1) {
+		const struct slab *slab = &superslab->slab[lowest_bit(slabs)];
+
+		compare(request, slab_base(slab), misfit(request, slab));
+	}
+}
+
+/* For a span: the first place in a run, and the first that has memory. */
+static HAK_COLD void search_run(struct request *request, const struct slab *first)
+{
+	size_t size = request->slabs * SLAB_SIZE;
+	uintptr_t next = slab_base(first), end = next + first->run * SLAB_SIZE, base;
+
+	do {
 		unsigned pages = CLEAN_MISFIT;
 
+		base = ALIGN_UP(next, request->align);
 		if (base + size > end)
 			return;
-		request->candidates--;
 		next = skip_clean(base, request->slabs);
 		if (next == base)
-			pages = misfit(base + size - SLAB_SIZE, request);
-		if (pages < request->misfit) {
-			request->misfit = pages;
-			request->base = base;
-		}
-		if (next > base)
-			continue;
-		if (!request->class)
-			return;
-		next = base + SLAB_SIZE;
-	}
+			pages = misfit(request, address_to_slab(base + size - SLAB_SIZE));
+		compare(request, base, pages);
+	} while (next > base && request->candidates);
 }
 
 /*
@@ -223,7 +234,8 @@ static uintptr_t find_unused(struct request *request)
 		if (request->base && (!request->class || (empty && request->misfit <= 1)))
 			break;
 		for (; node && request->candidates && request->misfit; node = node->next)
-			search_run(request, list_entry(node, struct slab, node));
+			(request->class ? search_slabs
+					: search_run)(request, list_entry(node, struct slab, node));
 	}
 	return request->base;
 }
