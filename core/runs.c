@@ -104,19 +104,19 @@ void runs_add(struct slab *first, size_t slabs)
 	enlist(first, slabs);
 }
 
-/* Where the run of an unused slab starts. */
+/*
+ * Where the run of an unused slab starts. By way of the nearer end, so that to take one
+ * apart, in whatever order, does not take a step for each pair of slabs.
+ */
 static struct slab *first_of(struct slab *slab)
 {
-	for (struct slab *below = slab;; slab = below) {
-		uint32_t before = ((uint32_t)1 << slab->index) - 1;
-		uint32_t used = ~slab_superslab(slab)->unused & before;
+	for (ptrdiff_t distance = 1;; distance++) {
+		struct slab *last = neighbour(slab, distance - 1);
 
-		slab -= slab->index;
-		if (used)
-			return slab + highest_bit(used) + 1;
-		below = neighbour(slab, -1);
-		if (!is_unused(below))
-			return slab;
+		if (!is_unused(neighbour(slab, -distance)))
+			return neighbour(slab, 1 - distance);
+		if (!is_unused(neighbour(slab, distance)))
+			return neighbour(last, 1 - (ptrdiff_t)last->run);
 	}
 }
 
