@@ -9,8 +9,8 @@
  * Empty SuperSlabs that are no neighbours can serve a run longer than one all
  * the same, if the provider moves memory: new ones are mapped, and get what the
  * empty ones have, first those that stand alone. Replacing one of 64 blocks of
- * 64 KiB to 8 MiB at random, 105 MiB live, then faults in 1 page an operation on
- * Linux, with 230 MiB resident; 13 pages and 240 MiB without.
+ * 64 KiB to 8 MiB at random, 105 MiB live, so faults in a page in 18 operations on
+ * Linux, with 220 MiB resident; a page in each, and 254 MiB, without.
  *
  * Lock: one, LOCK_SUPERSLAB, for this file, superslab.c and look.c; the provider
  * and meta_alloc() are called with it dropped. A SuperSlab that is to go is first

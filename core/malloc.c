@@ -362,7 +362,7 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_m
  * them is freed. Page tables move only to where there is no memory: what is
  * there would be lost, and faulted in again page by page, which takes longer
  * than to copy. 64 buffers that grow to 1 MiB by half of their size at a time
- * take 0.33 us an append, and 120 MiB; 1.2 us and 73 MiB if all that can move does.
+ * take 0.33 us an append, and 108 MiB; 1.2 us and 73 MiB if all that can move does.
  */
 static void move(unsigned class, void *from, void *to, size_t size, bool bare)
 {
