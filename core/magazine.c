@@ -433,12 +433,16 @@ static unsigned held_open(const struct hak_cache *cache, unsigned class)
 	return cold->closed ? 0 : cache->magazine[class].top - cold->base;
 }
 
+/* Asked by every refill. */
 static bool holds_spans(const struct hak_cache *cache)
 {
-	unsigned held = 0;
-
-	for_each_span_class(class) held += held_open(cache, class);
-	return held;
+	for_each_span_class(class)
+	{
+		if (cache->magazine[class].top != cache->cold->magazine[class].base &&
+		    held_open(cache, class))
+			return true;
+	}
+	return false;
 }
 
 static void give_back_spans(struct hak_cache *cache)
