@@ -245,18 +245,11 @@ size_t heap_release(struct list_node *chain)
 	return released;
 }
 
-static bool is_empty(uintptr_t base)
-{
-	const struct superslab *superslab = pagemap_superslab(base);
-
-	return superslab && superslab->unused == ALL_SLABS;
-}
-
 /* How many neighbours of an empty SuperSlab are empty? With them it is part of a longer run. */
 static unsigned count_empty_neighbours(const struct superslab *superslab)
 {
-	return is_empty(superslab->base - SUPERSLAB_SIZE) +
-	       is_empty(superslab->base + SUPERSLAB_SIZE);
+	return runs_have(superslab->base - SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB) +
+	       runs_have(superslab->base + SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB);
 }
 
 /* So many of the reserve are compared. */
@@ -505,9 +498,7 @@ const char *heap_check(void)
 		active++;
 		used += count_bits(~superslab->unused);
 		reserve += superslab->unused == ALL_SLABS;
-		dirty += superslab->unused == ALL_SLABS
-				 ? 0
-				 : count_bits(superslab->unused & ~superslab->clean);
+		dirty += dirty_slabs(superslab);
 	}
 	if (!failed)
 		failed = runs_check(active * SLABS_PER_SUPERSLAB - used);

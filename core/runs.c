@@ -21,8 +21,6 @@
  */
 #include "runs.h"
 
-#include "pagemap.h"
-
 struct runs hak_runs;
 
 /* The list for this length: what is on those behind it is longer. */
@@ -111,12 +109,13 @@ void runs_add(struct slab *first, size_t slabs)
 static struct slab *first_of(struct slab *slab)
 {
 	for (ptrdiff_t distance = 1;; distance++) {
-		struct slab *last = neighbour(slab, distance - 1);
-
 		if (!is_unused(neighbour(slab, -distance)))
 			return neighbour(slab, 1 - distance);
-		if (!is_unused(neighbour(slab, distance)))
+		if (!is_unused(neighbour(slab, distance))) {
+			struct slab *last = neighbour(slab, distance - 1);
+
 			return neighbour(last, 1 - (ptrdiff_t)last->run);
+		}
 	}
 }
 
