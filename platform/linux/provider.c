@@ -224,6 +224,21 @@ static int linux_move(void *ctx, void *from, void *to, size_t size)
 	return moved == MAP_FAILED ? -1 : (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE);
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* A page for 1.2 us instead of 1.45. Needs Linux 5.14; before that it refuses. */
+static int linux_populate(void *ctx, void *base, size_t size)
+{
+	int saved = errno;
+	int failed = madvise(base, size, MADV_POPULATE_WRITE);
+
+	(void)ctx;
+	errno = saved;
+	return failed;
+}
+
 static int linux_resident(void *ctx, const void *base, size_t size, size_t *bytes)
 {
 	unsigned char page[512];
@@ -252,5 +267,6 @@ const struct hak_provider hak_linux_provider = {
 	.unmap = linux_unmap,
 	.purge = linux_purge,
 	.move = linux_move,
+	.populate = linux_populate,
 	.resident = linux_resident,
 };
