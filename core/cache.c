@@ -7,9 +7,13 @@
  * Caches are never unmade: one whose owner has ended waits for the next, and goes
  * on counting where it was. So the sums over all of them are right without a
  * place for what those counted that are gone, and the list may be walked with
- * the lock dropped.
+ * the lock dropped. It waits with some small blocks in it, up to 25 KiB, which go
+ * like those of an owner that is idle, unless the next one comes before that. (A
+ * thread that allocates 100 blocks of up to 1 KiB and frees them, one of many that
+ * succeed each other: 40000 instructions, its creation included, instead of 102000,
+ * and 25 locks instead of 125.)
  *
- *	on the list of unused ones  =>  owner == NOBODY, and empty
+ *	on the list of unused ones  =>  owner == NOBODY
  *	count  =  caches whose owner is neither NOBODY nor GONE; changes under the lock
  *
  * Lock: cache_list.lock, LOCK_META, for the lists of caches; for the magazines
@@ -25,6 +29,7 @@
 #include "lock.h"
 #include "meta.h"
 #include "pagemap.h"
+#include "release.h"
 
 /* For platforms whose kernels see no header of the core. */
 struct hak_cache *const hak_cache_none = CACHE_NONE;
@@ -70,10 +75,9 @@ void cache_fork_unlock(bool must)
 static void cache_init(struct cache_cold *cold)
 {
 	struct hak_cache *cache = (struct hak_cache *)(cold + 1);
-	unsigned base = MAGAZINE_FIRST_BASE, far = base + MAGAZINE_NEAR_SLOTS;
+	unsigned near = MAGAZINE_FIRST_BASE, far = near + MAGAZINE_NEAR_SLOTS;
 
 	cold->cache = cache;
-	cold->quiet = false;
 	cold->room = HAK_CACHE_BYTES;
 	cold->room_swing = HAK_CACHE_SWING;
 	cache->cold = cold;
@@ -82,15 +86,11 @@ static void cache_init(struct cache_cold *cold)
 		struct magazine_cold *magazine = &cold->magazine[class];
 		unsigned capacity = size_class[class].capacity;
 
-		*magazine = (struct magazine_cold){
-			.batches = magazine->batches,
-			.batch_pushes = cache->pushes[class],
-			.base = (uint16_t)base,
-			.far = capacity > HAK_MAGAZINE_NEAR ? (uint16_t)far : 0,
-		};
-		cache->magazine[class].top = (uint16_t)base;
-		cache->magazine[class].limit = (uint16_t)(base + magazine_first_limit(class));
-		base += NEAR_SLOTS(capacity);
+		magazine->base = magazine->near = (uint16_t)near;
+		magazine->far = capacity > HAK_MAGAZINE_NEAR ? (uint16_t)far : 0;
+		cache->magazine[class].top = (uint16_t)near;
+		cache->magazine[class].limit = (uint16_t)(near + magazine_first_limit(class));
+		near += NEAR_SLOTS(capacity);
 		far += FAR_SLOTS(capacity);
 	}
 }
@@ -104,20 +104,41 @@ bool cache_flush(struct hak_cache *cache)
 	return any;
 }
 
+#define INHERITED_SIZE ((size_t)1024)
+
+/*
+ * So many blocks stay in the magazine of an owner that ends: half of what it may hold
+ * then. One that is full lets go of a batch as soon as something is freed.
+ */
+static unsigned inherited(unsigned class)
+{
+	return size_class[class].size <= INHERITED_SIZE ? magazine_first_limit(class) / 2 : 0;
+}
+
+static bool may_keep_blocks(void)
+{
+	bool may;
+
+	heap_lock();
+	may = release_keeps_blocks(heap_in_use());
+	heap_unlock();
+	return may;
+}
+
 /**
  * hak_cache_detach() - the owner of a cache ends
  *
  * Called by the platform, which has already seen to it that this_cache() no
- * longer finds it. The blocks go back to their slabs, the cache serves the next
+ * longer finds it. Most blocks go back to their slabs, the cache serves the next
  * owner.
  */
 void hak_cache_detach(struct hak_cache *cache)
 {
 	struct cache_cold *cold = cache->cold;
+	bool keeps = may_keep_blocks();
 
-	cache_flush(cache);
+	for_each_magazine(class) magazine_hand_over(cache, class, keeps ? inherited(class) : 0);
 	cache_lock();
-	cache_init(cold);
 	cold->owner = NOBODY;
 	list_add(&cache_list.unused, &cold->unused);
 	cache_list.count--;
@@ -209,7 +230,7 @@ struct hak_cache *cache_attach(void)
 		return NULL;
 	owner = this_owner();
 	cold = take_unused(owner);
-	if (!cold) {
+	if (!cold && PLATFORM_OWNERS_END) {
 		detach_gone(owner);
 		cold = take_unused(owner);
 	}
@@ -347,9 +368,9 @@ static void look_again(struct hak_cache *cache, bool *surplus)
 }
 
 /*
- * Close what is idle, in all caches with one barrier; if the host has none,
- * only in the caller's own. Sets @surplus of the classes of which there is
- * something to take; returns whether there are magazines that are not idle.
+ * Close what is idle, in all caches with one barrier; if the host has none, only
+ * in the caller's own and in those of nobody. Sets @surplus of the classes of which
+ * there is something to take; returns whether there are magazines that are not idle.
  */
 static bool close_idle(enum cache_look what, bool *surplus)
 {
@@ -360,7 +381,7 @@ static bool close_idle(enum cache_look what, bool *surplus)
 	cache_lock();
 	for_each_cache(cold, node)
 	{
-		if (list_has(&cold->unused) || (!all && cold->cache != this_cache()))
+		if (!all && cold->cache != this_cache() && cold->owner != NOBODY)
 			continue;
 		if (!magazine_try_claim(cold->cache)) {
 			busy = true;
@@ -406,7 +427,7 @@ static unsigned take_surplus(unsigned class, void **blocks, unsigned n)
 }
 
 /* Take a cache out that nobody wanted since the last look, and whose far slots are to go. */
-static struct cache_cold *take_ripe(bool all)
+static struct cache_cold *take_ripe(void)
 {
 	struct cache_cold *ripe = NULL;
 
@@ -414,7 +435,7 @@ static struct cache_cold *take_ripe(bool all)
 	for (struct list_node *node = cache_list.unused; node && !ripe; node = node->next) {
 		struct cache_cold *cold = list_entry(node, struct cache_cold, unused);
 
-		if (cold->far_touched && (cold->quiet || all))
+		if (cold->far_touched && cold->quiet)
 			ripe = cold;
 	}
 	if (ripe)
@@ -428,11 +449,11 @@ static struct cache_cold *take_ripe(bool all)
  * them, go back. Not when the owner ends: the next one may come at once, and threads
  * that succeed each other would take a tenth longer.
  */
-static void purge_unused(bool all)
+static void purge_unused(void)
 {
 	struct cache_cold *cold;
 
-	while (HAS_FAR_SLOTS && (cold = take_ripe(all))) {
+	while (HAS_FAR_SLOTS && (cold = take_ripe())) {
 		meta_purge(&cold->cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS],
 			   &cold->cache->slot[CACHE_SLOTS]);
 		cache_lock();
@@ -440,22 +461,6 @@ static void purge_unused(bool all)
 		list_add(&cache_list.unused, &cold->unused);
 		cache_unlock();
 	}
-}
-
-/* A look comes by: will some be ripe at the next one? */
-static bool ripen_unused(void)
-{
-	bool touched = false;
-
-	cache_lock();
-	for (struct list_node *node = cache_list.unused; node; node = node->next) {
-		struct cache_cold *cold = list_entry(node, struct cache_cold, unused);
-
-		touched |= cold->far_touched;
-		cold->quiet = true;
-	}
-	cache_unlock();
-	return touched;
 }
 
 #define TAKE_BATCH 128u
@@ -478,9 +483,7 @@ bool cache_look(enum cache_look what)
 	for_each_magazine(class) while (surplus[class] &&
 					(n = take_surplus(class, blocks, TAKE_BATCH)))
 		blocks_put(class, blocks, n);
-	purge_unused(what == CACHE_LOOK_ALL);
-	if (HAS_FAR_SLOTS)
-		busy |= ripen_unused();
+	purge_unused();
 	return busy;
 }
 

@@ -33,7 +33,7 @@ HAK_COLD bool cache_flush(struct hak_cache *cache);
 bool cache_flush_own(void);
 void cache_flush_own_spans(void);
 bool cache_has_own(unsigned class, const void *block);
-void hak_cache_detach(struct hak_cache *cache);
+HAK_COLD void hak_cache_detach(struct hak_cache *cache);
 
 /* Which magazines lose their blocks when cache_look() comes by. */
 enum cache_look {

@@ -213,6 +213,19 @@ static void set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 	cache->magazine[class].limit = (uint16_t)(cold->base + limit);
 }
 
+static void move_near(struct hak_cache *cache, unsigned class)
+{
+	struct magazine *magazine = &cache->magazine[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned held = magazine->top - cold->base, limit = limit_of(cache, class);
+
+	__builtin_memcpy(&cache->slot[cold->near + 1], &cache->slot[cold->base + 1],
+			 held * sizeof(void *));
+	cold->base = cold->near;
+	magazine->top = (uint16_t)(cold->base + held);
+	magazine->limit = (uint16_t)(cold->base + limit);
+}
+
 /* The owner is back, with room for a few more than were left to it. */
 static void open(struct hak_cache *cache, unsigned class)
 {
@@ -609,6 +622,32 @@ NO_SANITIZE_THREAD bool magazine_flush(struct hak_cache *cache, unsigned class)
 		give_back(cache, class, held);
 	leave(cache);
 	return held;
+}
+
+/**
+ * magazine_hand_over() - the owner of a magazine ends
+ *
+ * For the next one it is as a first one, with @keep blocks at most in it, which are
+ * no more than such a one may hold.
+ */
+void magazine_hand_over(struct hak_cache *cache, unsigned class, unsigned keep)
+{
+	struct magazine *magazine = &cache->magazine[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned first = magazine_first_limit(class), held;
+
+	if (magazine->top == cold->near && magazine->limit == cold->near + first)
+		return; /* that is what it is: most are */
+	enter(cache, class);
+	held = magazine->top - cold->base;
+	if (held > keep)
+		give_back(cache, class, held - keep);
+	set_limit(cache, class, first);
+	if (cold->base != cold->near)
+		move_near(cache, class);
+	cold->missed = 0;
+	note_batch(cache, class, false);
+	leave(cache);
 }
 
 /* Does @block lie in the caller's magazine, free already? For debug builds. */

@@ -43,7 +43,8 @@ struct magazine_cold {
 	uint16_t seen_held;
 	uint16_t batch_held; /* blocks in it after the last batch */
 	uint16_t base;	     /* index of the NULL below the blocks */
-	uint16_t far;	     /* that of the far slots; 0: there are none */
+	uint16_t near;	     /* that of the near slots, */
+	uint16_t far;	     /* and of the far ones; 0: there are none */
 	uint16_t closed;     /* the top that it was closed at; 0: it is open */
 	uint16_t limit;	     /* the limit that it was closed with */
 	uint16_t kept;	     /* blocks in it while it is closed, ... */
@@ -58,7 +59,7 @@ struct cache_cold {
 	struct list_node claimed; /* on that of close_idle() */
 	struct lock claim;	  /* see magazine.c */
 	_Atomic uint64_t owner;	  /* see cache.c */
-	bool quiet;		  /* all magazines are closed and empty; or it had no owner */
+	bool quiet;		  /* all magazines are closed and empty */
 	bool far_touched;	  /* far slots have memory */
 	uint8_t victim;		  /* the class that lost room last */
 	ptrdiff_t room;		  /* bytes that the limits may still grow by, all together, */
@@ -111,6 +112,7 @@ static inline void cache_release(struct platform_irq irq)
 HAK_COLD void *magazine_pop(struct hak_cache *cache, unsigned class);
 HAK_COLD void magazine_push(struct hak_cache *cache, unsigned class, void *block);
 HAK_COLD bool magazine_flush(struct hak_cache *cache, unsigned class);
+HAK_COLD void magazine_hand_over(struct hak_cache *cache, unsigned class, unsigned keep);
 HAK_COLD bool magazine_has(struct hak_cache *cache, unsigned class, const void *block);
 const char *magazine_check(struct hak_cache *cache, unsigned class);
 
@@ -133,7 +135,7 @@ enum magazine_event {
 	MAGAZINE_SPILL,
 	MAGAZINE_SPILL_AGAIN, /* hardly anything but frees since the last one */
 };
-unsigned magazine_first_limit(unsigned class);
+HAK_COLD unsigned magazine_first_limit(unsigned class);
 HAK_COLD unsigned magazine_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 				      enum magazine_event event);
 unsigned magazine_surplus(unsigned held, uint64_t gone);

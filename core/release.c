@@ -57,6 +57,16 @@ size_t release_reserve(size_t in_use, size_t peak)
 	return lately < most ? lately : most;
 }
 
+/*
+ * May an owner of magazines that ends leave blocks to the next one? Where nobody
+ * looks, not if they could keep more than the single SuperSlab that stays anyway.
+ */
+bool release_keeps_blocks(size_t in_use)
+{
+	return in_use <= 1 ||
+	       atomic_load_explicit(&release_mode, memory_order_relaxed) != RELEASE_AT_ONCE;
+}
+
 /* Should one that has just become empty stay, when @reserve already do? */
 bool release_keeps(size_t reserve, size_t in_use, size_t peak)
 {

@@ -23,5 +23,6 @@ bool release_is_dense(uint64_t used, uint64_t there);
 bool release_is_compact(uint64_t used, uint64_t unused);
 size_t release_reserve(size_t in_use, size_t peak);
 bool release_keeps(size_t reserve, size_t in_use, size_t peak);
+HAK_COLD bool release_keeps_blocks(size_t in_use);
 
 #endif

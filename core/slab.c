@@ -382,10 +382,16 @@ static unsigned take_and_relist(struct class_heap *heap, struct slab *slab, void
 #define POPULATE_FROM 64u
 #define POPULATE_MOST PAGE_SIZE
 
-/* As it is just now. */
-static NO_SANITIZE_THREAD bool is_large(const struct class_heap *heap, unsigned class)
+static bool is_large(struct class_heap *heap, unsigned class)
 {
-	return heap->slabs >= POPULATE_FROM && size_class[class].size <= POPULATE_MOST;
+	bool large;
+
+	if (size_class[class].size > POPULATE_MOST)
+		return false;
+	lock_acquire(&heap->lock, LOCK_CLASS);
+	large = heap->slabs >= POPULATE_FROM;
+	lock_release(&heap->lock, LOCK_CLASS);
+	return large;
 }
 
 /* Returns how many pages that were purged have memory again. */

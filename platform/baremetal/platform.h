@@ -101,9 +101,13 @@ static inline uint64_t this_owner(void)
 	return 1;
 }
 
+/* CPUs stay. */
+#define PLATFORM_OWNERS_END 0
+
 static inline bool owner_is_gone(uint64_t owner)
 {
-	return owner != 1;
+	(void)owner;
+	return false;
 }
 
 static inline unsigned *this_held(void)

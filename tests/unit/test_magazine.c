@@ -537,7 +537,10 @@ static void magazine_swings(void)
 	CHECK(unit_close());
 }
 
-/* Who comes after an owner whose magazines grew finds them as small as at first. */
+/*
+ * Who comes after an owner whose magazines grew finds them as small as at first, and
+ * empty if looks came by before.
+ */
 static void magazine_next_owner(void)
 {
 	unsigned class = CLASS_64, n = HAK_MAGAZINE_NEAR + 10;
@@ -554,14 +557,17 @@ static void magazine_next_owner(void)
 		CHECK((limit(cache, class) > HAK_MAGAZINE_NEAR) == HAS_FAR_SLOTS);
 		before = counters(class);
 		detach(cache);
+		CHECK(limit(cache, class) == magazine_first_limit(class));
+		CHECK(held(cache, class) == magazine_first_limit(class) / 2);
+		CHECK(cache->cold->room == HAK_CACHE_BYTES);
+		CHECK(cache->cold->room_swing == HAK_CACHE_SWING);
 		CHECK(pages_counters.purged == 0);
-		CHECK(cache_look(CACHE_LOOK_IDLE) == HAS_FAR_SLOTS && pages_counters.purged == 0);
-		CHECK(!cache_look(CACHE_LOOK_IDLE));
+		CHECK(cache_look(CACHE_LOOK_IDLE) && pages_counters.purged == 0);
+		CHECK(!cache_look(CACHE_LOOK_IDLE) && magazine_held(cache, class) == 0);
 		CHECK((pages_counters.purged > 0) ==
 		      (HAS_FAR_SLOTS && (purge == FAKE_PURGE_ZERO || purge == FAKE_PURGE_DIRTY)));
 		CHECK(cache_count() == 0 && cache_attach() == cache && cache_count() == 1);
-		CHECK(limit(cache, class) == magazine_first_limit(class));
-		CHECK(cache->cold->room == HAK_CACHE_BYTES && held(cache, class) == 0);
+		CHECK(outstanding(class) == OTHERS);
 		after = counters(class);
 		CHECK(after.pops == before.pops && after.pushes == before.pushes);
 		for (unsigned turn = 0; turn < 20; turn++)
@@ -598,11 +604,17 @@ static void magazine_flush_own(void)
 	CHECK(unit_close());
 }
 
-/* The counts of a cache that is gone are not; its blocks are. */
+/*
+ * The counts of a cache that is gone are not. Of its small blocks the next owner gets
+ * those that were freed last, half of what a first magazine may hold, unless nobody
+ * looks and they might keep more than the last SuperSlab.
+ */
 static void magazine_detach(void)
 {
 	struct hak_cache *cache;
 	struct cache_counters before, after;
+	enum run_memory memory;
+	unsigned left;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	for (unsigned round = 1; round <= 3; round++) {
@@ -613,14 +625,26 @@ static void magazine_detach(void)
 		for (unsigned i = 0; i < 10; i++)
 			magazine_push(cache, CLASS_1K, blocks[i]);
 		before = counters(CLASS_1K);
-		CHECK(before.blocks == 12 && before.pops == 10 * round);
+		CHECK(before.blocks == (round == 1 ? 12 : 16) && before.pops == 10 * round);
+		if (round == 3)
+			CHECK(superslab_take(33, 0, SLAB_SIZE, TAKE_ANY, &memory));
+		left = round == 3 ? 0 : magazine_first_limit(CLASS_1K) / 2;
 		detach(cache);
 		after = counters(CLASS_1K);
-		CHECK(after.blocks == 0 && after.pops == before.pops);
+		CHECK(after.blocks == left && after.pops == before.pops);
 		CHECK(after.batches.refilled == before.batches.refilled);
-		CHECK(after.batches.spilled == before.batches.spilled + 12);
-		CHECK(outstanding(CLASS_1K) == 0 && !hak_check());
+		CHECK(after.batches.spilled == before.batches.spilled + before.blocks - left);
+		CHECK(outstanding(CLASS_1K) == left && !hak_check());
+		for (unsigned i = 0; i < left; i++)
+			CHECK(cache->slot[cache->magazine[CLASS_1K].top - i] == blocks[9 - i]);
 	}
+	/* none of larger ones */
+	cache = cache_attach();
+	CHECK(cache);
+	magazine_push(cache, CLASS_32K, magazine_pop(cache, CLASS_32K));
+	CHECK(outstanding(CLASS_32K) > 0);
+	detach(cache);
+	CHECK(outstanding(CLASS_32K) == 0 && !hak_check());
 	CHECK(unit_close());
 }
 

@@ -29,6 +29,11 @@ static void release_reserve_size(void)
 
 static void release_modes(void)
 {
+	CHECK(release_keeps_blocks(0) && release_keeps_blocks(1) && !release_keeps_blocks(2));
+	release_set_mode(RELEASE_NEVER);
+	CHECK(release_keeps_blocks(2));
+	release_set_mode(RELEASE_LATER);
+	CHECK(release_keeps_blocks(2));
 	for (size_t reserve = 0; reserve < 100; reserve++) {
 		release_set_mode(RELEASE_AT_ONCE);
 		CHECK(release_keeps(reserve, 5, 1000) == (reserve == 0));
