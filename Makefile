@@ -18,7 +18,7 @@ DEBUG         ?=
 SAN           ?=
 
 # Options of include/hakmem/config.h that can be given on the command line.
-CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_PAGING
+CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE
 
 ifeq ($(wildcard arch/$(ARCH)/cpu.h),)
 $(error ARCH=$(ARCH) is not supported; there is: $(notdir $(wildcard arch/*)))
@@ -306,7 +306,7 @@ DEBUG_BUILD  := $(MAKE) O=$(O)/debug DEBUG=1 SAN=
 ASAN_BUILD   := $(MAKE) O=$(O)/asan DEBUG=1 SAN=address
 UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
 TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
-IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y CONFIG_HAK_PAGING=y DEBUG= SAN=
+IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y CONFIG_HAK_MOVE=y DEBUG= SAN=
 IRQSAVE      := $(O)/irqsave/baremetal
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 

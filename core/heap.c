@@ -300,7 +300,7 @@ static size_t furnish(struct list_node *chain)
 	struct superslab *empty;
 	size_t moved = 0;
 
-	if (!PLATFORM_PAGING || !pages_moves() || !pages_unmaps_parts())
+	if (!PLATFORM_MOVES || !pages_moves() || !pages_unmaps_parts())
 		return 0;
 	for (; chain && (empty = withdraw_reserve()); chain = chain->next, moved++) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);

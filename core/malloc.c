@@ -368,7 +368,7 @@ static void move(unsigned class, void *from, void *to, size_t size, bool bare)
 {
 	size_t done = 0;
 
-	if (PLATFORM_PAGING && bare && class_is_span(class))
+	if (PLATFORM_MOVES && bare && class_is_span(class))
 		done = span_move(from, to, size);
 	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
 	free_fast(from);

@@ -152,17 +152,6 @@ int pages_move(void *from, void *to, size_t size)
 	return flags;
 }
 
-bool pages_populate(void *base, size_t size)
-{
-	const struct hak_provider *provider = provider_get();
-
-	hak_assert(!lock_is_any_held());
-	if (!provider->populate || provider->populate(provider->ctx, base, size))
-		return false;
-	count(&pages_counters.populated, size);
-	return true;
-}
-
 enum pages_state pages_resident(const void *base, size_t size, size_t *bytes)
 {
 	const struct hak_provider *provider = provider_get();

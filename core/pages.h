@@ -7,7 +7,7 @@
 /* Relaxed counters; provider calls are far apart. */
 struct pages_counters {
 	_Atomic uint64_t maps, unmaps, purges, purges_refused, failures;
-	_Atomic uint64_t requested, mapped, purged, moved, populated;
+	_Atomic uint64_t requested, mapped, purged, moved;
 };
 
 extern HAK_HIDDEN struct pages_counters pages_counters;
@@ -28,9 +28,6 @@ bool pages_moves(void);
 
 /* As pages_purge(), of @from; the memory is at @to now. */
 int pages_move(void *from, void *to, size_t size);
-
-/* Is there memory behind these pages now? If not, it comes as they are written. */
-bool pages_populate(void *base, size_t size);
 
 /* Does the provider know this memory? Sets @bytes to what is backed. */
 enum pages_state {

@@ -46,7 +46,6 @@
 #include "lock.h"
 #include "meta.h"
 #include "pagemap.h"
-#include "pages.h"
 #include "release.h"
 #include "sizeclass.h"
 
@@ -372,45 +371,6 @@ static unsigned take_and_relist(struct class_heap *heap, struct slab *slab, void
 }
 
 /*
- * A class that has so many slabs gets each further one with memory behind all of
- * its pages. They are got at once then, and not by a fault in each; and if the
- * program stops there, that is at most so much of what it has in vain. Larger blocks
- * may be written in part only. (8 threads that allocate 40 MiB each, of up to 4 KiB:
- * 239 ns a block instead of 262, with 1.6 % more memory. 16 slabs instead of 64
- * are no faster, and cost heaps of some MiB twice that.)
- */
-#define POPULATE_FROM 64u
-#define POPULATE_MOST PAGE_SIZE
-
-static bool is_large(struct class_heap *heap, unsigned class)
-{
-	bool large;
-
-	if (size_class[class].size > POPULATE_MOST)
-		return false;
-	lock_acquire(&heap->lock, LOCK_CLASS);
-	large = heap->slabs >= POPULATE_FROM;
-	lock_release(&heap->lock, LOCK_CLASS);
-	return large;
-}
-
-/* Returns how many pages that were purged have memory again. */
-static uint64_t populate(struct list_node *chain)
-{
-	uint64_t retouched = 0;
-
-	for (struct list_node *node = chain; node; node = node->next) {
-		struct slab *slab = list_entry(node, struct slab, node);
-
-		if (!slab->purged || !pages_populate((void *)slab_base(slab), SLAB_SIZE))
-			continue;
-		retouched += count_bits(slab->purged & ~slab->fresh);
-		slab->purged = slab->fresh = 0;
-	}
-	return retouched;
-}
-
-/*
  * Get the class new slabs, and take from them at once: an empty slab on a list
  * would have nobody to return it. False if there is no memory for any.
  */
@@ -419,18 +379,13 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 	unsigned slabs = (n - *taken) / size_class[class].blocks;
 	struct class_heap *heap = make_heap(class);
 	struct list_node *chain;
-	uint64_t retouched = 0;
 	bool any;
 
 	if (!heap)
 		return false;
-	chain = superslab_take_slabs(class, slabs ? slabs : 1);
-	if (PLATFORM_PAGING && is_large(heap, class))
-		retouched = populate(chain);
-	chain = init_slabs(chain, class);
+	chain = init_slabs(superslab_take_slabs(class, slabs ? slabs : 1), class);
 	any = chain;
 	lock_acquire(&heap->lock, LOCK_CLASS);
-	heap->retouched += retouched;
 	/* somebody else may have been faster */
 	while (chain && !first_partial(heap)) {
 		struct slab *slab = list_entry(chain, struct slab, node);

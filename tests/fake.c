@@ -298,12 +298,13 @@ static int fake_unmap(void *ctx, void *base, size_t size)
 /* Pages that have any of these bits: all that are mapped have some. */
 static int check_pages(struct fake *fake, uintptr_t base, size_t size, uint32_t bits)
 {
-	PROMISED(fake, !lock_is_any_held(), "a call about pages with a lock held");
-	PROMISED(fake, size && size % PAGE == 0 && base % PAGE == 0, "a call about half a page");
-	PROMISED(fake, in_arena(fake, base, size), "a call about foreign memory");
+	PROMISED(fake, !lock_is_any_held(), "purge() or move() with a lock held");
+	PROMISED(fake, size && size % PAGE == 0 && base % PAGE == 0,
+		 "purge() or move() of half a page");
+	PROMISED(fake, in_arena(fake, base, size), "purge() or move() of foreign memory");
 	for (size_t i = 0; i < size / PAGE; i++)
 		PROMISED(fake, fake->page[page_index(fake, base) + i] & bits,
-			 "a call about what is not mapped, or not as heap");
+			 "purge() of what is not mapped, or move() of what is not mapped as heap");
 	return 0;
 }
 
@@ -359,23 +360,6 @@ static int fake_move(void *ctx, void *from, void *to, size_t size)
 			fake->page[page_index(fake, (uintptr_t)to) + i] &= ~PAGE_PURGED;
 		}
 		result = (int)(HAK_PAGES_PURGE | (zero ? HAK_PAGES_ZERO : 0));
-	}
-	unlock(fake);
-	return result;
-}
-
-static int fake_populate(void *ctx, void *base, size_t size)
-{
-	enum fake_fault fault = FAKE_FAILS;
-	struct fake *fake = ctx;
-	int result = -1;
-
-	lock(fake);
-	if (!check_pages(fake, (uintptr_t)base, size, PAGE_HEAP) &&
-	    !is_to_fail(fake, FAKE_POPULATE, &fault)) {
-		for (size_t i = 0; i < size / PAGE; i++)
-			fake->page[page_index(fake, (uintptr_t)base) + i] &= ~PAGE_PURGED;
-		result = 0;
 	}
 	unlock(fake);
 	return result;
@@ -438,7 +422,6 @@ bool fake_open(struct fake *fake, const struct fake_options *options)
 		.unmap = options->flags & FAKE_NO_UNMAP ? NULL : fake_unmap,
 		.purge = options->purge == FAKE_PURGE_NONE ? NULL : fake_purge,
 		.move = options->flags & FAKE_MOVES ? fake_move : NULL,
-		.populate = options->flags & FAKE_POPULATES ? fake_populate : NULL,
 		.resident = options->flags & FAKE_RESIDENT ? fake_resident : NULL,
 	};
 	if (!options->align)

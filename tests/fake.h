@@ -19,13 +19,12 @@
 #include <hakmem/provider.h>
 
 /* What a fake provider is like; none of them: whole mappings, dirty, honest. */
-#define FAKE_PARTS     1u  /* HAK_UNMAP_PARTS */
-#define FAKE_ZERO      2u  /* HAK_PAGES_ZERO: mapped memory reads zero */
-#define FAKE_NO_UNMAP  4u  /* has no unmap() */
-#define FAKE_KEEPS     8u  /* has one, which refuses everything */
-#define FAKE_RESIDENT  16u /* has resident() */
-#define FAKE_MOVES     32u /* has move(), after which memory is as after purge() */
-#define FAKE_POPULATES 64u /* has populate() */
+#define FAKE_PARTS    1u  /* HAK_UNMAP_PARTS */
+#define FAKE_ZERO     2u  /* HAK_PAGES_ZERO: mapped memory reads zero */
+#define FAKE_NO_UNMAP 4u  /* has no unmap() */
+#define FAKE_KEEPS    8u  /* has one, which refuses everything */
+#define FAKE_RESIDENT 16u /* has resident() */
+#define FAKE_MOVES    32u /* has move(), after which memory is as after purge() */
 
 enum fake_purge {
 	FAKE_PURGE_NONE,   /* has no purge() */
@@ -59,7 +58,6 @@ enum fake_op {
 	FAKE_UNMAP,
 	FAKE_PURGE,
 	FAKE_MOVE,
-	FAKE_POPULATE,
 	NR_FAKE_OPS,
 };
 

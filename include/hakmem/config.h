@@ -31,12 +31,12 @@
 #endif
 
 /*
- * For a kernel whose provider has page tables (provider.h, move and populate): large
- * blocks that grow take their memory along instead of being copied, and heaps that
- * grow have fewer page faults. 1.1 KiB more on bare metal; Linux always has it.
+ * For a kernel whose provider can move memory between addresses (provider.h,
+ * move): large blocks that grow take it along instead of being copied. 0.9 KiB
+ * more on bare metal; Linux always has it.
  */
-#ifndef CONFIG_HAK_PAGING
-#define CONFIG_HAK_PAGING 0
+#ifndef CONFIG_HAK_MOVE
+#define CONFIG_HAK_MOVE 0
 #endif
 
 #endif

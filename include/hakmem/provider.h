@@ -66,12 +66,7 @@ struct hak_mapping {
  *	without copying it. Returns the HAK_PAGES_* that hold at @from from now
  *	on, where the contents are gone as after purge(), or a negative value
  *	for a refusal, after which nothing has changed. May be NULL. On bare
- *	metal it is called only with CONFIG_HAK_PAGING.
- *
- * @populate: put memory behind the pages that have none, which are about to be
- *	written, instead of waiting for a fault in each. The contents stay.
- *	Returns 0, or non-zero for a refusal, after which they are got as they
- *	are written. May be NULL. On bare metal as @move.
+ *	metal it is called only with CONFIG_HAK_MOVE.
  *
  * @resident: how many of the @size bytes at @base are backed by memory.
  *	Returns 0 and sets @bytes, or non-zero if a part of the range is not
@@ -87,7 +82,6 @@ struct hak_provider {
 	int (*unmap)(void *ctx, void *base, size_t size);
 	int (*purge)(void *ctx, void *base, size_t size);
 	int (*move)(void *ctx, void *from, void *to, size_t size);
-	int (*populate)(void *ctx, void *base, size_t size);
 	int (*resident)(void *ctx, const void *base, size_t size, size_t *bytes);
 };
 

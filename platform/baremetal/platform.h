@@ -40,8 +40,8 @@
  */
 #define HAK_COLD __attribute__((cold))
 
-/* Frames do not move, and are there. */
-#define PLATFORM_PAGING CONFIG_HAK_PAGING
+/* Frames do not move. */
+#define PLATFORM_MOVES CONFIG_HAK_MOVE
 
 /*
  * No provider by default: which memory is free is known only once the boot

@@ -93,8 +93,8 @@ static inline unsigned this_held_now(void)
 /* Nothing is made small: 13 KiB would be saved, and large blocks cost a tenth more. */
 #define HAK_COLD
 
-/* The provider has page tables, which it can move, and fill ahead. */
-#define PLATFORM_PAGING 1
+/* The provider has page tables to move. */
+#define PLATFORM_MOVES 1
 
 /* No interrupts: signal handlers do not allocate. Takes no memory, and no time. */
 #define PLATFORM_HAS_IRQ 0

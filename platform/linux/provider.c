@@ -11,6 +11,11 @@
  * of 365 ns a block.) No memory is behind it, and it is unmapped before a mapping
  * fails.
  *
+ * Pages come by faults, also those of slabs that are about to be filled. Getting 16 at
+ * once (MADV_POPULATE_WRITE) takes 1.2 instead of 1.45 us for each: 6 % off the time in
+ * which one thread's heap grows, 1.4 off that of eight, for 1.6 % more memory and a
+ * malloc that takes 19 us.
+ *
  * Whatever happens here, errno stays what it was: free() must not change it.
  *
  * Lock: none; the kernel has its own.
@@ -224,21 +229,6 @@ static int linux_move(void *ctx, void *from, void *to, size_t size)
 	return moved == MAP_FAILED ? -1 : (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE);
 }
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
-/* A page for 1.2 us instead of 1.45. Needs Linux 5.14; before that it refuses. */
-static int linux_populate(void *ctx, void *base, size_t size)
-{
-	int saved = errno;
-	int failed = madvise(base, size, MADV_POPULATE_WRITE);
-
-	(void)ctx;
-	errno = saved;
-	return failed;
-}
-
 static int linux_resident(void *ctx, const void *base, size_t size, size_t *bytes)
 {
 	unsigned char page[512];
@@ -267,6 +257,5 @@ const struct hak_provider hak_linux_provider = {
 	.unmap = linux_unmap,
 	.purge = linux_purge,
 	.move = linux_move,
-	.populate = linux_populate,
 	.resident = linux_resident,
 };

@@ -338,7 +338,7 @@ static bool realloc_moves(size_t size, unsigned moves)
 		fake_fail(&unit_fake, FAKE_MOVE, moves, true, FAKE_FAILS);
 	moved = hak_realloc(block, size + 9 * MIB);
 	CHECK_OR(moved && moved != block && unit_is_filled(moved, size, 7), false);
-	CHECK_OR((pages_counters.moved > 0) == (PLATFORM_PAGING && size >= 128 * KIB && moves != 1),
+	CHECK_OR((pages_counters.moved > 0) == (PLATFORM_MOVES && size >= 128 * KIB && moves != 1),
 		 false);
 	CHECK_OR(!hak_check(), false);
 	/* what it left behind is known to be zero, as far as that is so */
@@ -379,7 +379,7 @@ static void malloc_realloc_copies(void)
 	CHECK(pages_counters.moved == 0);
 	block = hak_realloc(block, 11 * SLAB_SIZE);
 	CHECK(block == first + 21 * SLAB_SIZE && unit_is_filled(block, 5 * SLAB_SIZE, 1));
-	CHECK((pages_counters.moved > 0) == PLATFORM_PAGING);
+	CHECK((pages_counters.moved > 0) == PLATFORM_MOVES);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }

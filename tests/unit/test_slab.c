@@ -7,8 +7,6 @@
 
 #include <hakmem/hakmem.h>
 #include <pagemap.h>
-#include <pages.h>
-#include <reap.h>
 #include <sizeclass.h>
 #include <slab.h>
 
@@ -299,49 +297,6 @@ static void slab_emptied(void)
 	CHECK(unit_close());
 }
 
-/* A class with many slabs gets the next with memory, if it is of small blocks. */
-static void slab_populated(void)
-{
-	unsigned n = size_class[CLASS_1024].blocks;
-	unsigned long calls = PLATFORM_PAGING ? 1 : 0;
-	const struct slab *slab;
-
-	CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_POPULATES, FAKE_PURGE_ZERO));
-	CHECK(take(CLASS_1024, 0, 64 * n) == 64 * n);
-	CHECK(unit_fake.calls[FAKE_POPULATE] == 0 && pages_counters.populated == 0);
-	/* one that is small in itself, and one with large blocks */
-	CHECK(take(CLASS_512, 65 * n, 1) == 1 && take(CLASS_32K, 65 * n + 1, 130) == 130);
-	CHECK(unit_fake.calls[FAKE_POPULATE] == 0);
-	CHECK(counters(CLASS_1024).slabs == 64 && counters(CLASS_32K).slabs == 65);
-	CHECK(take(CLASS_1024, 64 * n, 1) == 1);
-	slab = slab_of(blocks[64 * n]);
-	CHECK(slab->free == (calls ? n - 1 : 3) && slab->purged == (calls ? 0 : ALL_PAGES & ~1u));
-	CHECK(unit_fake.calls[FAKE_POPULATE] == calls);
-	CHECK(pages_counters.populated == calls * SLAB_SIZE);
-	/* pages that were never touched are not said to be touched again, others are */
-	CHECK(counters(CLASS_1024).retouched == 0 && !slab_check());
-	put(CLASS_1024, 64 * n, 1);
-	CHECK(reap_step(100) && reap_step(100) != REAP_MORE);
-	CHECK(pages_counters.purged == (calls ? PAGES_PER_SLAB : 1) * HAK_GRANULE);
-	CHECK(take(CLASS_1024, 64 * n, 1) == 1);
-	CHECK(slab_of(blocks[64 * n]) == slab && slab->purged == (calls ? 0 : ALL_PAGES & ~1u));
-	CHECK(counters(CLASS_1024).retouched == (calls ? PAGES_PER_SLAB : 1));
-	/* what is refused comes page by page */
-	fake_fail(&unit_fake, FAKE_POPULATE, 1, false, FAKE_FAILS);
-	CHECK(take(CLASS_1024, 64 * n + 1, n - 1) == n - 1 && slab->free + slab->withheld == 0);
-	CHECK(take(CLASS_1024, 65 * n + 131, 1) == 1);
-	slab = slab_of(blocks[65 * n + 131]);
-	CHECK(slab->free == 3 && slab->withheld == n - 4);
-	CHECK(unit_fake.calls[FAKE_POPULATE] == 3 * calls && unit_fake.faults == calls);
-	CHECK(pages_counters.populated == 2 * calls * SLAB_SIZE);
-	put(CLASS_1024, 0, 65 * n);
-	put(CLASS_1024, 65 * n + 131, 1);
-	put(CLASS_512, 65 * n, 1);
-	put(CLASS_32K, 65 * n + 1, 130);
-	CHECK(slabs_used() == 0 && !slab_check() && !heap_check());
-	CHECK(unit_close());
-}
-
 static void slab_inspection(void)
 {
 	size_t detail = 1;
@@ -399,7 +354,6 @@ void unit_slab(void)
 	TEST_RUN(slab_bitmaps_shared);
 	TEST_RUN(slab_put_orders);
 	TEST_RUN(slab_emptied);
-	TEST_RUN(slab_populated);
 	TEST_RUN(slab_inspection);
 	TEST_RUN(slab_failures);
 }

@@ -816,7 +816,7 @@ static void superslab_same_class(void)
 /* A run across SuperSlabs gets what empty ones have that are no neighbours; or not. */
 static void superslab_furnishes(void)
 {
-	if (!PLATFORM_PAGING)
+	if (!PLATFORM_MOVES)
 		return;
 	for (unsigned fails = 0; fails < 3; fails++) {
 		uint64_t moved = 2 - fails;
@@ -853,7 +853,7 @@ static void superslab_furnishes_from_alone(void)
 {
 	enum run_memory memory;
 
-	if (!PLATFORM_PAGING)
+	if (!PLATFORM_MOVES)
 		return;
 	CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
 	release_set_mode(RELEASE_NEVER);
