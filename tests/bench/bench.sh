@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # Every workload with this library and with every other malloc found, in turns:
-# A B C A B C ..., each run in a fresh process, so that what the machine does
-# meanwhile hits all alike. Figures are no failures: the status tells whether the
-# bench itself could do its work.
+# A B C, B C A, ..., each run in a fresh process, so that what the machine does
+# meanwhile, and what the run before leaves behind, hits all alike. Figures are no
+# failures: the status tells whether the bench itself could do its work.
 #
 # Each turn has copies of the libraries of its own. Where the kernel has put the pages
 # of a file stays the same as long as it is cached, and the caches of the machine are
@@ -19,7 +19,7 @@
 #		results.md and *.svg, made of these by report.sh
 #	LIB	the library, default $O/linux/libhakmem.so
 #	PEERS	more libraries to compare with, as "NAME=/PATH.so ..."
-#	QUICK	if set, 3 turns instead of 5, and shorter runs
+#	QUICK	if set, 3 turns instead of 9, and shorter runs
 #	ONLY	if set, an extended regular expression: only workloads that match
 #	TURNS	how many turns, if not as above
 #	LIST	if set, the workloads and their commands are listed, and nothing is run
@@ -36,7 +36,7 @@ programs=$O/linux/bench
 results=$out/results.csv
 trace=$out/trace.csv
 turns=${TURNS:-${QUICK:+3}}
-turns=${turns:-5}
+turns=${turns:-9}
 limit=${LIMIT:-180}
 
 case $turns,$limit in
@@ -242,13 +242,13 @@ copy_libraries()
 
 run_turns()
 {
-	local turn workload peer
+	local turn workload peer order=("${names[@]}")
 	declare -A copy=()
 
 	for ((turn = 1; turn <= turns; turn++)); do
 		copy_libraries
 		for workload in "${workloads[@]}"; do
-			for peer in "${names[@]}"; do
+			for peer in "${order[@]}"; do
 				[ -n "$interrupted" ] && return
 				if [ "$workload" != "$slow" ] || [ $turn -le $turns_of_slow ]; then
 					progress "turn $turn of $turns, $workload, $peer"
@@ -257,6 +257,7 @@ run_turns()
 				done_cost=$((done_cost + cost[$workload]))
 			done
 		done
+		order=("${order[@]:1}" "${order[0]}")
 	done
 }
 

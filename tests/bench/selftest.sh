@@ -122,7 +122,7 @@ test_bad_peers()
 	check bad-peers-are-no-failure "status $ended: $(tail -n 1 "$scratch/output")" [ $ended -eq 0 ]
 	check runs-in-turns "$(sed -n '2,4p;$p' "$results")" \
 		[ "$(sed -nE 's/^[12],pair 16,(hakmem|glibc|crash),.*/\1/p' "$results" | tr '\n' ' ')" = \
-			"hakmem glibc crash hakmem glibc crash " ]
+			"hakmem glibc crash glibc crash hakmem " ]
 	has crash-is-a-row "$results" '^2,pair 16,crash,crashes \(signal 4\),,,,$'
 	has hang-is-a-row "$results" '^1,pair 16,hang,hangs,'
 	has wrong-calloc-is-a-row "$results" '^1,calloc 16..1024,dirty,fails \(1\),'
