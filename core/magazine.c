@@ -630,7 +630,7 @@ NO_SANITIZE_THREAD bool magazine_flush(struct hak_cache *cache, unsigned class)
  * For the next one it is as a first one, with @keep blocks at most in it, which are
  * no more than such a one may hold.
  */
-void magazine_hand_over(struct hak_cache *cache, unsigned class, unsigned keep)
+NO_SANITIZE_THREAD void magazine_hand_over(struct hak_cache *cache, unsigned class, unsigned keep)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
