@@ -104,15 +104,13 @@ bool cache_flush(struct hak_cache *cache)
 	return any;
 }
 
-#define INHERITED_SIZE ((size_t)1024)
-
 /*
  * So many blocks stay in the magazine of an owner that ends: half of what it may hold
  * then. One that is full lets go of a batch as soon as something is freed.
  */
 static unsigned inherited(unsigned class)
 {
-	return size_class[class].size <= INHERITED_SIZE ? magazine_first_limit(class) / 2 : 0;
+	return size_class[class].size <= SMALL_MAX ? magazine_first_limit(class) / 2 : 0;
 }
 
 static bool may_keep_blocks(void)

@@ -164,19 +164,18 @@ static unsigned limit_of(const struct hak_cache *cache, unsigned class)
 	return cache->magazine[class].limit - cache->cold->magazine[class].base;
 }
 
-/* A magazine gets the far slots of its class, and keeps them. */
-static void move_far(struct hak_cache *cache, unsigned class)
+/* The blocks of a magazine move to other slots of its class; the limit is the caller's. */
+static void move_to(struct hak_cache *cache, unsigned class, unsigned base)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = magazine->top - cold->base;
 
-	cache->slot[cold->far] = NULL; /* an owner before may have left anything */
-	__builtin_memcpy(&cache->slot[cold->far + 1], &cache->slot[cold->base + 1],
+	cache->slot[base] = NULL; /* an owner before may have left anything */
+	__builtin_memcpy(&cache->slot[base + 1], &cache->slot[cold->base + 1],
 			 held * sizeof(void *));
-	magazine->top = (uint16_t)(cold->far + held);
-	cold->base = cold->far;
-	cache->cold->far_touched = true;
+	magazine->top = (uint16_t)(base + held);
+	cold->base = (uint16_t)base;
 }
 
 /* Bytes by which a limit is beyond what batches are a reason for. */
@@ -199,7 +198,10 @@ static void room_for(const struct hak_cache *cache, unsigned class, unsigned lim
 	*more = ((ptrdiff_t)limit - now) * (ptrdiff_t)size_class[class].size - *more_swing;
 }
 
-/* A magazine may hold @limit blocks from now on. */
+/*
+ * A magazine may hold @limit blocks from now on. If that is more than fit near, it
+ * gets the far slots of its class, and keeps them as long as its owner.
+ */
 static void set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 {
 	struct magazine_cold *cold = &cache->cold->magazine[class];
@@ -208,22 +210,11 @@ static void set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 	room_for(cache, class, limit, &more, &more_swing);
 	cache->cold->room -= more;
 	cache->cold->room_swing -= more_swing;
-	if (HAS_FAR_SLOTS && limit > HAK_MAGAZINE_NEAR && cold->base != cold->far)
-		move_far(cache, class);
+	if (HAS_FAR_SLOTS && limit > HAK_MAGAZINE_NEAR && cold->base != cold->far) {
+		move_to(cache, class, cold->far);
+		cache->cold->far_touched = true;
+	}
 	cache->magazine[class].limit = (uint16_t)(cold->base + limit);
-}
-
-static void move_near(struct hak_cache *cache, unsigned class)
-{
-	struct magazine *magazine = &cache->magazine[class];
-	struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned held = magazine->top - cold->base, limit = limit_of(cache, class);
-
-	__builtin_memcpy(&cache->slot[cold->near + 1], &cache->slot[cold->base + 1],
-			 held * sizeof(void *));
-	cold->base = cold->near;
-	magazine->top = (uint16_t)(cold->base + held);
-	magazine->limit = (uint16_t)(cold->base + limit);
 }
 
 /* The owner is back, with room for a few more than were left to it. */
@@ -643,8 +634,10 @@ NO_SANITIZE_THREAD void magazine_hand_over(struct hak_cache *cache, unsigned cla
 	if (held > keep)
 		give_back(cache, class, held - keep);
 	set_limit(cache, class, first);
-	if (cold->base != cold->near)
-		move_near(cache, class);
+	if (HAS_FAR_SLOTS && cold->base != cold->near) {
+		move_to(cache, class, cold->near);
+		magazine->limit = (uint16_t)(cold->near + first);
+	}
 	cold->missed = 0;
 	note_batch(cache, class, false);
 	leave(cache);

@@ -101,14 +101,12 @@ static inline uint64_t this_owner(void)
 	return 1;
 }
 
-/* CPUs stay. */
-#define PLATFORM_OWNERS_END 0
-
 static inline bool owner_is_gone(uint64_t owner)
 {
 	(void)owner;
 	return false;
 }
+#define PLATFORM_OWNERS_END 0
 
 static inline unsigned *this_held(void)
 {

@@ -72,10 +72,9 @@ bool this_cache_set(struct hak_cache *cache);
  * Whose a cache is: a thread's, by the numbers of it and its process. Nobody is told
  * of every thread that ends: see cache.c.
  */
-#define PLATFORM_OWNERS_END 1
-
 uint64_t this_owner(void);
 bool owner_is_gone(uint64_t owner);
+#define PLATFORM_OWNERS_END 1
 
 /* The ranks of the locks that this thread holds, as bits. */
 extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec")));
