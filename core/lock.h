@@ -43,7 +43,7 @@ struct lock {
 	uint64_t taken;		 /* times; the holder's to count */
 };
 
-#define LOCK_FORK_SPINS 100000 /* some milliseconds */
+#define LOCK_FORK_SPINS 10000 /* half a millisecond */
 
 static inline bool lock_word_try(struct lock *lock)
 {

@@ -647,9 +647,19 @@ static void forks_among_threads(void)
 /*
  * A handler that forks while the thread it interrupts is in the allocator, with
  * a lock in hand. All of it in a process of its own, since it is the parent that
- * would hang.
+ * would hang. Each handler sets the timer for the next: one that runs on might
+ * expire in the handler each time, and what was interrupted never get on.
  */
+#define HANDLER_FORKS 100
+
 static volatile sig_atomic_t handler_forks;
+
+static void set_timer(void)
+{
+	static const struct itimerval soon = { { 0, 0 }, { 0, 300 } };
+
+	setitimer(ITIMER_VIRTUAL, &soon, NULL);
+}
 
 static int fork_and_wait(void)
 {
@@ -670,27 +680,26 @@ static void fork_in_handler(int signal)
 	(void)signal;
 	if (fork_and_wait())
 		_exit(1);
-	handler_forks++;
+	if (++handler_forks < HANDLER_FORKS)
+		set_timer();
 	errno = saved;
 }
 
 static _Noreturn void interrupted_process(void)
 {
-	static const struct itimerval often = { { 0, 300 }, { 0, 300 } }, never;
 	static void *block[1000];
 
 	fork_handlers_allocate = false; /* nor may anything else in a signal handler */
 	alarm(15);
 	signal(SIGVTALRM, fork_in_handler);
-	setitimer(ITIMER_VIRTUAL, &often, NULL);
-	while (handler_forks < 100) {
+	set_timer();
+	while (handler_forks < HANDLER_FORKS) {
 		for (unsigned i = 0; i < 1000; i++)
 			block[i] = hak_malloc(64 + i % 500);
 		for (unsigned i = 0; i < 1000; i++)
 			hak_free(block[i]);
 		hak_flush();
 	}
-	setitimer(ITIMER_VIRTUAL, &never, NULL);
 	_exit(hak_check() ? 1 : 0);
 }
 
