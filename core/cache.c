@@ -523,7 +523,7 @@ static NO_SANITIZE_THREAD void count_cached(void)
 			magazine->closed ? magazine->kept : magazine_held(cold->cache, class);
 
 		/* what an owner writes meanwhile may be no block any more, or not yet */
-		for (unsigned i = 1; i <= held && i <= size_class[class].capacity; i++) {
+		for (unsigned i = 1; i <= held; i++) {
 			void *block = cold->cache->slot[magazine->base + i];
 			struct superslab *superslab = pagemap_superslab((uintptr_t)block);
 

@@ -252,12 +252,14 @@ static void leave(struct hak_cache *cache)
 	magazine_unclaim(cache);
 }
 
+/* Others read it at any time, between two steps of the owner as well: no more than fit. */
 NO_SANITIZE_THREAD unsigned magazine_held(const struct hak_cache *cache, unsigned class)
 {
 	const struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned top = cache->magazine[class].top;
+	unsigned top = cache->magazine[class].top, most = size_class[class].capacity;
+	unsigned held = cold->closed ? cold->kept + (unsigned)(top == 1) : top - cold->base;
 
-	return cold->closed ? cold->kept + (unsigned)(top == 1) : top - cold->base;
+	return held < most ? held : most;
 }
 
 /* Not counted, since it follows from what is. */

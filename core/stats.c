@@ -42,10 +42,10 @@ void stats_fini(void)
 	__builtin_memset(failures, 0, sizeof(failures));
 }
 
-/* What moves while it is read may seem to be less than nothing. */
+/* What moves while it is read may seem to be less than nothing, as may a and b themselves. */
 static uint64_t difference(uint64_t a, uint64_t b)
 {
-	return a > b ? a - b : 0;
+	return (int64_t)(a - b) > 0 ? a - b : 0;
 }
 
 static void read_class(unsigned class, struct hak_class_stats *out)
@@ -70,9 +70,8 @@ static void read_class(unsigned class, struct hak_class_stats *out)
 		.slabs = blocks.slabs,
 	};
 	out->frees = cache.pushes + out->bypass_frees;
-	out->allocations = cache.pops + out->bypass_allocations;
-	if (out->allocations < out->frees) /* they move while they are read */
-		out->allocations = out->frees;
+	out->allocations =
+		out->frees + difference(cache.pops + out->bypass_allocations, out->frees);
 	out->live_blocks = difference(blocks.taken, blocks.put + cache.blocks);
 	out->live_bytes = out->live_blocks * out->block_bytes;
 }

@@ -7,6 +7,7 @@
 
 #include <hakmem/stats.h>
 #include <blocks.h>
+#include <magazine.h>
 #include <meta.h>
 #include <sizeclass.h>
 
@@ -121,6 +122,45 @@ static void stats_of_a_class(void)
 		hak_free(blocks[i]);
 	CHECK(stats_hold() && of_class(CLASS_1K)->frees == 10);
 	CHECK(of_class(CLASS_1K)->live_blocks == 0);
+	CHECK(unit_close());
+}
+
+/* Read while an owner is half-way through a change: is it all no more than there can be? */
+static bool stats_are_sane(void)
+{
+	const struct hak_class_stats *row = of_class(CLASS_1K);
+
+	read_stats();
+	return row->frees == 3 && row->allocations >= 3 && row->allocations <= 15 &&
+	       row->magazine_hits <= row->allocations && row->live_blocks <= 12 &&
+	       row->magazine_blocks <= size_class[CLASS_1K].capacity &&
+	       stats.total.allocations == row->allocations && stats.total.frees == row->frees;
+}
+
+static void stats_of_a_magazine_on_the_move(void)
+{
+	struct magazine *magazine;
+	struct magazine_cold *cold;
+	uint16_t top, elsewhere[] = { 0, 1, UINT16_MAX };
+	bool sane = true;
+
+	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	for (unsigned i = 0; i < 10; i++)
+		blocks[i] = hak_malloc(1000);
+	for (unsigned i = 0; i < 3; i++)
+		hak_free(blocks[i]);
+	magazine = &this_cache()->magazine[CLASS_1K];
+	cold = &this_cache()->cold->magazine[CLASS_1K];
+	top = magazine->top;
+	for (unsigned i = 0; i < 3; i++) { /* among other slots already, or still */
+		magazine->top = elsewhere[i];
+		sane &= stats_are_sane();
+	}
+	magazine->top = top;
+	cold->batches.refilled -= 12; /* there, and not yet counted */
+	sane &= stats_are_sane();
+	cold->batches.refilled += 12;
+	CHECK(sane && stats_hold());
 	CHECK(unit_close());
 }
 
@@ -475,6 +515,7 @@ void unit_stats(void)
 {
 	TEST_RUN(stats_empty);
 	TEST_RUN(stats_of_a_class);
+	TEST_RUN(stats_of_a_magazine_on_the_move);
 	TEST_RUN(stats_of_spans);
 	TEST_RUN(stats_of_bypasses);
 	TEST_RUN(stats_of_failures);
