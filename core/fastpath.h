@@ -65,8 +65,11 @@ static inline NO_SANITIZE_THREAD bool push_fast(size_t class, void *block)
 	struct platform_irq irq = cache_hold();
 	struct hak_cache *cache = this_cache();
 	size_t top = cache->magazine[class].top;
-	bool room = top < cache->magazine[class].limit;
+	bool room;
 
+	/* the limit is read after the top, as x86_64 does by itself: see magazine.c */
+	atomic_signal_fence(memory_order_acquire);
+	room = top < cache->magazine[class].limit;
 	if (likely(room)) {
 		SANITIZER_RELEASE(cache);
 		cache->slot[top + 1] = block;

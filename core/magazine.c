@@ -50,9 +50,8 @@
  *
  *	free has written its block into slot[top + 1], and now counts top up:
  *	to 1. The block is picked up when the owner opens the magazine. It is in
- *	nobody's way there, since others touch nothing above the old top. (If it
- *	read the limit before step 1 and top after it, the block is in slot[1],
- *	from where malloc may even take it back.)
+ *	nobody's way there, since others touch nothing above the old top; and
+ *	there is a slot for it, since top was read before the limit.
  *
  * Only the owner opens a magazine, in its slow path, in which it cannot be in
  * the middle of the fast one. So a block is lent to a race for a moment, but
@@ -224,12 +223,8 @@ static void open(struct hak_cache *cache, unsigned class)
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = cold->kept, first = magazine_first_limit(class);
 
-	if (magazine->top == 1) {
-		void *early = cache->slot[1];
-
-		cache->slot[cold->base + ++held] = early ? early : cache->slot[cold->closed + 1];
-	}
-	cache->slot[1] = NULL;
+	if (magazine->top == 1)
+		cache->slot[cold->base + ++held] = cache->slot[cold->closed + 1];
 	magazine->top = (uint16_t)(cold->base + held);
 	magazine->limit = cold->limit;
 	set_limit(cache, class, held > first ? held : first);

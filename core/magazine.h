@@ -22,7 +22,7 @@ struct magazine {
 	uint16_t limit;
 };
 
-/* slot[0] is NULL for ever, slot[1] but for a moment: closed magazines point there. */
+/* slot[0] and slot[1] are NULL for ever: closed magazines point there. */
 #define MAGAZINE_FIRST_BASE 2u
 
 _Static_assert(MAGAZINE_FIRST_BASE + MAGAZINE_SLOTS < UINT16_MAX, "indices of slots are 16 bits");

@@ -213,36 +213,6 @@ static void closed_during_free(void)
 			}
 }
 
-/* free had read the limit, but not the top: its block is in slot 1. */
-static void closed_early_in_free(void)
-{
-	for (unsigned n = 0; n < MOST; n++)
-		for (unsigned taken = 0; taken <= n; taken++)
-			for (enum way way = 0; way < NR_WAYS; way++) {
-				CHECK(prepare(n) && close_and_take(taken));
-				own.cache->slot[1] = own.live[NR_LIVE - 1];
-				own.cache->magazine[CLASS_64].top = 1;
-				own.cache->pushes[CLASS_64]++;
-				CHECK(come_back(way));
-			}
-}
-
-/* ... from where malloc takes it, and leaves it behind as no block of anybody's. */
-static void closed_taken_back(void)
-{
-	for (unsigned n = 0; n < MOST; n++)
-		for (unsigned taken = 0; taken <= n; taken++) {
-			CHECK(prepare(n) && close_and_take(taken));
-			own.cache->slot[1] = own.live[NR_LIVE - 1];
-			own.cache->magazine[CLASS_64].top = 1;
-			own.cache->pushes[CLASS_64]++;
-			CHECK(hak_malloc(64) == own.live[NR_LIVE - 1]);
-			CHECK(own.cache->magazine[CLASS_64].top == 0);
-			CHECK(own.cache->magazine[CLASS_64].limit == 0);
-			CHECK(comes_out(NR_LIVE));
-		}
-}
-
 /* What was not used between two looks goes with the second. */
 static void closed_when_idle(void)
 {
@@ -410,8 +380,6 @@ void unit_closed(void)
 	TEST_RUN(closed_too_late);
 	TEST_RUN(closed_during_malloc);
 	TEST_RUN(closed_during_free);
-	TEST_RUN(closed_early_in_free);
-	TEST_RUN(closed_taken_back);
 	TEST_RUN(closed_when_idle);
 	TEST_RUN(closed_and_forgotten);
 	TEST_RUN(closed_at_once);
