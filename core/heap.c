@@ -278,7 +278,7 @@ static struct superslab *withdraw_reserve(void)
 	return best;
 }
 
-/* The memory of one empty SuperSlab is now that of another. */
+/* The memory of one empty SuperSlab, or some of it, is now that of another. */
 static void inherit(struct superslab *superslab, const struct superslab *from)
 {
 	superslab->clean = from->clean;
@@ -298,24 +298,28 @@ static void inherit(struct superslab *superslab, const struct superslab *from)
 static size_t furnish(struct list_node *chain)
 {
 	struct superslab *empty;
-	size_t moved = 0;
+	size_t furnished = 0;
 
 	if (!PLATFORM_MOVES || !pages_moves() || !pages_unmaps_parts())
 		return 0;
-	for (; chain && (empty = withdraw_reserve()); chain = chain->next, moved++) {
+	for (; chain && (empty = withdraw_reserve()); chain = chain->next, furnished++) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
+		unsigned flags = 0; /* of what is left behind, which goes */
+		size_t moved = pages_move((void *)empty->base, (void *)superslab->base,
+					  SUPERSLAB_SIZE, &flags);
 
-		if (pages_move((void *)empty->base, (void *)superslab->base, SUPERSLAB_SIZE) < 0) {
+		if (moved)
+			inherit(superslab, empty);
+		if (moved < SUPERSLAB_SIZE) {
 			heap_lock();
 			register_locked(empty);
 			heap_unlock();
 			break;
 		}
-		inherit(superslab, empty);
 		empty->node.next = NULL;
 		heap_release(&empty->node);
 	}
-	return moved;
+	return furnished;
 }
 
 /*

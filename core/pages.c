@@ -138,18 +138,27 @@ bool pages_moves(void)
 	return provider_get()->move;
 }
 
-int pages_move(void *from, void *to, size_t size)
+/* What is refused as a whole may still go in parts: halves, halves of these, and so on. */
+size_t pages_move(void *from, void *to, size_t size, unsigned *flags)
 {
 	const struct hak_provider *provider = provider_get();
-	int flags;
+	size_t done = 0, part = provider->move ? size : 0;
 
 	hak_assert(!lock_is_any_held());
-	if (!provider->move)
-		return -1;
-	flags = provider->move(provider->ctx, from, to, size);
-	if (flags >= 0)
-		count(&pages_counters.moved, size);
-	return flags;
+	while (part) {
+		int hold =
+			provider->move(provider->ctx, (char *)from + done, (char *)to + done, part);
+
+		if (hold < 0) {
+			part = part / 2 & ~(PAGE_SIZE - 1);
+			continue;
+		}
+		*flags &= (unsigned)hold;
+		done += part;
+		part = size - done;
+	}
+	count(&pages_counters.moved, done);
+	return done;
 }
 
 enum pages_state pages_resident(const void *base, size_t size, size_t *bytes)

@@ -26,8 +26,11 @@ int pages_purge(void *base, size_t size);
 /* Can memory be moved at all? */
 bool pages_moves(void);
 
-/* As pages_purge(), of @from; the memory is at @to now. */
-int pages_move(void *from, void *to, size_t size);
+/*
+ * Move the memory at @from to @to, from the start as far as the provider does.
+ * Returns bytes; of @flags those HAK_PAGES_* stay that hold there now.
+ */
+size_t pages_move(void *from, void *to, size_t size, unsigned *flags);
 
 /* Does the provider know this memory? Sets @bytes to what is backed. */
 enum pages_state {

@@ -463,24 +463,22 @@ static void note_moved(uintptr_t base, size_t size, unsigned flags)
  */
 size_t superslab_move(uintptr_t from, uintptr_t to, size_t size)
 {
-	unsigned all = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
+	unsigned flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
 	size_t done = 0;
 
 	while (done < size) {
-		size_t part = size - done;
-		int flags;
+		size_t part = size - done, moved;
 
 		/* not across an edge, here or there */
 		if (part > SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE)
 			part = SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE;
 		if (part > SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE)
 			part = SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE;
-		flags = pages_move((void *)(from + done), (void *)(to + done), part);
-		if (flags < 0)
+		moved = pages_move((void *)(from + done), (void *)(to + done), part, &flags);
+		done += moved;
+		if (moved < part)
 			break;
-		all &= (unsigned)flags;
-		done += part;
 	}
-	note_moved(from, done, all);
+	note_moved(from, done, flags);
 	return done;
 }

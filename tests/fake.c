@@ -352,7 +352,8 @@ static int fake_move(void *ctx, void *from, void *to, size_t size)
 
 	lock(fake);
 	if (!check_move(fake, (uintptr_t)from, (uintptr_t)to, size) &&
-	    !is_to_fail(fake, FAKE_MOVE, &fault)) {
+	    !is_to_fail(fake, FAKE_MOVE, &fault) &&
+	    (fake->seam <= (uintptr_t)from || fake->seam >= (uintptr_t)from + size)) {
 		__builtin_memcpy(to, from, size);
 		__builtin_memset(from, zero ? 0 : RUBBISH_PURGED, size);
 		for (size_t i = 0; i < size / PAGE; i++) {

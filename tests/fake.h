@@ -107,7 +107,8 @@ struct fake {
 	size_t nr_pages;
 	uint32_t *page;
 	uint32_t last_id;
-	uintptr_t odd; /* a mapping that does not start at a page */
+	uintptr_t odd;	/* a mapping that does not start at a page */
+	uintptr_t seam; /* no move goes across this address */
 	void *port_base;
 	size_t port_size;
 	atomic_flag busy;

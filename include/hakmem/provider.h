@@ -65,8 +65,9 @@ struct hak_mapping {
  *	SuperSlab, be behind those at @to instead, in another or the same,
  *	without copying it. Returns the HAK_PAGES_* that hold at @from from now
  *	on, where the contents are gone as after purge(), or a negative value
- *	for a refusal, after which nothing has changed. May be NULL. On bare
- *	metal it is called only with CONFIG_HAK_MOVE.
+ *	for a refusal, after which nothing has changed; it is then asked to move
+ *	parts, down to a page. May be NULL. On bare metal it is called only with
+ *	CONFIG_HAK_MOVE.
  *
  * @resident: how many of the @size bytes at @base are backed by memory.
  *	Returns 0 and sets @bytes, or non-zero if a part of the range is not

@@ -215,18 +215,57 @@ static int linux_purge(void *ctx, void *base, size_t size)
 }
 
 /*
+ * Is this one mapping to the kernel, and not several side by side? Asked to make
+ * it longer than there are addresses, it first looks whether it is one (else it says
+ * EFAULT), and then finds no room for it.
+ */
+static bool is_one_mapping(void *base, size_t size)
+{
+	size_t too_long = ((size_t)1 << 47) - HAK_SUPERSLAB_SIZE;
+
+	return mremap(base, size, too_long, 0) == MAP_FAILED && errno == ENOMEM;
+}
+
+/*
+ * A move has failed that unmaps what is at its target first: for want of memory, or
+ * of some that nobody has claimed. Map that again, if it has gone.
+ */
+static void map_again(void *base, size_t size)
+{
+	void *other = mmap(base, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (other != MAP_FAILED && other != base)
+		munmap(other, size);
+}
+
+/*
  * Page tables move, not bytes. What is left behind stays mapped, which needs
  * Linux 5.7; before that it refuses.
+ *
+ * Only what is one mapping: of several Linux before 6.17 refuses to move any, but
+ * unmaps the target before it finds out; since then it moves one after the other,
+ * and stops half-way if there are as many mappings as there may be. There are
+ * several wherever what was moved is used beyond its end, and where a program has
+ * advised the kernel of a part of its block.
  */
 static int linux_move(void *ctx, void *from, void *to, size_t size)
 {
-	int saved = errno;
-	void *moved =
-		mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+	static _Atomic bool unsupported;
+	int saved = errno, flags = -1;
 
 	(void)ctx;
+	if (unsupported || !is_one_mapping(from, size))
+		goto out;
+	if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to)
+		flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
+	else if (errno == EINVAL)
+		unsupported = true;
+	else
+		map_again(to, size);
+out:
 	errno = saved;
-	return moved == MAP_FAILED ? -1 : (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE);
+	return flags;
 }
 
 static int linux_resident(void *ctx, const void *base, size_t size, size_t *bytes)

@@ -7,13 +7,18 @@
  *	INJECT_CALL	mmap, munmap, madvise, mremap or any
  *	INJECT_FROM	number of the first call that fails, from 1; 0: none
  *	INJECT_COUNT	how many fail
+ *	INJECT_OLD	mremap() is as in Linux 5.7 to 6.16: it moves nothing but
+ *			what lies in one mapping, and if asked for more has
+ *			unmapped the target when it finds out
  *
- * inject_failed() tells how many did; what there is at the end of a program that
+ * inject_failed() tells how many did, and those of several mappings; what there is at the end of a program that
  * needed no failure tells the one who runs it to stop.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +26,7 @@
 #include <unistd.h>
 
 static const char *wanted;
+static int old;
 static unsigned long first, count;
 static unsigned long calls, failures;
 
@@ -34,6 +40,7 @@ static void read_environment(void)
 	wanted = getenv("INJECT_CALL");
 	first = getenv("INJECT_FROM") ? strtoul(getenv("INJECT_FROM"), NULL, 10) : 0;
 	count = getenv("INJECT_COUNT") ? strtoul(getenv("INJECT_COUNT"), NULL, 10) : 0;
+	old = getenv("INJECT_OLD") != NULL;
 }
 
 static int fails(const char *name)
@@ -69,15 +76,44 @@ int madvise(void *at, size_t size, int advice)
 	return fails("madvise") ? -1 : (int)syscall(SYS_madvise, at, size, advice);
 }
 
-void *mremap(void *at, size_t old, size_t size, int flags, ...)
+/* The end of the mapping that @address lies in, by /proc/self/maps; 0: none. */
+static uintptr_t end_of_mapping(uintptr_t address)
+{
+	static __thread char text[1 << 18];
+	int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	ssize_t got, length = 0;
+	uintptr_t start = 0, end = 0;
+
+	while ((got = read(file, text + length, sizeof(text) - 1 - length)) > 0)
+		length += got;
+	close(file);
+	text[length] = 0;
+	for (char *line = text; *line && end <= address; line = strchr(line, '\n') + 1) {
+		start = strtoul(line, &line, 16);
+		end = strtoul(line + 1, &line, 16);
+	}
+	return address >= start && address < end ? end : 0;
+}
+
+void *mremap(void *at, size_t size, size_t new_size, int flags, ...)
 {
 	va_list more;
-	void *target;
+	void *target, *result;
 
 	va_start(more, flags);
 	target = flags & MREMAP_FIXED ? va_arg(more, void *) : NULL;
 	va_end(more);
 	if (fails("mremap"))
 		return MAP_FAILED;
-	return (void *)syscall(SYS_mremap, at, old, size, flags, target);
+	if (old && flags & MREMAP_FIXED && end_of_mapping((uintptr_t)at) < (uintptr_t)at + size) {
+		syscall(SYS_munmap, target, new_size);
+		result = MAP_FAILED;
+		errno = EFAULT;
+	} else {
+		result = (void *)syscall(SYS_mremap, at, size, new_size, flags, target);
+	}
+	/* of several mappings: a run in which that never happens shows nothing */
+	if (old && result == MAP_FAILED && errno == EFAULT)
+		__atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED);
+	return result;
 }

@@ -8,6 +8,7 @@
  *
  *	limits			until memory is short, or 96 MiB are in use
  *	limits small		a few MiB, of all sizes
+ *	limits moves		large blocks that grow, each in its turn
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -172,11 +173,41 @@ static void *thread(void *unused)
 	return NULL;
 }
 
+/* All of it: who grows is moved, with memory from several places. */
+static void grow(unsigned i)
+{
+	size_t size = block[i].size + block[i].size / 2, page = 4096;
+	unsigned char *new;
+
+	if (!block[i].at || size > 8 << 20) {
+		drop(i);
+		size = 100000;
+	}
+	new = realloc(block[i].at, size);
+	if (!new) {
+		refused();
+		return;
+	}
+	for (size_t at = 0; block[i].at && at < block[i].size; at += page)
+		if (new[at] != (unsigned char)(block[i].with + at / page))
+			die("a block has changed");
+	in_use += size - (block[i].at ? block[i].size : 0);
+	block[i].at = new;
+	fill(i, size);
+	for (size_t at = 0; at < size; at += page)
+		new[at] = (unsigned char)(block[i].with + at / page);
+}
+
 int main(int argc, char **argv)
 {
 	bool small = argc > 1 && !strcmp(argv[1], "small");
 	pthread_t other;
 
+	if (argc > 1 && !strcmp(argv[1], "moves")) {
+		for (unsigned i = 0; i < 400; i++)
+			grow(i % 8);
+		return inject_failed && inject_failed() ? 10 : 0;
+	}
 	if (small)
 		most = 6 << 20;
 	/* neighbours: the first can grow only by moving, so that there is a mremap() */

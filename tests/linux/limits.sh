@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # When the kernel refuses: address space limited from 8 to 512 MiB; as many
-# mappings as there may be; and the N-th call of mmap, munmap, madvise, mremap
-# failing, once and from then on, for N = 1 until a run needs no failure. Never a
-# crash, only NULL with ENOMEM.
+# mappings as there may be; moves of what an older one does not move; and the
+# N-th call of mmap, munmap, madvise, mremap failing, once and from then on, for
+# N = 1 until a run needs no failure. Never a crash, only NULL with ENOMEM.
 #
 #	tests/linux/limits.sh DIRECTORY		where libhakmem.so is
 
@@ -64,6 +64,21 @@ test_mappings()
 	done
 }
 
+# Blocks that are moved more than once, under a kernel for which they are several mappings.
+test_moves()
+{
+	local result
+
+	INJECT_OLD=1 LD_PRELOAD="$scratch/inject.so:$library" "$scratch/limits" moves \
+		2>"$scratch/errors"
+	result=$?
+	if [ $result -eq 10 ]; then
+		echo "ok moves"
+	else
+		fail "moves: status $result (10: there were such): $(tail -n 1 "$scratch/errors")"
+	fi
+}
+
 # inject CALL FROM COUNT: the status of a run
 inject()
 {
@@ -98,6 +113,7 @@ inject_case()
 
 test_address_space
 test_mappings
+test_moves
 ulimit -c 0
 for call in mmap munmap madvise mremap any; do
 	inject_case $call 1

@@ -362,6 +362,27 @@ static void malloc_realloc_moves(void)
 			CHECK(realloc_moves(sizes[i], moves));
 }
 
+/* What the provider refuses as a whole goes in parts. */
+static void malloc_realloc_moves_in_parts(void)
+{
+	static const size_t seams[] = { 1, 2, 37, 255, 256, 300, 383 };
+	const size_t size = 384 * PAGE_SIZE;
+	char *block, *moved;
+
+	for (unsigned i = 0; PLATFORM_MOVES && i < ARRAY_SIZE(seams); i++) {
+		CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_MOVES, FAKE_PURGE_ZERO));
+		block = unit_span_alloc(size);
+		CHECK(block && unit_span_alloc(SLAB_SIZE));
+		unit_fill(block, size, 7);
+		unit_fake.seam = (uintptr_t)block + seams[i] * PAGE_SIZE;
+		moved = hak_realloc(block, 4 * MIB);
+		CHECK(moved && moved != block && unit_is_filled(moved, size, 7));
+		CHECK(pages_counters.moved == size && !hak_check());
+		unit_fake.seam = 0;
+		CHECK(unit_close());
+	}
+}
+
 /* Where most slabs have memory, it is kept and the contents are copied. */
 static void malloc_realloc_copies(void)
 {
@@ -684,6 +705,7 @@ void unit_malloc(void)
 	TEST_RUN(malloc_owns);
 	TEST_RUN(malloc_realloc_edges);
 	TEST_RUN(malloc_realloc_moves);
+	TEST_RUN(malloc_realloc_moves_in_parts);
 	TEST_RUN(malloc_realloc_copies);
 	TEST_RUN(malloc_realloc_moves_cached);
 	TEST_RUN(malloc_realloc_in_place);
