@@ -33,7 +33,8 @@
  * classes that it does not use.
  *
  * Lock: one per class, LOCK_CLASS, taken once per batch. New slabs and bitmaps
- * are fetched with it dropped, and what changed meanwhile is looked at again.
+ * are fetched with it dropped, and what changed meanwhile is looked at again. A
+ * slab becomes one of a class before it is on a list, and leaves it under the lock.
  *
  * Failure: slab_take() returns fewer blocks than asked for, 0 if there are
  * none. slab_put() cannot fail; a block that cannot be freed is a bug of the
@@ -323,17 +324,22 @@ static bool init_slab(struct slab *slab, unsigned class)
 	return true;
 }
 
-/* Give empty slabs, on no list but this chain, back to their SuperSlabs. */
-static void return_slabs(struct list_node *chain)
+/* Empty slabs, on no list but this chain, are of no class any more: under its lock. */
+static void leave_class(struct list_node *chain)
+{
+	for (struct list_node *node = chain; node; node = node->next)
+		list_entry(node, struct slab, node)->class = CLASS_NONE;
+}
+
+/* Give slabs that have left a class back to their SuperSlabs. */
+static void return_slabs(struct list_node *chain, unsigned class)
 {
 	if (!chain)
 		return;
 	for (struct list_node *node = chain; node; node = node->next) {
 		struct slab *slab = list_entry(node, struct slab, node);
-		unsigned class = slab->class;
 		void *bitmap = slab->bitmap;
 
-		slab->class = CLASS_NONE;
 		if (bitmap != slab->inline_bits)
 			slab_put(bitmap_class(class), &bitmap, 1);
 	}
@@ -395,8 +401,9 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 		heap->withheld += slab->withheld;
 		*taken += take_and_relist(heap, slab, end - *taken, n - *taken);
 	}
+	leave_class(chain);
 	lock_release(&heap->lock, LOCK_CLASS);
-	return_slabs(chain);
+	return_slabs(chain, class);
 	return any;
 }
 
@@ -614,10 +621,11 @@ uint64_t slab_put(unsigned class, void *const *blocks, unsigned n)
 	if (unlikely(done < n))
 		bug = why_not(class, blocks[done], &detail);
 	outstanding = heap->taken - heap->put;
+	leave_class(emptied);
 	lock_release(&heap->lock, LOCK_CLASS);
 	if (unlikely(bug))
 		hak_bug(bug, "free", blocks[done], size_class[class].size, detail);
-	return_slabs(emptied);
+	return_slabs(emptied, class);
 	return outstanding;
 }
 
@@ -664,11 +672,15 @@ static NO_SANITIZE_THREAD unsigned class_to_look_at(const struct slab *slab, boo
 
 /*
  * On a list of its class: then it is what it seems to be, and its SuperSlab is
- * there. (The class is read while others may be about to change it.)
+ * there. One that others make a slab of the class meanwhile is on no list before
+ * they have the lock; but it may have been on one of unused slabs until then.
  */
 static NO_SANITIZE_THREAD bool is_listed(const struct slab *slab, unsigned class)
 {
-	return slab->class == class && list_has(&slab->node);
+	bool same = slab->class == class;
+
+	atomic_signal_fence(memory_order_acquire); /* this first, as x86_64 reads by itself */
+	return same && list_has(&slab->node);
 }
 
 /*
@@ -745,7 +757,8 @@ void slab_look_done(const struct look *look, int flags)
 {
 	for (uint32_t busy = look->busy; busy; busy &= busy - 1) {
 		struct slab *slab = &look->superslab->slab[lowest_bit(busy)];
-		struct class_heap *heap = heap_of(slab->class);
+		unsigned class = slab->class;
+		struct class_heap *heap = heap_of(class);
 		struct list_node *emptied = NULL;
 
 		lock_acquire(&heap->lock, LOCK_CLASS);
@@ -753,8 +766,9 @@ void slab_look_done(const struct look *look, int flags)
 			heap->withheld -= offer(slab, look->pages[slab->index]);
 		slab->busy = false;
 		relist_or_empty(heap, slab, &emptied);
+		leave_class(emptied);
 		lock_release(&heap->lock, LOCK_CLASS);
-		return_slabs(emptied);
+		return_slabs(emptied, class);
 	}
 }
 
