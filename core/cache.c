@@ -344,18 +344,18 @@ static NO_SANITIZE_THREAD void look_at(struct hak_cache *cache, unsigned class,
 }
 
 /*
- * The barrier has passed: which magazines are closed, and is it all of them?
+ * The barrier has passed, if @sure: which magazines are closed, and is it all of them?
  * Sets @surplus of the classes of which there is something to take.
  */
-static void look_again(struct hak_cache *cache, bool *surplus)
+static void look_again(struct hak_cache *cache, bool *surplus, bool sure)
 {
-	bool quiet = true;
+	bool quiet = sure;
 
 	for_each_magazine(class)
 	{
 		struct magazine_cold *cold = &cache->cold->magazine[class];
 
-		if (!magazine_is_closed(cache, class))
+		if (!sure || !magazine_is_closed(cache, class))
 			cold->surplus = 0;
 		else if (cold->surplus > cold->kept)
 			cold->surplus = cold->kept;
@@ -373,7 +373,7 @@ static void look_again(struct hak_cache *cache, bool *surplus)
 static bool close_idle(enum cache_look what, bool *surplus)
 {
 	struct list_node *claimed = NULL;
-	bool all = hak_host_barrier(), busy = false;
+	bool all = hak_host_barrier(), sure, busy = false;
 	struct cache_cold *cold;
 
 	cache_lock();
@@ -392,12 +392,11 @@ static bool close_idle(enum cache_look what, bool *surplus)
 		for_each_magazine(class) look_at(cold->cache, class, what);
 		list_add(&claimed, &cold->claimed);
 	}
-	if (all && claimed)
-		hak_host_barrier();
+	sure = !all || !claimed || hak_host_barrier();
 	while (claimed) {
 		cold = list_entry(claimed, struct cache_cold, claimed);
 		list_del(claimed);
-		look_again(cold->cache, surplus);
+		look_again(cold->cache, surplus, sure);
 		busy |= !cold->quiet;
 		magazine_unclaim(cold->cache);
 	}

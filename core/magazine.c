@@ -223,6 +223,8 @@ static void open(struct hak_cache *cache, unsigned class)
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = cold->kept, first = magazine_first_limit(class);
 
+	if (!magazine_is_closed(cache, class))
+		return; /* who tried had no second barrier, and took nothing */
 	if (magazine->top == 1)
 		cache->slot[cold->base + ++held] = cache->slot[cold->closed + 1];
 	magazine->top = (uint16_t)(cold->base + held);

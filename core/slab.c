@@ -88,6 +88,7 @@ static struct class_heap *make_heap(unsigned class)
 	made = meta_alloc(META_CLASS, sizeof(*made));
 	if (!made)
 		return NULL;
+	atomic_init(&made->lock.word, *this_held() >= LOCK_FORK); /* as all others are in fork() */
 	lock_acquire(&class_lock, LOCK_CLASS);
 	heap = heap_of(class);
 	if (!heap)

@@ -620,6 +620,60 @@ __attribute__((constructor(101))) static void before_the_allocator(void)
 	pthread_atfork(allocate_in_fork, allocate_in_fork, allocate_in_fork);
 }
 
+/*
+ * A class that has its first slab while its maker is in fork(), and holds all
+ * locks: who comes for a block of it has to wait, as for any other.
+ */
+#define NEW_CLASS 1100
+
+static _Atomic unsigned new_class; /* 1: it is to be made; 2: it is there; 3: another has one */
+
+static void *new_class_thread(void *unused)
+{
+	(void)unused;
+	hak_free(hak_malloc(100)); /* it has a cache then */
+	while (new_class < 2)
+		sched_yield();
+	hak_free(hak_malloc(NEW_CLASS));
+	new_class = 3;
+	return NULL;
+}
+
+static void make_class_in_fork(void)
+{
+	void *block;
+
+	if (new_class != 1)
+		return;
+	block = hak_malloc(NEW_CLASS);
+	new_class = 2;
+	usleep(50000);
+	if (new_class != 2)
+		blame("a class without a lock");
+	hak_free(block);
+}
+
+__attribute__((constructor(101))) static void before_the_allocator_too(void)
+{
+	pthread_atfork(NULL, make_class_in_fork, NULL);
+}
+
+static void class_made_in_fork(void)
+{
+	pthread_t thread;
+	pid_t pid;
+
+	CHECK(pthread_create(&thread, NULL, new_class_thread, NULL) == 0);
+	new_class = 1;
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	CHECK(pid > 0 && waitpid(pid, NULL, 0) == pid);
+	pthread_join(thread, NULL);
+	CHECK(new_class == 3);
+	check_empty();
+}
+
 static void *fork_thread(void *number)
 {
 	uint64_t random = seed_of(5000 + (uintptr_t)number);
@@ -758,6 +812,7 @@ int main(int argc, char **argv)
 		test_print("threads %lu, ops %lu, seed %lu\n", options.threads, options.ops,
 			   options.seed);
 		alarm(HANG + (unsigned)(options.ops / 1000));
+		TEST_RUN(class_made_in_fork); /* before any other uses it */
 		TEST_RUN(blocks_exchanged);
 		TEST_RUN(blocks_passed_on);
 		TEST_RUN(magazines_closed_meanwhile);

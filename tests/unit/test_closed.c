@@ -137,6 +137,25 @@ static void closed_too_late(void)
 	CHECK(comes_out(NR_LIVE));
 }
 
+/* The same, and nobody could tell: the owner finds out when it comes by. */
+static void closed_by_half(void)
+{
+	struct magazine *magazine;
+	uint16_t top;
+
+	CHECK(prepare(5));
+	magazine = &own.cache->magazine[CLASS_64];
+	top = magazine->top;
+	CHECK(magazine_try_claim(own.cache));
+	magazine_close(own.cache, CLASS_64);
+	magazine->top = (uint16_t)(top - 1);
+	magazine_unclaim(own.cache);
+	own.n--;
+	hak_free(own.held[own.n++]);
+	CHECK(magazine->top == top && magazine->limit > top);
+	CHECK(comes_out(NR_LIVE));
+}
+
 /* malloc had read the top and the block, and counts down from 0. */
 static void closed_during_malloc(void)
 {
@@ -378,6 +397,7 @@ void unit_closed(void)
 	TEST_RUN(closed_surplus);
 	TEST_RUN(closed_and_opened);
 	TEST_RUN(closed_too_late);
+	TEST_RUN(closed_by_half);
 	TEST_RUN(closed_during_malloc);
 	TEST_RUN(closed_during_free);
 	TEST_RUN(closed_when_idle);
