@@ -149,7 +149,7 @@ $(L)/obj/$(OPERATORS).o: $(OPERATORS).cc $(FLAGS_STAMP)
 
 $(L)/libhakmem.so: $(LIBRARY) $(call linux_objects,$(SHARED)) $(L)/obj/$(OPERATORS).o \
 		platform/linux/exports.map
-	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,now,-z,relro,-soname,libhakmem.so.0 \
+	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,initfirst,-z,now,-z,relro,-soname,libhakmem.so.0 \
 		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
 		$(filter %.o,$^) -o $@
 	@ln -sf libhakmem.so $(L)/libhakmem.so.0

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Around fork() all locks are held, so that the child finds the heap in order.
+ *
+ * They are to be taken last: what others do when a process forks may wait for
+ * threads that allocate. What is registered first is called last, so this is done
+ * before all others register: the shared library is marked to be initialised
+ * first, and in a static program this constructor is one of the first. (Only the
+ * archive in a program with shared libraries comes after those.)
  */
 #include <pthread.h>
 
@@ -14,7 +20,7 @@ void hak_forked_in_child(void)
 	hak_reaper_after_fork();
 }
 
-__attribute__((constructor)) static void watch_forks(void)
+__attribute__((constructor(101))) static void watch_forks(void)
 {
 	pthread_atfork(fork_prepare, fork_done, hak_forked_in_child);
 }

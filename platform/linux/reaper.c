@@ -12,8 +12,9 @@
  * worth a thread. It is started by malloc only, because glibc frees memory with
  * its lock for thread stacks held, which pthread_create() needs. It ends with
  * the last other thread that has a cache, so that a process whose main thread
- * has left by pthread_exit() can end; and it is not there in the child of a
- * fork(), which starts its own when it has grown by as much.
+ * has left by pthread_exit() can end; the other waits for that, since the last
+ * one calls the handlers of exit(), which need more stack. And it is not there in
+ * the child of a fork(), which starts its own when it has grown by as much.
  *
  * It takes at most a hundredth of a CPU for looks that find nothing: the pause
  * after one of these grows with what it cost, up to ten times, but not beyond the
@@ -66,6 +67,8 @@ static struct {
 	_Atomic unsigned ending; /* 1: the thread is to end */
 	_Atomic uint64_t due;	 /* inline: when to look next, in nanoseconds */
 	uint64_t requested;	 /* what was asked of the kernel before */
+	_Atomic bool joinable;	 /* `thread` is to be waited for when it ends */
+	pthread_t thread;
 } reaper;
 
 bool hak_host_barrier(void)
@@ -170,7 +173,7 @@ static void *reaper_runs(void *unused)
 }
 
 /* With all signals blocked: they are for the program's own threads. */
-static int create(pthread_t *thread)
+static int create(void)
 {
 	pthread_attr_t attributes;
 	sigset_t all, before;
@@ -179,9 +182,8 @@ static int create(pthread_t *thread)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attributes, STACK);
-	failed = pthread_create(thread, &attributes, reaper_runs, NULL);
+	failed = pthread_create(&reaper.thread, &attributes, reaper_runs, NULL);
 	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return failed;
@@ -198,19 +200,22 @@ static void start(void)
 {
 	unsigned none = REAPER_NONE;
 	int saved = errno;
-	pthread_t thread;
 
+	/* not by a thread that has ended already: nobody would end this one */
+	if (this_cache() == CACHE_NEVER)
+		return;
 	/* first: pthread_create() calls malloc */
 	if (!atomic_compare_exchange_strong(&reaper.state, &none, REAPER_RUNS))
 		return;
 	reap_awake = true;
 	reaper.ending = 0; /* two threads may have ended at once */
 	reaper.requested = pages_counters.requested;
-	if (create(&thread)) {
+	if (create()) {
 		do_without();
 		reap_awake = false;
 	} else {
-		pthread_setname_np(thread, "hakmem");
+		pthread_setname_np(reaper.thread, "hakmem");
+		reaper.joinable = true;
 	}
 	if (hak_option(HAK_OPTION_VERBOSE))
 		hak_say(reaper.state == REAPER_RUNS ? "a thread gives memory back"
@@ -253,7 +258,7 @@ void hak_host_reap(enum hak_reap_why why)
 	}
 }
 
-/* A thread has given its cache back. If it was the last one, so ends the reaper. */
+/* A thread has given its cache back. If it was the last one, the reaper ends before it. */
 void hak_reaper_thread_ended(void)
 {
 	if (reaper.state != REAPER_RUNS || cache_count())
@@ -262,6 +267,8 @@ void hak_reaper_thread_ended(void)
 	hak_host_wake(&reaper.ending);
 	if (atomic_exchange(&reaper.asleep, 0))
 		hak_host_wake(&reaper.asleep);
+	if (atomic_exchange(&reaper.joinable, false))
+		pthread_join(reaper.thread, NULL);
 }
 
 /* In the child, which has no other thread. */
@@ -270,6 +277,7 @@ void hak_reaper_after_fork(void)
 	if (reaper.state != REAPER_RUNS)
 		return;
 	release_set_mode(RELEASE_AT_ONCE);
+	reaper.joinable = false;
 	reaper.asleep = 0;
 	reaper.ending = 0;
 	reaper.requested = pages_counters.requested;

@@ -95,6 +95,22 @@ test_plugins()
 	LD_PRELOAD=$library "$scratch/plugin" "$scratch/wrapper.so" preloaded || status=1
 }
 
+# A library that waits for a thread when the process forks.
+test_forks()
+{
+	build libforks.so "$cc" -std=gnu11 -shared -fPIC -DLIBRARY "$here/forks.c" &&
+		build forks "$cc" -std=gnu11 "$here/forks.c" -L"$scratch" -Wl,-rpath,"$scratch" \
+			-lforks || return
+	build forks-linked "$cc" -std=gnu11 "$here/forks.c" -L"$scratch" -Wl,-rpath,"$scratch" \
+		-L"$directory" -Wl,-rpath,"$directory" -lhakmem -lforks
+	build libforks.o "$cc" -std=gnu11 -c -DLIBRARY "$here/forks.c" &&
+		build forks-static "$cc" -std=gnu11 -static "$here/forks.c" "$scratch/libforks.o" \
+			"$archive"
+	LD_PRELOAD=$library "$scratch/forks" forks || fail "forks: status $?"
+	"$scratch/forks-linked" forks-linked || fail "forks-linked: status $?"
+	"$scratch/forks-static" forks-static || fail "forks-static: status $?"
+}
+
 # Without the library the same program is to notice that it is not there.
 test_that_it_can_fail()
 {
@@ -244,6 +260,7 @@ test_preload_matters()
 test_programs
 [ "$2" = programs ] && exit $status
 test_plugins
+test_forks
 test_that_it_can_fail
 test_exports
 test_imports

@@ -619,6 +619,49 @@ static void main_leaves_as_it_falls_asleep(void)
 	}
 }
 
+static void allocates_late(void *unused)
+{
+	(void)unused;
+	destroy(make(1000, 1), 1000, 1);
+}
+
+/* A destructor that is called after the allocator's allocates: that starts no new one. */
+static void main_leaves_in_destructors(void)
+{
+	pthread_key_t key;
+
+	for (unsigned i = 0; i < 20; i++) {
+		if (in_child()) {
+			grow(16 * MIB);
+			CHECK(pthread_key_create(&key, allocates_late) == 0);
+			CHECK(pthread_setspecific(key, &key) == 0);
+			pthread_exit(NULL);
+		}
+	}
+}
+
+static void uses_much_stack(void)
+{
+	volatile char room[1 << 20];
+
+	for (size_t i = 0; i < sizeof(room); i += 4096)
+		room[i] = 1;
+}
+
+/* The last thread calls them, and that is not the one of the allocator. */
+static void exit_handlers_have_a_stack(void)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		if (in_child()) {
+			atexit(uses_much_stack);
+			grow(16 * MIB);
+			CHECK(reaper_task());
+			usleep(100000); /* it sleeps, and ends later than this one */
+			pthread_exit(NULL);
+		}
+	}
+}
+
 /* ---------------------------------------------------------------------- options */
 
 /* What makes a magazine refill and spill. */
@@ -825,6 +868,8 @@ static const struct test_case {
 	CASE(main_leaves_others, 10, NULL, NULL),
 	CASE(main_leaves_silent_one, 10, NULL, NULL),
 	CASE(main_leaves_as_it_falls_asleep, 120, "HAKMEM_PURGE_DELAY_MS", "2"),
+	CASE(main_leaves_in_destructors, 30, NULL, NULL),
+	CASE(exit_handlers_have_a_stack, 60, NULL, NULL),
 	CASE(without_it_calls_do_it, 60, "HAKMEM_REAPER", "0"),
 	CASE(without_it_a_reserve_is_kept, 60, "HAKMEM_REAPER", "0"),
 	CASE(never_is_never, 60, "HAKMEM_PURGE_DELAY_MS", "-1"),
