@@ -13,10 +13,12 @@
  * When there is no memory the new-handler is called until there is some, it
  * throws, or there is no handler: then std::bad_alloc is thrown. Handler and
  * exception are the C++ library's. The shared library serves programs without
- * it, too, so there (HAK_CXX_OPTIONAL) each reference to it is weak, and a
- * program that manages to call new without it is stopped. The archive has this
- * file as a member of its own, which programs in C do not pull in, with ordinary
- * references, which pull in what they need.
+ * it, too, so there (HAK_CXX_OPTIONAL) each reference to it is weak; if it came
+ * later, with something that a program in C has opened, it is looked for when it is
+ * needed, and a nothrow form goes to the heap at once: what a handler throws could
+ * not be caught. A program that manages to call new without it is stopped. The
+ * archive has this file as a member of its own, which programs in C do not pull in,
+ * with ordinary references, which pull in what they need.
  *
  * Lock: none.
  */
@@ -24,6 +26,8 @@
 #include <hakmem/hakmem.h>
 
 #ifdef HAK_CXX_OPTIONAL
+#include <dlfcn.h>
+
 #define OPTIONAL __attribute__((weak))
 __asm__(".weak __cxa_begin_catch\n.weak __cxa_end_catch\n.weak __gxx_personality_v0\n"
 	".weak _ZSt9terminatev\n"); /* what clang calls where noexcept is broken */
@@ -50,26 +54,57 @@ using std::nothrow_t;
 #ifdef HAK_CXX_OPTIONAL
 extern "C" [[noreturn]] void hak_host_panic(const char *line);
 
-static void need_runtime()
+/* Was the C++ library there when this one was loaded? */
+static bool has_runtime()
 {
-	if (!std::get_new_handler || !std::__throw_bad_alloc)
+	return std::get_new_handler && std::__throw_bad_alloc;
+}
+
+/* A function of the C++ library that has been loaded since. */
+template <class function> static function find(const char *name)
+{
+	void *library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	void *found = library ? dlsym(library, name) : nullptr;
+
+	if (!found)
 		hak_host_panic("hakmem: operator new: out of memory, and no C++ library to say so");
+	return reinterpret_cast<function>(found);
+}
+
+static std::new_handler get_new_handler()
+{
+	return has_runtime() ? std::get_new_handler()
+			     : find<std::new_handler (*)()>("_ZSt15get_new_handlerv")();
+}
+
+[[noreturn]] static void throw_bad_alloc()
+{
+	if (has_runtime())
+		std::__throw_bad_alloc();
+	find<void (*)()>("_ZSt17__throw_bad_allocv")();
+	__builtin_unreachable();
 }
 #else
-static void need_runtime()
+using std::get_new_handler;
+
+static bool has_runtime()
 {
+	return true;
+}
+
+[[noreturn]] static void throw_bad_alloc()
+{
+	std::__throw_bad_alloc();
 }
 #endif
 
 /* Returns if it is worth another try. */
 static void no_memory()
 {
-	std::new_handler handler;
+	std::new_handler handler = get_new_handler();
 
-	need_runtime();
-	handler = std::get_new_handler();
 	if (!handler)
-		std::__throw_bad_alloc();
+		throw_bad_alloc();
 	handler();
 }
 
@@ -96,10 +131,8 @@ NEW void *operator new(size_t size, align_val_t align)
 	void *block;
 
 	while (!(block = hak_aligned_alloc(bytes, size))) {
-		if (bytes & (bytes - 1) || !bytes) { /* no handler can help */
-			need_runtime();
-			std::__throw_bad_alloc();
-		}
+		if (bytes & (bytes - 1) || !bytes)
+			throw_bad_alloc(); /* no handler can help */
 		no_memory();
 	}
 	return block;
@@ -117,6 +150,8 @@ NEW void *operator new[](size_t size, align_val_t align)
 
 NEW void *operator new(size_t size, const nothrow_t &) noexcept
 {
+	if (!has_runtime())
+		return hak_malloc(size);
 	try {
 		return operator new(size);
 	} catch (...) {
@@ -126,6 +161,8 @@ NEW void *operator new(size_t size, const nothrow_t &) noexcept
 
 NEW void *operator new[](size_t size, const nothrow_t &) noexcept
 {
+	if (!has_runtime())
+		return hak_malloc(size);
 	try {
 		return operator new[](size);
 	} catch (...) {
@@ -135,6 +172,8 @@ NEW void *operator new[](size_t size, const nothrow_t &) noexcept
 
 NEW void *operator new(size_t size, align_val_t align, const nothrow_t &) noexcept
 {
+	if (!has_runtime())
+		return hak_aligned_alloc(static_cast<size_t>(align), size);
 	try {
 		return operator new(size, align);
 	} catch (...) {
@@ -144,6 +183,8 @@ NEW void *operator new(size_t size, align_val_t align, const nothrow_t &) noexce
 
 NEW void *operator new[](size_t size, align_val_t align, const nothrow_t &) noexcept
 {
+	if (!has_runtime())
+		return hak_aligned_alloc(static_cast<size_t>(align), size);
 	try {
 		return operator new[](size, align);
 	} catch (...) {

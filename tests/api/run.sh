@@ -95,6 +95,14 @@ test_plugins()
 	LD_PRELOAD=$library "$scratch/plugin" "$scratch/wrapper.so" preloaded || status=1
 }
 
+# C++ that comes late.
+test_late()
+{
+	build late "$cc" -std=gnu11 "$here/late.c" -ldl &&
+		build liblate.so "$cxx" -std=c++17 -shared -fPIC "$here/late.cc" || return
+	LD_PRELOAD=$library "$scratch/late" "$scratch/liblate.so" || fail "late: status $?"
+}
+
 # A library that waits for a thread when the process forks.
 test_forks()
 {
@@ -169,12 +177,12 @@ test_imports()
 {
 	local found forbidden
 
-	forbidden='dlopen|f?printf|v?s?n?printf|fopen|puts|strdup|setenv|getcwd|__tls_get_addr'
+	forbidden='f?printf|v?s?n?printf|fopen|puts|strdup|setenv|getcwd|__tls_get_addr'
 	forbidden="$forbidden|_Zn.*|_Zd.*|__cxa_thread_atexit.*|localeconv|strerror"
 	found=$(nm -D --undefined-only "$library" | awk '{ sub(/@.*/, "", $2); print $2 }' |
 		grep -xE "$forbidden")
-	# the shared library's own _Fork is all that asks the dynamic linker
-	found=$found$(nm -A --undefined-only "$archive" | grep -w dlsym)
+	# the shared library's own _Fork and new are all that asks the dynamic linker
+	found=$found$(nm -A --undefined-only "$archive" | grep -wE 'dlsym|dlopen')
 	if [ -z "$found" ]; then
 		echo "ok imports"
 	else
@@ -261,6 +269,7 @@ test_programs
 [ "$2" = programs ] && exit $status
 test_plugins
 test_forks
+test_late
 test_that_it_can_fail
 test_exports
 test_imports
