@@ -170,7 +170,7 @@ static void read_heap(struct hak_stats *out, size_t size)
 		out->superslabs_phantom = cache_count_phantoms();
 }
 
-static void read_all(struct hak_stats *out, size_t size)
+void stats_read(struct hak_stats *out, size_t size)
 {
 	struct hak_class_stats *row = out->classes;
 
@@ -190,10 +190,10 @@ void hak_stats_read(struct hak_stats *stats, size_t size)
 	struct hak_stats all;
 
 	if (size == sizeof(all)) {
-		read_all(stats, size);
+		stats_read(stats, size);
 		return;
 	}
-	read_all(&all, size);
+	stats_read(&all, size);
 	__builtin_memcpy(stats, &all, size < sizeof(all) ? size : sizeof(all));
 }
 
@@ -217,7 +217,7 @@ void hak_stats_text(hak_sink *sink, void *ctx)
 {
 	struct hak_stats stats;
 
-	read_all(&stats, sizeof(stats));
+	stats_read(&stats, sizeof(stats));
 	hak_format(sink, ctx, "%8s %12s %12s %8s %12s %10s %5s %10s %5s %8s %10s %8s %6s\n", "size",
 		   "allocations", "frees", "failures", "hits", "refills", "each", "spills", "each",
 		   "bypassed", "live", "cached", "slabs");
@@ -325,7 +325,7 @@ void hak_stats_json(hak_sink *sink, void *ctx)
 	struct hak_stats stats;
 	const char *comma = "";
 
-	read_all(&stats, sizeof(stats));
+	stats_read(&stats, sizeof(stats));
 	hak_format(sink, ctx, "{\"version\":%u,", stats.version);
 	fields_json(sink, ctx, &stats, stats_fields, ARRAY_SIZE(stats_fields));
 	hak_format(sink, ctx, ",\"total\":");

@@ -4,6 +4,11 @@
 
 #include "base.h"
 
+#include <hakmem/stats.h>
+
+/* As hak_stats_read(), without a copy: all of @out may be written, @size bytes are wanted. */
+void stats_read(struct hak_stats *out, size_t size);
+
 void stats_count_failure(unsigned class);
 void stats_fini(void);
 

@@ -27,6 +27,7 @@
 #include "format.h"
 #include "linux.h"
 #include "sizeclass.h"
+#include "stats.h"
 
 /* What is needed here: no pages and no blocks in magazines are looked at for it. */
 #define HEAP_COUNTERS offsetof(struct hak_stats, resident_bytes)
@@ -80,7 +81,7 @@ static void read_summary(struct summary *out)
 {
 	struct hak_stats stats;
 
-	hak_stats_read(&stats, HEAP_COUNTERS);
+	stats_read(&stats, HEAP_COUNTERS);
 	summarise(&stats, out);
 }
 
@@ -179,7 +180,7 @@ HAK_API int malloc_info(int options, FILE *stream)
 
 	if (options)
 		return EINVAL;
-	hak_stats_read(&stats, HEAP_COUNTERS);
+	stats_read(&stats, HEAP_COUNTERS);
 	summarise(&stats, &summary);
 	hak_format(to_stream, stream, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n");
 	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++) {

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -234,6 +235,29 @@ static void first_act_of_thread_is_its_last(void)
 }
 
 #ifdef __GLIBC__
+static void *with_small_stack(void *unused)
+{
+	for (size_t i = 0; i < 20000; i++)
+		free(realloc(malloc(i * 37 % 300000), i * 13 % 500000 + 1));
+	malloc_trim(0);
+	return mallinfo2().arena ? unused : NULL;
+}
+
+/* glibc's own needs no more. */
+static void smallest_stack_suffices(void)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	void *result;
+
+	pthread_attr_init(&attributes);
+	CHECK(pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN) == 0);
+	CHECK(pthread_create(&thread, &attributes, with_small_stack, &thread) == 0);
+	pthread_join(thread, &result);
+	pthread_attr_destroy(&attributes);
+	CHECK(result == &thread);
+}
+
 /* All of the above, and nothing is left of it. */
 static void ended_threads_leave_nothing(void)
 {
@@ -615,6 +639,7 @@ static const struct api_test tests[] = {
 	TEST(destructors_of_threads_allocate),
 	TEST(first_act_of_thread_is_its_last),
 #ifdef __GLIBC__
+	TEST(smallest_stack_suffices),
 	TEST(ended_threads_leave_nothing),
 #endif
 	TEST(children_among_threads),
