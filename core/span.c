@@ -25,6 +25,7 @@
 #include "span.h"
 
 #include "pagemap.h"
+#include "pages.h"
 #include "sizeclass.h"
 #include "superslab.h"
 
@@ -234,6 +235,12 @@ bool span_resize(void *block, size_t size)
 /* So much is copied before page tables of as much have moved. */
 #define MOVE_LEAST ((size_t)128 << 10)
 
+/*
+ * Nor less than one in so many parts of the heap: what has been moved is a mapping of
+ * its own, or several, of which Linux lets a process have 65530 (vm.max_map_count).
+ */
+#define MOVE_PARTS 8192u
+
 /**
  * span_move() - move the contents of a span to another without copying them
  * @size: in bytes
@@ -246,7 +253,7 @@ size_t span_move(void *from, void *to, size_t size)
 {
 	size_t done = 0;
 
-	if (size >= MOVE_LEAST)
+	if (size >= MOVE_LEAST && size >= pages_counters.mapped / MOVE_PARTS)
 		done = superslab_move((uintptr_t)from, (uintptr_t)to, size & ~(PAGE_SIZE - 1));
 	if (done)
 		leave_class(head_of(from));

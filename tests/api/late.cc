@@ -45,7 +45,7 @@ static bool says(const char *name, bool holds)
 
 extern "C" int run()
 {
-	std::align_val_t align{64};
+	std::align_val_t align{ 64 };
 	bool fine = true;
 
 	fine &= says("nothrow", !operator new(too_large, std::nothrow) &&

@@ -383,6 +383,26 @@ static void malloc_realloc_moves_in_parts(void)
 	}
 }
 
+/* In a heap of 8 GiB, a block has to have 1 MiB to be moved. */
+static void malloc_realloc_moves_in_large_heaps(void)
+{
+	static const size_t sizes[] = { 200 * KIB, MIB - PAGE_SIZE, 1 * MIB + SLAB_SIZE };
+	char *block, *moved;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_MOVES, FAKE_PURGE_ZERO));
+		block = unit_span_alloc(sizes[i]);
+		CHECK(block && unit_span_alloc(SLAB_SIZE));
+		unit_fill(block, sizes[i], 7);
+		pages_counters.mapped += (uint64_t)8 << 30;
+		moved = hak_realloc(block, 4 * MIB);
+		pages_counters.mapped -= (uint64_t)8 << 30;
+		CHECK(moved && moved != block && unit_is_filled(moved, sizes[i], 7));
+		CHECK((pages_counters.moved > 0) == (PLATFORM_MOVES && sizes[i] > MIB));
+		CHECK(unit_close());
+	}
+}
+
 /* Where most slabs have memory, it is kept and the contents are copied. */
 static void malloc_realloc_copies(void)
 {
@@ -706,6 +726,7 @@ void unit_malloc(void)
 	TEST_RUN(malloc_realloc_edges);
 	TEST_RUN(malloc_realloc_moves);
 	TEST_RUN(malloc_realloc_moves_in_parts);
+	TEST_RUN(malloc_realloc_moves_in_large_heaps);
 	TEST_RUN(malloc_realloc_copies);
 	TEST_RUN(malloc_realloc_moves_cached);
 	TEST_RUN(malloc_realloc_in_place);
