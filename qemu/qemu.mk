@@ -8,8 +8,11 @@
 KIT_HEADERS := $(wildcard include/hakmem/*.h) \
 	       $(addprefix platform/baremetal/,balloon.h frames.h machine.h platform.h)
 
+# Not where `make install` goes: its archive has the same name.
+prefix_given = $(filter command environment,$(firstword $(origin PREFIX)))
+
 install-baremetal: $(B)/libhakmem.a
-	@[ -n "$(PREFIX)" ] || { echo "install-baremetal: say where to: PREFIX=" >&2; exit 1; }
+	@[ -n "$(prefix_given)" ] || { echo "install-baremetal: say where to: PREFIX=" >&2; exit 1; }
 	@mkdir -p $(DESTDIR)$(PREFIX)/include/hakmem $(DESTDIR)$(PREFIX)/lib
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))cp $(KIT_HEADERS) $(DESTDIR)$(PREFIX)/include/hakmem/ && \
 		cp $(B)/libhakmem.a $(DESTDIR)$(PREFIX)/lib/

@@ -48,7 +48,8 @@ HAK_API bool hak_init(const struct hak_provider *provider);
  * hak_fini() - give everything back to the provider and forget it
  *
  * All blocks are gone, freed or not. No other thread may be inside the
- * allocator or have a cache: others that used it must have ended. Afterwards
+ * allocator or have a cache: others that used it must have ended (CPUs, on bare
+ * metal, call hak_cpu_init() again). Afterwards
  * hak_init() may be called again, with the same provider or another.
  */
 HAK_API void hak_fini(void);

@@ -14,13 +14,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+typedef unsigned hak_lock_word;
+#else
+typedef _Atomic unsigned hak_lock_word;
+#endif
+
+#define HAK_NORETURN __attribute__((noreturn))
+
 /**
  * hak_host_panic() - print one line and stop the program or the machine
  * @line: the message, without a newline
  *
  * Called with no lock held. Does not return.
  */
-_Noreturn void hak_host_panic(const char *line);
+HAK_NORETURN void hak_host_panic(const char *line);
 
 /**
  * hak_host_wait() - wait until a lock word may have changed
@@ -31,12 +40,12 @@ _Noreturn void hak_host_panic(const char *line);
  * rather run something else meanwhile must see for itself whether it may: not
  * with interrupts off, and not in a handler.
  */
-void hak_host_wait(_Atomic unsigned *word, unsigned seen);
+void hak_host_wait(hak_lock_word *word, unsigned seen);
 
 /**
  * hak_host_wake() - wake one that waits in hak_host_wait() for @word
  */
-void hak_host_wake(_Atomic unsigned *word);
+void hak_host_wake(hak_lock_word *word);
 
 /* Why an allocation returned NULL. */
 enum hak_error {
@@ -92,5 +101,9 @@ enum hak_reap_why {
  * has nothing to do here.
  */
 void hak_host_reap(enum hak_reap_why why);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

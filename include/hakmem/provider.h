@@ -10,8 +10,11 @@
  * held during a call.
  *
  * What the provider promises: any number of threads or CPUs may be inside it
- * at once; it never calls the allocator; it returns an error on shortage, it
- * does not stop the machine; a mapping overlaps no other that is still mapped.
+ * at once, and where interrupt handlers allocate, they too, whatever they have
+ * interrupted (so a lock is held with interrupts off); it never calls the
+ * allocator; it returns an error on shortage, it does not stop the machine; a
+ * mapping overlaps no other that is still mapped, and ends below 2^48 on Linux, 2^36
+ * on bare metal: one that does not is refused and unmapped.
  */
 #ifndef HAKMEM_PROVIDER_H
 #define HAKMEM_PROVIDER_H

@@ -23,7 +23,8 @@
 
 #include <stdatomic.h>
 
-#define PAGE_SIZE 4096u
+#define PAGE_SIZE   4096u
+#define REPORT_MOST ((size_t)1 << 30) /* bytes at once */
 
 #define FEATURE_HINTS	(1u << 3) /* the device has one queue more before that of reports */
 #define FEATURE_REPORTS (1u << 5)
@@ -92,11 +93,14 @@ int hak_balloon_init(uintptr_t mmio, unsigned count)
 	return error;
 }
 
+/* A buffer's length has 32 bits, and must not be 0. */
 static bool report_locked(void *base, size_t size)
 {
-	if (balloon.reports)
-		hak_virtio_exchange(&balloon.device, &balloon.report, base, size,
+	for (size_t done = 0, part; balloon.reports && done < size; done += part) {
+		part = size - done < REPORT_MOST ? size - done : REPORT_MOST;
+		hak_virtio_exchange(&balloon.device, &balloon.report, (char *)base + done, part,
 				    VIRTIO_FROM_DEVICE);
+	}
 	balloon_unlock();
 	return balloon.reports;
 }

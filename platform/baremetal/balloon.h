@@ -14,13 +14,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Why there is no balloon. */
 enum hak_balloon_error {
 	HAK_BALLOON_NONE = -1,	   /* the machine has none */
 	HAK_BALLOON_UNUSABLE = -2, /* it has no legacy interface, or too large queues */
 };
 
-/* Where QEMU's microvm has its devices. */
+/* Where QEMU's microvm has its devices; a kernel has it mapped, as it has its static data. */
 #define HAK_BALLOON_MICROVM	  ((uintptr_t)0xfeb00000)
 #define HAK_BALLOON_MICROVM_COUNT 24u
 
@@ -85,5 +89,9 @@ size_t hak_balloon_wanted(void);
  */
 void hak_balloon_give(void *base, size_t size, size_t held);
 void hak_balloon_take(void *base, size_t size, size_t held);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

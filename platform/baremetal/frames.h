@@ -13,6 +13,10 @@
 
 #include "platform.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Why hak_region_add() refused a region. */
 enum hak_region_error {
 	HAK_REGION_SMALL = -1,	 /* it holds no whole page, or none besides bitmaps */
@@ -68,5 +72,9 @@ struct hak_frames_host {
 
 void hak_frames_set_host(const struct hak_frames_host *host);
 size_t hak_frames_report(size_t most);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -13,6 +13,10 @@
 
 #include "platform.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The status of a machine that panicked; those of main() are below it. */
 #define HAK_EXIT_PANIC 101
 
@@ -22,7 +26,8 @@
  * @id:  its number, for messages
  *
  * Fills it and sets GS. To be called on each CPU before anything else of the
- * allocator. That is all that a CPU needs. A kernel that has GS point to an
+ * allocator, and again on all others when one has called hak_fini(): what they had
+ * is gone. That is all that a CPU needs. A kernel that has GS point to an
  * area of its own lets that begin with a struct hak_cpu, and calls this once
  * it is there.
  */
@@ -86,6 +91,10 @@ void hak_console_sink(void *ctx, const char *text, size_t length);
  * The library's own halts this CPU for ever; the image for QEMU has a better
  * one (qemu/exit.c).
  */
-_Noreturn void hak_machine_exit(int status);
+HAK_NORETURN void hak_machine_exit(int status);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

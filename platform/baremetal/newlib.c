@@ -68,7 +68,7 @@ void *memalign(size_t align, size_t size)
 	return hak_aligned_alloc(align, size);
 }
 
-/* Returns the error instead of setting errno; *@out is changed on success only. */
+/* Returns the error, besides setting errno; *@out is changed on success only. */
 int posix_memalign(void **out, size_t align, size_t size)
 {
 	void *block;

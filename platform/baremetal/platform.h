@@ -13,6 +13,10 @@
 
 #include <hakmem/host.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Physical addresses up to 64 GiB: a root of 2 KiB. */
 #define HAK_ADDRESS_BITS 36
 
@@ -141,5 +145,9 @@ static inline void platform_irq_restore(struct platform_irq irq)
 {
 	hak_host_irq_restore(irq.saved);
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * Waiting for a lock where nobody can put a thread to sleep: look again soon.
  * The holder is on another CPU, inside a critical section of some hundred
- * instructions. Owns nothing. A kernel with a scheduler may do better and
- * defines both functions itself.
+ * instructions; or it looks what to give back, for which malloc and free never
+ * wait. Owns nothing. A kernel with a scheduler may do better and defines both
+ * functions itself.
  */
 #include <hakmem/host.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The kernel's own page allocator, as simple as can be: a map with a byte for
- * each page of the first GiB, searched from below. One CPU, so there is no lock.
+ * each page of the first GiB, searched from below. One CPU and no
+ * interrupts, so there is no lock.
  */
 #include "kernel.h"
 

@@ -134,6 +134,25 @@ test_manual()
 		grep -q '^{.*\"version\"'"
 }
 
+# The archive for kernels, and its headers in both languages; it is put nowhere by itself.
+test_kernel()
+{
+	local header
+
+	same kernel-wants-a-prefix 2 "$(make_here install-baremetal DESTDIR="$scratch/no" \
+		>"$scratch/error" 2>&1; echo $?)"
+	check kernel-wants-a-prefix-error grep -q 'say where to: PREFIX=' "$scratch/error"
+	check kernel-install make_here install-baremetal PREFIX="$scratch/kernel"
+	check kernel-files test -f "$scratch/kernel/lib/libhakmem.a"
+	for header in "$scratch"/kernel/include/hakmem/*.h; do
+		header=${header##*/}
+		check "kernel-c-$header" gcc -x c -std=gnu11 -ffreestanding -Wall -Wextra -Werror \
+			-fsyntax-only -I"$scratch/kernel/include" - <<<"#include <hakmem/$header>"
+		check "kernel-c++-$header" g++ -x c++ -ffreestanding -Wall -Wextra -Werror \
+			-fsyntax-only -I"$scratch/kernel/include" - <<<"#include <hakmem/$header>"
+	done
+}
+
 # Refused with a reason, and nothing is written.
 test_mistakes()
 {
@@ -157,5 +176,6 @@ test_wrapper "$prefix"
 test_manual "$prefix"
 check prefix-uninstall make_here uninstall PREFIX="$prefix"
 same prefix-nothing-left '' "$(files_in "$prefix")"
+test_kernel
 test_mistakes
 exit $status
