@@ -101,7 +101,7 @@ BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack -
 # --------------------------------------------------------------------- sources
 
 CORE       := $(basename $(wildcard core/*.c))
-SHARED     := platform/linux/fork_bare
+SHARED     := platform/linux/first platform/linux/fork_bare
 LINUX      := $(filter-out $(SHARED),$(basename $(wildcard platform/linux/*.c)))
 BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c))
 BOOT       := $(basename $(wildcard arch/$(ARCH)/*.c)) $(wildcard arch/$(ARCH)/*.S) \

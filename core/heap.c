@@ -304,7 +304,7 @@ static size_t furnish(struct list_node *chain)
 		return 0;
 	for (; chain && (empty = withdraw_reserve()); chain = chain->next, furnished++) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
-		unsigned flags = 0; /* of what is left behind, which goes */
+		unsigned flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
 		size_t moved = pages_move((void *)empty->base, (void *)superslab->base,
 					  SUPERSLAB_SIZE, &flags);
 
@@ -312,6 +312,8 @@ static size_t furnish(struct list_node *chain)
 			inherit(superslab, empty);
 		if (moved < SUPERSLAB_SIZE) {
 			heap_lock();
+			empty->zero &= (bool)(flags & HAK_PAGES_ZERO);
+			empty->purgeable &= (bool)(flags & HAK_PAGES_PURGE);
 			register_locked(empty);
 			heap_unlock();
 			break;

@@ -5,8 +5,8 @@
  * They are to be taken last: what others do when a process forks may wait for
  * threads that allocate. What is registered first is called last, so this is done
  * before all others register: the shared library is marked to be initialised
- * first, and in a static program this constructor is one of the first. (Only the
- * archive in a program with shared libraries comes after those.)
+ * first, as glibc 2.34 and later does, and in a static program this constructor is
+ * one of the first. (The archive in a program with shared libraries comes after those.)
  */
 #include <pthread.h>
 

@@ -12,7 +12,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,25 +46,10 @@ static int kept_stderr(void)
 	return kept.file;
 }
 
-/*
- * The shared library is initialised before libc (see fork.c), which then has no
- * environment yet; but the dynamic linker of glibc has, and passes it on.
- */
-static void go_before_libc(char **argv, char **envp)
-{
-	char *slash = argv[0] ? strrchr(argv[0], '/') : NULL;
-
-	environ = envp;
-	program_invocation_short_name = slash ? slash + 1 : argv[0];
-}
-
-__attribute__((constructor)) static void begin(int argc, char **argv, char **envp)
+__attribute__((constructor)) static void begin(void)
 {
 	int saved = errno;
 
-	(void)argc;
-	if (!environ)
-		go_before_libc(argv, envp);
 	hak_options_read();
 	hak_reaper_configure();
 	if (hak_option(HAK_OPTION_STATS) && !hak_option_text(HAK_OPTION_STATS))

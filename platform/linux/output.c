@@ -20,7 +20,7 @@
 /* "hakmem: NAME[PID]: " */
 static void begin(struct hak_line *line)
 {
-	const char *name = program_invocation_short_name; /* NULL before libc is ready */
+	const char *name = program_invocation_short_name; /* empty before libc is ready */
 
 	hak_format(hak_line_append, line, "hakmem: ");
 	if (name)

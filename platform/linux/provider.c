@@ -217,18 +217,20 @@ static int linux_purge(void *ctx, void *base, size_t size)
 /*
  * Is this one mapping to the kernel, and not several side by side? Asked to make
  * it longer than there are addresses, it first looks whether it is one (else it says
- * EFAULT), and then finds no room for it.
+ * EFAULT), and then finds no room for it, or no leave to lock as much.
  */
 static bool is_one_mapping(void *base, size_t size)
 {
 	size_t too_long = ((size_t)1 << 47) - HAK_SUPERSLAB_SIZE;
 
-	return mremap(base, size, too_long, 0) == MAP_FAILED && errno == ENOMEM;
+	return mremap(base, size, too_long, 0) == MAP_FAILED &&
+	       (errno == ENOMEM || errno == EAGAIN);
 }
 
 /*
- * A move has failed that unmaps what is at its target first: for want of memory, or
- * of some that nobody has claimed. Map that again, if it has gone.
+ * A move has failed, for want of memory for page tables or of some that nobody has
+ * claimed, and may have unmapped its target first. Then map that again; if that fails,
+ * too, the next access stops the program.
  */
 static void map_again(void *base, size_t size)
 {
@@ -257,12 +259,12 @@ static int linux_move(void *ctx, void *from, void *to, size_t size)
 	(void)ctx;
 	if (unsupported || !is_one_mapping(from, size))
 		goto out;
-	if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to)
+	if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to) {
 		flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
-	else if (errno == EINVAL)
-		unsupported = true;
-	else
+	} else {
+		unsupported = errno == EINVAL;
 		map_again(to, size);
+	}
 out:
 	errno = saved;
 	return flags;

@@ -67,7 +67,7 @@ static struct {
 	_Atomic unsigned ending; /* 1: the thread is to end */
 	_Atomic uint64_t due;	 /* inline: when to look next, in nanoseconds */
 	uint64_t requested;	 /* what was asked of the kernel before */
-	_Atomic bool joinable;	 /* `thread` is to be waited for when it ends */
+	_Atomic bool joinable; /* `thread` is to be ended, and waited for, by who makes it false */
 	pthread_t thread;
 } reaper;
 
@@ -261,14 +261,19 @@ void hak_host_reap(enum hak_reap_why why)
 /* A thread has given its cache back. If it was the last one, the reaper ends before it. */
 void hak_reaper_thread_ended(void)
 {
-	if (reaper.state != REAPER_RUNS || cache_count())
+	pthread_t thread;
+	int cancel;
+
+	if (cache_count() || !atomic_exchange(&reaper.joinable, false))
 		return;
+	thread = reaper.thread; /* as soon as it has ended there may be another */
 	reaper.ending = 1;
 	hak_host_wake(&reaper.ending);
 	if (atomic_exchange(&reaper.asleep, 0))
 		hak_host_wake(&reaper.asleep);
-	if (atomic_exchange(&reaper.joinable, false))
-		pthread_join(reaper.thread, NULL);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	pthread_join(thread, NULL);
+	pthread_setcancelstate(cancel, NULL);
 }
 
 /* In the child, which has no other thread. */

@@ -75,9 +75,11 @@ test_programs()
 	ways life "$cc -std=gnu11" life.c
 	ways cxx "$cxx -std=c++17 -fsized-deallocation" cxx.cc
 	ways replaced "$cxx -std=c++17 -fsized-deallocation" replaced.cc
+	ways clearenv "$cc -std=gnu11" clearenv.c
 	if command -v musl-gcc >/dev/null; then
 		musl api api.c
 		musl life life.c
+		musl clearenv clearenv.c
 	else
 		fail "musl: there is no musl-gcc: run 'make setup-test'"
 	fi

@@ -11,8 +11,9 @@
  *			what lies in one mapping, and if asked for more has
  *			unmapped the target when it finds out
  *
- * inject_failed() tells how many did, and those of several mappings; what there is at the end of a program that
- * needed no failure tells the one who runs it to stop.
+ * inject_failed() tells how many did, or were refused for being of several
+ * mappings; what there is at the end of a program that needed no failure tells the
+ * one who runs it to stop.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -79,7 +80,7 @@ int madvise(void *at, size_t size, int advice)
 /* The end of the mapping that @address lies in, by /proc/self/maps; 0: none. */
 static uintptr_t end_of_mapping(uintptr_t address)
 {
-	static __thread char text[1 << 18];
+	static char text[1 << 18]; /* one thread moves */
 	int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	ssize_t got, length = 0;
 	uintptr_t start = 0, end = 0;

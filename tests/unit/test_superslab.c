@@ -848,6 +848,31 @@ static void superslab_furnishes(void)
 	}
 }
 
+/* Only some of its pages go, and those are rubbish from then on: it is not taken for zero. */
+static void superslab_furnishes_in_part(void)
+{
+	enum run_memory memory;
+	char *block;
+
+	if (!PLATFORM_MOVES)
+		return;
+	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_DIRTY));
+	release_set_mode(RELEASE_NEVER);
+	CHECK(take(1) == 0 && take(32) == 32);
+	put(0, 1); /* the others of its SuperSlab have never been used */
+	unit_fake.seam = (uintptr_t)slab(16);
+	fake_fail(&unit_fake, FAKE_MOVE, 3, true, FAKE_FAILS);
+	CHECK(superslab_take(70, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(2 * 32));
+	CHECK(pages_counters.moved > 0 && pages_counters.moved < SUPERSLAB_SIZE);
+	CHECK(take(26) == 2 * 32 + 70 && take(1) == 0);
+	block = (char *)superslab_take(31, 0, SLAB_SIZE, TAKE_ANY, &memory);
+	CHECK(block == (char *)slab(1));
+	CHECK(memory != RUN_ZERO || unit_is_zero(block, 31 * SLAB_SIZE));
+	CHECK(!hak_check());
+	release_set_mode(RELEASE_AT_ONCE);
+	CHECK(unit_close());
+}
+
 /* Of the empty ones that which stands alone goes first, and what it lacks stays lacking. */
 static void superslab_furnishes_from_alone(void)
 {
@@ -932,6 +957,7 @@ void unit_superslab(void)
 	TEST_RUN(superslab_filled);
 	TEST_RUN(superslab_same_class);
 	TEST_RUN(superslab_furnishes);
+	TEST_RUN(superslab_furnishes_in_part);
 	TEST_RUN(superslab_furnishes_from_alone);
 	TEST_RUN(superslab_shortest_across);
 }
