@@ -632,6 +632,7 @@ static void *new_class_thread(void *unused)
 {
 	(void)unused;
 	hak_free(hak_malloc(100)); /* it has a cache then */
+	new_class = 1;
 	while (new_class < 2)
 		sched_yield();
 	hak_free(hak_malloc(NEW_CLASS));
@@ -663,8 +664,10 @@ static void class_made_in_fork(void)
 	pthread_t thread;
 	pid_t pid;
 
+	new_class = 0;
 	CHECK(pthread_create(&thread, NULL, new_class_thread, NULL) == 0);
-	new_class = 1;
+	while (!new_class)
+		sched_yield();
 	pid = fork();
 	if (!pid)
 		_exit(0);
