@@ -34,6 +34,16 @@
  */
 #define OPTIMIZER_HIDE_VAR(value) __asm__("" : "+r"(value))
 
+/*
+ * One load, and one store, that the compiler neither repeats, nor leaves out, nor
+ * exchanges with another of these: for words that others access meanwhile.
+ */
+#define READ_ONCE(x)	     (*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
+
+/* The compiler moves no access to memory across this one. */
+#define COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
+
 /* Data that code of other files reaches without a detour through the GOT. */
 #define HAK_HIDDEN __attribute__((visibility("hidden")))
 

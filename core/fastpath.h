@@ -35,9 +35,9 @@ static inline NO_SANITIZE_THREAD void *pop_fast(size_t class)
 {
 	struct platform_irq irq = cache_hold();
 	struct hak_cache *cache = this_cache();
-	void *block = cache->slot[cache->magazine[class].top];
+	void *block = cache->slot[READ_ONCE(cache->magazine[class].top)];
 
-	if (unlikely(!block) || unlikely(cpu_decrement_borrows(&cache->magazine[class].top)))
+	if (unlikely(!block) || unlikely(cpu_decrement_to_zero(&cache->magazine[class].top)))
 		block = NULL;
 	cache_release(irq);
 	return block;
@@ -64,11 +64,15 @@ static inline NO_SANITIZE_THREAD bool push_fast(size_t class, void *block)
 {
 	struct platform_irq irq = cache_hold();
 	struct hak_cache *cache = this_cache();
-	size_t top = cache->magazine[class].top;
+	size_t top = READ_ONCE(cache->magazine[class].top);
 	bool room;
 
-	/* the limit is read after the top, as x86_64 does by itself: see magazine.c */
-	atomic_signal_fence(memory_order_acquire);
+	/*
+	 * The limit is read after the top, as x86_64 does by itself: see magazine.c. Not
+	 * READ_ONCE(), which gcc does not fold into the comparison: this barrier and that
+	 * of cpu_increment() keep the load between them.
+	 */
+	COMPILER_BARRIER();
 	room = top < cache->magazine[class].limit;
 	if (likely(room)) {
 		SANITIZER_RELEASE(cache);

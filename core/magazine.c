@@ -32,7 +32,8 @@
  * What an idle thread has in its magazines must not keep pages, and the thread
  * cannot be asked. So others may close a magazine, and then it is theirs:
  *
- *	1. limit = 0, and top = 0 by an atomic exchange that says where it was
+ *	1. limit = 0, and top = MAGAZINE_CLOSED by an atomic exchange that says where
+ *	   it was
  *	2. a barrier on all CPUs that run a thread of the program
  *	   (hak_host_barrier(): membarrier on Linux, non-maskable interrupts on
  *	   bare metal)
@@ -40,18 +41,22 @@
  *	   the owner was just between reading and writing it, in the one
  *	   instruction that moves it, and has a magazine as before
  *
- * A closed magazine sends its owner into the slow path: slot[0] is NULL, and 0
- * is not below the limit. But at most one operation may have begun before step
+ * A closed magazine sends its owner into the slow path: slot[1] is NULL, and no top
+ * is below the limit. But at most one operation may have begun before step
  * 1 and go on after it, at any later time. The fast path is made for that:
  *
  *	malloc has read top and slot[top], and now counts top down in one
- *	instruction. From 0 that borrows: it drops the block and goes the slow
- *	way. If it came before the exchange, the exchange saw its result.
+ *	instruction, which tells that it has become 0: it drops the block and goes
+ *	the slow way. If it came before the exchange, the exchange saw its result.
  *
  *	free has written its block into slot[top + 1], and now counts top up:
- *	to 1. The block is picked up when the owner opens the magazine. It is in
+ *	to 2. The block is picked up when the owner opens the magazine. It is in
  *	nobody's way there, since others touch nothing above the old top; and
  *	there is a slot for it, since top was read before the limit.
+ *
+ * Between the fast path and the slow one, the owner may be interrupted, or its cache
+ * be used by another thread of the CPU (CONFIG_HAK_IRQSAVE): the top that was left
+ * behind, 0 or 2, is as good as 1 for whoever reads it then.
  *
  * Only the owner opens a magazine, in its slow path, in which it cannot be in
  * the middle of the fast one. So a block is lent to a race for a moment, but
@@ -101,7 +106,7 @@ void magazine_unclaim(struct hak_cache *cache)
 /* Is this what becomes of the top of a closed magazine, by at most one operation? */
 static bool is_top_of_closed(unsigned top)
 {
-	return top == 0 || top == 1 || top == UINT16_MAX;
+	return top <= MAGAZINE_CLOSED + 1;
 }
 
 /* Step 1. */
@@ -111,8 +116,8 @@ NO_SANITIZE_THREAD void magazine_close(struct hak_cache *cache, unsigned class)
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 
 	cold->limit = magazine->limit;
-	__atomic_store_n(&magazine->limit, 0, __ATOMIC_RELAXED);
-	cold->closed = __atomic_exchange_n(&magazine->top, 0, __ATOMIC_SEQ_CST);
+	WRITE_ONCE(magazine->limit, 0);
+	cold->closed = __atomic_exchange_n(&magazine->top, MAGAZINE_CLOSED, __ATOMIC_SEQ_CST);
 	cold->kept = (uint16_t)(cold->closed - cold->base);
 }
 
@@ -122,9 +127,9 @@ NO_SANITIZE_THREAD bool magazine_is_closed(struct hak_cache *cache, unsigned cla
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 
-	if (cold->closed && !is_top_of_closed(__atomic_load_n(&magazine->top, __ATOMIC_RELAXED))) {
+	if (cold->closed && !is_top_of_closed(READ_ONCE(magazine->top))) {
 		cold->closed = 0;
-		__atomic_store_n(&magazine->limit, cold->limit, __ATOMIC_RELAXED);
+		WRITE_ONCE(magazine->limit, cold->limit);
 	}
 	return cold->closed;
 }
@@ -225,7 +230,7 @@ static void open(struct hak_cache *cache, unsigned class)
 
 	if (!magazine_is_closed(cache, class))
 		return; /* who tried had no second barrier, and took nothing */
-	if (magazine->top == 1)
+	if (magazine->top == MAGAZINE_CLOSED + 1)
 		cache->slot[cold->base + ++held] = cache->slot[cold->closed + 1];
 	magazine->top = (uint16_t)(cold->base + held);
 	magazine->limit = cold->limit;
@@ -253,8 +258,9 @@ static void leave(struct hak_cache *cache)
 NO_SANITIZE_THREAD unsigned magazine_held(const struct hak_cache *cache, unsigned class)
 {
 	const struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned top = cache->magazine[class].top, most = size_class[class].capacity;
-	unsigned held = cold->closed ? cold->kept + (unsigned)(top == 1) : top - cold->base;
+	unsigned top = READ_ONCE(cache->magazine[class].top), most = size_class[class].capacity;
+	unsigned late = top == MAGAZINE_CLOSED + 1; /* the block of a free that came late */
+	unsigned held = cold->closed ? cold->kept + late : top - cold->base;
 
 	return held < most ? held : most;
 }

@@ -15,15 +15,20 @@
  * Two indices into the slots of the cache. slot[top] is the block that the
  * next allocation gets; below the lowest block of a magazine lies a slot that
  * is always NULL, so that "empty" is seen in the block itself. `limit` is the
- * highest index that `top` may reach. Both are 0 while a magazine is closed.
+ * highest index that `top` may reach, 0 while a magazine is closed.
  */
 struct magazine {
 	uint16_t top;
 	uint16_t limit;
 };
 
-/* slot[0] and slot[1] are NULL for ever: closed magazines point there. */
-#define MAGAZINE_FIRST_BASE 2u
+/*
+ * A closed magazine has this top. At most one operation of the owner comes too late,
+ * and makes it one less or one more. So these three slots are NULL for ever, and no
+ * open magazine has such a top.
+ */
+#define MAGAZINE_CLOSED	    1u
+#define MAGAZINE_FIRST_BASE 3u
 
 _Static_assert(MAGAZINE_FIRST_BASE + MAGAZINE_SLOTS < UINT16_MAX, "indices of slots are 16 bits");
 

@@ -20,13 +20,13 @@ static inline void cpu_increment(uint16_t *word)
 	__asm__ volatile("addw $1, %0" : "+m"(*word) : : "memory", "cc");
 }
 
-/* Returns whether it was 0, and is 0xffff now. */
-static inline bool cpu_decrement_borrows(uint16_t *word)
+/* Returns whether it is 0 now. */
+static inline bool cpu_decrement_to_zero(uint16_t *word)
 {
-	bool borrows;
+	bool zero;
 
-	__asm__ volatile("subw $1, %0" : "+m"(*word), "=@ccc"(borrows));
-	return borrows;
+	__asm__ volatile("subw $1, %0" : "+m"(*word), "=@ccz"(zero));
+	return zero;
 }
 
 /*

@@ -110,7 +110,7 @@ static void closed_and_opened(void)
 	for (unsigned n = 0; n <= MOST; n++)
 		for (unsigned taken = 0; taken <= n; taken++) {
 			CHECK(prepare(n) && close_and_take(taken));
-			CHECK(own.cache->magazine[CLASS_64].top == 0);
+			CHECK(own.cache->magazine[CLASS_64].top == MAGAZINE_CLOSED);
 			CHECK(own.cache->magazine[CLASS_64].limit == 0);
 			CHECK(comes_out(NR_LIVE));
 		}
@@ -127,7 +127,7 @@ static void closed_too_late(void)
 	before = *magazine;
 	CHECK(magazine_try_claim(own.cache));
 	magazine_close(own.cache, CLASS_64);
-	CHECK(magazine->top == 0 && magazine->limit == 0);
+	CHECK(magazine->top == MAGAZINE_CLOSED && magazine->limit == 0);
 	magazine->top = (uint16_t)(before.top - 1); /* a malloc */
 	CHECK(!magazine_is_closed(own.cache, CLASS_64));
 	CHECK(magazine->limit == before.limit);
@@ -156,7 +156,11 @@ static void closed_by_half(void)
 	CHECK(comes_out(NR_LIVE));
 }
 
-/* malloc had read the top and the block, and counts down from 0. */
+/*
+ * malloc had read the top and the block, and counts down. Before it is in its slow
+ * path, another thread may use the cache (CONFIG_HAK_IRQSAVE): it finds nothing to pop
+ * nor a place to push, and nothing behind the cache.
+ */
 static void closed_during_malloc(void)
 {
 	for (unsigned n = 1; n <= MOST; n++)
@@ -164,7 +168,9 @@ static void closed_during_malloc(void)
 			void *block;
 
 			CHECK(prepare(n) && close_and_take(taken));
-			own.cache->magazine[CLASS_64].top = UINT16_MAX;
+			CHECK(cpu_decrement_to_zero(&own.cache->magazine[CLASS_64].top));
+			CHECK(!pop_fast(CLASS_64) && !push_fast(CLASS_64, own.live[0]));
+			CHECK(own.cache->magazine[CLASS_64].top == 0);
 			CHECK(magazine_is_closed(own.cache, CLASS_64));
 			CHECK(magazine_held(own.cache, CLASS_64) == own.n);
 			block = malloc_slow(64); /* where it goes then */
@@ -215,7 +221,7 @@ static bool come_back(enum way way)
 	}
 }
 
-/* free had written its block above the top, and counts up from 0. */
+/* free had written its block above the top, and counts up. */
 static void closed_during_free(void)
 {
 	for (unsigned n = 0; n < MOST; n++)
@@ -225,7 +231,8 @@ static void closed_during_free(void)
 				own.cache->slot[own.cache->magazine[CLASS_64].top + 1] =
 					own.live[NR_LIVE - 1];
 				CHECK(close_and_take(taken));
-				own.cache->magazine[CLASS_64].top = 1;
+				cpu_increment(&own.cache->magazine[CLASS_64].top);
+				CHECK(!pop_fast(CLASS_64) && !push_fast(CLASS_64, own.live[0]));
 				own.cache->pushes[CLASS_64]++;
 				CHECK(magazine_is_closed(own.cache, CLASS_64));
 				CHECK(come_back(way));

@@ -141,7 +141,7 @@ static void stats_of_a_magazine_on_the_move(void)
 {
 	struct magazine *magazine;
 	struct magazine_cold *cold;
-	uint16_t top, elsewhere[] = { 0, 1, UINT16_MAX };
+	uint16_t top, elsewhere[] = { 0, 1, 2, UINT16_MAX };
 	bool sane = true;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
@@ -152,7 +152,7 @@ static void stats_of_a_magazine_on_the_move(void)
 	magazine = &this_cache()->magazine[CLASS_1K];
 	cold = &this_cache()->cold->magazine[CLASS_1K];
 	top = magazine->top;
-	for (unsigned i = 0; i < 3; i++) { /* among other slots already, or still */
+	for (unsigned i = 0; i < ARRAY_SIZE(elsewhere); i++) { /* among other slots already, or still */
 		magazine->top = elsewhere[i];
 		sane &= stats_are_sane();
 	}
