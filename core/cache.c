@@ -61,14 +61,14 @@ static void cache_unlock(void)
 }
 
 /* For fork(). */
-void cache_fork_lock(bool must)
+void cache_fork_lock(void)
 {
-	lock_fork_acquire(&cache_list.lock, must);
+	lock_fork_acquire(&cache_list.lock);
 }
 
-void cache_fork_unlock(bool must)
+void cache_fork_unlock(void)
 {
-	lock_fork_release(&cache_list.lock, must);
+	lock_fork_release(&cache_list.lock);
 }
 
 /* Every magazine is empty, open, near, and may hold what a first one may. */

@@ -46,8 +46,8 @@ uint64_t cache_count(void);
 void cache_read_counters(unsigned class, struct cache_counters *sum);
 uint64_t cache_count_phantoms(void);
 const char *cache_check(void);
-void cache_fork_lock(bool must);
-void cache_fork_unlock(bool must);
+void cache_fork_lock(void);
+void cache_fork_unlock(void);
 void cache_after_fork(void);
 void cache_fini(void);
 

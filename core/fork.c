@@ -27,22 +27,22 @@ static struct {
 	unsigned depth;		    /* handlers can be interrupted by handlers */
 } interrupted;
 
-static void lock_all(bool must)
+static void lock_all(void)
 {
-	reap_fork_lock(must);
-	slab_fork_lock(must);
-	heap_fork_lock(must);
-	cache_fork_lock(must);
-	meta_fork_lock(must);
+	reap_fork_lock();
+	slab_fork_lock();
+	heap_fork_lock();
+	cache_fork_lock();
+	meta_fork_lock();
 }
 
-static void unlock_all(bool must)
+static void unlock_all(void)
 {
-	meta_fork_unlock(must);
-	cache_fork_unlock(must);
-	heap_fork_unlock(must);
-	slab_fork_unlock(must);
-	reap_fork_unlock(must);
+	meta_fork_unlock();
+	cache_fork_unlock();
+	heap_fork_unlock();
+	slab_fork_unlock();
+	reap_fork_unlock();
 }
 
 static void prepare_interrupted(unsigned *held)
@@ -53,7 +53,7 @@ static void prepare_interrupted(unsigned *held)
 		interrupted.depth++;
 	} else if (atomic_compare_exchange_strong(&interrupted.thread, &nobody, held)) {
 		interrupted.depth = 1;
-		lock_all(false);
+		lock_all();
 	}
 }
 
@@ -61,7 +61,7 @@ static void interrupted_done(unsigned *held)
 {
 	if (interrupted.thread != held || --interrupted.depth)
 		return;
-	unlock_all(false);
+	unlock_all();
 	interrupted.thread = NULL;
 }
 
@@ -76,7 +76,7 @@ void fork_prepare(void)
 	*held += LOCK_FORK;
 	atomic_signal_fence(memory_order_seq_cst);
 	if (*held == LOCK_FORK)
-		lock_all(true);
+		lock_all();
 }
 
 /* In the child, where the caller is alone: before fork_done(). */
@@ -96,7 +96,7 @@ void fork_done(void)
 		return;
 	}
 	if (*held == LOCK_FORK)
-		unlock_all(true);
+		unlock_all();
 	atomic_signal_fence(memory_order_seq_cst);
 	*held -= LOCK_FORK;
 }

@@ -42,14 +42,14 @@ void heap_unlock(void)
 }
 
 /* For fork(). */
-void heap_fork_lock(bool must)
+void heap_fork_lock(void)
 {
-	lock_fork_acquire(&hak_heap.lock, must);
+	lock_fork_acquire(&hak_heap.lock);
 }
 
-void heap_fork_unlock(bool must)
+void heap_fork_unlock(void)
 {
-	lock_fork_release(&hak_heap.lock, must);
+	lock_fork_release(&hak_heap.lock);
 }
 
 /* Slabs that a look might purge. The reserve's go in another way. */

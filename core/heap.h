@@ -34,8 +34,8 @@ extern HAK_HIDDEN struct heap {
 
 void heap_lock(void);
 void heap_unlock(void);
-void heap_fork_lock(bool must);
-void heap_fork_unlock(bool must);
+void heap_fork_lock(void);
+void heap_fork_unlock(void);
 
 /* Under the lock. */
 HAK_COLD void heap_set_unused(struct superslab *superslab, uint32_t unused);

@@ -5,7 +5,8 @@
  */
 #include "lock.h"
 
-#define LOCK_SPINS 100
+#define LOCK_SPINS	100
+#define LOCK_FORK_SPINS 10000 /* half a millisecond */
 
 void lock_word_wait(struct lock *lock)
 {
@@ -100,4 +101,31 @@ void lock_release(struct lock *lock, enum lock_rank rank)
 	atomic_signal_fence(memory_order_seq_cst);
 	*held &= ~lock_bit(rank);
 	lock_irq_restore(rank, irq);
+}
+
+/*
+ * If fork() is called where malloc was interrupted, the caller may hold this lock, or
+ * keep its holder waiting: then it does without, unless the lock is free in a moment,
+ * as most are.
+ */
+void lock_fork_acquire(struct lock *lock)
+{
+	bool interrupted = this_held_now() & LOCK_RANKS, got = false;
+
+	for (unsigned i = 0; i < LOCK_FORK_SPINS && interrupted && !got; i++) {
+		got = lock_word_try(lock);
+		cpu_relax();
+	}
+	if (!interrupted)
+		lock_word_acquire(lock);
+	if (got || !interrupted)
+		lock->forker = this_held();
+}
+
+void lock_fork_release(struct lock *lock)
+{
+	if (lock->forker != this_held())
+		return;
+	lock->forker = NULL;
+	lock_word_release(lock);
 }

@@ -38,12 +38,10 @@ enum lock_rank {
 
 struct lock {
 	_Atomic unsigned word;
-	bool forking;		 /* its holder is in fork() and could do without it */
+	unsigned *forker;	 /* *this_held() of the thread that holds it for fork() */
 	struct platform_irq irq; /* what interrupts were before it was taken */
 	uint64_t taken;		 /* times; the holder's to count */
 };
-
-#define LOCK_FORK_SPINS 10000 /* half a millisecond */
 
 static inline bool lock_word_try(struct lock *lock)
 {
@@ -80,36 +78,6 @@ static inline void lock_word_release(struct lock *lock)
 }
 
 /*
- * For fork(), which takes all, in order. If it is called where malloc was
- * interrupted, no lock is one that it @must have: the caller may hold it, or
- * keep its holder waiting. Most will be free in a moment.
- */
-static inline void lock_fork_acquire(struct lock *lock, bool must)
-{
-	if (must) {
-		lock_word_acquire(lock);
-		return;
-	}
-	for (unsigned i = 0; i < LOCK_FORK_SPINS; i++) {
-		if (lock_word_try(lock)) {
-			lock->forking = true;
-			return;
-		}
-		cpu_relax();
-	}
-}
-
-static inline void lock_fork_release(struct lock *lock, bool must)
-{
-	if (!must) {
-		if (!lock->forking)
-			return;
-		lock->forking = false;
-	}
-	lock_word_release(lock);
-}
-
-/*
  * *this_held(): a bit for each rank that the caller, or what it interrupted,
  * holds, and above them how many times it is inside fork(), where it holds all
  * locks and needs no other.
@@ -122,6 +90,10 @@ static inline bool lock_is_any_held(void)
 {
 	return this_held_now() & LOCK_RANKS & ~(1u << LOCK_REAP);
 }
+
+/* For fork(), which takes all, in order, and drops those that it got. */
+void lock_fork_acquire(struct lock *lock);
+void lock_fork_release(struct lock *lock);
 
 HAK_COLD void lock_acquire(struct lock *lock, enum lock_rank rank);
 HAK_COLD void lock_release(struct lock *lock, enum lock_rank rank);

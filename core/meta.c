@@ -56,14 +56,14 @@ void meta_unlock(void)
 }
 
 /* For fork(). */
-void meta_fork_lock(bool must)
+void meta_fork_lock(void)
 {
-	lock_fork_acquire(&meta.lock, must);
+	lock_fork_acquire(&meta.lock);
 }
 
-void meta_fork_unlock(bool must)
+void meta_fork_unlock(void)
 {
-	lock_fork_release(&meta.lock, must);
+	lock_fork_release(&meta.lock);
 }
 
 static void *take_freed(enum meta_kind kind, size_t size)

@@ -23,8 +23,8 @@ size_t meta_bytes(void);
 size_t meta_resident(void);
 void meta_lock(void);
 void meta_unlock(void);
-void meta_fork_lock(bool must);
-void meta_fork_unlock(bool must);
+void meta_fork_lock(void);
+void meta_fork_unlock(void);
 void meta_fini(void);
 
 #endif

@@ -35,14 +35,14 @@ static struct {
 } reap;
 
 /* For fork(). */
-void reap_fork_lock(bool must)
+void reap_fork_lock(void)
 {
-	lock_fork_acquire(&reap.lock, must);
+	lock_fork_acquire(&reap.lock);
 }
 
-void reap_fork_unlock(bool must)
+void reap_fork_unlock(void)
 {
-	lock_fork_release(&reap.lock, must);
+	lock_fork_release(&reap.lock);
 }
 
 /* Look at the next SuperSlab; false if there is none. */

@@ -34,8 +34,8 @@ static inline void reap_note(enum hak_reap_why why)
 		hak_host_reap(why);
 }
 
-void reap_fork_lock(bool must);
-void reap_fork_unlock(bool must);
+void reap_fork_lock(void);
+void reap_fork_unlock(void);
 void reap_fini_begin(void);
 void reap_fini_end(void);
 

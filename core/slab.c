@@ -88,7 +88,8 @@ static struct class_heap *make_heap(unsigned class)
 	made = meta_alloc(META_CLASS, sizeof(*made));
 	if (!made)
 		return NULL;
-	atomic_init(&made->lock.word, *this_held() >= LOCK_FORK); /* as all others are in fork() */
+	if (*this_held() >= LOCK_FORK)
+		lock_fork_acquire(&made->lock); /* as all others are */
 	lock_acquire(&class_lock, LOCK_CLASS);
 	heap = heap_of(class);
 	if (!heap)
@@ -913,16 +914,16 @@ const char *slab_check(void)
 }
 
 /* For fork(). */
-void slab_fork_lock(bool must)
+void slab_fork_lock(void)
 {
-	lock_fork_acquire(&class_lock, must);
-	for_each_heap(class, heap) lock_fork_acquire(&heap->lock, must);
+	lock_fork_acquire(&class_lock);
+	for_each_heap(class, heap) lock_fork_acquire(&heap->lock);
 }
 
-void slab_fork_unlock(bool must)
+void slab_fork_unlock(void)
 {
-	for_each_heap(class, heap) lock_fork_release(&heap->lock, must);
-	lock_fork_release(&class_lock, must);
+	for_each_heap(class, heap) lock_fork_release(&heap->lock);
+	lock_fork_release(&class_lock);
 }
 
 /* The slabs themselves go with heap_fini(), the heaps of classes with meta_fini(). */

@@ -25,8 +25,8 @@ uint64_t slab_outstanding_in(const struct superslab *superslab);
 void slab_count_bypass(unsigned class, enum bypass what);
 void slab_read_counters(unsigned class, struct class_counters *counters);
 const char *slab_check(void);
-void slab_fork_lock(bool must);
-void slab_fork_unlock(bool must);
+void slab_fork_lock(void);
+void slab_fork_unlock(void);
 void slab_fini(void);
 
 #endif
