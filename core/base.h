@@ -47,6 +47,9 @@
 /* Data that code of other files reaches without a detour through the GOT. */
 #define HAK_HIDDEN __attribute__((visibility("hidden")))
 
+/* For what is called now and then by a function that would need a frame for it. */
+#define NOINLINE __attribute__((noinline))
+
 /* For plain reads of what others write: races on purpose, explained there. */
 #define NO_SANITIZE_THREAD __attribute__((no_sanitize("thread")))
 

@@ -12,10 +12,10 @@
 #include "span.h"
 
 /* Take up to @n into end[-1], end[-2] ...; 0 if there is no memory. */
-static inline unsigned blocks_take(unsigned class, void **end, unsigned n)
+static inline unsigned blocks_take(unsigned class, void **end, unsigned n, enum take which)
 {
-	return class_has_spans(class) ? span_take(class, end, n, TAKE_ANY)
-				      : slab_take(class, end, n);
+	return class_has_spans(class) ? span_take(class, end, n, which)
+				      : slab_take(class, end, n, which);
 }
 
 /*

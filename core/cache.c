@@ -253,7 +253,22 @@ bool cache_flush_own(void)
 	return any;
 }
 
-/* Only those of spans: see take_blocks() in magazine.c. */
+/* Are there spans in the caller's magazines? Every refill asks. */
+bool cache_has_own_spans(void)
+{
+	struct hak_cache *cache = this_cache();
+
+	if (!cache->cold)
+		return false;
+	for_each_span_class(class)
+	{
+		if (cache->magazine[class].top != cache->cold->magazine[class].base &&
+		    magazine_held(cache, class))
+			return true;
+	}
+	return false;
+}
+
 void cache_flush_own_spans(void)
 {
 	struct platform_irq irq = cache_hold();

@@ -31,6 +31,7 @@ struct cache_counters {
 HAK_COLD struct hak_cache *cache_attach(void);
 HAK_COLD bool cache_flush(struct hak_cache *cache);
 bool cache_flush_own(void);
+bool cache_has_own_spans(void);
 void cache_flush_own_spans(void);
 bool cache_has_own(unsigned class, const void *block);
 HAK_COLD void hak_cache_detach(struct hak_cache *cache);

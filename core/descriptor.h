@@ -26,7 +26,6 @@
  * @hint:   no word of @bitmap below this one has a bit set
  * @relist_at: with so many blocks in @bitmap it belongs on another list, or is empty
  * @class:  its class, CLASS_SPAN.., or CLASS_NONE while not in use
- * @was:    the class that had it last: its own, while it has one
  * @index:  its place in the SuperSlab
  * @bucket: which list of the class @node is on
  * @unseen: there may be free pages that the last look did not see
@@ -56,7 +55,6 @@ struct slab {
 	uint16_t hint;
 	uint16_t relist_at;
 	uint8_t class;
-	uint8_t was;
 	uint8_t index;
 	uint8_t bucket;
 	bool unseen;

@@ -27,7 +27,7 @@
 #include "sizeclass.h"
 
 void *malloc_large(size_t size); /* above TABLE_MAX */
-HAK_COLD void *malloc_slow(size_t size);
+HAK_COLD NOINLINE void *malloc_slow(size_t size);
 HAK_COLD void free_slow(void *block);
 
 /* NULL if the magazine is empty, or was closed meanwhile (see magazine.c). */

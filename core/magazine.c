@@ -434,62 +434,8 @@ static bool only_frees(const struct hak_cache *cache, unsigned class)
 	return cold->spilled_last && cold->batch_held + pushes / 2 <= held;
 }
 
-/* Blocks that can be given back: what a closed magazine has is for whoever closed it. */
-static unsigned held_open(const struct hak_cache *cache, unsigned class)
-{
-	const struct magazine_cold *cold = &cache->cold->magazine[class];
-
-	return cold->closed ? 0 : cache->magazine[class].top - cold->base;
-}
-
-/* Asked by every refill. */
-static bool holds_spans(const struct hak_cache *cache)
-{
-	for_each_span_class(class)
-	{
-		if (cache->magazine[class].top != cache->cold->magazine[class].base &&
-		    held_open(cache, class))
-			return true;
-	}
-	return false;
-}
-
-static void give_back_spans(struct hak_cache *cache)
-{
-	for_each_span_class(class)
-	{
-		unsigned held = held_open(cache, class);
-
-		if (held)
-			give_back(cache, class, held);
-	}
-}
-
-/*
- * As blocks_take(). But before a class gets memory that was not there before, the
- * spans go back that wait for somebody who wants just their length: slabs, and other
- * spans, can be made of them. (A program whose arrays grow leaves one of each length
- * behind. Python, with all objects from malloc, so has 17.9 MiB at its peak instead
- * of 18.5; and 64 blocks of up to 8 MiB that are replaced at random 220 instead of
- * 236.)
- */
-static unsigned take_blocks(struct hak_cache *cache, unsigned class, void **end, unsigned n)
-{
-	unsigned got = 0;
-
-	if (!holds_spans(cache))
-		return blocks_take(class, end, n);
-	if (class_has_spans(class))
-		got = span_take(class, end, n, TAKE_FILLED);
-	if (got)
-		return got;
-	if (class_has_spans(class) || !slab_is_there(class))
-		give_back_spans(cache);
-	return blocks_take(class, end, n);
-}
-
 /* Fill an empty magazine, at most to half of its limit. Pops will rise in address. */
-static void refill(struct hak_cache *cache, unsigned class)
+static void refill(struct hak_cache *cache, unsigned class, enum take which)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
@@ -498,7 +444,7 @@ static void refill(struct hak_cache *cache, unsigned class)
 	unsigned want = (limit + 1) / 2 < batch ? (limit + 1) / 2 : batch;
 	void **blocks = &cache->slot[base + 1];
 
-	got = take_blocks(cache, class, blocks + want, want);
+	got = blocks_take(class, blocks + want, want, which);
 	if (got < want)
 		__builtin_memmove(blocks, blocks + want - got, got * sizeof(*blocks));
 	magazine->top = (uint16_t)(base + got);
@@ -564,10 +510,11 @@ static void spill(struct hak_cache *cache, unsigned class)
 
 /**
  * magazine_pop() - take a block out of a magazine, which is refilled if empty
+ * @which: is memory wanted that was not there before?
  *
- * Returns NULL if there is no memory.
+ * Returns NULL if there is none.
  */
-void *magazine_pop(struct hak_cache *cache, unsigned class)
+void *magazine_pop(struct hak_cache *cache, unsigned class, enum take which)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	void *block;
@@ -575,9 +522,9 @@ void *magazine_pop(struct hak_cache *cache, unsigned class)
 	enter(cache, class);
 	block = cache->slot[magazine->top];
 	if (!block) {
-		cache->cold->magazine[class].batches.misses++;
-		refill(cache, class);
+		refill(cache, class, which);
 		block = cache->slot[magazine->top];
+		cache->cold->magazine[class].batches.misses += block || which == TAKE_ANY;
 	}
 	if (block)
 		magazine->top--;

@@ -10,6 +10,7 @@
 #include "list.h"
 #include "lock.h"
 #include "sizeclass.h"
+#include "superslab.h"
 
 /*
  * Two indices into the slots of the cache. slot[top] is the block that the
@@ -114,7 +115,7 @@ static inline void cache_release(struct platform_irq irq)
 }
 
 /* The cache is the caller's. */
-HAK_COLD void *magazine_pop(struct hak_cache *cache, unsigned class);
+HAK_COLD void *magazine_pop(struct hak_cache *cache, unsigned class, enum take which);
 HAK_COLD void magazine_push(struct hak_cache *cache, unsigned class, void *block);
 HAK_COLD bool magazine_flush(struct hak_cache *cache, unsigned class);
 HAK_COLD void magazine_hand_over(struct hak_cache *cache, unsigned class, unsigned keep);

@@ -51,15 +51,16 @@ static bool reclaim(void)
 	return heap_release_reserve() || flushed;
 }
 
-static void *try_class(unsigned class)
+/* A block of a class; @which: is memory wanted that was not there before? */
+static void *try_class(unsigned class, enum take which)
 {
 	struct platform_irq irq = cache_hold();
 	struct hak_cache *cache = cache_get();
 	void *block = NULL;
 
 	if (likely(cache))
-		block = magazine_pop(cache, class);
-	else if (blocks_take(class, &block + 1, 1))
+		block = magazine_pop(cache, class, which);
+	else if (blocks_take(class, &block + 1, 1, which))
 		blocks_count_bypass(class, BYPASS_ALLOCATION);
 	cache_release(irq);
 	return block;
@@ -91,39 +92,51 @@ static void *try_larger_class(unsigned class, size_t align)
 	return NULL;
 }
 
-static void *alloc_class(unsigned class, size_t align)
-{
-	void *block = try_class(class);
+/* What is asked for: a block of a class, or a span of @size bytes. */
+struct request {
+	unsigned class;
+	size_t size, align;
+	enum run_memory memory; /* what is behind a span */
+};
 
-	if (unlikely(!block) && reclaim())
-		block = try_class(class);
-	if (unlikely(!block))
-		block = try_larger_class(class, align);
-	if (unlikely(!block)) {
-		stats_count_failure(class);
-		return fail(HAK_ENOMEM);
-	}
-	reap_note(HAK_REAP_MALLOC);
-	return block;
+static void *try(struct request *request, enum take which)
+{
+	if (request->class != CLASS_SPAN)
+		return try_class(request->class, which);
+	return span_alloc(request->size, request->align, which, &request->memory);
 }
 
-static void *alloc_span(size_t size, size_t align, enum run_memory *memory)
+/*
+ * Before memory is taken that was not there before, the spans in the caller's magazines
+ * go back that wait for somebody who wants just their length: slabs, and other spans, can
+ * be made of them. (A program whose arrays grow leaves one of each length behind.)
+ */
+static void *alloc(struct request *request)
 {
 	void *block = NULL;
 
-	if (size <= SIZE_LIMIT && align <= SIZE_LIMIT) {
-		if (NR_SPAN_CLASSES) { /* as in take_blocks() of magazine.c */
-			block = span_alloc(size, align, TAKE_FILLED, memory);
-			if (!block)
-				cache_flush_own_spans();
-		}
+	if (request->size > SIZE_LIMIT || request->align > SIZE_LIMIT)
+		return NULL;
+	if (NR_SPAN_CLASSES && (request->class == CLASS_SPAN || cache_has_own_spans())) {
+		block = try(request, TAKE_FILLED);
 		if (!block)
-			block = span_alloc(size, align, TAKE_ANY, memory);
-		if (!block && reclaim())
-			block = span_alloc(size, align, TAKE_ANY, memory);
+			cache_flush_own_spans();
 	}
-	if (!block) {
-		stats_count_failure(CLASS_SPAN);
+	if (!block)
+		block = try(request, TAKE_ANY);
+	if (unlikely(!block) && reclaim())
+		block = try(request, TAKE_ANY);
+	if (unlikely(!block) && request->class != CLASS_SPAN)
+		block = try_larger_class(request->class, request->align);
+	return block;
+}
+
+static void *alloc_or_fail(struct request *request)
+{
+	void *block = alloc(request);
+
+	if (unlikely(!block)) {
+		stats_count_failure(request->class);
 		return fail(HAK_ENOMEM);
 	}
 	reap_note(HAK_REAP_MALLOC);
@@ -132,20 +145,19 @@ static void *alloc_span(size_t size, size_t align, enum run_memory *memory)
 
 void *malloc_slow(size_t size)
 {
-	unsigned class = class_of(size);
-	enum run_memory memory;
+	struct request request = { .class = class_of(size), .size = size, .align = 1 };
 
-	return class == CLASS_SPAN ? alloc_span(size, 1, &memory)
-				   : alloc_class(class, HAK_MIN_ALIGN);
+	return alloc_or_fail(&request);
 }
 
 void *malloc_large(size_t size)
 {
-	void *block = NULL;
+	void *block;
 
-	if (HAK_CACHED_MAX > TABLE_MAX && size <= HAK_CACHED_MAX)
-		block = pop_fast(class_of_large(size));
-	return block ? block : malloc_slow(size);
+	if (HAK_CACHED_MAX <= TABLE_MAX || size > HAK_CACHED_MAX)
+		return malloc_slow(size);
+	block = pop_fast(class_of_large(size));
+	return likely(block) ? block : malloc_slow(size);
 }
 
 /* Not a block of a user: say what it is, and stop. */
@@ -289,12 +301,12 @@ void hak_free_aligned_sized(void *block, size_t align, size_t size)
 
 HAK_COLD void *hak_zalloc(size_t size)
 {
-	enum run_memory memory = RUN_FILLED;
+	struct request request = { .class = CLASS_SPAN, .size = size, .align = 1 };
 	void *block;
 
 	/* a span that comes from the slabs may be known to be zero */
-	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_span(size, 1, &memory);
-	if (block && memory != RUN_ZERO)
+	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_or_fail(&request);
+	if (block && request.memory != RUN_ZERO)
 		__builtin_memset(block, 0, size);
 	return block;
 }
@@ -310,13 +322,12 @@ void *hak_calloc(size_t n, size_t size)
 
 HAK_COLD void *hak_aligned_alloc(size_t align, size_t size)
 {
-	enum run_memory memory;
-	unsigned class;
+	struct request request = { .size = size, .align = align };
 
 	if (!is_power_of_two(align))
 		return fail(HAK_EINVAL);
-	class = class_of_aligned(align, size);
-	return class == CLASS_SPAN ? alloc_span(size, align, &memory) : alloc_class(class, align);
+	request.class = class_of_aligned(align, size);
+	return alloc_or_fail(&request);
 }
 
 /*
@@ -346,14 +357,19 @@ static bool resize_in_place(unsigned class, void *block, size_t size, size_t usa
 static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_memory *memory)
 {
 	size_t room = size - usable <= usable / 4 ? size / 4 : 0;
+	struct request request = { .class = CLASS_SPAN, .size = size + room, .align = 1 };
 	void *block;
 
 	if (!class_is_span(class) || size > SIZE_LIMIT / 2)
 		return malloc_fast(size);
-	block = span_alloc(size + room, 1, TAKE_ANY, memory);
-	if (!block)
-		return alloc_span(size, 1, memory);
-	span_note_size(block, size);
+	block = try(&request, TAKE_ANY);
+	if (block) {
+		span_note_size(block, size);
+	} else {
+		request.size = size;
+		block = alloc_or_fail(&request);
+	}
+	*memory = request.memory;
 	return block;
 }
 
@@ -391,7 +407,7 @@ HAK_COLD void *hak_realloc(void *block, size_t size)
 	usable = usable_size(class, block);
 	if (resize_in_place(class, block, size, usable))
 		return block;
-	moved = size <= usable ? try_class(class_of(size))
+	moved = size <= usable ? try_class(class_of(size), TAKE_ANY)
 			       : alloc_larger(class, size, usable, &memory);
 	if (!moved && size <= usable)
 		return keep_larger(block); /* it is large enough */

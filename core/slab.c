@@ -296,7 +296,7 @@ static bool init_bitmap(struct slab *slab, unsigned class, bool offered)
 
 	slab->bitmap = slab->inline_bits;
 	if (words > SLAB_INLINE_WORDS) {
-		if (!slab_take(bitmap_class(class), &block + 1, 1))
+		if (!slab_take(bitmap_class(class), &block + 1, 1, TAKE_ANY))
 			return false;
 		slab->bitmap = block;
 	}
@@ -382,7 +382,7 @@ static unsigned take_and_relist(struct class_heap *heap, struct slab *slab, void
  * Get the class new slabs, and take from them at once: an empty slab on a list
  * would have nobody to return it. False if there is no memory for any.
  */
-static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
+static bool add_slabs(unsigned class, void **end, unsigned n, enum take which, unsigned *taken)
 {
 	unsigned slabs = (n - *taken) / size_class[class].blocks;
 	struct class_heap *heap = make_heap(class);
@@ -391,7 +391,7 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 
 	if (!heap)
 		return false;
-	chain = init_slabs(superslab_take_slabs(class, slabs ? slabs : 1), class);
+	chain = init_slabs(superslab_take_slabs(slabs ? slabs : 1, which), class);
 	any = chain;
 	lock_acquire(&heap->lock, LOCK_CLASS);
 	/* somebody else may have been faster */
@@ -407,20 +407,6 @@ static bool add_slabs(unsigned class, void **end, unsigned n, unsigned *taken)
 	lock_release(&heap->lock, LOCK_CLASS);
 	return_slabs(chain, class);
 	return any;
-}
-
-/* Would slab_take() find blocks in slabs that have memory? As it is just now. */
-bool slab_is_there(unsigned class)
-{
-	struct class_heap *heap = heap_of(class);
-	bool partial = false;
-
-	if (heap) {
-		lock_acquire(&heap->lock, LOCK_CLASS);
-		partial = first_partial(heap);
-		lock_release(&heap->lock, LOCK_CLASS);
-	}
-	return partial || superslab_has_filled();
 }
 
 /* Take up to @n blocks of the slabs that the class has. */
@@ -443,12 +429,13 @@ unsigned slab_take_partial(unsigned class, void **end, unsigned n)
  * slab_take() - take blocks of a class out of slabs
  * @end: the blocks are stored below it: end[-1] first
  * @n:   how many are wanted, at least 1
+ * @which: are new slabs without memory wanted?
  *
  * Returns how many there are: at least 1 unless there is no memory. Partial
  * slabs first; a new slab only if not a single block could be had otherwise, or
  * all of its blocks are wanted.
  */
-unsigned slab_take(unsigned class, void **end, unsigned n)
+unsigned slab_take(unsigned class, void **end, unsigned n, enum take which)
 {
 	unsigned taken = 0;
 
@@ -456,7 +443,7 @@ unsigned slab_take(unsigned class, void **end, unsigned n)
 	do
 		taken += slab_take_partial(class, end - taken, n - taken);
 	while ((!taken || n - taken >= size_class[class].blocks) &&
-	       add_slabs(class, end, n, &taken) && taken < n);
+	       add_slabs(class, end, n, which, &taken) && taken < n);
 	return taken;
 }
 

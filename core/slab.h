@@ -7,8 +7,7 @@
 #include "counters.h"
 #include "look.h"
 
-unsigned slab_take(unsigned class, void **end, unsigned n);
-HAK_COLD bool slab_is_there(unsigned class);
+unsigned slab_take(unsigned class, void **end, unsigned n, enum take which);
 HAK_COLD unsigned slab_take_partial(unsigned class, void **end, unsigned n);
 uint64_t slab_put(unsigned class, void *const *blocks, unsigned n);
 

@@ -59,18 +59,10 @@ static void own_pages(struct superslab *superslab, uint32_t slabs, unsigned spar
 		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
 		unsigned left = slabs & (slabs - 1) ? 0 : spare;
 
-		slab->was = CLASS_SPAN;
 		slab->spare = slab->purged;
 		if (slab->purged | left)
 			set_spare(superslab, slab, left);
 	}
-}
-
-/* They are of a class, which keeps account of their pages itself. */
-static void own_slabs(struct superslab *superslab, uint32_t slabs, unsigned class)
-{
-	for (; slabs; slabs &= slabs - 1)
-		superslab->slab[lowest_bit(slabs)].was = (uint8_t) class;
 }
 
 /* What is asked for, and what is found. */
@@ -78,7 +70,7 @@ struct request {
 	size_t slabs, align;
 	unsigned spare; /* pages at the end of the last slab that are not wanted */
 	unsigned more;	/* so many slabs besides, anywhere near, if there are some */
-	unsigned class; /* whose slabs they are to be, which keeps account of their pages, or 0 */
+	bool counts;	/* the owner will keep account of their pages: a class, not a span */
 	bool filled;	/* only slabs that have memory: see only_filled() */
 
 	unsigned candidates; /* places that may yet be compared */
@@ -124,14 +116,12 @@ static void take_locked(struct request *request, uintptr_t base)
 		request->bare += count_bits(part & superslab->clean);
 		request->part = part;
 		superslab_take_part_locked(superslab, part);
-		if (request->class)
-			own_slabs(superslab, part, request->class);
-		else
+		if (!request->counts)
 			own_pages(superslab, part, slabs ? 0 : request->spare);
 	}
 }
 
-/* Behind the last of these slabs that is clean; @base if all have memory. */
+/* The first slab with memory behind the last of these that is clean; @base if all have some. */
 static uintptr_t skip_clean(uintptr_t base, size_t slabs)
 {
 	uintptr_t next = base;
@@ -143,8 +133,12 @@ static uintptr_t skip_clean(uintptr_t base, size_t slabs)
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
 		part &= superslab->clean;
-		if (part)
-			next = superslab->base + (highest_bit(part) + 1) * SLAB_SIZE;
+		if (part) {
+			uint32_t behind = ~(superslab->clean | bit_run(0, highest_bit(part) + 1));
+
+			next = superslab->base +
+			       (behind ? lowest_bit(behind) : SLABS_PER_SUPERSLAB) * SLAB_SIZE;
+		}
 	}
 	return next;
 }
@@ -154,10 +148,7 @@ static uintptr_t skip_clean(uintptr_t base, size_t slabs)
 
 /*
  * How badly does a place suit whose last slab is this one? By the pages that it lacks,
- * and those that it has in vain. Of a slab for a class nobody knows which these are,
- * but the one that it had before has those that it uses. (2000 threads, 8 at a
- * time, that use 20 classes, so leave 3.3 MB resident behind; 3.8 if any slab
- * will do, since by and by each has been of a class that uses all of its pages.)
+ * and those that it has in vain.
  */
 static unsigned misfit(const struct request *request, const struct slab *last)
 {
@@ -167,8 +158,6 @@ static unsigned misfit(const struct request *request, const struct slab *last)
 		return CLEAN_MISFIT;
 	if (!superslab->purgeable)
 		return 0;
-	if (request->class)
-		return last->was == request->class ? 0 : last->purged ? 2 : 1;
 	return count_bits((last->purged ^ request->spare) & ALL_PAGES);
 }
 
@@ -181,22 +170,7 @@ static void compare(struct request *request, uintptr_t base, unsigned pages)
 	request->base = base;
 }
 
-/* For a class: the slabs of a run in one SuperSlab; of those without memory the first. */
-static HAK_COLD void search_slabs(struct request *request, const struct slab *first)
-{
-	const struct superslab *superslab = slab_superslab(first);
-	uint32_t slabs = superslab_part(slab_base(first), first->run);
-	uint32_t filled = slabs & ~superslab->clean;
-
-	for (slabs = filled ? filled : slabs & -slabs;
-	     slabs && request->candidates && request->misfit; slabs &= slabs - 1) {
-		const struct slab *slab = &superslab->slab[lowest_bit(slabs)];
-
-		compare(request, slab_base(slab), misfit(request, slab));
-	}
-}
-
-/* For a span: the first place in a run, and the first that has memory. */
+/* The first place in a run, and the first that has memory. */
 static HAK_COLD void search_run(struct request *request, const struct slab *first)
 {
 	size_t size = request->slabs * SLAB_SIZE;
@@ -216,9 +190,9 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
 }
 
 /*
- * Find a run that suffices: for a span one of the shortest, since that is asked
- * for twice, first for what is filled. For a class the slab that suits best, from
- * the shortest runs on; but of empty SuperSlabs only to save memory.
+ * Find a run that suffices: for a span one of the shortest, since that is asked for
+ * twice, first for what is filled. For a class one of the shortest that have memory, or
+ * else of the shortest.
  */
 static uintptr_t find_unused(struct request *request)
 {
@@ -229,13 +203,11 @@ static uintptr_t find_unused(struct request *request)
 	request->base = 0;
 	for (uint64_t lists = hak_runs.lists >> list << list; lists; lists &= lists - 1) {
 		struct list_node *node = hak_runs.list[lowest_bit(lists)];
-		bool empty = lowest_bit(lists) >= SLABS_PER_SUPERSLAB;
 
-		if (request->base && (!request->class || (empty && request->misfit <= 1)))
+		if (request->base && (!request->counts || request->misfit < CLEAN_MISFIT))
 			break;
 		for (; node && request->candidates && request->misfit; node = node->next)
-			(request->class ? search_slabs
-					: search_run)(request, list_entry(node, struct slab, node));
+			search_run(request, list_entry(node, struct slab, node));
 	}
 	return request->base;
 }
@@ -294,29 +266,21 @@ uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum take w
 	return base;
 }
 
-/* Is there an unused slab that has memory? As it is just now. */
-bool superslab_has_filled(void)
-{
-	struct request request = { .slabs = 1, .align = SLAB_SIZE, .filled = true };
-	bool has;
-
-	heap_lock();
-	has = find_unused(&request);
-	heap_unlock();
-	return has;
-}
-
 /**
  * superslab_take_slabs() - take unused slabs for the blocks of a class
- * @class: not of spans
  * @n:     how many would be welcome, at least 1
+ * @which: are slabs without memory wanted?
  *
  * Returns a chain of slabs of one SuperSlab through node.next, whose `purged`
  * and `fresh` are right and are the caller's to keep so; NULL if there is none.
  */
-struct list_node *superslab_take_slabs(unsigned class, unsigned n)
+struct list_node *superslab_take_slabs(unsigned n, enum take which)
 {
-	struct request request = { .slabs = 1, .align = SLAB_SIZE, .more = n - 1, .class = class };
+	struct request request = { .slabs = 1,
+				   .align = SLAB_SIZE,
+				   .more = n - 1,
+				   .counts = true,
+				   .filled = which == TAKE_FILLED };
 	uintptr_t base = take(&request);
 	struct list_node *chain = NULL;
 	struct superslab *superslab;

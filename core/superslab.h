@@ -25,8 +25,7 @@ enum take {
 
 HAK_COLD uintptr_t superslab_take(size_t slabs, unsigned spare, size_t align, enum take which,
 				  enum run_memory *memory);
-HAK_COLD bool superslab_has_filled(void);
-HAK_COLD struct list_node *superslab_take_slabs(unsigned class, unsigned n);
+HAK_COLD struct list_node *superslab_take_slabs(unsigned n, enum take which);
 HAK_COLD bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare);
 size_t superslab_move(uintptr_t from, uintptr_t to, size_t size);
 void superslab_put(uintptr_t base, size_t slabs);

@@ -214,7 +214,7 @@ static void magazine_refills(void)
 
 		most = most * 2 < USUAL ? most * 2 : USUAL;
 		for (unsigned k = 0; k < batch; k++) {
-			blocks[n] = magazine_pop(cache, CLASS_64);
+			blocks[n] = magazine_pop(cache, CLASS_64, TAKE_ANY);
 			CHECK(blocks[n]);
 			CHECK(!n || (char *)blocks[n] == (char *)blocks[n - 1] + 64);
 			n++;
@@ -242,7 +242,7 @@ static void magazine_last_in_first_out(void)
 	cache = cache_attach();
 	CHECK(cache);
 	for (unsigned i = 0; i < 8; i++)
-		blocks[i] = magazine_pop(cache, CLASS_1K);
+		blocks[i] = magazine_pop(cache, CLASS_1K, TAKE_ANY);
 	for (unsigned i = 0; i < 8; i++) {
 		CHECK(!magazine_has(cache, CLASS_1K, blocks[i]));
 		magazine_push(cache, CLASS_1K, blocks[i]);
@@ -250,7 +250,7 @@ static void magazine_last_in_first_out(void)
 		CHECK(!magazine_has(cache, CLASS_64, blocks[i]));
 	}
 	for (unsigned i = 8; i--;) {
-		CHECK(magazine_pop(cache, CLASS_1K) == blocks[i]);
+		CHECK(magazine_pop(cache, CLASS_1K, TAKE_ANY) == blocks[i]);
 		CHECK(!magazine_has(cache, CLASS_1K, blocks[i]));
 	}
 	CHECK(!hak_check());
@@ -266,7 +266,7 @@ static unsigned allocate(struct hak_cache *cache, unsigned n)
 	unsigned got = 0;
 
 	while (got < n || held(cache, CLASS_64) || limit(cache, CLASS_64) < USUAL)
-		blocks[got++] = magazine_pop(cache, CLASS_64);
+		blocks[got++] = magazine_pop(cache, CLASS_64, TAKE_ANY);
 	return got;
 }
 
@@ -279,7 +279,7 @@ static void magazine_spills(void)
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
-	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS) == OTHERS);
+	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
 	n = allocate(cache, 2 * USUAL);
 	CHECK(outstanding(CLASS_64) == OTHERS + n);
 	for (; freed < USUAL; freed++)
@@ -305,7 +305,7 @@ static void magazine_spills(void)
 	CHECK(!hak_check());
 	/* in order: what is left are the youngest, the last on top */
 	for (unsigned i = 0; i < USUAL - second + 1; i++)
-		CHECK(magazine_pop(cache, CLASS_64) == blocks[freed - 1 - i]);
+		CHECK(magazine_pop(cache, CLASS_64, TAKE_ANY) == blocks[freed - 1 - i]);
 	CHECK(unit_close());
 }
 
@@ -316,7 +316,7 @@ static void magazine_adapts(void)
 	unsigned last = 0, n;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS) == OTHERS);
+	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
 	cache = cache_attach();
 	CHECK(cache);
 	n = allocate(cache, 3 * USUAL + 200);
@@ -331,9 +331,9 @@ static void magazine_adapts(void)
 	}
 	CHECK(last == LEAST);
 	while (held(cache, CLASS_64))
-		CHECK(magazine_pop(cache, CLASS_64));
+		CHECK(magazine_pop(cache, CLASS_64, TAKE_ANY));
 	CHECK(limit(cache, CLASS_64) == LEAST);
-	CHECK(magazine_pop(cache, CLASS_64));
+	CHECK(magazine_pop(cache, CLASS_64, TAKE_ANY));
 	CHECK(held(cache, CLASS_64) == LEAST / 2 - 1 && limit(cache, CLASS_64) == 2 * LEAST);
 	CHECK(!hak_check());
 	CHECK(unit_close());
@@ -356,7 +356,7 @@ static void magazine_room(void)
 				continue;
 			count = limit(cache, class) / 2 + 2;
 			for (unsigned i = 0; i < count; i++)
-				blocks[i] = magazine_pop(cache, class);
+				blocks[i] = magazine_pop(cache, class, TAKE_ANY);
 			for (unsigned i = 0; i < count; i++)
 				magazine_push(cache, class, blocks[i]);
 		}
@@ -378,9 +378,9 @@ static void magazine_only_frees(void)
 	struct hak_cache *cache;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS) == OTHERS);
+	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
 	for (unsigned i = 0; i < n; i++)
-		CHECK(slab_take(CLASS_64, blocks + i + 1, 1) == 1);
+		CHECK(slab_take(CLASS_64, blocks + i + 1, 1, TAKE_ANY) == 1);
 	cache = cache_attach();
 	CHECK(cache);
 	for (unsigned i = 0; i < n; i++) {
@@ -412,7 +412,7 @@ static void magazine_last_free(void)
 	CHECK(cache);
 	for (unsigned n = 3 * USUAL; n <= 3 * USUAL + 150; n++) { /* two spills */
 		for (unsigned i = 0; i < n; i++)
-			blocks[i] = magazine_pop(cache, CLASS_64);
+			blocks[i] = magazine_pop(cache, CLASS_64, TAKE_ANY);
 		cache_flush(cache); /* what else the last refill brought */
 		for (unsigned i = 0; i < n - 1; i++)
 			magazine_push(cache, CLASS_64, blocks[i]);
@@ -449,7 +449,7 @@ static void magazine_first_spill(void)
 	CHECK(cache);
 	/* so that a refill finds no less than it asks for */
 	while (more < 2 * BATCH)
-		more += slab_take(CLASS_64, blocks + 4200 - more, 2 * BATCH - more);
+		more += slab_take(CLASS_64, blocks + 4200 - more, 2 * BATCH - more, TAKE_ANY);
 	slab_put(CLASS_64, blocks + 4200 - more, more - 1);
 	for (unsigned round = 1; round <= 3; round++) {
 		uint64_t refills = counters(CLASS_64).batches.refills;
@@ -459,7 +459,7 @@ static void magazine_first_spill(void)
 		CHECK(limit(cache, CLASS_64) == USUAL);
 		CHECK(held(cache, CLASS_64) == USUAL - first_batch(USUAL) + 1);
 		while (counters(CLASS_64).batches.refills == refills)
-			blocks[n++] = magazine_pop(cache, CLASS_64);
+			blocks[n++] = magazine_pop(cache, CLASS_64, TAKE_ANY);
 		CHECK(limit(cache, CLASS_64) == USUAL);
 		CHECK(held(cache, CLASS_64) == refill_batch(USUAL) - 1);
 	}
@@ -480,7 +480,7 @@ static void magazine_slow_spill(void)
 		for (unsigned i = 0; i < 3; i++)
 			magazine_push(cache, CLASS_64, blocks[--n]);
 		for (unsigned i = 0; i < 2; i++)
-			blocks[n++] = magazine_pop(cache, CLASS_64);
+			blocks[n++] = magazine_pop(cache, CLASS_64, TAKE_ANY);
 	}
 	CHECK(limit(cache, CLASS_64) == USUAL);
 	CHECK(counters(CLASS_64).batches.spilled == 2 * first_batch(USUAL));
@@ -492,7 +492,7 @@ static void magazine_slow_spill(void)
 static void swing(struct hak_cache *cache, unsigned class, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		blocks[i] = magazine_pop(cache, class);
+		blocks[i] = magazine_pop(cache, class, TAKE_ANY);
 	for (unsigned i = 0; i < n; i++)
 		magazine_push(cache, class, blocks[i]);
 }
@@ -510,7 +510,7 @@ static void magazine_swings(void)
 
 	CHECK(unit_open(64 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	cache = cache_attach();
-	CHECK(cache && slab_take(class, blocks + 4200, OTHERS) == OTHERS);
+	CHECK(cache && slab_take(class, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
 	for (unsigned turn = 0; turn < 20; turn++)
 		swing(cache, class, n);
 	CHECK(limit(cache, class) == capacity);
@@ -522,13 +522,13 @@ static void magazine_swings(void)
 	CHECK(after.batches.refills == before.batches.refills);
 	CHECK(after.batches.spills == before.batches.spills);
 	for (unsigned i = 0; i < n; i++)
-		blocks[i] = magazine_pop(cache, class);
+		blocks[i] = magazine_pop(cache, class, TAKE_ANY);
 	while (least > usual) {
 		for (unsigned i = 0; i <= capacity; i++)
-			magazine_push(cache, class, magazine_pop(cache, class));
+			magazine_push(cache, class, magazine_pop(cache, class, TAKE_ANY));
 		while (held(cache, class))
-			CHECK(magazine_pop(cache, class));
-		CHECK(magazine_pop(cache, class));
+			CHECK(magazine_pop(cache, class, TAKE_ANY));
+		CHECK(magazine_pop(cache, class, TAKE_ANY));
 		least = least - least / 4 > usual ? least - least / 4 : usual;
 		CHECK(limit(cache, class) == least);
 	}
@@ -551,7 +551,7 @@ static void magazine_next_owner(void)
 
 		CHECK(unit_open(64 * MIB, FAKE_PARTS, purge));
 		cache = cache_attach();
-		CHECK(cache && slab_take(class, blocks + 4200, OTHERS) == OTHERS);
+		CHECK(cache && slab_take(class, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
 		for (unsigned turn = 0; turn < 20; turn++)
 			swing(cache, class, n);
 		CHECK((limit(cache, class) > HAK_MAGAZINE_NEAR) == HAS_FAR_SLOTS);
@@ -587,7 +587,7 @@ static void magazine_flush_own(void)
 	cache = cache_attach();
 	CHECK(cache);
 	CHECK(!cache_flush(cache));
-	for_each_magazine(class) blocks[class] = magazine_pop(cache, class);
+	for_each_magazine(class) blocks[class] = magazine_pop(cache, class, TAKE_ANY);
 	CHECK(cache_flush(cache));
 	CHECK(!cache_flush(cache));
 	for_each_magazine(class)
@@ -621,7 +621,7 @@ static void magazine_detach(void)
 		cache = cache_attach();
 		CHECK(cache);
 		for (unsigned i = 0; i < 10; i++)
-			blocks[i] = magazine_pop(cache, CLASS_1K);
+			blocks[i] = magazine_pop(cache, CLASS_1K, TAKE_ANY);
 		for (unsigned i = 0; i < 10; i++)
 			magazine_push(cache, CLASS_1K, blocks[i]);
 		before = counters(CLASS_1K);
@@ -641,7 +641,7 @@ static void magazine_detach(void)
 	/* none of larger ones */
 	cache = cache_attach();
 	CHECK(cache);
-	magazine_push(cache, CLASS_32K, magazine_pop(cache, CLASS_32K));
+	magazine_push(cache, CLASS_32K, magazine_pop(cache, CLASS_32K, TAKE_ANY));
 	CHECK(outstanding(CLASS_32K) > 0);
 	detach(cache);
 	CHECK(outstanding(CLASS_32K) == 0 && !hak_check());
@@ -655,7 +655,7 @@ static void magazine_no_cache(void)
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
 	/* one block from the slabs, so that all that is missing is a cache */
-	CHECK(slab_take(CLASS_64, blocks + 1, 1) == 1);
+	CHECK(slab_take(CLASS_64, blocks + 1, 1, TAKE_ANY) == 1);
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
 	while (meta_alloc(META_LEAF, META_ALIGN))
 		;
@@ -690,16 +690,16 @@ static void magazine_partial_refill(void)
 	cache = cache_attach();
 	CHECK(cache && superslab_take(31, 0, SLAB_SIZE, TAKE_ANY, &memory));
 	/* one slab of two blocks: a refill wants 4, and later more */
-	blocks[0] = magazine_pop(cache, CLASS_32K);
+	blocks[0] = magazine_pop(cache, CLASS_32K, TAKE_ANY);
 	CHECK(blocks[0] && held(cache, CLASS_32K) == 1);
-	blocks[1] = magazine_pop(cache, CLASS_32K);
+	blocks[1] = magazine_pop(cache, CLASS_32K, TAKE_ANY);
 	CHECK(blocks[1] == (char *)blocks[0] + 32768 && held(cache, CLASS_32K) == 0);
-	CHECK(!magazine_pop(cache, CLASS_32K) && !magazine_pop(cache, CLASS_32K));
+	CHECK(!magazine_pop(cache, CLASS_32K, TAKE_ANY) && !magazine_pop(cache, CLASS_32K, TAKE_ANY));
 	CHECK(counters(CLASS_32K).batches.misses == 3);
 	CHECK(counters(CLASS_32K).batches.refills == 1);
 	CHECK(counters(CLASS_32K).batches.refilled == 2 && counters(CLASS_32K).pops == 2);
 	magazine_push(cache, CLASS_32K, blocks[1]);
-	CHECK(magazine_pop(cache, CLASS_32K) == blocks[1]);
+	CHECK(magazine_pop(cache, CLASS_32K, TAKE_ANY) == blocks[1]);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }

@@ -159,7 +159,7 @@ static void reap_behind_the_last(void)
 	span = unit_span_alloc(SLAB_SIZE);
 	CHECK(span && unit_span_alloc(SLAB_SIZE));
 	hak_free(span);
-	CHECK(slab_take(class_of(5120), &block + 1, 1) == 1 && at(block) == at(span));
+	CHECK(slab_take(class_of(5120), &block + 1, 1, TAKE_ANY) == 1 && at(block) == at(span));
 	CHECK(reap_all(true) == 14 * PAGE_SIZE); /* all but the two that it lies in */
 	CHECK(reap_all(true) == 0);
 	slab_put(class_of(5120), &block, 1);
@@ -180,7 +180,7 @@ static bool open_slab(unsigned class, enum fake_purge purge)
 	for (unsigned taken = 0; taken < model.blocks;) {
 		void *batch[BATCH];
 		unsigned rest = model.blocks - taken;
-		unsigned got = slab_take(class, batch + BATCH, rest < BATCH ? rest : BATCH);
+		unsigned got = slab_take(class, batch + BATCH, rest < BATCH ? rest : BATCH, TAKE_ANY);
 
 		CHECK_OR(got, false);
 		if (!taken)
@@ -275,7 +275,7 @@ static bool take_again(unsigned n)
 		uint64_t before = retouched();
 		void *batch[BATCH];
 
-		CHECK_OR(slab_take(model.class, batch + BATCH, want) == want, false);
+		CHECK_OR(slab_take(model.class, batch + BATCH, want, TAKE_ANY) == want, false);
 		for (unsigned i = 0; i < want; i++) {
 			size_t offset = (uintptr_t)batch[BATCH - 1 - i] - model.base;
 			unsigned index = (unsigned)(offset / model.size);
@@ -412,7 +412,7 @@ static void reap_dense_together(void)
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
 	drop_pages(0x0a00, 64);
 	CHECK(!is_dense());
-	CHECK(slab_take(CLASS_32K, large + 4, 2) == 2 && slab_take(CLASS_32K, large + 2, 2) == 2);
+	CHECK(slab_take(CLASS_32K, large + 4, 2, TAKE_ANY) == 2 && slab_take(CLASS_32K, large + 2, 2, TAKE_ANY) == 2);
 	CHECK(look_purges(0) && look_purges(0) && !hak_idle(SIZE_MAX));
 	slab_put(CLASS_32K, large, 4);
 	CHECK(look_purges(0));
@@ -427,7 +427,7 @@ static void reap_fresh(void)
 	void *batch[8];
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
-	CHECK(slab_take(CLASS_1024, batch + 8, 8) == 8);
+	CHECK(slab_take(CLASS_1024, batch + 8, 8, TAKE_ANY) == 8);
 	CHECK(address_to_slab((uintptr_t)batch[7])->purged == 0xfffc);
 	slab_put(CLASS_1024, batch, 7); /* all but the first */
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.calls[FAKE_PURGE] == 0);
@@ -436,7 +436,7 @@ static void reap_fresh(void)
 	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && retouched() == 0);
 	CHECK(address_to_slab((uintptr_t)batch[7])->purged == 0xfffe);
 	/* one was there before, the others never */
-	CHECK(slab_take(CLASS_1024, batch + 7, 7) == 7 && retouched() == PAGE_SIZE);
+	CHECK(slab_take(CLASS_1024, batch + 7, 7, TAKE_ANY) == 7 && retouched() == PAGE_SIZE);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }
@@ -447,7 +447,7 @@ static void reap_two_slabs(void)
 	void *batch[2];
 
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
-	CHECK(slab_take(CLASS_32K, batch + 2, 2) == 2);
+	CHECK(slab_take(CLASS_32K, batch + 2, 2, TAKE_ANY) == 2);
 	CHECK((uintptr_t)batch[1] == model.base + SLAB_SIZE);
 	drop_pages(0xf000, 64);
 	slab_put(CLASS_32K, batch + 1, 1); /* the first half */
@@ -606,7 +606,7 @@ static void take_one(void)
 {
 	size_t detail;
 
-	CHECK(slab_take(CLASS_1024, &taken_meanwhile + 1, 1) == 1);
+	CHECK(slab_take(CLASS_1024, &taken_meanwhile + 1, 1, TAKE_ANY) == 1);
 	CHECK(slab_inspect(CLASS_1024, block(0), &detail) == HAK_BUG_DOUBLE_FREE);
 	drop(40); /* it may be freed into, not taken from */
 	CHECK(!slab_check());
@@ -639,7 +639,7 @@ static void reap_emptied(void)
 		drop(i);
 	CHECK(slabs_used() == 0 && !hak_check());
 	/* it comes again, and hands out first what is there */
-	CHECK(slab_take(CLASS_1024, &one + 1, 1) == 1);
+	CHECK(slab_take(CLASS_1024, &one + 1, 1, TAKE_ANY) == 1);
 	CHECK(one == block(32) && retouched() == 0);
 	CHECK(address_to_slab(model.base)->free == 31 &&
 	      address_to_slab(model.base)->withheld == 32);
@@ -654,12 +654,12 @@ static void reap_unused_slabs(void)
 	void *two[2], *block[6];
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
-	CHECK(slab_take(CLASS_32K, block + 6, 2) == 2);
-	CHECK(slab_take(CLASS_32K, block + 4, 2) == 2 && slab_take(CLASS_32K, block + 2, 2) == 2);
+	CHECK(slab_take(CLASS_32K, block + 6, 2, TAKE_ANY) == 2);
+	CHECK(slab_take(CLASS_32K, block + 4, 2, TAKE_ANY) == 2 && slab_take(CLASS_32K, block + 2, 2, TAKE_ANY) == 2);
 	slab_put(CLASS_32K, block + 2, 2);
 	CHECK(slabs_used() == 2);
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
-	CHECK(slab_take(CLASS_32K, two + 2, 2) == 2 && two[0] == block[2]); /* it is used */
+	CHECK(slab_take(CLASS_32K, two + 2, 2, TAKE_ANY) == 2 && two[0] == block[2]); /* it is used */
 	slab_put(CLASS_32K, two, 2);
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0 && !hak_check());
 	hak_idle(SIZE_MAX);
@@ -669,7 +669,7 @@ static void reap_unused_slabs(void)
 		hak_idle(SIZE_MAX);
 	CHECK(!hak_idle(SIZE_MAX) && hak_trim(HAK_TRIM_OWN) == 0);
 	/* of a slab that was little used, only what was */
-	CHECK(slab_take(CLASS_1024, two + 1, 1) == 1);
+	CHECK(slab_take(CLASS_1024, two + 1, 1, TAKE_ANY) == 1);
 	slab_put(CLASS_1024, two, 1);
 	CHECK(slabs_used() == 2);
 	hak_idle(SIZE_MAX);

@@ -27,7 +27,7 @@ static unsigned take(unsigned class, unsigned from, unsigned n)
 	while (taken < n) {
 		void *batch[64];
 		unsigned want = n - taken < 64 ? n - taken : 64;
-		unsigned got = slab_take(class, batch + 64, want);
+		unsigned got = slab_take(class, batch + 64, want, TAKE_ANY);
 
 		for (unsigned i = 0; i < got; i++)
 			blocks[from + taken++] = batch[63 - i];
@@ -97,7 +97,7 @@ static void slab_batch(void)
 	uintptr_t base;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_1024, batch + 5, 4) == 4);
+	CHECK(slab_take(CLASS_1024, batch + 5, 4, TAKE_ANY) == 4);
 	base = (uintptr_t)batch[4];
 	CHECK(base % SLAB_SIZE == 0 && (uintptr_t)batch[3] == base + 1024);
 	CHECK((uintptr_t)batch[2] == base + 2048 && (uintptr_t)batch[1] == base + 3072);
@@ -116,7 +116,7 @@ static void slab_refill_order(void)
 	CHECK(slabs_used() == 1);
 	put(CLASS_1024, 10, 3);
 	/* what is partial is all that a request for more gets ... */
-	CHECK(slab_take(CLASS_1024, blocks + n + 20, 20) == 3);
+	CHECK(slab_take(CLASS_1024, blocks + n + 20, 20, TAKE_ANY) == 3);
 	CHECK(slabs_used() == 1);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(blocks[n + 19 - i] == blocks[10 + i]);
@@ -151,14 +151,14 @@ static void slab_fullest_first(void)
 	CHECK(slab[0]->bucket == 2 && slab[2]->bucket == 3);
 	CHECK(!slab_check());
 	/* they are used up in this order: a batch takes from one after the other */
-	CHECK(slab_take(CLASS_1024, blocks + 5 * n, 15 + 16 + 1) == 32);
+	CHECK(slab_take(CLASS_1024, blocks + 5 * n, 15 + 16 + 1, TAKE_ANY) == 32);
 	for (unsigned i = 0; i < 32; i++)
 		CHECK(slab_of(blocks[5 * n - 1 - i]) == (i < 15	  ? slab[3]
 							 : i < 31 ? slab[1]
 								  : slab[0]));
 	CHECK(slab[3]->free == 0 && slab[1]->free == 0 && slab[0]->free == 32);
 	CHECK(slab[0]->bucket == 2);
-	CHECK(slab_take(CLASS_1024, blocks + 5 * n, 1) == 1);
+	CHECK(slab_take(CLASS_1024, blocks + 5 * n, 1, TAKE_ANY) == 1);
 	CHECK(slab[0]->free == 31 && slab[0]->bucket == 1);
 	CHECK(slab[2]->free == 63);
 	CHECK(!slab_check());

@@ -194,7 +194,7 @@ static void stats_of_bypasses(void)
 	void *block;
 
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_64, blocks + 1, 1) == 1);
+	CHECK(slab_take(CLASS_64, blocks + 1, 1, TAKE_ANY) == 1);
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
 	while (meta_alloc(META_LEAF, META_ALIGN))
 		;
@@ -228,10 +228,10 @@ static void stats_of_failures(void)
 static void stats_of_bitmaps(void)
 {
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_64, blocks + 1, 1) == 1);
+	CHECK(slab_take(CLASS_64, blocks + 1, 1, TAKE_ANY) == 1);
 	hak_stats_read(&stats, sizeof(stats)); /* the equations are for calls of the API */
 	CHECK(stats.bitmap_slabs == 1 && stats.slabs_used == 2);
-	CHECK(slab_take(CLASS_FIRST, blocks + 2, 1) == 1);
+	CHECK(slab_take(CLASS_FIRST, blocks + 2, 1, TAKE_ANY) == 1);
 	hak_stats_read(&stats, sizeof(stats));
 	CHECK(stats.bitmap_slabs == 2 && stats.slabs_used == 4);
 	slab_put(CLASS_64, blocks, 1);

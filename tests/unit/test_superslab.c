@@ -749,27 +749,23 @@ static void superslab_filled(void)
 	if (!NR_SPAN_CLASSES)
 		return;
 	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
-	CHECK(!superslab_has_filled());
 	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0 && counts(0, 0, 0, 0));
 	CHECK(take(5) == 0 && take(1) == 5);
-	CHECK(!superslab_has_filled());
 	put(1, 3);
-	CHECK(superslab_has_filled());
 	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0);
 	CHECK(superslab_take(2, 0, SLAB_SIZE, TAKE_FILLED, &memory) == slab(1));
 	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_FILLED, &memory) == slab(3));
-	CHECK(!superslab_has_filled());
 	put(1, 3);
-	CHECK(reap_all(true) == 3 * SLAB_SIZE && !superslab_has_filled());
+	CHECK(reap_all(true) == 3 * SLAB_SIZE);
 	CHECK(superslab_take(40, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0 && counts(1, 0, 0, 3));
 	CHECK(unit_close());
 }
 
 /* A slab for a class, all but the last @bare pages of which are then touched; its number. */
-static long take_for(unsigned class, unsigned bare)
+static long take_for_class(unsigned bare, enum take which)
 {
-	struct list_node *chain = superslab_take_slabs(class, 1);
-	struct slab *taken = list_entry(chain, struct slab, node);
+	struct list_node *chain = superslab_take_slabs(1, which);
+	struct slab *taken = chain ? list_entry(chain, struct slab, node) : NULL;
 
 	if (!chain || chain->next)
 		return -1;
@@ -778,38 +774,31 @@ static long take_for(unsigned class, unsigned bare)
 	return (long)((slab_base(taken) - slab(0)) / SLAB_SIZE);
 }
 
-/* A class gets the slab again that it had: it has the pages that the class uses. */
-static void superslab_same_class(void)
+/* A class gets a slab that has memory, one of the fullest, before one that has none. */
+static void superslab_for_class(void)
 {
-	enum run_memory memory;
-
 	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	if (NR_SPAN_CLASSES)
+		CHECK(take_for_class(0, TAKE_FILLED) == -1 && counts(0, 0, 0, 0));
 	CHECK(take(1) == 0);
-	for (unsigned class = 1; class <= 4; ++class)
-		CHECK(take_for(class, 15 - class) == class);
-	put(1, 4);
-	for (unsigned class = 4; class >= 1; --class)
-		CHECK(take_for(class, 15 - class) == class);
-	put(1, 4);
-	/* of others one that has all memory, then one that has some */
-	CHECK(take_for(5, 0) == 1);
-	CHECK(take_for(4, 0) == 4);
-	CHECK(take_for(4, 0) == 2);
-	put(4, 1);
-	CHECK(take_for(6, 0) == 4);
-	/* a span has all pages of it, and it is not one of a class any more */
+	for (unsigned i = 1; i <= 4; i++)
+		CHECK(take_for_class(15 - i, TAKE_ANY) == i);
+	put(1, 1);
+	put(3, 1);
+	CHECK(take_for_class(0, TAKE_ANY) == 3 && take_for_class(0, TAKE_ANY) == 1);
+	/* the shortest run that has memory: an empty SuperSlab is left alone */
+	CHECK(take(27) == 5 && take(32) == 32);
+	put(32, 32);
+	put(5, 27);
 	put(2, 1);
-	put(4, 1);
-	CHECK(superslab_take(2, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(2));
-	put(2, 2);
-	CHECK(take_for(6, 0) == 4);
-	CHECK(take_for(4, 0) == 2);
-	/* nothing is lacking there, so the longer run is left alone */
-	CHECK(take_for(7, 0) == 3 && take(27) == 5);
-	CHECK(take_for(9, 0) == 32);
-	put(32, 1);
-	put(4, 1);
-	CHECK(take_for(9, 0) == 4 && !heap_check());
+	CHECK(take_for_class(0, TAKE_ANY) == 2 && take_for_class(0, TAKE_ANY) == 5);
+	/* unless only that has memory */
+	put(5, 1);
+	release_set_mode(RELEASE_NEVER);
+	CHECK(reap_all(true) > 0 && take(32) == 32);
+	put(32, 32);
+	CHECK(take_for_class(0, TAKE_ANY) == 32 && !heap_check());
+	release_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
 }
 
@@ -955,7 +944,7 @@ void unit_superslab(void)
 	TEST_RUN(superslab_residence);
 	TEST_RUN(superslab_best_pages);
 	TEST_RUN(superslab_filled);
-	TEST_RUN(superslab_same_class);
+	TEST_RUN(superslab_for_class);
 	TEST_RUN(superslab_furnishes);
 	TEST_RUN(superslab_furnishes_in_part);
 	TEST_RUN(superslab_furnishes_from_alone);
