@@ -83,32 +83,24 @@ static struct list_node *alloc_descriptors(size_t count)
  * Map @count SuperSlabs and get all the records for them; NULL if any of it
  * cannot be had. The records come first, because some providers take nothing
  * back; but not when they are many, because records are never given back
- * either. Whether the memory overlaps what we have is asked last, when no
- * record can be put into it any more.
+ * either.
  */
 struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping)
 {
 	size_t size = count * SUPERSLAB_SIZE;
 	bool early = count <= EARLY_DESCRIPTORS;
 	struct list_node *chain = early ? alloc_descriptors(count) : NULL;
-	uintptr_t base;
-	bool have_leaves;
 
 	if ((early && !chain) || !pages_map(size, align < SUPERSLAB_SIZE ? SUPERSLAB_SIZE : align,
 					    HAK_WANT_HEAP, mapping)) {
 		descriptor_free(chain);
 		return NULL;
 	}
-	base = (uintptr_t)mapping->base;
-	have_leaves = reserve_leaves(base, size);
 	if (!early)
 		chain = alloc_descriptors(count);
-	if (pagemap_overlaps(base, size) || meta_overlaps(mapping->base, size))
-		pages_disown(size);
-	else if (chain && have_leaves)
+	if (chain && reserve_leaves((uintptr_t)mapping->base, size))
 		return chain;
-	else
-		pages_unmap(mapping->base, size);
+	pages_unmap(mapping->base, size);
 	descriptor_free(chain);
 	return NULL;
 }

@@ -68,9 +68,7 @@ _Static_assert(sizeof(struct slab) <= 64, "about 0.1 % of the heap are descripto
  * @node:     on the list of the empty ones, or in a chain
  * @all:      on the list of all SuperSlabs
  * @base:     its address
- * @map_base: the mapping that it came with, maybe with neighbours,
- * @map_size: the size of that,
- * @map_id:   and its number, since a later one may have the same base
+ * @map_id:   number of the mapping that it came with, maybe with neighbours
  * @unused:   bit per slab: not handed out
  * @clean:    bit per slab: not used since it was mapped or purged
  * @tails:    bit per slab: in use, with spare pages that have memory
@@ -89,8 +87,6 @@ struct superslab {
 	struct list_node node;
 	struct list_node all;
 	uintptr_t base;
-	uintptr_t map_base;
-	size_t map_size;
 	uint64_t map_id;
 	uint32_t unused;
 	uint32_t clean;

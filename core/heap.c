@@ -121,15 +121,13 @@ size_t heap_lately(void)
 	return peak;
 }
 
-static void superslab_init(struct superslab *superslab, uintptr_t base,
-			   const struct hak_mapping *mapping, size_t map_size)
+/* @flags: the HAK_PAGES_* of its mapping. */
+static void superslab_init(struct superslab *superslab, uintptr_t base, unsigned flags)
 {
 	superslab->base = base;
-	superslab->map_base = (uintptr_t)mapping->base;
-	superslab->map_size = map_size;
 	superslab->clean = ALL_SLABS;
-	superslab->zero = mapping->flags & HAK_PAGES_ZERO;
-	superslab->purgeable = mapping->flags & HAK_PAGES_PURGE;
+	superslab->zero = flags & HAK_PAGES_ZERO;
+	superslab->purgeable = flags & HAK_PAGES_PURGE;
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
 		struct slab *slab = &superslab->slab[i];
 
@@ -143,6 +141,7 @@ static void superslab_init(struct superslab *superslab, uintptr_t base,
 /* Enter a SuperSlab, new or refused by the provider, into lists and page map. */
 static void register_locked(struct superslab *superslab)
 {
+	hak_assert(!pagemap_superslab(superslab->base)); /* the provider gave it to two */
 	pagemap_set_superslab(superslab->base, superslab);
 	list_add(&hak_heap.all, &superslab->all);
 	heap_set_unused(superslab, ALL_SLABS);
@@ -160,35 +159,13 @@ static void unregister_locked(struct superslab *superslab)
 	hak_heap.counters.active--;
 }
 
-/*
- * May this empty SuperSlab be unmapped? If the provider takes back only whole
- * mappings, all the others of its mapping must be empty too.
- */
-bool heap_is_unmappable(const struct superslab *superslab)
-{
-	if (superslab->refused)
-		return false;
-	if (pages_unmaps_parts() || superslab->map_size == SUPERSLAB_SIZE)
-		return true;
-	return runs_have(superslab->map_base, superslab->map_size / SLAB_SIZE);
-}
-
-/* Take an empty SuperSlab, or all of its mapping, out and append it to a chain. */
+/* Take an empty SuperSlab out and append it to a chain. */
 void heap_collect_locked(struct superslab *superslab, struct list_node ***tail)
 {
-	uintptr_t base = superslab->base, end = base + SUPERSLAB_SIZE;
-
-	if (!pages_unmaps_parts()) {
-		base = superslab->map_base;
-		end = base + superslab->map_size;
-	}
-	for (; base < end; base += SUPERSLAB_SIZE) {
-		superslab = pagemap_superslab(base);
-		unregister_locked(superslab);
-		superslab->node.next = NULL;
-		**tail = &superslab->node;
-		*tail = &superslab->node.next;
-	}
+	unregister_locked(superslab);
+	superslab->node.next = NULL;
+	**tail = &superslab->node;
+	*tail = &superslab->node.next;
 }
 
 /* The provider would not have it: it is ours, and dirty, until the next trim. */
@@ -300,7 +277,7 @@ static size_t furnish(struct list_node *chain)
 	struct superslab *empty;
 	size_t furnished = 0;
 
-	if (!PLATFORM_MOVES || !pages_moves() || !pages_unmaps_parts())
+	if (!PLATFORM_MOVES || !pages_moves())
 		return 0;
 	for (; chain && (empty = withdraw_reserve()); chain = chain->next, furnished++) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
@@ -340,17 +317,9 @@ uintptr_t heap_map_and_lock(size_t count, size_t align)
 		return 0;
 	base = end = (uintptr_t)mapping.base;
 	for (struct list_node *node = chain; node; node = node->next, end += SUPERSLAB_SIZE)
-		superslab_init(list_entry(node, struct superslab, node), end, &mapping,
-			       count * SUPERSLAB_SIZE);
+		superslab_init(list_entry(node, struct superslab, node), end, mapping.flags);
 	moved = furnish(chain);
 	heap_lock();
-	if (pagemap_overlaps(base, count * SUPERSLAB_SIZE)) {
-		/* the provider gave it to two at once, and the other was faster */
-		heap_unlock();
-		pages_disown(count * SUPERSLAB_SIZE);
-		descriptor_free(chain);
-		return 0;
-	}
 	hak_heap.maps++;
 	for (struct list_node *next; chain; chain = next) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
@@ -375,11 +344,8 @@ static size_t release_down_to(size_t keep)
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 
 		next = node->next;
-		if (!heap_is_unmappable(superslab))
-			continue;
-		heap_collect_locked(superslab, &tail);
-		if (!pages_unmaps_parts())
-			next = hak_heap.empty; /* its neighbours went too */
+		if (!superslab->refused)
+			heap_collect_locked(superslab, &tail);
 	}
 	heap_unlock();
 	return heap_release(chain);

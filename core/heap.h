@@ -42,7 +42,6 @@ HAK_COLD void heap_set_unused(struct superslab *superslab, uint32_t unused);
 size_t heap_in_use(void);
 void heap_note_needed(size_t superslabs);
 HAK_COLD size_t heap_lately(void);
-HAK_COLD bool heap_is_unmappable(const struct superslab *superslab);
 HAK_COLD void heap_collect_locked(struct superslab *superslab, struct list_node ***tail);
 HAK_COLD struct superslab *heap_first(void);
 struct superslab *heap_next(struct superslab *superslab);

@@ -35,7 +35,7 @@ static uint32_t purgeable_slabs(const struct superslab *superslab, bool all)
 	if (!superslab->purgeable || superslab->unpurged)
 		return 0;
 	if (superslab->unused == ALL_SLABS)
-		return heap_is_unmappable(superslab) ? 0 : dirty;
+		return superslab->refused ? dirty : 0;
 	if (!all && release_is_compact(hak_heap.counters.slabs_used, hak_heap.dirty))
 		dirty = 0;
 	return dirty | superslab->tails;

@@ -178,7 +178,7 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 	default:
 		if (pagemap_superslab(address))
 			hak_bug(HAK_BUG_UNUSED, caller, block, 0, 0);
-		hak_bug(meta_overlaps(block, 1) ? HAK_BUG_INTERNAL : HAK_BUG_FOREIGN, caller, block,
+		hak_bug(meta_has(block) ? HAK_BUG_INTERNAL : HAK_BUG_FOREIGN, caller, block,
 			0, 0);
 	}
 }

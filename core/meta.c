@@ -108,13 +108,16 @@ static void add_chunk(const struct hak_mapping *mapping, size_t size)
 	}
 }
 
-static struct chunk *overlaps_locked(uintptr_t start, size_t size)
+/* The chunk that has @address, or NULL. */
+static struct chunk *chunk_of(uintptr_t address)
 {
-	struct chunk *chunk = meta.chunks;
+	struct chunk *chunk;
 
-	while (chunk &&
-	       (start >= (uintptr_t)chunk + chunk->size || (uintptr_t)chunk >= start + size))
+	meta_lock();
+	chunk = meta.chunks;
+	while (chunk && address - (uintptr_t)chunk >= chunk->size)
 		chunk = chunk->next;
+	meta_unlock();
 	return chunk;
 }
 
@@ -123,22 +126,18 @@ static bool map_chunk(size_t need)
 	size_t least = ALIGN_UP(need + META_ALIGN, HAK_GRANULE);
 	size_t size = ALIGN_UP(least, META_CHUNK);
 	struct hak_mapping mapping;
-	bool overlaps;
 
 	if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping)) {
 		size = least;
 		if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping))
 			return false;
 	}
+	hak_assert(!chunk_of((uintptr_t)mapping.base) &&
+		   !pagemap_superslab((uintptr_t)mapping.base));
 	meta_lock();
-	overlaps = overlaps_locked((uintptr_t)mapping.base, size) ||
-		   pagemap_overlaps((uintptr_t)mapping.base, size);
-	if (!overlaps)
-		add_chunk(&mapping, size);
+	add_chunk(&mapping, size);
 	meta_unlock();
-	if (overlaps)
-		pages_disown(size);
-	return !overlaps;
+	return true;
 }
 
 /**
@@ -187,9 +186,7 @@ void meta_purge(const void *start, const void *end)
 
 	if (base >= (uintptr_t)end || !size)
 		return;
-	meta_lock();
-	chunk = overlaps_locked(base, size);
-	meta_unlock();
+	chunk = chunk_of(base);
 	if (!chunk->purgeable)
 		return;
 	flags = pages_purge((void *)base, size);
@@ -197,14 +194,9 @@ void meta_purge(const void *start, const void *end)
 		chunk->purgeable = false;
 }
 
-bool meta_overlaps(const void *base, size_t size)
+bool meta_has(const void *address)
 {
-	bool overlaps;
-
-	meta_lock();
-	overlaps = overlaps_locked((uintptr_t)base, size);
-	meta_unlock();
-	return overlaps;
+	return chunk_of((uintptr_t)address);
 }
 
 size_t meta_bytes(void)

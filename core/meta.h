@@ -18,7 +18,7 @@ enum meta_kind {
 void *meta_alloc(enum meta_kind kind, size_t size);
 void meta_purge(const void *start, const void *end);
 void meta_free(enum meta_kind kind, void *object);
-bool meta_overlaps(const void *base, size_t size);
+bool meta_has(const void *address);
 size_t meta_bytes(void);
 size_t meta_resident(void);
 void meta_lock(void);

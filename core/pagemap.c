@@ -20,17 +20,6 @@
 
 struct pagemap pagemap;
 
-/* Is there a SuperSlab of ours in this range of memory? */
-bool pagemap_overlaps(uintptr_t base, size_t size)
-{
-	uintptr_t end = base + size;
-
-	for (base &= ~(uintptr_t)(SUPERSLAB_SIZE - 1); base < end; base += SUPERSLAB_SIZE)
-		if (pagemap_superslab(base))
-			return true;
-	return false;
-}
-
 /**
  * pagemap_add_leaf() - add the leaf for @address
  * @leaf: zeroed; the page map's until pagemap_fini(), if true is returned

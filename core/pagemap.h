@@ -94,7 +94,6 @@ inline struct superslab *pagemap_superslab(uintptr_t address)
 				    memory_order_acquire);
 }
 
-HAK_COLD bool pagemap_overlaps(uintptr_t base, size_t size);
 bool pagemap_add_leaf(uintptr_t address, struct pagemap_leaf *leaf);
 HAK_COLD void pagemap_set_superslab(uintptr_t base, struct superslab *superslab);
 HAK_COLD void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class);

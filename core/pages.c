@@ -6,8 +6,7 @@
  *
  * A provider that returns memory that is misaligned or out of the page map's
  * reach is treated like one that has none: the request fails, the memory goes
- * back. Memory that overlaps other memory of the heap is recognised one layer
- * up, by those who know what there is.
+ * back.
  *
  * Lock: none. No lock is held by any caller either.
  */
@@ -96,23 +95,6 @@ bool pages_unmap(void *base, size_t size)
 	count(&pages_counters.unmaps, 1);
 	atomic_fetch_sub_explicit(&pages_counters.mapped, size, memory_order_relaxed);
 	return true;
-}
-
-/*
- * A mapping turned out to overlap other memory of ours: it is not used, and
- * not unmapped either, because that would take the other memory away.
- */
-void pages_disown(size_t size)
-{
-	count(&pages_counters.failures, 1);
-	atomic_fetch_sub_explicit(&pages_counters.maps, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&pages_counters.requested, size, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&pages_counters.mapped, size, memory_order_relaxed);
-}
-
-bool pages_unmaps_parts(void)
-{
-	return provider_get()->flags & HAK_UNMAP_PARTS;
 }
 
 int pages_purge(void *base, size_t size)

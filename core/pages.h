@@ -17,8 +17,6 @@ void pages_detach(void);
 
 HAK_COLD bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping *out);
 bool pages_unmap(void *base, size_t size);
-bool pages_unmaps_parts(void);
-void pages_disown(size_t size);
 
 /* The HAK_PAGES_* that hold now, or a negative value: contents unchanged. */
 int pages_purge(void *base, size_t size);

@@ -314,7 +314,7 @@ void superslab_put_part_locked(struct superslab *superslab, uint32_t part, struc
 	hak_heap.counters.slabs_used -= count_bits(part);
 	heap_set_unused(superslab, superslab->unused | part);
 	if (superslab->unused == ALL_SLABS &&
-	    !release_keeps(reserve, heap_in_use(), heap_lately()) && heap_is_unmappable(superslab))
+	    !release_keeps(reserve, heap_in_use(), heap_lately()) && !superslab->refused)
 		heap_collect_locked(superslab, tail);
 }
 

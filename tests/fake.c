@@ -124,25 +124,6 @@ static void mark(struct fake *fake, size_t first, size_t n, enum hak_want want)
 		fake->peak = fake->outstanding;
 }
 
-/*
- * An aligned range with memory of this kind in it, handed out already; or NULL.
- * Not heap that was mapped last: its receiver may not have entered it anywhere
- * yet, and then nobody could tell.
- */
-static char *find_mapped(const struct fake *fake, bool heap, size_t size, size_t align)
-{
-	for (size_t i = 0; i < fake->nr_pages; i++) {
-		uintptr_t page = (uintptr_t)fake->arena + i * PAGE;
-		uintptr_t base = page & ~(uintptr_t)(align - 1);
-
-		if (heap && (fake->page[i] & PAGE_ID) == fake->last_id)
-			continue;
-		if (fake->page[i] && !(fake->page[i] & PAGE_HEAP) == !heap && page < base + size)
-			return (char *)base;
-	}
-	return NULL;
-}
-
 static int map_run(struct fake *fake, size_t size, size_t align, enum hak_want want,
 		   struct hak_mapping *out)
 {
@@ -190,11 +171,6 @@ static int map_badly(struct fake *fake, size_t size, size_t align, enum hak_want
 	case FAKE_NULL:
 		out->base = NULL;
 		return 0;
-	case FAKE_OVERLAPS_HEAP:
-	case FAKE_OVERLAPS_META:
-		out->base = find_mapped(fake, fault == FAKE_OVERLAPS_HEAP, size, align);
-		out->flags = 0;
-		return out->base ? 0 : -1;
 	default:
 		return -1;
 	}
@@ -235,7 +211,6 @@ static int fake_map(void *ctx, size_t size, size_t align, enum hak_want want,
 /* Is this one mapping, or a part that may be unmapped by itself? */
 static int check_unmap(struct fake *fake, uintptr_t base, size_t size)
 {
-	bool parts = fake->options.flags & FAKE_PARTS;
 	size_t first, n = size / PAGE;
 	uint32_t id;
 
@@ -251,7 +226,6 @@ static int check_unmap(struct fake *fake, uintptr_t base, size_t size)
 	if ((!first || (fake->page[first - 1] & PAGE_ID) != id) &&
 	    (first + n == fake->nr_pages || (fake->page[first + n] & PAGE_ID) != id))
 		return 0; /* what is left of the mapping, or all of it */
-	PROMISED(fake, parts, "unmap() of a part of a mapping");
 	PROMISED(fake, (base | size) % HAK_SUPERSLAB_SIZE == 0, "unmap() of a part, not aligned");
 	return 0;
 }
@@ -418,7 +392,6 @@ bool fake_open(struct fake *fake, const struct fake_options *options)
 	fake->provider = (struct hak_provider){
 		.name = "fake",
 		.ctx = fake,
-		.flags = options->flags & FAKE_PARTS ? HAK_UNMAP_PARTS : 0,
 		.map = fake_map,
 		.unmap = options->flags & FAKE_NO_UNMAP ? NULL : fake_unmap,
 		.purge = options->purge == FAKE_PURGE_NONE ? NULL : fake_purge,

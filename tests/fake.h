@@ -19,7 +19,6 @@
 #include <hakmem/provider.h>
 
 /* What a fake provider is like; none of them: whole mappings, dirty, honest. */
-#define FAKE_PARTS    1u  /* HAK_UNMAP_PARTS */
 #define FAKE_ZERO     2u  /* HAK_PAGES_ZERO: mapped memory reads zero */
 #define FAKE_NO_UNMAP 4u  /* has no unmap() */
 #define FAKE_KEEPS    8u  /* has one, which refuses everything */
@@ -67,8 +66,6 @@ enum fake_fault {
 	FAKE_MISALIGNED,    /* real memory, not aligned as asked */
 	FAKE_UNREACHABLE,   /* an address that no page map reaches */
 	FAKE_NULL,	    /* success, and no memory */
-	FAKE_OVERLAPS_HEAP, /* memory that has been handed out as heap ... */
-	FAKE_OVERLAPS_META, /* ... or for descriptors; fails if there is none */
 };
 
 struct fake_plan {

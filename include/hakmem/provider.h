@@ -38,9 +38,6 @@ enum hak_want {
 #define HAK_PAGES_ZERO	1u /* the memory reads zero until it is written */
 #define HAK_PAGES_PURGE 2u /* purge() may be called on it */
 
-/* Abilities of a provider. */
-#define HAK_UNMAP_PARTS 1u /* unmap() takes 2 MiB-aligned parts of a mapping */
-
 struct hak_mapping {
 	void *base;
 	unsigned flags; /* HAK_PAGES_* */
@@ -50,13 +47,12 @@ struct hak_mapping {
  * struct hak_provider - a source of pages
  * @name:  for messages and statistics
  * @ctx:   handed to every operation
- * @flags: HAK_UNMAP_PARTS or 0
  *
  * @map: map @size bytes aligned to @align, contiguous, all or nothing.
  *	Returns 0 and fills @out, or non-zero and leaves nothing mapped.
  *
- * @unmap: give back what one map() returned, or (HAK_UNMAP_PARTS) a 2 MiB-
- *	aligned part of it. Returns 0, or non-zero for a refusal: the memory
+ * @unmap: give back what one map() returned, or of heap memory a part of it
+ *	that is whole SuperSlabs. Returns 0, or non-zero for a refusal: the memory
  *	then stays the allocator's, contents undefined. NULL: memory is never
  *	given back, and freed SuperSlabs are kept for later.
  *
@@ -80,7 +76,6 @@ struct hak_mapping {
 struct hak_provider {
 	const char *name;
 	void *ctx;
-	unsigned flags;
 	int (*map)(void *ctx, size_t size, size_t align, enum hak_want want,
 		   struct hak_mapping *out);
 	int (*unmap)(void *ctx, void *base, size_t size);

@@ -395,7 +395,6 @@ static HAK_COLD int frames_resident(void *ctx, const void *base, size_t size, si
 
 const struct hak_provider hak_frames_provider = {
 	.name = "frames",
-	.flags = HAK_UNMAP_PARTS,
 	.map = frames_map,
 	.unmap = frames_unmap,
 	.purge = frames_purge,

@@ -293,7 +293,6 @@ static int linux_resident(void *ctx, const void *base, size_t size, size_t *byte
 
 const struct hak_provider hak_linux_provider = {
 	.name = "linux",
-	.flags = HAK_UNMAP_PARTS,
 	.map = linux_map,
 	.unmap = linux_unmap,
 	.purge = linux_purge,

@@ -79,7 +79,6 @@ static int provider_unmap(void *ctx, void *base, size_t size)
 
 static const struct hak_provider provider = {
 	.name = "pages",
-	.flags = HAK_UNMAP_PARTS,
 	.map = provider_map,
 	.unmap = provider_unmap,
 };

@@ -42,9 +42,9 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-	{ "parts", FAKE_PARTS | FAKE_ZERO | FAKE_RESIDENT, FAKE_PURGE_ZERO },
+	{ "parts", FAKE_ZERO | FAKE_RESIDENT, FAKE_PURGE_ZERO },
 	{ "whole", 0, FAKE_PURGE_DIRTY },
-	{ "plain", FAKE_PARTS, FAKE_PURGE_NONE },
+	{ "plain", 0, FAKE_PURGE_NONE },
 };
 
 /* A way to fail, and with how many of the kinds it is tried. */
@@ -64,13 +64,9 @@ static const struct failure failures[] = {
 	{ "heap_misaligned", FAKE_MAP_HEAP, FAKE_MISALIGNED, 1 },
 	{ "heap_unreachable", FAKE_MAP_HEAP, FAKE_UNREACHABLE, 1 },
 	{ "heap_null", FAKE_MAP_HEAP, FAKE_NULL, 1 },
-	{ "heap_is_heap", FAKE_MAP_HEAP, FAKE_OVERLAPS_HEAP, 1 },
-	{ "heap_is_meta", FAKE_MAP_HEAP, FAKE_OVERLAPS_META, 1 },
 	{ "meta_misaligned", FAKE_MAP_META, FAKE_MISALIGNED, 1 },
 	{ "meta_unreachable", FAKE_MAP_META, FAKE_UNREACHABLE, 1 },
 	{ "meta_null", FAKE_MAP_META, FAKE_NULL, 1 },
-	{ "meta_is_heap", FAKE_MAP_META, FAKE_OVERLAPS_HEAP, 1 },
-	{ "meta_is_meta", FAKE_MAP_META, FAKE_OVERLAPS_META, 1 },
 };
 
 struct block {
@@ -459,8 +455,8 @@ static void fail_nothing(void)
 /* A provider that keeps what it is given back, always or by having no unmap(). */
 static void keeps_all(void)
 {
-	static const unsigned flags[] = { FAKE_KEEPS, FAKE_KEEPS | FAKE_PARTS, FAKE_NO_UNMAP,
-					  FAKE_NO_UNMAP | FAKE_PARTS };
+	static const unsigned flags[] = { FAKE_KEEPS, FAKE_KEEPS, FAKE_NO_UNMAP,
+					  FAKE_NO_UNMAP };
 
 	for (unsigned i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		size_t before;
@@ -591,7 +587,7 @@ static void full_with_each_size(void)
 	unsigned n = 0;
 
 	for (size_t size = hak_good_size(1); n < NR_SIZES && size < 1500000; n++) {
-		if (!heap_open(SMALL_CAPACITY, n % 2 ? FAKE_PARTS : 0, FAKE_PURGE_DIRTY))
+		if (!heap_open(SMALL_CAPACITY, n % 2 ? 0 : 0, FAKE_PURGE_DIRTY))
 			return;
 		fills_fresh[n] = fill_twice(size);
 		heap_close();
@@ -610,7 +606,7 @@ static void full_with_all_sizes(void)
 {
 	unsigned n = 0;
 
-	if (!heap_open(SMALL_CAPACITY, FAKE_PARTS, FAKE_PURGE_DIRTY))
+	if (!heap_open(SMALL_CAPACITY, 0, FAKE_PURGE_DIRTY))
 		return;
 	for (size_t size = hak_good_size(1); n < NR_SIZES && size < 1500000; n++) {
 		size_t count;
@@ -634,7 +630,7 @@ static void full_with_all_sizes(void)
 static void too_small_for_anything(void)
 {
 	for (size_t capacity = 2 * HAK_GRANULE; capacity < HAK_SUPERSLAB_SIZE; capacity *= 4) {
-		if (!heap_open(capacity, FAKE_PARTS, FAKE_PURGE_NONE))
+		if (!heap_open(capacity, 0, FAKE_PURGE_NONE))
 			return;
 		CHECK(hak_malloc(1) == NULL);
 		CHECK(hak_malloc(100000) == NULL);

@@ -49,7 +49,7 @@ static const struct config configs[] = {
 	  .fake = true,
 	  .scarce = true,
 	  .live = 36 * MIB,
-	  .options = { 64 * MIB, 4 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_RESIDENT, FAKE_PURGE_ZERO,
+	  .options = { 64 * MIB, 4 * MIB, FAKE_ZERO | FAKE_RESIDENT, FAKE_PURGE_ZERO,
 		       NULL } },
 	{ .name = "whole",
 	  .phase = 20000,
@@ -64,7 +64,7 @@ static const struct config configs[] = {
 	  .fake = true,
 	  .scarce = true,
 	  .live = 12 * MIB,
-	  .options = { 8 * MIB, 4 * MIB, FAKE_PARTS, FAKE_PURGE_DIRTY, NULL } },
+	  .options = { 8 * MIB, 4 * MIB, 0, FAKE_PURGE_DIRTY, NULL } },
 	{ .name = "stubborn",
 	  .phase = 50000,
 	  .share = 1,
@@ -79,7 +79,7 @@ static const struct config configs[] = {
 	  .scarce = true,
 	  .unreliable = true,
 	  .live = 24 * MIB,
-	  .options = { 40 * MIB, 4 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO, NULL } },
+	  .options = { 40 * MIB, 4 * MIB, 0, FAKE_PURGE_ZERO, NULL } },
 };
 
 static struct options {
@@ -407,14 +407,14 @@ static bool do_one(uint64_t n)
 static void change_plan(void)
 {
 	enum fake_op op = (enum fake_op)below(NR_FAKE_OPS);
-	enum fake_fault fault = (enum fake_fault)below(2 * FAKE_OVERLAPS_META);
+	enum fake_fault fault = (enum fake_fault)below(2 * FAKE_NULL);
 	unsigned long nth = 1 + below(4);
 	bool forever = below(2);
 
 	fake_heal(&fake);
 	if (below(3))
 		fake_fail(&fake, op, nth, forever,
-			  fault <= FAKE_OVERLAPS_META ? fault : FAKE_FAILS);
+			  fault <= FAKE_NULL ? fault : FAKE_FAILS);
 }
 
 static bool run_ops(uint64_t ops)

@@ -34,7 +34,7 @@ static struct slab *slab_of(const void *block)
 
 static bool open_heap(void)
 {
-	return unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE);
+	return unit_open(16 * MIB, 0, FAKE_PURGE_NONE);
 }
 
 /* The arrays of lists are not ours to see, but their nodes point into them. */

@@ -41,7 +41,7 @@ static void closed_surplus(void)
 /* A heap with @n blocks of 64 bytes in the magazine, and a few live ones. */
 static bool prepare(unsigned n)
 {
-	CHECK_OR(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO), false);
+	CHECK_OR(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO), false);
 	for (unsigned i = 0; i < NR_LIVE; i++) {
 		CHECK_OR((own.live[i] = hak_malloc(64)), false);
 		unit_fill(own.live[i], 64, i);

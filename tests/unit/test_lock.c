@@ -72,7 +72,7 @@ static void lock_fork(void)
 {
 	void *block;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	for (unsigned i = 0; i < 3; i++) {
 		fork_prepare();
 		fork_done();
@@ -97,7 +97,7 @@ static void lock_fork_inside(void)
 	struct lock class = { 0 };
 	void *block;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	lock_acquire(&class, LOCK_CLASS);
 	fork_prepare();
 	CHECK(hak_heap.lock.word == 1);

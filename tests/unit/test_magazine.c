@@ -158,7 +158,7 @@ static void magazine_attach(void)
 	unsigned base = MAGAZINE_FIRST_BASE;
 	struct hak_cache *cache;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(cache_count() == 0);
 	cache = cache_attach();
 	CHECK(cache && cache == this_cache() && cache != CACHE_NONE);
@@ -205,7 +205,7 @@ static void magazine_refills(void)
 	struct hak_cache *cache;
 	unsigned n = 0, most = MAGAZINE_MIN;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
 	for (unsigned i = 0; i < ROUNDS; i++) {
@@ -238,7 +238,7 @@ static void magazine_last_in_first_out(void)
 {
 	struct hak_cache *cache;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
 	for (unsigned i = 0; i < 8; i++)
@@ -276,7 +276,7 @@ static void magazine_spills(void)
 	unsigned freed = 0, n, first, second, lower = USUAL - USUAL / 4;
 	struct hak_cache *cache;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
 	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
@@ -315,7 +315,7 @@ static void magazine_adapts(void)
 	struct hak_cache *cache;
 	unsigned last = 0, n;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
 	cache = cache_attach();
 	CHECK(cache);
@@ -346,7 +346,7 @@ static void magazine_room(void)
 	struct hak_cache *cache;
 	unsigned count;
 
-	CHECK(unit_open(64 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(64 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache && cache->cold->room == HAK_CACHE_BYTES);
 	for (unsigned round = 0; round < 2000; round++) {
@@ -377,7 +377,7 @@ static void magazine_only_frees(void)
 	unsigned n = 4 * LEAST, now = 0, spills = 0, spilled = 0;
 	struct hak_cache *cache;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
 	for (unsigned i = 0; i < n; i++)
 		CHECK(slab_take(CLASS_64, blocks + i + 1, 1, TAKE_ANY) == 1);
@@ -407,7 +407,7 @@ static void magazine_last_free(void)
 	struct hak_cache *cache;
 	struct class_counters slabs;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
 	for (unsigned n = 3 * USUAL; n <= 3 * USUAL + 150; n++) { /* two spills */
@@ -433,7 +433,7 @@ static struct hak_cache *open_grown(unsigned *n)
 {
 	struct hak_cache *cache;
 
-	CHECK_OR(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE), NULL);
+	CHECK_OR(unit_open(8 * MIB, 0, FAKE_PURGE_NONE), NULL);
 	cache = cache_attach();
 	CHECK_OR(cache, NULL);
 	*n = allocate(cache, 2 * USUAL);
@@ -508,7 +508,7 @@ static void magazine_swings(void)
 	struct cache_counters before, after;
 	struct hak_cache *cache;
 
-	CHECK(unit_open(64 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(64 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache && slab_take(class, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
 	for (unsigned turn = 0; turn < 20; turn++)
@@ -549,7 +549,7 @@ static void magazine_next_owner(void)
 	for (unsigned purge = FAKE_PURGE_NONE; purge <= FAKE_PURGE_REFUSE; purge++) {
 		struct cache_counters before, after;
 
-		CHECK(unit_open(64 * MIB, FAKE_PARTS, purge));
+		CHECK(unit_open(64 * MIB, 0, purge));
 		cache = cache_attach();
 		CHECK(cache && slab_take(class, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
 		for (unsigned turn = 0; turn < 20; turn++)
@@ -583,7 +583,7 @@ static void magazine_flush_own(void)
 	struct hak_cache *cache;
 	unsigned before;
 
-	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
 	CHECK(!cache_flush(cache));
@@ -616,7 +616,7 @@ static void magazine_detach(void)
 	enum run_memory memory;
 	unsigned left;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned round = 1; round <= 3; round++) {
 		cache = cache_attach();
 		CHECK(cache);
@@ -653,7 +653,7 @@ static void magazine_no_cache(void)
 {
 	void *one, *two, *three;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	/* one block from the slabs, so that all that is missing is a cache */
 	CHECK(slab_take(CLASS_64, blocks + 1, 1, TAKE_ANY) == 1);
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
@@ -686,7 +686,7 @@ static void magazine_partial_refill(void)
 	struct hak_cache *cache;
 	enum run_memory memory;
 
-	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache && superslab_take(31, 0, SLAB_SIZE, TAKE_ANY, &memory));
 	/* one slab of two blocks: a refill wants 4, and later more */
@@ -711,7 +711,7 @@ static void magazine_spans_are_used(void)
 
 	if (!NR_SPAN_CLASSES)
 		return;
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(hak_malloc(100)); /* the class has a slab, with room */
 	span = hak_malloc(256 * KIB);
 	CHECK(span && hak_malloc(64 * KIB)); /* what is behind it is in use */

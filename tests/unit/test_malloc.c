@@ -32,7 +32,7 @@ static uint64_t active(void)
 /* Each class and its neighbours, and spans up to some MiB. */
 static void malloc_sizes(void)
 {
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	for (size_t size = 0; size <= 3 * MIB; size += size < 40000 ? 1 + size / 64 : 70001) {
 		size_t good = hak_good_size(size);
 		uint8_t *block = hak_malloc(size);
@@ -55,7 +55,7 @@ static void malloc_zero_bytes(void)
 {
 	void *one, *two;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	one = hak_malloc(0);
 	two = hak_malloc(0);
 	CHECK(one && two && at(one) != at(two));
@@ -82,7 +82,7 @@ static void malloc_too_large(void)
 					PTRDIFF_MAX, (size_t)1 << 48, 16 * MIB };
 	uint8_t *block, *span;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	block = hak_malloc(100);
 	span = hak_malloc(100000);
 	CHECK(block && span);
@@ -112,7 +112,7 @@ static void malloc_too_large(void)
 
 static void malloc_calloc_overflow(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(!hak_calloc(hidden(SIZE_MAX), 2) && !hak_calloc(2, hidden(SIZE_MAX)));
 	CHECK(!hak_calloc(hidden((size_t)1 << 32), (size_t)1 << 32));
 	CHECK(!hak_calloc(hidden(SIZE_MAX / 3), 4));	      /* wraps to something small */
@@ -124,7 +124,7 @@ static void malloc_calloc_overflow(void)
 /* Zero, after everything that it may get was written to. */
 static void malloc_zeroed(void)
 {
-	static const unsigned flags[] = { FAKE_PARTS, FAKE_PARTS | FAKE_ZERO };
+	static const unsigned flags[] = { 0, FAKE_ZERO };
 
 	for (unsigned f = 0; f < ARRAY_SIZE(flags); f++) {
 		CHECK(unit_open(16 * MIB, flags[f], f ? FAKE_PURGE_ZERO : FAKE_PURGE_DIRTY));
@@ -152,7 +152,7 @@ static void malloc_zeroed(void)
 
 static void malloc_aligned(void)
 {
-	CHECK(unit_open_aligned(32 * MIB, 8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open_aligned(32 * MIB, 8 * MIB, 0, FAKE_PURGE_NONE));
 	for (size_t align = 1; align <= 4 * MIB; align *= 2) {
 		static const size_t sizes[] = {
 			0,     1,     8,     24,    100,    1000,    4097,
@@ -199,7 +199,7 @@ static void malloc_aligned_cost(void)
 		{ 4194304, 70000, 73728 },
 	};
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		void *block = hak_aligned_alloc(cases[i].align, cases[i].size);
 
@@ -213,7 +213,7 @@ static void malloc_bad_alignment(void)
 {
 	static const size_t bad[] = { 0, 3, 6, 12, 24, 48, 4095, 4097, SIZE_MAX, TOO_LARGE + 1 };
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		CHECK(!hak_aligned_alloc(hidden(bad[i]), 16));
 		CHECK(!hak_aligned_alloc(hidden(bad[i]), 100000));
@@ -232,7 +232,7 @@ static void malloc_larger_class(void)
 {
 	void *block, *other, *aligned;
 
-	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	other = hak_malloc(1200); /* of 1280 bytes, one of 51 */
 	CHECK(other);
 	hak_flush();
@@ -275,7 +275,7 @@ static void malloc_owns(void)
 {
 	char on_stack, *block, *span;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(!hak_owns(unit_fake.arena));
 	block = hak_malloc(4096); /* its bitmap is in the descriptor */
 	span = hak_malloc(17 * SLAB_SIZE);
@@ -306,7 +306,7 @@ static void malloc_realloc_edges(void)
 {
 	void *block;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	block = hak_realloc(NULL, 100);
 	CHECK(block && hak_usable_size(block) == 112);
 	CHECK(!hak_realloc(block, 0)); /* freed */
@@ -329,7 +329,7 @@ static bool realloc_moves(size_t size, unsigned moves)
 {
 	char *block, *moved, *zeros;
 
-	CHECK_OR(unit_open(64 * MIB, FAKE_PARTS | FAKE_MOVES, FAKE_PURGE_ZERO), false);
+	CHECK_OR(unit_open(64 * MIB, FAKE_MOVES, FAKE_PURGE_ZERO), false);
 	CHECK_OR(hak_malloc(3 * SLAB_SIZE), false); /* so that edges do not coincide */
 	block = unit_span_alloc(size);
 	CHECK_OR(block && unit_span_alloc(SLAB_SIZE), false);
@@ -370,7 +370,7 @@ static void malloc_realloc_moves_in_parts(void)
 	char *block, *moved;
 
 	for (unsigned i = 0; PLATFORM_MOVES && i < ARRAY_SIZE(seams); i++) {
-		CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_MOVES, FAKE_PURGE_ZERO));
+		CHECK(unit_open(32 * MIB, FAKE_MOVES, FAKE_PURGE_ZERO));
 		block = unit_span_alloc(size);
 		CHECK(block && unit_span_alloc(SLAB_SIZE));
 		unit_fill(block, size, 7);
@@ -390,7 +390,7 @@ static void malloc_realloc_moves_in_large_heaps(void)
 	char *block, *moved;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
-		CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_MOVES, FAKE_PURGE_ZERO));
+		CHECK(unit_open(32 * MIB, FAKE_MOVES, FAKE_PURGE_ZERO));
 		block = unit_span_alloc(sizes[i]);
 		CHECK(block && unit_span_alloc(SLAB_SIZE));
 		unit_fill(block, sizes[i], 7);
@@ -408,7 +408,7 @@ static void malloc_realloc_copies(void)
 {
 	char *first, *filled, *block;
 
-	CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+	CHECK(unit_open(32 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
 	first = unit_span_alloc(5 * SLAB_SIZE);
 	CHECK(first && unit_span_alloc(SLAB_SIZE));
 	filled = unit_span_alloc(7 * SLAB_SIZE);
@@ -430,7 +430,7 @@ static void malloc_realloc_moves_cached(void)
 {
 	char *block, *again;
 
-	CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+	CHECK(unit_open(32 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
 	block = hak_malloc(500 * KIB);
 	CHECK(block && unit_span_alloc(SLAB_SIZE));
 	unit_fill(block, 500 * KIB, 1);
@@ -452,7 +452,7 @@ static void malloc_realloc_in_place(void)
 {
 	char *block, *moved;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	block = hak_malloc(1000);
 	CHECK(block);
 	unit_fill(block, 1024, 1);
@@ -475,7 +475,7 @@ static void malloc_realloc_spans(void)
 {
 	char *block, *behind, *moved;
 
-	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_NONE));
 	block = hak_malloc(4 * SLAB_SIZE);
 	CHECK(block);
 	unit_fill(block, 4 * SLAB_SIZE, 4);
@@ -517,7 +517,7 @@ static void malloc_realloc_room(void)
 {
 	char *block, *behind;
 
-	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_NONE));
 	block = hak_malloc(4 * SLAB_SIZE);
 	behind = hak_malloc(SLAB_SIZE);
 	CHECK(block && at(behind) == at(block) + 4 * SLAB_SIZE);
@@ -548,7 +548,7 @@ static void malloc_realloc_growth(void)
 	char *block = NULL;
 	unsigned moves = 0;
 
-	CHECK(unit_open(64 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(64 * MIB, 0, FAKE_PURGE_NONE));
 	for (size_t size = SLAB_SIZE; size <= 16 * MIB; size += SLAB_SIZE) {
 		char *moved = hak_realloc(block, size);
 
@@ -567,7 +567,7 @@ static void malloc_realloc_shrink_fails(void)
 {
 	char *block;
 
-	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	block = hak_malloc(32768);
 	CHECK(block);
 	while (hak_malloc(SLAB_SIZE))
@@ -577,7 +577,7 @@ static void malloc_realloc_shrink_fails(void)
 	CHECK(unit_is_filled(block, 32768, 3));
 	/* a block that is no larger than it must be stays anyway */
 	CHECK(unit_close());
-	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	block = hak_malloc(HAK_MIN_ALIGN);
 	CHECK(block && at(hak_realloc(block, 1)) == at(block));
 	CHECK(unit_close());
@@ -588,7 +588,7 @@ static void malloc_realloc_fails(void)
 {
 	char *small, *span, *filler;
 
-	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(6 * MIB, 0, FAKE_PURGE_NONE));
 	small = hak_malloc(30000);
 	span = hak_malloc(3 * SLAB_SIZE);
 	CHECK(small && span);
@@ -613,7 +613,7 @@ static void malloc_exhaustion(void)
 	static char *blocks[4096];
 	unsigned n = 0;
 
-	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned round = 0; round < 3; round++) {
 		for (n = 0; n < ARRAY_SIZE(blocks) && (blocks[n] = hak_malloc(1000)); n++)
 			unit_fill(blocks[n], 1000, n);
@@ -644,7 +644,7 @@ static void malloc_flush_and_trim(void)
 {
 	char *small, *span;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK(hak_trim(HAK_TRIM_ALL) == 0);
 	hak_flush();
 	small = hak_malloc(100);
@@ -675,7 +675,7 @@ static void malloc_flush_and_trim(void)
 static void malloc_many_heaps(void)
 {
 	for (unsigned i = 0; i < 20; i++) {
-		CHECK(unit_open(16 * MIB, i & 1 ? FAKE_PARTS : 0, FAKE_PURGE_NONE));
+		CHECK(unit_open(16 * MIB, i & 1 ? 0 : 0, FAKE_PURGE_NONE));
 		for (size_t size = 1; size < 4 * MIB; size *= 3)
 			CHECK(hak_malloc(size));
 		CHECK(!hak_check());

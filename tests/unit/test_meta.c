@@ -24,7 +24,7 @@ static void meta_records(void)
 		CHECK((uintptr_t)record[i] % META_ALIGN == 0);
 		CHECK(unit_is_zero(record[i], RECORD));
 		CHECK(fake_is_mapped(&unit_fake, record[i], RECORD));
-		CHECK(meta_overlaps(record[i], RECORD));
+		CHECK(meta_has(record[i]));
 		unit_fill(record[i], RECORD, i);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(record); i++)
@@ -116,48 +116,7 @@ static void meta_failures(void)
 	CHECK(unit_close());
 }
 
-/* A chunk that overlaps another is refused: not used, not unmapped. */
-static void meta_overlapping_chunk(void)
-{
-	char *record;
-	size_t mapped;
-
-	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
-	record = meta_alloc(META_CACHE, RECORD);
-	CHECK(record);
-	unit_fill(record, RECORD, 1);
-	mapped = unit_balance();
-	fake_fail(&unit_fake, FAKE_MAP, 1, true, FAKE_OVERLAPS_META);
-	CHECK(!meta_alloc(META_LEAF, 80 * KIB));
-	CHECK(unit_fake.faults && unit_balance() == mapped && meta_bytes() == mapped);
-	CHECK(unit_is_filled(record, RECORD, 1));
-	fake_heal(&unit_fake);
-	CHECK(meta_alloc(META_LEAF, 80 * KIB));
-	CHECK(unit_is_filled(record, RECORD, 1));
-	CHECK(unit_close());
-}
-
-/* Nor may descriptors come to lie in blocks. */
-static void meta_overlapping_heap(void)
-{
-	size_t mapped;
-	char *block;
-
-	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	block = hak_malloc(2 * MIB);
-	CHECK(block);
-	unit_fill(block, 2 * MIB, 7);
-	mapped = unit_balance();
-	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_OVERLAPS_HEAP);
-	while (meta_alloc(META_CACHE, 20 * KIB) && unit_balance() == mapped && !unit_fake.faults)
-		;
-	CHECK(unit_fake.faults);
-	CHECK(!meta_overlaps(block, 2 * MIB));
-	CHECK(unit_is_filled(block, 2 * MIB, 7));
-	CHECK(unit_close());
-}
-
-static void meta_overlap_query(void)
+static void meta_knows_its_own(void)
 {
 	char *record;
 
@@ -165,13 +124,8 @@ static void meta_overlap_query(void)
 	record = meta_alloc(META_CACHE, RECORD);
 	CHECK(record);
 	record -= (uintptr_t)record % HAK_GRANULE; /* the chunk */
-	CHECK(meta_overlaps(record, 1));
-	CHECK(meta_overlaps(record + 64 * KIB - 1, 1));
-	CHECK(meta_overlaps(record - 1, 2));
-	CHECK(meta_overlaps(record - MIB, 2 * MIB));
-	CHECK(!meta_overlaps(record - 1, 1));
-	CHECK(!meta_overlaps(record + 64 * KIB, 1));
-	CHECK(!meta_overlaps(NULL, 4096));
+	CHECK(meta_has(record) && meta_has(record + 64 * KIB - 1));
+	CHECK(!meta_has(record - 1) && !meta_has(record + 64 * KIB) && !meta_has(NULL));
 	CHECK(unit_close());
 }
 
@@ -195,8 +149,6 @@ void unit_meta(void)
 	TEST_RUN(meta_large);
 	TEST_RUN(meta_little_memory);
 	TEST_RUN(meta_failures);
-	TEST_RUN(meta_overlapping_chunk);
-	TEST_RUN(meta_overlapping_heap);
-	TEST_RUN(meta_overlap_query);
+	TEST_RUN(meta_knows_its_own);
 	TEST_RUN(meta_residence);
 }

@@ -92,30 +92,6 @@ static void pagemap_leaves(void)
 	CHECK(unit_close());
 }
 
-/* Any byte of a range that lies in a SuperSlab of ours counts. */
-static void pagemap_overlap(void)
-{
-	static struct superslab one, two;
-	uintptr_t base = 2 * LEAF_BYTES - SUPERSLAB_SIZE, end = base + SUPERSLAB_SIZE;
-
-	CHECK(!pagemap_overlaps(base, SUPERSLAB_SIZE));
-	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(add_leaf(base) && add_leaf(end));
-	CHECK(!pagemap_overlaps(base, 2 * SUPERSLAB_SIZE));
-	pagemap_set_superslab(base, &one);
-	CHECK(pagemap_overlaps(base, 1) && pagemap_overlaps(end - 1, 1));
-	CHECK(pagemap_overlaps(base - 1, 2) &&
-	      pagemap_overlaps(base - 4 * SUPERSLAB_SIZE, LEAF_BYTES));
-	CHECK(!pagemap_overlaps(base - 1, 1) && !pagemap_overlaps(end, 1));
-	CHECK(!pagemap_overlaps(base - SUPERSLAB_SIZE, SUPERSLAB_SIZE));
-	CHECK(!pagemap_overlaps(end, SUPERSLAB_SIZE));
-	pagemap_set_superslab(base, NULL);
-	pagemap_set_superslab(end, &two);
-	CHECK(pagemap_overlaps(base, SUPERSLAB_SIZE + 1));
-	CHECK(!pagemap_overlaps(base, SUPERSLAB_SIZE));
-	CHECK(unit_close());
-}
-
 static void pagemap_end_of_space(void)
 {
 	static struct superslab last;
@@ -150,7 +126,6 @@ void unit_pagemap(void)
 	TEST_RUN(pagemap_absent);
 	TEST_RUN(pagemap_entries);
 	TEST_RUN(pagemap_leaves);
-	TEST_RUN(pagemap_overlap);
 	TEST_RUN(pagemap_end_of_space);
 	TEST_RUN(pagemap_layout);
 }

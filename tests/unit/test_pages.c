@@ -30,7 +30,6 @@ static void pages_attaching(void)
 	CHECK(!pages_attach(&two));
 	CHECK(!pages_attach(&one));
 	CHECK(!hak_init(&two));
-	CHECK(!pages_unmaps_parts());
 	pages_detach();
 	CHECK(hak_init(&two));
 	hak_fini();
@@ -56,8 +55,7 @@ static void pages_counts(void)
 {
 	struct hak_mapping heap, meta;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_ZERO));
-	CHECK(pages_unmaps_parts());
+	CHECK(unit_open(8 * MIB, FAKE_ZERO, FAKE_PURGE_ZERO));
 	CHECK(pages_map(4 * MIB, 2 * MIB, HAK_WANT_HEAP, &heap));
 	CHECK(heap.flags == (HAK_PAGES_ZERO | HAK_PAGES_PURGE));
 	CHECK(pages_map(64 * KIB, 4 * KIB, HAK_WANT_META, &meta));
@@ -137,7 +135,6 @@ static void pages_refused_unmap(void)
 	struct hak_mapping mapping;
 
 	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(!pages_unmaps_parts());
 	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
 	fake_fail(&unit_fake, FAKE_UNMAP, 1, false, FAKE_FAILS);
 	CHECK(!pages_unmap(mapping.base, 2 * MIB));
@@ -157,7 +154,7 @@ static void pages_purging(void)
 {
 	struct hak_mapping mapping;
 
-	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
 	CHECK(pages_purge(mapping.base, MIB) == (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE));
 	CHECK(unit_is_zero(mapping.base, MIB) && !unit_is_zero((char *)mapping.base + MIB, MIB));
@@ -169,7 +166,7 @@ static void pages_purging(void)
 	CHECK(pages_unmap(mapping.base, 2 * MIB));
 	CHECK(unit_close());
 
-	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
 	CHECK(pages_purge(mapping.base, MIB) < 0);
 	CHECK(pages_counters.purges == 0);

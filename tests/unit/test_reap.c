@@ -155,7 +155,7 @@ static void reap_behind_the_last(void)
 {
 	void *span, *block;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	span = unit_span_alloc(SLAB_SIZE);
 	CHECK(span && unit_span_alloc(SLAB_SIZE));
 	hak_free(span);
@@ -172,7 +172,7 @@ static void reap_behind_the_last(void)
 /* A heap with one slab of a class, full. */
 static bool open_slab(unsigned class, enum fake_purge purge)
 {
-	CHECK_OR(unit_open(8 * MIB, FAKE_PARTS, purge), false);
+	CHECK_OR(unit_open(8 * MIB, 0, purge), false);
 	model.class = class;
 	model.blocks = size_class[class].blocks;
 	model.size = size_class[class].size;
@@ -426,7 +426,7 @@ static void reap_fresh(void)
 {
 	void *batch[8];
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK(slab_take(CLASS_1024, batch + 8, 8, TAKE_ANY) == 8);
 	CHECK(address_to_slab((uintptr_t)batch[7])->purged == 0xfffc);
 	slab_put(CLASS_1024, batch, 7); /* all but the first */
@@ -653,7 +653,7 @@ static void reap_unused_slabs(void)
 {
 	void *two[2], *block[6];
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK(slab_take(CLASS_32K, block + 6, 2, TAKE_ANY) == 2);
 	CHECK(slab_take(CLASS_32K, block + 4, 2, TAKE_ANY) == 2 && slab_take(CLASS_32K, block + 2, 2, TAKE_ANY) == 2);
 	slab_put(CLASS_32K, block + 2, 2);
@@ -684,7 +684,7 @@ static void reap_shrunk_span(void)
 {
 	char *large;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	large = hak_malloc(1 * MIB);
 	CHECK(large);
 	unit_fill(large, 1 * MIB, 1);
@@ -710,7 +710,7 @@ static char *open_tail(enum fake_purge purge)
 {
 	char *span;
 
-	if (!unit_open(8 * MIB, FAKE_PARTS, purge))
+	if (!unit_open(8 * MIB, 0, purge))
 		return NULL;
 	span = unit_span_alloc(SLAB_SIZE);
 	CHECK_OR(span && unit_span_alloc(SLAB_SIZE), NULL); /* keeps the SuperSlab */
@@ -820,7 +820,7 @@ static void reap_compact(void)
 {
 	void *large, *one, *two;
 
-	CHECK(unit_open(64 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(64 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK((large = unit_span_alloc(254 * SLAB_SIZE)));
 	one = unit_span_alloc(SLAB_SIZE);
 	two = unit_span_alloc(SLAB_SIZE);
@@ -847,7 +847,7 @@ static void reap_calloc(void)
 	void *block[ARRAY_SIZE(sizes)], *stays;
 
 	for (unsigned i = 0; i < 8; i++) {
-		unsigned flags = FAKE_PARTS | (i & 2 ? FAKE_ZERO : 0);
+		unsigned flags = (i & 2 ? FAKE_ZERO : 0);
 
 		CHECK(unit_open(8 * MIB, flags, purges[i & 1]));
 		CHECK((stays = hak_malloc(70000)));
@@ -877,7 +877,7 @@ static void reap_pieces(void)
 {
 	void *large[5];
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK(!hak_idle(1));
 	for (unsigned i = 0; i < 5; i++) {
 		CHECK((large[i] = hak_malloc(2 * MIB)));

@@ -60,7 +60,7 @@ static void release_sawtooth(void)
 	unsigned long maps = 0, looks = 0;
 	void *block[10];
 
-	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
 	release_set_mode(RELEASE_LATER);
 	for (unsigned tooth = 0; tooth < 6; tooth++) {
 		if (tooth == 1)
@@ -89,7 +89,7 @@ static void release_decay(void)
 {
 	void *block[10];
 
-	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
 	release_set_mode(RELEASE_LATER);
 	for (unsigned i = 0; i < 10; i++)
 		CHECK((block[i] = hak_malloc(2 * MIB)));
@@ -118,7 +118,7 @@ static void release_no_thrash(void)
 	unsigned long maps, unmaps;
 	void *first, *second;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_ZERO));
 	first = hak_malloc(2 * MIB);
 	second = hak_malloc(2 * MIB);
 	CHECK(first && second);

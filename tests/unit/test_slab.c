@@ -66,7 +66,7 @@ static struct slab *slab_of(const void *block)
 /* Each class: all blocks of a slab, rising, disjoint, and all back again. */
 static void slab_whole(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
 		struct class_counters before = counters(class);
 		unsigned n = size_class[class].blocks;
@@ -96,7 +96,7 @@ static void slab_batch(void)
 	void *batch[6] = { 0 };
 	uintptr_t base;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(slab_take(CLASS_1024, batch + 5, 4, TAKE_ANY) == 4);
 	base = (uintptr_t)batch[4];
 	CHECK(base % SLAB_SIZE == 0 && (uintptr_t)batch[3] == base + 1024);
@@ -111,7 +111,7 @@ static void slab_refill_order(void)
 {
 	unsigned n = size_class[CLASS_1024].blocks;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(CLASS_1024, 0, n) == n);
 	CHECK(slabs_used() == 1);
 	put(CLASS_1024, 10, 3);
@@ -139,7 +139,7 @@ static void slab_fullest_first(void)
 	unsigned n = size_class[CLASS_1024].blocks; /* 64 */
 	const struct slab *slab[4];
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(CLASS_1024, 0, 4 * n) == 4 * n);
 	for (unsigned i = 0; i < 4; i++)
 		slab[i] = slab_of(blocks[i * n]);
@@ -170,7 +170,7 @@ static void slab_lowest_first(void)
 {
 	unsigned n = size_class[CLASS_16].blocks;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(CLASS_16, 0, n) == n);
 	put(CLASS_16, 3000, 2);
 	CHECK(take(CLASS_16, 3000, 1) == 1);
@@ -189,7 +189,7 @@ static void slab_lowest_first(void)
 /* Above 128 blocks the bitmap is a block of a class of its own. */
 static void slab_bitmaps(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class) {
 		unsigned n = size_class[class].blocks;
 		bool inline_bits = n <= 128;
@@ -225,7 +225,7 @@ static void slab_bitmaps_shared(void)
 {
 	unsigned n = size_class[CLASS_448].blocks;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(n == 146);
 	for (unsigned i = 0; i < 40; i++)
 		CHECK(take(CLASS_448, i * n, n) == n);
@@ -253,7 +253,7 @@ static void slab_put_orders(void)
 	unsigned n = size_class[CLASS_448].blocks, total = 3 * n;
 	uint64_t random = 1;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned order = 0; order < 5; order++) {
 		unsigned step = order == 4 ? 7 : total;
 
@@ -280,7 +280,7 @@ static void slab_emptied(void)
 {
 	unsigned n = size_class[CLASS_32K].blocks;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(n == 2);
 	CHECK(take(CLASS_32K, 0, 6) == 6);
 	CHECK(slabs_used() == 3);
@@ -302,7 +302,7 @@ static void slab_inspection(void)
 	size_t detail = 1;
 	char *block, *base;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(CLASS_448, 0, 2) == 2);
 	base = blocks[0];
 	block = blocks[1];
@@ -327,7 +327,7 @@ static void slab_failures(void)
 {
 	enum run_memory memory;
 
-	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(superslab_take(31, 0, SLAB_SIZE, TAKE_ANY, &memory));
 	/* one slab is left, and two are needed: one for its bitmap */
 	CHECK(take(CLASS_16, 0, 1) == 0);

@@ -68,7 +68,7 @@ static void span_sizes(void)
 		{ 5 * MIB + 7, 81 },
 	};
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
 		char *block = alloc(sizes[i].size);
 
@@ -89,7 +89,7 @@ static void span_starts(void)
 {
 	char *one, *two;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	one = alloc(3 * SLAB_SIZE);
 	two = alloc(70 * SLAB_SIZE); /* across SuperSlabs */
 	CHECK(one == slab(0) && two == slab(32));
@@ -105,7 +105,7 @@ static void span_alignment(void)
 {
 	enum run_memory memory;
 
-	CHECK(unit_open_aligned(64 * MIB, 16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open_aligned(64 * MIB, 16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(alloc(1) == slab(0));
 	for (size_t align = 1; align <= 16 * MIB; align *= 2) {
 		char *block = span_alloc(3 * SLAB_SIZE, align, TAKE_ANY, &memory);
@@ -124,7 +124,7 @@ static void span_shrinking(void)
 {
 	char *block;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	block = alloc(100 * SLAB_SIZE);
 	CHECK(block == slab(0) && counts(1, 0, 100));
 	unit_fill(block, 40 * SLAB_SIZE, 3);
@@ -148,7 +148,7 @@ static void span_growing(void)
 {
 	char *block, *behind;
 
-	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(6 * MIB, 0, FAKE_PURGE_NONE));
 	block = alloc(SLAB_SIZE);
 	unit_fill(block, SLAB_SIZE, 9);
 	CHECK(span_resize(block, 31 * SLAB_SIZE + 1));
@@ -176,7 +176,7 @@ static void span_zero(void)
 	enum run_memory memory = RUN_FILLED;
 	void *block;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, FAKE_ZERO, FAKE_PURGE_NONE));
 	block = span_alloc(3 * MIB, 1, TAKE_ANY, &memory);
 	CHECK(block && memory == RUN_ZERO && unit_is_zero(block, 3 * MIB));
 	unit_fill(block, 3 * MIB, 1);
@@ -184,7 +184,7 @@ static void span_zero(void)
 	CHECK(span_alloc(SLAB_SIZE, 1, TAKE_ANY, &memory) &&
 	      memory != RUN_ZERO); /* what it gave up */
 	CHECK(unit_close());
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(span_alloc(SLAB_SIZE, 1, TAKE_ANY, &memory) && memory != RUN_ZERO);
 	CHECK(unit_close());
 }
@@ -193,7 +193,7 @@ static void span_failures(void)
 {
 	enum run_memory memory;
 
-	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(6 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(!alloc(7 * MIB) && !alloc((size_t)1 << 40) && !alloc(PTRDIFF_MAX));
 	CHECK(!span_alloc(1, (size_t)1 << 40, TAKE_ANY, &memory));
 	CHECK(!span_alloc(1, (size_t)1 << 62, TAKE_ANY, &memory));

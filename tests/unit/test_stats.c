@@ -87,7 +87,7 @@ static bool stats_hold(void)
 
 static void stats_empty(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(stats_hold());
 	CHECK(stats.version == HAK_STATS_VERSION && stats.version == 4);
 	CHECK(stats.size == sizeof(stats));
@@ -99,7 +99,7 @@ static void stats_empty(void)
 
 static void stats_of_a_class(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned i = 0; i < 10; i++)
 		blocks[i] = hak_malloc(1000); /* batches of 4 and 8 */
 	for (unsigned i = 0; i < 3; i++)
@@ -144,7 +144,7 @@ static void stats_of_a_magazine_on_the_move(void)
 	uint16_t top, elsewhere[] = { 0, 1, 2, UINT16_MAX };
 	bool sane = true;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned i = 0; i < 10; i++)
 		blocks[i] = hak_malloc(1000);
 	for (unsigned i = 0; i < 3; i++)
@@ -168,7 +168,7 @@ static void stats_of_spans(void)
 {
 	void *one, *two;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	one = hak_malloc(MIB + 1);
 	two = hak_malloc(3 * MIB);
 	CHECK(one && two && stats_hold());
@@ -193,7 +193,7 @@ static void stats_of_bypasses(void)
 {
 	void *block;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(slab_take(CLASS_64, blocks + 1, 1, TAKE_ANY) == 1);
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
 	while (meta_alloc(META_LEAF, META_ALIGN))
@@ -212,7 +212,7 @@ static void stats_of_bypasses(void)
 
 static void stats_of_failures(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	fake_fail(&unit_fake, FAKE_MAP, 1, true, FAKE_FAILS);
 	CHECK(!hak_malloc(64) && !hak_malloc(64) && !hak_calloc(1000, 1));
 	CHECK(!hak_malloc(2 * MIB));
@@ -227,7 +227,7 @@ static void stats_of_failures(void)
 /* Slabs of bitmaps are used, and nobody's: of both kinds. */
 static void stats_of_bitmaps(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(slab_take(CLASS_64, blocks + 1, 1, TAKE_ANY) == 1);
 	hak_stats_read(&stats, sizeof(stats)); /* the equations are for calls of the API */
 	CHECK(stats.bitmap_slabs == 1 && stats.slabs_used == 2);
@@ -246,7 +246,7 @@ static void stats_of_bitmaps(void)
  */
 static void stats_of_misses(void)
 {
-	CHECK(unit_open(4 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(hak_malloc(1000) && hak_malloc(31 * SLAB_SIZE));
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(!hak_malloc(2000));
@@ -263,7 +263,7 @@ static void stats_of_locks(void)
 {
 	uint64_t class_reads, superslab_reads, class_locks, superslab_locks;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	hak_free(hak_malloc(64));
 	read_stats();
 	class_locks = stats.class_locks;
@@ -290,7 +290,7 @@ static void stats_equations(void)
 	uint64_t random = 12345;
 
 	__builtin_memset(blocks, 0, sizeof(blocks));
-	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_RESIDENT, FAKE_PURGE_ZERO));
+	CHECK(unit_open(16 * MIB, FAKE_RESIDENT, FAKE_PURGE_ZERO));
 	for (unsigned i = 0; i < 20000; i++) {
 		unsigned slot = (unsigned)(test_random(&random) % ARRAY_SIZE(blocks));
 
@@ -329,7 +329,7 @@ static void stats_sizes(void)
 					sizeof(struct hak_stats) + 32 };
 	const size_t same = offsetof(struct hak_stats, class_locks); /* reading changes the rest */
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	blocks[0] = hak_malloc(10);
 	read_stats();
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -453,7 +453,7 @@ static void stats_json(void)
 {
 	const char *end;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	unit_text.length = 0;
 	hak_stats_json(unit_sink, &unit_text);
 	end = skip_json(unit_text.text, 4);
@@ -482,7 +482,7 @@ static void stats_text(void)
 	unsigned lines = 0, columns = 0;
 	const char *text;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(hak_malloc(64) && hak_malloc(1000) && hak_malloc(MIB + 1));
 	unit_text.length = 0;
 	hak_stats_text(unit_sink, &unit_text);

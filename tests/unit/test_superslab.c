@@ -73,7 +73,7 @@ static void superslab_first_take(void)
 	enum run_memory memory = RUN_ZERO;
 	struct superslab *superslab;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(counts(0, 0, 0, 0));
 	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(0));
 	CHECK(memory != RUN_ZERO); /* the provider did not say so */
@@ -81,7 +81,6 @@ static void superslab_first_take(void)
 	superslab = pagemap_superslab(slab(0));
 	CHECK(superslab && superslab->base == slab(0));
 	CHECK(superslab->unused == 0xfffffffeu && run_of(1) == 31);
-	CHECK(superslab->map_base == slab(0) && superslab->map_size == SUPERSLAB_SIZE);
 	CHECK(!pagemap_superslab(slab(32)));
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
 		CHECK(slab_base(&superslab->slab[i]) == slab(i));
@@ -103,7 +102,7 @@ static void superslab_first_take(void)
 /* The shortest run that suffices, wherever it is. */
 static void superslab_best_fit(void)
 {
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0 && take(32) == 32 && take(32) == 64);
 	put(0, 5); /* the first has runs of 5 and 2 */
 	put(20, 2);
@@ -124,7 +123,7 @@ static void superslab_best_fit(void)
 /* A run is found wherever it lies in a SuperSlab, and only real runs. */
 static void superslab_runs(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0);
 	for (unsigned i = 0; i < 32; i += 2)
 		put(i, 1);
@@ -150,7 +149,7 @@ static void superslab_runs(void)
 
 static void superslab_alignment(void)
 {
-	CHECK(unit_open_aligned(32 * MIB, 8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open_aligned(32 * MIB, 8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(1) == 0);
 	CHECK(take_aligned(1, 128 * KIB) == 2);
 	CHECK(take_aligned(3, 256 * KIB) == 4);
@@ -176,12 +175,11 @@ static void superslab_alignment(void)
 /* A run longer than a SuperSlab; what it leaves of the last one is usable. */
 static void superslab_long_run(void)
 {
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(40) == 0);
 	CHECK(counts(2, 0, 0, 40));
 	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 1); /* one mapping */
-	CHECK(pagemap_superslab(slab(0))->map_base == pagemap_superslab(slab(32))->map_base);
-	CHECK(pagemap_superslab(slab(32))->map_size == 2 * SUPERSLAB_SIZE);
+	CHECK(pagemap_superslab(slab(0))->map_id == pagemap_superslab(slab(32))->map_id);
 	CHECK(take(24) == 40);
 	CHECK(counts(2, 0, 0, 64));
 	CHECK(take(33) == 64 && take(31) == 97);
@@ -196,7 +194,7 @@ static void superslab_long_run(void)
 /* Runs that continue from the used SuperSlab into unused neighbours. */
 static void superslab_run_across(void)
 {
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(10) == 0 && take(32) == 32);
 	put(32, 32); /* stays in reserve */
 	CHECK(counts(2, 0, 1, 10));
@@ -219,7 +217,7 @@ static void superslab_short_run_across(void)
 	enum run_memory memory;
 
 	/* descriptors come out of the last 2 MiB */
-	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(6 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0 && take(32) == 32);
 	put(29, 3);
 	put(32, 2);
@@ -239,7 +237,7 @@ static void superslab_short_run_across(void)
 	CHECK(unit_close());
 
 	/* also while there is more memory */
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0 && take(32) == 32);
 	put(29, 3);
 	put(32, 2);
@@ -284,7 +282,7 @@ static void superslab_runs_at_random(void)
 	size_t taken[ARENA_SLABS] = { 0 }, nr_new = 0, nr_none = 0; /* so many from this one on */
 	uint64_t random = 1;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned step = 0; step < 20000; step++) {
 		size_t slabs = 1 + test_random(&random) % (step % 2 ? 8 : 50);
 		size_t align = SLAB_SIZE << test_random(&random) % 4;
@@ -317,7 +315,7 @@ static void superslab_runs_at_random(void)
 
 static void superslab_resize_in_place(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(4) == 0 && take(40) == 32);
 	CHECK(superslab_resize(slab(32), 40, 1, 0)); /* shrinks */
 	CHECK(counts(3, 0, 1, 5));
@@ -338,7 +336,7 @@ static void superslab_resize_in_place(void)
 /* One empty SuperSlab stays, the others go back at once, a trim takes all. */
 static void superslab_release(void)
 {
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0 && take(32) == 32 && take(32) == 64);
 	put(0, 31);
 	CHECK(counts(3, 0, 0, 65) && counters().emptied == 0);
@@ -366,7 +364,7 @@ static void superslab_release(void)
 /* Unused slabs have no class, whatever they had. */
 static void superslab_put_clears_classes(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(40) == 0 && take(1) == 40);
 	pagemap_set_class(slab(0), 41, CLASS_SPAN_REST);
 	CHECK(unit_same(heap_check(), NULL));
@@ -384,7 +382,7 @@ static void superslab_refused(void)
 {
 	enum run_memory memory = RUN_ZERO;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, FAKE_ZERO, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0 && take(32) == 32);
 	put(0, 32);
 	fake_fail(&unit_fake, FAKE_UNMAP, 1, true, FAKE_FAILS);
@@ -412,8 +410,8 @@ static void superslab_refused(void)
 /* A provider that never takes anything back. */
 static void superslab_never_unmapped(void)
 {
-	static const unsigned flags[] = { FAKE_NO_UNMAP, FAKE_KEEPS, FAKE_KEEPS | FAKE_PARTS,
-					  FAKE_NO_UNMAP | FAKE_PARTS };
+	static const unsigned flags[] = { FAKE_NO_UNMAP, FAKE_KEEPS, FAKE_KEEPS,
+					  FAKE_NO_UNMAP };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
 		CHECK(unit_open(8 * MIB, flags[i], FAKE_PURGE_NONE));
@@ -430,60 +428,10 @@ static void superslab_never_unmapped(void)
 	}
 }
 
-/* A provider that takes only whole mappings back. */
-static void superslab_whole_mappings(void)
-{
-	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(take(96) == 0 && take(32) == 96);
-	put(0, 32);
-	CHECK(counts(4, 0, 1, 96));
-	put(64, 32); /* the middle is still used */
-	CHECK(counts(4, 0, 2, 64));
-	put(96, 32); /* this is a mapping by itself */
-	CHECK(counts(4, 1, 2, 32));
-	CHECK(reap_all(true) == 0);
-	CHECK(counts(4, 1, 2, 32));
-	put(32, 32); /* the last part: now all three go in one call */
-	CHECK(counts(4, 4, 0, 0));
-	CHECK(unit_fake.calls[FAKE_UNMAP] == 2);
-
-	CHECK(take(96) == 0);
-	put(0, 96);
-	CHECK(counts(7, 7, 0, 0)); /* nothing can be kept of it */
-	CHECK(take(32) == 0);
-	put(0, 32);
-	CHECK(counts(8, 7, 1, 0));
-	CHECK(unit_close());
-}
-
-static void superslab_whole_mapping_refused(void)
-{
-	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(take(64) == 0);
-	fake_fail(&unit_fake, FAKE_UNMAP, 1, false, FAKE_FAILS);
-	put(0, 64);
-	CHECK(unit_fake.calls[FAKE_UNMAP] == 1);
-	CHECK(counts(2, 0, 2, 0) && counters().refused == 2);
-	CHECK(take(64) == 0);
-	put(0, 64);
-	CHECK(unit_fake.calls[FAKE_UNMAP] == 1);
-	CHECK(reap_all(true) == 2 * SUPERSLAB_SIZE);
-	CHECK(counts(2, 2, 0, 0));
-	/* with others before and behind it in the reserve */
-	CHECK(take(32) == 0 && take(64) == 32 && take(32) == 96);
-	fake_fail(&unit_fake, FAKE_UNMAP, 1, true, FAKE_FAILS);
-	put(0, 128);
-	CHECK(counts(6, 2, 4, 0));
-	fake_heal(&unit_fake);
-	CHECK(reap_all(true) == 4 * SUPERSLAB_SIZE);
-	CHECK(counts(6, 6, 0, 0));
-	CHECK(unit_close());
-}
-
 /* With parts, the neighbours in one chain go in one call, if of one mapping. */
 static void superslab_parts_together(void)
 {
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(128) == 0);
 	put(0, 128); /* 0 stays, 1 to 3 go */
 	CHECK(counts(4, 3, 1, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
@@ -502,7 +450,7 @@ static void superslab_parts_together(void)
  */
 static void superslab_new_mapping_in_old_place(void)
 {
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(128) == 0);
 	put(64, 32); /* reserve */
 	put(0, 32);  /* goes */
@@ -523,7 +471,7 @@ static void superslab_zero(void)
 {
 	enum run_memory memory = RUN_FILLED;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_ZERO));
+	CHECK(unit_open(16 * MIB, FAKE_ZERO, FAKE_PURGE_ZERO));
 	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(0) && memory == RUN_ZERO);
 	memory = RUN_FILLED;
 	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(4) && memory == RUN_ZERO);
@@ -543,7 +491,7 @@ static void superslab_zero(void)
 	CHECK(unit_close());
 
 	/* a provider that refuses to take memory back may have destroyed it */
-	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO, FAKE_PURGE_ZERO));
+	CHECK(unit_open(16 * MIB, FAKE_ZERO, FAKE_PURGE_ZERO));
 	CHECK(take(32) == 0 && take(4) == 32);
 	put(0, 32);
 	fake_fail(&unit_fake, FAKE_UNMAP, 1, true, FAKE_FAILS);
@@ -560,7 +508,7 @@ static void superslab_purges(void)
 {
 	enum run_memory memory = RUN_ZERO;
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_DIRTY));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_DIRTY));
 	CHECK(take(32) == 0);
 	put(3, 5);
 	put(20, 12);
@@ -577,7 +525,7 @@ static void superslab_purges(void)
 
 static void superslab_purge_refused(void)
 {
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_REFUSE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_REFUSE));
 	CHECK(take(33) == 0);
 	put(3, 5);
 	put(20, 2);
@@ -596,7 +544,7 @@ static void superslab_purge_refused(void)
 	CHECK(take(5) == 3 && take(2) == 20);
 	CHECK(unit_close());
 
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0);
 	put(3, 5);
 	CHECK(reap_all(true) == 0);
@@ -608,7 +556,7 @@ static void superslab_failures(void)
 {
 	size_t balance;
 
-	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(6 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(97) == -1 && take(PTRDIFF_MAX / SLAB_SIZE) == -1);
 	CHECK(counts(0, 0, 0, 0) && unit_fake.outstanding_heap == 0);
 	CHECK(take(64) == 0);
@@ -622,7 +570,7 @@ static void superslab_failures(void)
 	CHECK(unit_close());
 
 	/* no memory for descriptors: nothing stays mapped for blocks */
-	CHECK(unit_open(6 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(6 * MIB, 0, FAKE_PURGE_NONE));
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
 	CHECK(take(1) == -1 && take(64) == -1);
 	CHECK(counts(0, 0, 0, 0) && unit_balance() == 0);
@@ -636,7 +584,7 @@ static void superslab_no_leaf(void)
 {
 	struct superslab *superslab;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	superslab = meta_alloc(META_SUPERSLAB, sizeof(*superslab));
 	CHECK(superslab);
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
@@ -652,47 +600,9 @@ static void superslab_no_leaf(void)
 	CHECK(unit_close());
 }
 
-/* Memory that is in the heap already is not taken a second time, nor unmapped. */
-static void superslab_overlap(void)
-{
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	CHECK(take(32) == 0);
-	unit_fill((void *)slab(0), SUPERSLAB_SIZE, 5);
-	fake_fail(&unit_fake, FAKE_MAP_HEAP, 1, false, FAKE_OVERLAPS_HEAP);
-	CHECK(take(32) == -1);
-	fake_fail(&unit_fake, FAKE_MAP_HEAP, 1, false, FAKE_OVERLAPS_HEAP);
-	CHECK(take(64) == -1);
-	fake_fail(&unit_fake, FAKE_MAP_HEAP, 1, false, FAKE_OVERLAPS_META);
-	CHECK(take(1) == -1);
-	CHECK(unit_fake.faults == 3 && unit_fake.calls[FAKE_UNMAP] == 0);
-	CHECK(counts(1, 0, 0, 32));
-	CHECK(unit_is_filled((void *)slab(0), SUPERSLAB_SIZE, 5));
-	CHECK(take(32) == 32);
-	CHECK(unit_close());
-}
-
-/* Nor is it counted: what does not count as mapped cannot be missing later. */
-static void superslab_overlap_counters(void)
-{
-	void *record;
-
-	CHECK(unit_open(16 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
-	CHECK(take(32) == 0);
-	record = meta_alloc(META_SUPERSLAB, sizeof(struct superslab));
-	CHECK(record);
-	meta_free(META_SUPERSLAB, record);
-	fake_fail(&unit_fake, FAKE_MAP_HEAP, 1, false, FAKE_OVERLAPS_HEAP);
-	CHECK(take(32) == -1);
-	CHECK(pages_counters.failures == 1);
-	CHECK(pages_counters.mapped == unit_balance());
-	/* and the record that was meant for it serves the next one */
-	CHECK(meta_alloc(META_SUPERSLAB, sizeof(struct superslab)) == record);
-	CHECK(unit_close());
-}
-
 static void superslab_residence(void)
 {
-	CHECK(unit_open(80 * MIB, FAKE_PARTS | FAKE_RESIDENT, FAKE_PURGE_ZERO));
+	CHECK(unit_open(80 * MIB, FAKE_RESIDENT, FAKE_PURGE_ZERO));
 	CHECK(heap_resident() == 0);
 	/* more than are asked about at once */
 	CHECK(take(34 * 32) == 0);
@@ -703,7 +613,7 @@ static void superslab_residence(void)
 	CHECK(heap_resident() == 34 * SUPERSLAB_SIZE - 3 * SLAB_SIZE);
 	CHECK(unit_close());
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(33) == 0);
 	CHECK(heap_resident() == 2 * SUPERSLAB_SIZE); /* unknown: all of it */
 	CHECK(unit_close());
@@ -715,7 +625,7 @@ static void superslab_best_pages(void)
 	static const unsigned spare[] = { 0xf000, 0xff00, 0xfff0 };
 	enum run_memory memory;
 
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK(take(6) == 0);
 	put(4, 1);
 	put(2, 1);
@@ -748,7 +658,7 @@ static void superslab_filled(void)
 
 	if (!NR_SPAN_CLASSES)
 		return;
-	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0 && counts(0, 0, 0, 0));
 	CHECK(take(5) == 0 && take(1) == 5);
 	put(1, 3);
@@ -777,7 +687,7 @@ static long take_for_class(unsigned bare, enum take which)
 /* A class gets a slab that has memory, one of the fullest, before one that has none. */
 static void superslab_for_class(void)
 {
-	CHECK(unit_open(8 * MIB, FAKE_PARTS, FAKE_PURGE_ZERO));
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	if (NR_SPAN_CLASSES)
 		CHECK(take_for_class(0, TAKE_FILLED) == -1 && counts(0, 0, 0, 0));
 	CHECK(take(1) == 0);
@@ -811,7 +721,7 @@ static void superslab_furnishes(void)
 		uint64_t moved = 2 - fails;
 		enum run_memory memory;
 
-		CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+		CHECK(unit_open(16 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
 		release_set_mode(RELEASE_NEVER);
 		for (long i = 0; i < 4; i++)
 			CHECK(take(32) == i * 32);
@@ -845,7 +755,7 @@ static void superslab_furnishes_in_part(void)
 
 	if (!PLATFORM_MOVES)
 		return;
-	CHECK(unit_open(16 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_DIRTY));
+	CHECK(unit_open(16 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_DIRTY));
 	release_set_mode(RELEASE_NEVER);
 	CHECK(take(1) == 0 && take(32) == 32);
 	put(0, 1); /* the others of its SuperSlab have never been used */
@@ -869,7 +779,7 @@ static void superslab_furnishes_from_alone(void)
 
 	if (!PLATFORM_MOVES)
 		return;
-	CHECK(unit_open(32 * MIB, FAKE_PARTS | FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+	CHECK(unit_open(32 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
 	release_set_mode(RELEASE_NEVER);
 	for (long i = 0; i < 7; i++)
 		CHECK(take(32) == i * 32);
@@ -900,7 +810,7 @@ static void superslab_furnishes_from_alone(void)
 /* Runs across SuperSlabs: the shortest that suffices, from where it begins. */
 static void superslab_shortest_across(void)
 {
-	CHECK(unit_open(32 * MIB, FAKE_PARTS, FAKE_PURGE_NONE));
+	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_NONE));
 	release_set_mode(RELEASE_NEVER);
 	for (long i = 0; i < 10; i++)
 		CHECK(take(32) == i * 32);
@@ -930,8 +840,6 @@ void unit_superslab(void)
 	TEST_RUN(superslab_put_clears_classes);
 	TEST_RUN(superslab_refused);
 	TEST_RUN(superslab_never_unmapped);
-	TEST_RUN(superslab_whole_mappings);
-	TEST_RUN(superslab_whole_mapping_refused);
 	TEST_RUN(superslab_parts_together);
 	TEST_RUN(superslab_new_mapping_in_old_place);
 	TEST_RUN(superslab_zero);
@@ -939,8 +847,6 @@ void unit_superslab(void)
 	TEST_RUN(superslab_purge_refused);
 	TEST_RUN(superslab_failures);
 	TEST_RUN(superslab_no_leaf);
-	TEST_RUN(superslab_overlap);
-	TEST_RUN(superslab_overlap_counters);
 	TEST_RUN(superslab_residence);
 	TEST_RUN(superslab_best_pages);
 	TEST_RUN(superslab_filled);
