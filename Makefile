@@ -51,10 +51,6 @@ BM_OBJCOPY := $(CROSS_COMPILE)objcopy
 # Without it, addresses that two accesses share are computed first instead of
 # by the addressing modes: two instructions more in the fast path.
 FASTPATH_FLAGS := -fno-tree-slsr
-# For all but the fast path, besides HAK_COLD: what is moved out of a loop, computed
-# early, or taken apart, waits in a register that has to be saved, and that takes room.
-SIZE_FLAGS := -fno-tree-loop-im -fno-move-loop-invariants -fno-tree-forwprop -fira-region=one \
-	      -fno-caller-saves -fno-tree-sra
 BM_FLAGS   :=
 else
 CC      := clang
@@ -66,7 +62,6 @@ BM_LD      := ld.lld
 BM_AR      := llvm-ar
 BM_OBJCOPY := llvm-objcopy
 FASTPATH_FLAGS :=
-SIZE_FLAGS := -Os
 BM_FLAGS   :=
 endif
 
@@ -95,7 +90,6 @@ BM_CFLAGS   := $(COMMON) $(BM_FLAGS) $(BM_INCLUDES) -ffreestanding -fno-pie -fno
 	       -fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone \
 	       -ffunction-sections -fdata-sections
 BM_KERNEL   := -mgeneral-regs-only
-BM_SIZE     := $(if $(DEBUG),,$(SIZE_FLAGS))
 BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack --build-id=none
 
 # --------------------------------------------------------------------- sources
@@ -114,7 +108,7 @@ bm_objects    = $(patsubst %,$(B)/obj/%.o,$(1))
 
 # What a build was made with: objects are made again when it changes.
 FLAGS_STAMP := $(O)/flags
-flags := $(CC) $(LINUX_CFLAGS) $(BM_CC) $(BM_CFLAGS) $(BM_SIZE)
+flags := $(CC) $(LINUX_CFLAGS) $(BM_CC) $(BM_CFLAGS)
 $(shell mkdir -p $(O); [ "$$(cat $(FLAGS_STAMP) 2>/dev/null)" = '$(flags)' ] || \
 	echo '$(flags)' > $(FLAGS_STAMP))
 
@@ -167,15 +161,13 @@ $(L)/libhakmem.a: $(L)/hakmem.o $(L)/operators.o
 
 # ------------------------------------------------------------------ bare metal
 
-$(B)/obj/core/fastpath.o: BM_SIZE :=
-
 $(B)/obj/core/%.o: core/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) $(FASTPATH_FLAGS) $(BM_SIZE) -c $< -o $@
+	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) $(FASTPATH_FLAGS) -c $< -o $@
 
 $(B)/obj/platform/%.o: platform/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) $(BM_SIZE) -c $< -o $@
+	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) -c $< -o $@
 
 $(B)/obj/%.o: %.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)

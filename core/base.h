@@ -76,11 +76,8 @@ static inline bool is_power_of_two(size_t x)
 	return x && !(x & (x - 1));
 }
 
-/*
- * In place of __builtin_popcountll, which calls a library without -mpopcnt. Not
- * static: see inline.c.
- */
-inline unsigned count_bits(uint64_t x)
+/* In place of __builtin_popcountll, which calls a library without -mpopcnt. */
+static inline unsigned count_bits(uint64_t x)
 {
 	x -= (x >> 1) & 0x5555555555555555u;
 	x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);

@@ -16,8 +16,7 @@ struct list_node {
 
 #define list_entry(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 
-/* Not static: see inline.c. */
-inline void list_add(struct list_node **head, struct list_node *node)
+static inline void list_add(struct list_node **head, struct list_node *node)
 {
 	node->next = *head;
 	node->link = head;
@@ -26,7 +25,7 @@ inline void list_add(struct list_node **head, struct list_node *node)
 	*head = node;
 }
 
-inline void list_del(struct list_node *node)
+static inline void list_del(struct list_node *node)
 {
 	*node->link = node->next;
 	if (node->next)

@@ -34,7 +34,7 @@ struct pagemap {
 
 extern HAK_HIDDEN struct pagemap pagemap;
 
-inline size_t pagemap_leaf_index(uintptr_t address)
+static inline size_t pagemap_leaf_index(uintptr_t address)
 {
 	return address >> HAK_LEAF_BITS;
 }
@@ -69,8 +69,8 @@ static inline unsigned pagemap_class(uintptr_t address)
 	return pagemap_class_in_range(address);
 }
 
-/* Not static: see inline.c. The leaf for any address, or NULL. */
-inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
+/* The leaf for any address, or NULL. */
+static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
 {
 	intptr_t distance;
 
@@ -83,7 +83,7 @@ inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
 }
 
 /* The descriptor of the SuperSlab at any address, or NULL. */
-inline struct superslab *pagemap_superslab(uintptr_t address)
+static inline struct superslab *pagemap_superslab(uintptr_t address)
 {
 	struct pagemap_leaf *leaf = pagemap_leaf(address);
 
