@@ -29,7 +29,6 @@
  * @index:  its place in the SuperSlab
  * @bucket: which list of the class @node is on
  * @unseen: there may be free pages that the last look did not see
- * @busy:   pages of it are being purged, so it is on no list
  * @spare:  where a span ends in it: the pages behind that
  * @span_pages: pages of the span that starts here (CLASS_SPAN), and
  * @span_needed: how many of them its size takes; the rest is room to grow
@@ -58,7 +57,6 @@ struct slab {
 	uint8_t index;
 	uint8_t bucket;
 	bool unseen;
-	bool busy;
 };
 
 _Static_assert(sizeof(struct slab) <= 64, "about 0.1 % of the heap are descriptors");
@@ -71,11 +69,9 @@ _Static_assert(sizeof(struct slab) <= 64, "about 0.1 % of the heap are descripto
  * @map_id:   number of the mapping that it came with, maybe with neighbours
  * @unused:   bit per slab: not handed out
  * @clean:    bit per slab: not used since it was mapped or purged
- * @tails:    bit per slab: in use, with spare pages that have memory
- * @ripe:     bit per slab: unused and not clean, or of @tails, and so it was at
- *	      the last look
- * @busy:     bit per slab: a look purges its spare pages, and
- * @late:     those of them that were put meanwhile, and wait for its end
+ * @ripe:     bit per slab: unused and not clean, and so it was at the last look
+ * @claimed:  bit per slab: a look purges the pages behind the end of the span in it; if
+ *	      the span is freed meanwhile the bit goes, and the slab is the look's
  * @dirty:    how many slabs are unused and not clean; 0 if it is empty
  * @zero:     pages without memory behind them read zero
  * @purgeable: the provider takes purges of it
@@ -90,10 +86,8 @@ struct superslab {
 	uint64_t map_id;
 	uint32_t unused;
 	uint32_t clean;
-	uint32_t tails;
 	uint32_t ripe;
-	uint32_t busy;
-	uint32_t late;
+	uint32_t claimed;
 	uint32_t in_magazines;
 	uint8_t dirty;
 	bool zero;

@@ -443,9 +443,9 @@ static const char *check_one(const struct superslab *superslab)
 		return "page map: entry of a SuperSlab";
 	if (superslab->clean & ~superslab->unused)
 		return "SuperSlab: clean slabs that are in use";
-	if (superslab->tails & superslab->unused)
-		return "SuperSlab: spare pages of unused slabs";
-	if (superslab->ripe & ~(superslab->unused | superslab->tails))
+	if (superslab->claimed)
+		return "SuperSlab: slabs that a look did not give back";
+	if (superslab->ripe & ~superslab->unused)
 		return "SuperSlab: ripe slabs without anything to purge";
 	if (superslab->purgeable &&
 	    superslab_clean_slabs(superslab, superslab->unused) != superslab->clean)

@@ -24,42 +24,49 @@ void look_first(void)
 	heap_unlock();
 }
 
-/*
- * What is there of a SuperSlab that could be purged, as bits of slabs? An empty
- * SuperSlab that can be unmapped is not purged: the reserve ages by itself.
- */
-static uint32_t purgeable_slabs(const struct superslab *superslab, bool all)
+/* The unused slabs that could be purged, as bits. A reserve that can go ages by itself. */
+static uint32_t purgeable_unused(const struct superslab *superslab, bool all)
 {
 	uint32_t dirty = superslab->unused & ~superslab->clean;
 
-	if (!superslab->purgeable || superslab->unpurged)
-		return 0;
 	if (superslab->unused == ALL_SLABS)
 		return superslab->refused ? dirty : 0;
-	if (!all && release_is_compact(hak_heap.counters.slabs_used, hak_heap.dirty))
-		dirty = 0;
-	return dirty | superslab->tails;
+	return all || !release_is_compact(hak_heap.counters.slabs_used, hak_heap.dirty) ? dirty : 0;
+}
+
+/* The slabs in use that have memory behind the end of a span, as bits. */
+static uint32_t slabs_with_slack(const struct superslab *superslab)
+{
+	uint32_t slack = 0;
+
+	for (uint32_t used = ~superslab->unused; used; used &= used - 1) {
+		const struct slab *slab = &superslab->slab[lowest_bit(used)];
+
+		if (slab->spare & ~slab->purged)
+			slack |= used & -used;
+	}
+	return slack;
 }
 
 static void look_locked(struct look *look, bool all)
 {
 	struct superslab *superslab = look->superslab;
-	uint32_t purgeable, ready;
+	uint32_t purgeable;
 
 	superslab->unpurged &= !all;
-	purgeable = purgeable_slabs(superslab, all);
-	ready = purgeable & (all ? ALL_SLABS : superslab->ripe | superslab->tails);
-	superslab->ripe = purgeable & ~ready;
+	if (!superslab->purgeable || superslab->unpurged)
+		return;
+	purgeable = purgeable_unused(superslab, all);
+	look->unused = all ? purgeable : purgeable & superslab->ripe;
+	superslab->ripe = purgeable & ~look->unused;
 	look->ripening = superslab->ripe;
-	look->unused = ready & superslab->unused;
-	look->tails = ready & superslab->tails;
-	for (uint32_t slabs = ready; slabs; slabs &= slabs - 1) {
+	look->slack = superslab->claimed = slabs_with_slack(superslab);
+	for (uint32_t slabs = look->unused | look->slack; slabs; slabs &= slabs - 1) {
 		const struct slab *slab = &superslab->slab[lowest_bit(slabs)];
-		bool in_use = look->tails >> slab->index & 1;
+		bool used = look->slack >> slab->index & 1;
 
-		look->pages[slab->index] = (in_use ? slab->spare : ALL_PAGES) & ~slab->purged;
+		look->pages[slab->index] = (used ? slab->spare : ALL_PAGES) & ~slab->purged;
 	}
-	superslab->busy = look->tails;
 	if (look->unused)
 		superslab_take_part_locked(superslab, look->unused);
 }
@@ -68,10 +75,9 @@ static void look_locked(struct look *look, bool all)
  * look_next() - look at the next SuperSlab
  * @all: also at what was in use a moment ago
  *
- * Takes those of its unused slabs that can be purged; they count as used until
- * look_done(), so that no lock has to be held. For the same reason
- * the slabs whose spare pages can be purged stay in use until then, should
- * their spans be freed. False if there is none left to look at.
+ * What can be purged is the look's from here to look_done(), so that no lock has to be
+ * held: unused slabs are taken like any others, and a slab with pages behind the end of
+ * a span, if the span is freed, does not become unused. False if there is none left.
  */
 bool look_next(struct look *look, bool all)
 {
@@ -116,30 +122,27 @@ int look_purge(const struct look *look)
 	return flags;
 }
 
-/* Note how the purge went, and return the slabs that are unused. @flags: of look_purge(). */
+/* Note how the purge went, and return what is the look's. @flags: of look_purge(). */
 void look_done(const struct look *look, int flags)
 {
 	struct list_node *chain = NULL, **tail = &chain;
 	struct superslab *superslab = look->superslab;
-	uint32_t unused;
+	uint32_t part;
 
 	heap_lock();
 	superslab->unpurged = flags < 0;
 	superslab->purgeable = flags < 0 || flags & HAK_PAGES_PURGE;
 	superslab->zero &= flags < 0 || flags & HAK_PAGES_ZERO;
-	for (uint32_t slabs = look->unused | look->tails; slabs && flags >= 0; slabs &= slabs - 1) {
+	for (uint32_t slabs = look->unused | look->slack; slabs && flags >= 0; slabs &= slabs - 1) {
 		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
 
 		slab->purged |= look->pages[slab->index];
 		slab->fresh &= (uint16_t)~look->pages[slab->index];
-		if (!(slab->spare & ~slab->purged))
-			superslab->tails &= ~(slabs & -slabs);
 	}
-	unused = look->unused | superslab->late;
-	superslab->busy = 0;
-	superslab->late = 0;
-	if (unused)
-		superslab_put_part_locked(superslab, unused, &tail);
+	part = look->unused | (look->slack & ~superslab->claimed);
+	superslab->claimed = 0;
+	if (part)
+		superslab_put_part_locked(superslab, part, &tail);
 	heap_unlock();
 	heap_release(chain);
 }

@@ -9,9 +9,11 @@
  * struct look - what one look at a SuperSlab found to be given back
  * @superslab: whose memory may be used for another one by now, unless one of
  * @unused:    the unused slabs that are the look's for now,
- * @tails:     the slabs in which a span ends, or
- * @busy:      the slabs of blocks that are, is set
- * @pages:     by slab: the pages to purge
+ * @slack:     the slabs of which it has the pages behind the end of a span, or
+ * @blocks:    those of which it has free blocks, is set
+ * @pages:     by slab: the pages to purge,
+ * @free:      and the blocks that it has: in pages that have memory, free until then,
+ * @withheld:  and in those that have none
  * @ripening:  a later look may find more
  *
  * One at a time: looks are serialised by their caller.
@@ -19,9 +21,11 @@
 struct look {
 	struct superslab *superslab;
 	uint32_t unused;
-	uint32_t tails;
-	uint32_t busy;
+	uint32_t slack;
+	uint32_t blocks;
 	uint16_t pages[SLABS_PER_SUPERSLAB];
+	uint16_t free[SLABS_PER_SUPERSLAB];
+	uint16_t withheld[SLABS_PER_SUPERSLAB];
 	bool ripening;
 };
 

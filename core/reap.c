@@ -54,9 +54,9 @@ static bool look_at_next(bool all)
 	if (!look_next(&look, all))
 		return false;
 	slab_look(&look, all);
-	if (look.unused || look.tails || look.busy) {
+	if (look.unused || look.slack || look.blocks) {
 		flags = look_purge(&look);
-		look_done(&look, flags); /* while the busy ones keep it there */
+		look_done(&look, flags); /* while the blocks keep it there */
 		slab_look_done(&look, flags);
 	}
 	reap.again |= look.ripening;

@@ -17,7 +17,7 @@
  *
  *	free      =  bits set in the bitmap
  *	withheld  =  blocks in pages of `purged`; none of these is in the bitmap
- *	on a list  <=>  free + withheld > 0, and not busy being purged
+ *	on a list  <=>  free + withheld > 0
  *	taken - put  =  sum over the class's slabs of (blocks - free - withheld)
  *
  * A bitmap of up to 128 bits is in the descriptor. A larger one is a block of
@@ -129,7 +129,7 @@ static unsigned bucket_of(const struct slab *slab)
 static void relist(struct class_heap *heap, struct slab *slab)
 {
 	const struct size_class *shape = &size_class[slab->class];
-	bool listed = all_free(slab) && !slab->busy;
+	bool listed = all_free(slab);
 	unsigned bucket = bucket_of(slab);
 	size_t left = (bucket + 1) * QUARTER - all_free(slab) * (size_t)shape->size;
 	unsigned more = slab->free ? (unsigned)(left * shape->inverse >> 32) : 0;
@@ -486,7 +486,7 @@ enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail
 /* After blocks were freed: an empty slab leaves its list for the chain @emptied. */
 static void relist_or_empty(struct class_heap *heap, struct slab *slab, struct list_node **emptied)
 {
-	if (all_free(slab) < size_class[slab->class].blocks || slab->busy) {
+	if (all_free(slab) < size_class[slab->class].blocks) {
 		relist(heap, slab);
 		return;
 	}
@@ -674,12 +674,13 @@ static NO_SANITIZE_THREAD bool is_listed(const struct slab *slab, unsigned class
 
 /*
  * The pages that were free at the last look and have not been used since are
- * to be purged. Until slab_look_done() the slab is busy: on no list, so that
- * nobody can take from it, and not returned if it becomes empty.
+ * to be purged. Until slab_look_done() all free blocks of the slab are the look's,
+ * as if they had been taken: nobody else can get one of those that go, nor have the
+ * memory of another one back meanwhile, and the slab does not become empty.
  */
-static unsigned look_at(struct class_heap *heap, struct slab *slab, bool all)
+static unsigned look_at(struct class_heap *heap, struct look *look, struct slab *slab, bool all)
 {
-	const struct superslab *superslab = slab_superslab(slab);
+	const struct superslab *superslab = look->superslab;
 	bool purgeable = superslab->purgeable && !superslab->unpurged;
 	unsigned pages = purgeable ? free_pages(slab) : 0;
 	unsigned ready = all ? pages : pages & slab->ripe;
@@ -688,7 +689,9 @@ static unsigned look_at(struct class_heap *heap, struct slab *slab, bool all)
 	slab->ripe = (uint16_t)(pages & ~ready);
 	if (ready) {
 		heap->withheld += withhold(slab, ready);
-		slab->busy = true;
+		look->free[slab->index] = slab->free;
+		look->withheld[slab->index] = slab->withheld;
+		slab->free = slab->withheld = 0;
 		relist(heap, slab);
 	}
 	return ready;
@@ -728,32 +731,33 @@ void slab_look(struct look *look, bool all)
 		unsigned class = class_to_look_at(slab, all);
 		struct class_heap *heap = heap_of(class);
 
-		if (!heap || (look->unused | look->tails) >> i & 1)
+		if (!heap || (look->unused | look->slack) >> i & 1)
 			continue;
 		lock_acquire(&heap->lock, LOCK_CLASS);
 		if (is_listed(slab, class)) {
-			look->pages[i] = (uint16_t)look_at(heap, slab, all);
+			look->pages[i] = (uint16_t)look_at(heap, look, slab, all);
 			look->ripening |= slab->ripe;
 		}
 		lock_release(&heap->lock, LOCK_CLASS);
 		if (look->pages[i])
-			look->busy |= (uint32_t)1 << i;
+			look->blocks |= (uint32_t)1 << i;
 	}
 }
 
 /* Their pages are purged, or if @flags is negative they are not. */
 void slab_look_done(const struct look *look, int flags)
 {
-	for (uint32_t busy = look->busy; busy; busy &= busy - 1) {
-		struct slab *slab = &look->superslab->slab[lowest_bit(busy)];
+	for (uint32_t slabs = look->blocks; slabs; slabs &= slabs - 1) {
+		struct slab *slab = &look->superslab->slab[lowest_bit(slabs)];
 		unsigned class = slab->class;
 		struct class_heap *heap = heap_of(class);
 		struct list_node *emptied = NULL;
 
 		lock_acquire(&heap->lock, LOCK_CLASS);
+		slab->free = (uint16_t)(slab->free + look->free[slab->index]);
+		slab->withheld = (uint16_t)(slab->withheld + look->withheld[slab->index]);
 		if (flags < 0)
 			heap->withheld -= offer(slab, look->pages[slab->index]);
-		slab->busy = false;
 		relist_or_empty(heap, slab, &emptied);
 		leave_class(emptied);
 		lock_release(&heap->lock, LOCK_CLASS);
@@ -832,9 +836,9 @@ static const char *check_slab(const struct slab *slab)
 		return "slab: bits in the bitmap and the count of free blocks";
 	if (withheld != slab->withheld)
 		return "slab: blocks in purged pages and the count of withheld ones";
-	if (free + withheld >= blocks && !slab->busy)
+	if (free + withheld >= blocks)
 		return "slab: empty and not returned";
-	if (list_has(&slab->node) != (free + withheld > 0 && !slab->busy))
+	if (list_has(&slab->node) != (free + withheld > 0))
 		return "slab: on a list without free blocks, or not with them";
 	if (list_has(&slab->node) && slab->bucket != bucket_of(slab))
 		return "slab: on the wrong list";

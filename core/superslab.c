@@ -8,8 +8,7 @@
  * places, from the one that has just the memory that is wanted.
  *
  *	clean		      =	 part of unused
- *	tails		      =	 part of the slabs in use
- *	ripe		      =	 part of unused and tails
+ *	ripe		      =	 part of unused
  *	class byte of a slab  =	 0 while it is unused
  *
  * Lock: that of heap.c.
@@ -37,19 +36,14 @@ void superslab_take_part_locked(struct superslab *superslab, uint32_t part)
  * The owner of a slab, who does not keep account of its pages, may write to any
  * but @spare from now on, and will not tell which.
  */
-static void set_spare(struct superslab *superslab, struct slab *slab, unsigned spare)
+static void set_spare(struct slab *slab, unsigned spare)
 {
-	uint32_t bit = (uint32_t)1 << slab->index;
 	unsigned lost = slab->spare & ~spare;
 
 	hak_heap.counters.retouched += count_bits(slab->purged & lost & ~slab->fresh);
 	slab->purged &= (uint16_t)~lost;
 	slab->fresh &= (uint16_t)~lost;
 	slab->spare = (uint16_t)spare;
-	superslab->ripe &= ~bit;
-	superslab->tails &= ~bit;
-	if (spare & ~slab->purged)
-		superslab->tails |= bit;
 }
 
 /* The same of slabs that had no owner, for a span; @spare is of the last one. */
@@ -61,7 +55,7 @@ static void own_pages(struct superslab *superslab, uint32_t slabs, unsigned spar
 
 		slab->spare = slab->purged;
 		if (slab->purged | left)
-			set_spare(superslab, slab, left);
+			set_spare(slab, left);
 	}
 }
 
@@ -291,6 +285,7 @@ struct list_node *superslab_take_slabs(unsigned n, enum take which)
 	for (uint32_t part = request.part; part; part &= ~((uint32_t)1 << highest_bit(part))) {
 		struct slab *slab = &superslab->slab[highest_bit(part)];
 
+		slab->spare = 0;
 		slab->node.next = chain;
 		chain = &slab->node;
 	}
@@ -304,11 +299,12 @@ struct list_node *superslab_take_slabs(unsigned n, enum take which)
 void superslab_put_part_locked(struct superslab *superslab, uint32_t part, struct list_node ***tail)
 {
 	size_t reserve = hak_heap.counters.reserve;
+	uint32_t late;
 
 	hak_heap.counters.emptied += (superslab->unused | part) == ALL_SLABS;
-	superslab->late |= part & superslab->busy;
-	part &= ~superslab->busy;
-	superslab->tails &= ~part;
+	late = part & superslab->claimed;
+	superslab->claimed &= ~late; /* they are the look's now */
+	part &= ~late;
 	superslab->ripe &= ~part;
 	superslab->clean |= superslab_clean_slabs(superslab, part);
 	hak_heap.counters.slabs_used -= count_bits(part);
@@ -389,10 +385,10 @@ bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned spare)
 	last = address_to_slab(end - SLAB_SIZE);
 	superslab = slab_superslab(last);
 	possible = runs_have(end, more.slabs);
-	if (superslab->busy >> last->index & 1)
+	if (superslab->claimed >> last->index & 1)
 		possible &= !(last->spare & ~left); /* nobody else is to write there */
 	if (possible) {
-		set_spare(superslab, last, left);
+		set_spare(last, left);
 		take_locked(&more, end);
 	}
 	heap_unlock();

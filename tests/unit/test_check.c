@@ -57,9 +57,9 @@ static void check_superslab_words(void)
 	superslab->clean |= 1;
 	FINDS("SuperSlab: clean slabs that are in use");
 	superslab->clean &= ~1u;
-	superslab->tails |= 16;
-	FINDS("SuperSlab: spare pages of unused slabs");
-	superslab->tails &= ~16u;
+	superslab->claimed |= 16;
+	FINDS("SuperSlab: slabs that a look did not give back");
+	superslab->claimed &= ~16u;
 	superslab->ripe |= 2;
 	FINDS("SuperSlab: ripe slabs without anything to purge");
 	superslab->ripe &= ~2u;
