@@ -59,10 +59,11 @@ struct slab {
 	bool unseen;
 };
 
-_Static_assert(sizeof(struct slab) <= 64, "about 0.1 % of the heap are descriptors");
+_Static_assert(sizeof(struct slab) == 64, "about 0.1 % of the heap are descriptors");
 
 /**
  * struct superslab - the descriptor of one SuperSlab
+ * @slab:     those of its slabs; first, so that one is found without an addition
  * @node:     on the list of the empty ones, or in a chain
  * @all:      on the list of all SuperSlabs
  * @base:     its address
@@ -80,6 +81,7 @@ _Static_assert(sizeof(struct slab) <= 64, "about 0.1 % of the heap are descripto
  * @in_magazines: for cache_count_phantoms()
  */
 struct superslab {
+	struct slab slab[SLABS_PER_SUPERSLAB];
 	struct list_node node;
 	struct list_node all;
 	uintptr_t base;
@@ -94,13 +96,11 @@ struct superslab {
 	bool purgeable;
 	bool refused;
 	bool unpurged;
-	struct slab slab[SLABS_PER_SUPERSLAB];
 };
 
 static inline struct superslab *slab_superslab(const struct slab *slab)
 {
-	return (struct superslab *)((char *)(slab - slab->index) -
-				    offsetof(struct superslab, slab));
+	return (struct superslab *)(slab - slab->index);
 }
 
 static inline uintptr_t slab_base(const struct slab *slab)
