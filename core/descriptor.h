@@ -73,7 +73,6 @@ _Static_assert(sizeof(struct slab) == 64, "about 0.1 % of the heap are descripto
  * @ripe:     bit per slab: unused and not clean, and so it was at the last look
  * @claimed:  bit per slab: a look purges the pages behind the end of the span in it; if
  *	      the span is freed meanwhile the bit goes, and the slab is the look's
- * @dirty:    how many slabs are unused and not clean; 0 if it is empty
  * @zero:     pages without memory behind them read zero
  * @purgeable: the provider takes purges of it
  * @refused:  the provider refused to take it back,
@@ -91,7 +90,6 @@ struct superslab {
 	uint32_t ripe;
 	uint32_t claimed;
 	uint32_t in_magazines;
-	uint8_t dirty;
 	bool zero;
 	bool purgeable;
 	bool refused;

@@ -52,17 +52,8 @@ void heap_fork_unlock(void)
 	lock_fork_release(&hak_heap.lock);
 }
 
-/* Slabs that a look might purge. The reserve's go in another way. */
-static unsigned dirty_slabs(const struct superslab *superslab)
-{
-	return superslab->unused == ALL_SLABS ? 0
-					      : count_bits(superslab->unused & ~superslab->clean);
-}
-
 static void count_unused(struct superslab *superslab)
 {
-	superslab->dirty = (uint8_t)dirty_slabs(superslab);
-	hak_heap.dirty += superslab->dirty;
 	if (superslab->unused == ALL_SLABS) {
 		list_add(&hak_heap.empty, &superslab->node);
 		hak_heap.counters.reserve++;
@@ -71,7 +62,6 @@ static void count_unused(struct superslab *superslab)
 
 static void discount_unused(struct superslab *superslab)
 {
-	hak_heap.dirty -= superslab->dirty;
 	if (superslab->unused == ALL_SLABS) {
 		list_del(&superslab->node);
 		hak_heap.counters.reserve--;
@@ -460,7 +450,7 @@ static const char *check_one(const struct superslab *superslab)
 /* The equations at the head of this file; NULL, or the one that fails. */
 const char *heap_check(void)
 {
-	uint64_t active = 0, used = 0, reserve = 0, dirty = 0;
+	uint64_t active = 0, used = 0, reserve = 0;
 	const char *failed = NULL;
 	struct superslab *superslab;
 
@@ -470,7 +460,6 @@ const char *heap_check(void)
 		active++;
 		used += count_bits(~superslab->unused);
 		reserve += superslab->unused == ALL_SLABS;
-		dirty += dirty_slabs(superslab);
 	}
 	if (!failed)
 		failed = runs_check(active * SLABS_PER_SUPERSLAB - used);
@@ -480,8 +469,6 @@ const char *heap_check(void)
 		failed = "SuperSlab counters: active or reserve";
 	if (!failed && used != hak_heap.counters.slabs_used)
 		failed = "SuperSlab counters: slabs used";
-	if (!failed && dirty != hak_heap.dirty)
-		failed = "SuperSlab counters: slabs that are unused and not clean";
 	heap_unlock();
 	return failed;
 }

@@ -28,7 +28,6 @@ extern HAK_HIDDEN struct heap {
 	size_t peak[NR_PEAKS];	/* most that were needed at once: since the last look, before ... */
 	size_t needed;		/* in use at the last look, and those mapped since */
 	struct superslab *look; /* the next one that is looked at */
-	size_t dirty;		/* slabs that are unused and not clean, but for the reserve's */
 	struct heap_counters counters;
 } hak_heap;
 

@@ -14,7 +14,6 @@
 #include "look.h"
 
 #include "pages.h"
-#include "release.h"
 
 /* Looks begin with the first of all SuperSlabs. */
 void look_first(void)
@@ -25,13 +24,11 @@ void look_first(void)
 }
 
 /* The unused slabs that could be purged, as bits. A reserve that can go ages by itself. */
-static uint32_t purgeable_unused(const struct superslab *superslab, bool all)
+static uint32_t purgeable_unused(const struct superslab *superslab)
 {
-	uint32_t dirty = superslab->unused & ~superslab->clean;
-
-	if (superslab->unused == ALL_SLABS)
-		return superslab->refused ? dirty : 0;
-	return all || !release_is_compact(hak_heap.counters.slabs_used, hak_heap.dirty) ? dirty : 0;
+	if (superslab->unused == ALL_SLABS && !superslab->refused)
+		return 0;
+	return superslab->unused & ~superslab->clean;
 }
 
 /* The slabs in use that have memory behind the end of a span, as bits. */
@@ -56,7 +53,7 @@ static void look_locked(struct look *look, bool all)
 	superslab->unpurged &= !all;
 	if (!superslab->purgeable || superslab->unpurged)
 		return;
-	purgeable = purgeable_unused(superslab, all);
+	purgeable = purgeable_unused(superslab);
 	look->unused = all ? purgeable : purgeable & superslab->ripe;
 	superslab->ripe = purgeable & ~look->unused;
 	look->ripening = superslab->ripe;

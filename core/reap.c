@@ -74,7 +74,6 @@ enum reap_state reap_step(size_t budget)
 	lock_acquire(&reap.lock, LOCK_REAP);
 	if (!reap.looking) {
 		reap.again = cache_look(CACHE_LOOK_IDLE);
-		slab_look_first();
 		look_first();
 		reap.looking = true;
 	}

@@ -27,25 +27,6 @@ void release_set_mode(enum release_mode mode)
 }
 
 /*
- * Are the blocks of a class that have memory behind them so nearly all in use
- * that there is no point in looking for pages between them? What a steady
- * program leaves free for a moment it takes again in the next.
- */
-bool release_is_dense(uint64_t used, uint64_t there)
-{
-	return used >= there - there / 16;
-}
-
-/*
- * The same of slabs. A steady program has a few unused ones for a while, wherever
- * the last block of one happens to be freed.
- */
-bool release_is_compact(uint64_t used, uint64_t unused)
-{
-	return unused <= used / 256;
-}
-
-/*
  * How many empty SuperSlabs are worth keeping, when @in_use are not empty and
  * @peak were not at once since the last look?
  */

@@ -19,8 +19,6 @@ void release_set_mode(enum release_mode mode);
 /* Empty SuperSlabs that are kept however much was needed lately: 512 MiB. */
 #define RELEASE_RESERVE_MOST 256u
 
-bool release_is_dense(uint64_t used, uint64_t there);
-bool release_is_compact(uint64_t used, uint64_t unused);
 size_t release_reserve(size_t in_use, size_t peak);
 bool release_keeps(size_t reserve, size_t in_use, size_t peak);
 HAK_COLD bool release_keeps_blocks(size_t in_use);

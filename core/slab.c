@@ -47,7 +47,6 @@
 #include "lock.h"
 #include "meta.h"
 #include "pagemap.h"
-#include "release.h"
 #include "sizeclass.h"
 
 /* By quarters that are free, and those slabs all of whose blocks are withheld. */
@@ -61,7 +60,6 @@ struct class_heap {
 	uint64_t taken, put, slabs, retouched; /* see counters.h */
 	_Atomic uint64_t bypass[2];
 	uint64_t withheld; /* blocks of its slabs */
-	bool dense;	   /* at the last look: see release_is_dense() */
 } __attribute__((aligned(64)));
 
 /* Each is made when its class gets the first slab, and is there until slab_fini(). */
@@ -69,8 +67,6 @@ static struct class_heap *_Atomic class_heap[NR_SLAB_CLASSES];
 
 /* Taken to enter one, and before all of theirs by fork(), which must not miss a new one. */
 static struct lock class_lock;
-
-static bool all_dense; /* at the last look, all classes together */
 
 /* NULL if the class never had a slab. */
 static struct class_heap *heap_of(unsigned class)
@@ -653,8 +649,7 @@ static unsigned free_pages(const struct slab *slab)
 static NO_SANITIZE_THREAD unsigned class_to_look_at(const struct slab *slab, bool all)
 {
 	unsigned class = slab->class;
-	struct class_heap *heap = class < NR_SLAB_CLASSES ? heap_of(class) : NULL;
-	bool look = heap && (all || ((slab->unseen || slab->ripe) && !heap->dense && !all_dense));
+	bool look = class < NR_SLAB_CLASSES && (all || slab->unseen || slab->ripe);
 
 	return look ? class : CLASS_NONE;
 }
@@ -695,29 +690,6 @@ static unsigned look_at(struct class_heap *heap, struct look *look, struct slab 
 		relist(heap, slab);
 	}
 	return ready;
-}
-
-/*
- * A look begins: which classes are worth it? None if all of them together are
- * dense: in a small class there is always more coming and going.
- */
-void slab_look_first(void)
-{
-	uint64_t all_there = 0, all_used = 0;
-
-	for_each_heap(class, heap)
-	{
-		uint64_t there, used;
-
-		lock_acquire(&heap->lock, LOCK_CLASS);
-		there = heap->slabs * size_class[class].blocks - heap->withheld;
-		used = heap->taken - heap->put;
-		heap->dense = release_is_dense(used, there);
-		lock_release(&heap->lock, LOCK_CLASS);
-		all_there += there * size_class[class].size;
-		all_used += used * size_class[class].size;
-	}
-	all_dense = release_is_dense(all_used, all_there);
 }
 
 /**
@@ -921,5 +893,4 @@ void slab_fork_unlock(void)
 void slab_fini(void)
 {
 	__builtin_memset(class_heap, 0, sizeof(class_heap));
-	all_dense = false;
 }

@@ -15,7 +15,6 @@ uint64_t slab_put(unsigned class, void *const *blocks, unsigned n);
 enum hak_bug_code slab_inspect(unsigned class, const void *block, size_t *detail);
 
 /* Giving back the free pages of slabs in use; see look_next(). */
-HAK_COLD void slab_look_first(void);
 HAK_COLD void slab_look(struct look *look, bool all);
 void slab_look_done(const struct look *look, int flags);
 

@@ -105,13 +105,6 @@ static unsigned count_resident(void)
 	return n;
 }
 
-static bool is_dense(void)
-{
-	unsigned live = count_live();
-
-	return release_is_dense(live, live + count_resident());
-}
-
 static unsigned runs(unsigned pages)
 {
 	return count_bits(pages & ~(pages << 1));
@@ -316,7 +309,7 @@ static bool check_class(unsigned class)
 
 		drop_randomly();
 		CHECK_OR(!test_has_failed() && is_sound(), false);
-		expected = is_dense() && round % 3 != 2 ? 0 : purgeable_pages();
+		expected = purgeable_pages();
 		if (round % 3 == 2) {
 			CHECK_OR(trim_purges(expected), false);
 		} else {
@@ -386,38 +379,6 @@ static void reap_taken_between(void)
 	CHECK(take_again(1)); /* block 0, for good */
 	CHECK(look_purges(0));
 	CHECK(look_purges(0x00fe));
-	CHECK(unit_close());
-}
-
-/* A class that is nearly full is left alone, but not by hak_trim(). */
-static void reap_dense(void)
-{
-	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
-	drop_pages(0x0010, 64);
-	CHECK(is_dense());
-	CHECK(look_purges(0) && look_purges(0) && look_purges(0));
-	CHECK(!hak_idle(SIZE_MAX));
-	CHECK(trim_purges(0x0010));
-	drop_pages(0x0a00, 64);
-	CHECK(!is_dense());
-	CHECK(look_purges(0) && look_purges(0x0a00));
-	CHECK(unit_close());
-}
-
-/* A class that is not dense, in a heap that is. */
-static void reap_dense_together(void)
-{
-	void *large[4];
-
-	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
-	drop_pages(0x0a00, 64);
-	CHECK(!is_dense());
-	CHECK(slab_take(CLASS_32K, large + 4, 2, TAKE_ANY) == 2 && slab_take(CLASS_32K, large + 2, 2, TAKE_ANY) == 2);
-	CHECK(look_purges(0) && look_purges(0) && !hak_idle(SIZE_MAX));
-	slab_put(CLASS_32K, large, 4);
-	CHECK(look_purges(0));
-	hak_idle(SIZE_MAX);
-	CHECK(address_to_slab(model.base)->purged == 0x0a00 && !hak_check());
 	CHECK(unit_close());
 }
 
@@ -813,30 +774,6 @@ static void reap_span_resized_meanwhile(void)
 	CHECK(unit_close());
 }
 
-/* A few unused slabs among many are not worth it, but for a trim. */
-static void reap_compact(void)
-{
-	void *large, *one, *two;
-
-	CHECK(unit_open(64 * MIB, 0, FAKE_PURGE_ZERO));
-	CHECK((large = unit_span_alloc(254 * SLAB_SIZE)));
-	one = unit_span_alloc(SLAB_SIZE);
-	two = unit_span_alloc(SLAB_SIZE);
-	CHECK(one && two && unit_span_alloc(2 * SLAB_SIZE)); /* 258 in all */
-	hak_free(one);
-	for (unsigned i = 0; i < 3; i++)
-		CHECK(!hak_idle(SIZE_MAX) && unit_fake.purged == 0);
-	hak_free(two);
-	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
-	CHECK(!hak_idle(SIZE_MAX) && unit_fake.purged == 2 * SLAB_SIZE);
-	one = unit_span_alloc(SLAB_SIZE);
-	hak_free(one);
-	CHECK(!hak_idle(SIZE_MAX) && !hak_idle(SIZE_MAX) && unit_fake.purged == 2 * SLAB_SIZE);
-	CHECK(hak_trim(HAK_TRIM_OWN) == SLAB_SIZE && !hak_check());
-	hak_free(large);
-	CHECK(unit_close());
-}
-
 /* Whatever purged memory reads. */
 static void reap_calloc(void)
 {
@@ -914,8 +851,6 @@ void unit_reap(void)
 	TEST_RUN(reap_whole_pages);
 	TEST_RUN(reap_used_between);
 	TEST_RUN(reap_taken_between);
-	TEST_RUN(reap_dense);
-	TEST_RUN(reap_dense_together);
 	TEST_RUN(reap_fresh);
 	TEST_RUN(reap_two_slabs);
 	TEST_RUN(reap_double_free);
@@ -931,7 +866,6 @@ void unit_reap(void)
 	TEST_RUN(reap_tail_refused);
 	TEST_RUN(reap_span_freed_meanwhile);
 	TEST_RUN(reap_span_resized_meanwhile);
-	TEST_RUN(reap_compact);
 	TEST_RUN(reap_calloc);
 	TEST_RUN(reap_pieces);
 }
