@@ -21,7 +21,7 @@ SAN           ?=
 CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE
 
 ifeq ($(wildcard arch/$(ARCH)/cpu.h),)
-$(error ARCH=$(ARCH) is not supported; there is: $(notdir $(wildcard arch/*)))
+$(error ARCH=$(ARCH) is not supported; there is: $(patsubst arch/%/cpu.h,%,$(wildcard arch/*/cpu.h)))
 endif
 ifneq ($(filter-out address undefined thread,$(SAN)),)
 $(error SAN=$(SAN) is unknown; there is: address undefined thread)
@@ -90,6 +90,7 @@ BM_CFLAGS   := $(COMMON) $(BM_FLAGS) $(BM_INCLUDES) -ffreestanding -fno-pie -fno
 	       -fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone \
 	       -ffunction-sections -fdata-sections
 BM_KERNEL   := -mgeneral-regs-only
+BM_IMAGE    := $(BM_KERNEL) -Itests -Iqemu -Iarch/$(ARCH)/boot
 BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack --build-id=none
 
 # --------------------------------------------------------------------- sources
@@ -98,7 +99,7 @@ CORE       := $(basename $(wildcard core/*.c))
 SHARED     := platform/linux/first platform/linux/fork_bare
 LINUX      := $(filter-out $(SHARED),$(basename $(wildcard platform/linux/*.c)))
 BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c))
-BOOT       := $(basename $(wildcard arch/$(ARCH)/*.c)) $(wildcard arch/$(ARCH)/*.S) \
+BOOT       := $(basename $(wildcard arch/$(ARCH)/boot/*.c)) $(wildcard arch/$(ARCH)/boot/*.S) \
 	      qemu/boot qemu/exit
 
 L := $(O)/linux
@@ -171,7 +172,7 @@ $(B)/obj/platform/%.o: platform/%.c $(FLAGS_STAMP)
 
 $(B)/obj/%.o: %.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) -Itests -Iqemu -c $< -o $@
+	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_IMAGE) -c $< -o $@
 
 $(B)/obj/%.S.o: %.S $(FLAGS_STAMP)
 	@mkdir -p $(@D)

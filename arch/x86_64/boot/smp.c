@@ -87,11 +87,29 @@ static struct interrupt_frame *wake(struct interrupt_frame *frame)
 	return frame;
 }
 
+/*
+ * The interrupt is the barrier; noting it is seq_cst, and so orders the rest. False
+ * if nobody here has sent it.
+ */
+static bool take_nmi(void)
+{
+	struct boot_cpu *cpu = this_boot_cpu();
+	unsigned number = barrier.number;
+
+	while (stopping)
+		cpu_halt();
+	if (cpu->barrier == number)
+		return false;
+	cpu->barrier = number;
+	return true;
+}
+
 void smp_init(void)
 {
 	hak_cpu_init(&first_cpu.cpu, 0);
 	traps_init(&first_cpu.traps);
 	interrupt_set(VECTOR_WAKE, wake);
+	nmi_set(take_nmi);
 }
 
 /* Where another CPU comes from smp_entry.S. */
@@ -210,18 +228,4 @@ void smp_stop_others(void)
 	stopping = true;
 	if (nr_cpus > 1)
 		lapic_send_others(LAPIC_NMI);
-}
-
-/* The interrupt is the barrier; noting it is seq_cst, and so orders the rest. */
-bool smp_nmi(void)
-{
-	struct boot_cpu *cpu = this_boot_cpu();
-	unsigned number = barrier.number;
-
-	while (stopping)
-		cpu_halt();
-	if (cpu->barrier == number)
-		return false;
-	cpu->barrier = number;
-	return true;
 }

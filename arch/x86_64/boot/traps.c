@@ -57,6 +57,7 @@ struct interrupt_frame *interrupt_dispatch(struct interrupt_frame *frame);
 
 static struct gate idt[NR_VECTORS];
 static struct interrupt_frame *(*handlers[NR_VECTORS])(struct interrupt_frame *frame);
+static bool (*nmi_handler)(void);
 
 static const char *const trap_names[NR_TRAPS] = {
 	[0] = "divide error",
@@ -97,7 +98,7 @@ _Noreturn void trap_report(const struct trap_frame *frame)
 	hak_host_panic(line.text);
 }
 
-/* Anything but what was asked for, by smp.c or by interrupt_set(), is reported. */
+/* Anything but what was asked for, by interrupt_set() or nmi_set(), is reported. */
 static _Noreturn void unexpected(const struct interrupt_frame *frame)
 {
 	struct trap_frame trap = { .vector = VECTOR_NMI, .rip = frame->rip, .rsp = frame->rsp };
@@ -114,7 +115,7 @@ struct interrupt_frame *interrupt_dispatch(struct interrupt_frame *frame)
 {
 	struct hak_cache *previous;
 
-	if (frame->vector == VECTOR_NMI && smp_nmi())
+	if (frame->vector == VECTOR_NMI && nmi_handler && nmi_handler())
 		return frame;
 	if (frame->vector == VECTOR_SPURIOUS)
 		return frame; /* has no end either */
@@ -131,6 +132,11 @@ void interrupt_set(unsigned vector,
 		   struct interrupt_frame *(*handler)(struct interrupt_frame *frame))
 {
 	handlers[vector] = handler;
+}
+
+void nmi_set(bool (*handler)(void))
+{
+	nmi_handler = handler;
 }
 
 static void set_gate(struct gate *gate, uint64_t entry, uint8_t stack)

@@ -86,8 +86,13 @@ void traps_init(struct trap_area *area);
 void interrupt_set(unsigned vector,
 		   struct interrupt_frame *(*handler)(struct interrupt_frame *frame));
 
-/* smp.c's: was this non-maskable interrupt one of its own? */
-bool smp_nmi(void);
+/**
+ * nmi_set() - what to do on a non-maskable interrupt, on every CPU
+ * @handler: called wherever the CPU was, on a stack of its own, and may not
+ *	     allocate or free; returns false if it did not expect the interrupt,
+ *	     which is then reported and ends in a panic
+ */
+void nmi_set(bool (*handler)(void));
 
 /**
  * paging_map() - identity-map [@base, @end), which lies above 4 GiB
