@@ -96,7 +96,7 @@ BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack -
 # --------------------------------------------------------------------- sources
 
 CORE       := $(basename $(wildcard core/*.c))
-SHARED     := platform/linux/first platform/linux/fork_bare
+SHARED     := platform/linux/early_init platform/linux/fork_raw
 LINUX      := $(filter-out $(SHARED),$(basename $(wildcard platform/linux/*.c)))
 BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c))
 BOOT       := $(basename $(wildcard arch/$(ARCH)/boot/*.c)) $(wildcard arch/$(ARCH)/boot/*.S) \
@@ -210,7 +210,7 @@ scaling := tests/bench/scaling
 pair    := tests/bench/pair
 idle    := tests/bench/idle
 status  := tests/qemu/status
-memory-map := tests/qemu/memory
+memory-map := tests/qemu/memory_map
 smp     := tests/smp/smp tests/smp/cpus tests/smp/traffic
 smp-cost := tests/smp/cost tests/smp/cpus
 preempt := tests/smp/preempt tests/smp/cpus tests/smp/traffic

@@ -72,13 +72,13 @@ musl()
 test_programs()
 {
 	ways api "$cc -std=gnu11" api.c
-	ways life "$cc -std=gnu11" life.c
+	ways life "$cc -std=gnu11" lifetime.c
 	ways cxx "$cxx -std=c++17 -fsized-deallocation" cxx.cc
 	ways replaced "$cxx -std=c++17 -fsized-deallocation" replaced.cc
 	ways clearenv "$cc -std=gnu11" clearenv.c
 	if command -v musl-gcc >/dev/null; then
 		musl api api.c
-		musl life life.c
+		musl life lifetime.c
 		musl clearenv clearenv.c
 	else
 		fail "musl: there is no musl-gcc: run 'make setup-test'"
@@ -100,8 +100,8 @@ test_plugins()
 # C++ that comes late.
 test_late()
 {
-	build late "$cc" -std=gnu11 "$here/late.c" -ldl &&
-		build liblate.so "$cxx" -std=c++17 -shared -fPIC "$here/late.cc" || return
+	build late "$cc" -std=gnu11 "$here/dlopen_cxx.c" -ldl &&
+		build liblate.so "$cxx" -std=c++17 -shared -fPIC "$here/dlopened.cc" || return
 	LD_PRELOAD=$library "$scratch/late" "$scratch/liblate.so" || fail "late: status $?"
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program in C, without the library of C++, that opens one in C++: late.cc.
+ * A program in C, without the library of C++, that opens one in C++: dlopened.cc.
  *
  *	late LIBRARY
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * C++ that is opened by a program in C when the allocator has long been loaded:
- * out of memory is what it always is, NULL or an exception. See late.c.
+ * out of memory is what it always is, NULL or an exception. See dlopen_cxx.c.
  */
 #include <cstddef>
 #include <cstdio>
