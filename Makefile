@@ -371,6 +371,7 @@ qemu-size: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
 qemu-newlib: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc: qemu/run.sh $(B)/newlib.elf --machine pc
 qemu-example: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
+qemu-image: tests/qemu/check-image.sh
 qemu-newlib-map: tests/qemu/check-newlib-map.sh $(B)/newlib.map
 endef
 
@@ -454,6 +455,8 @@ help:
 	@echo '  setup-deb, setup-apps'
 	@echo '                  install what deb and deb-test, or app-test, need'
 	@echo '  qemu-debug      boot IMAGE, stopped, with GDB and the commands of qemu/hakmem-gdb.py'
+	@echo "  image           an image of SRC='case.c ...', the boot kit and the library: OUT=case.elf,"
+	@echo '                  with IMAGE_CFLAGS=; boot it with qemu/run.sh case.elf'
 	@echo '  qemu-bench      what the library costs an image, beside newlib, and what is required'
 	@echo '  example         the example unikernel, from an installed copy of the library'
 	@echo '  install-baremetal PREFIX=DIR'

@@ -68,6 +68,42 @@ qemu-debug: $(IMAGE)
 
 .PHONY: qemu-debug
 
+# -------------------------------------------------- an image of anybody's sources
+
+# make image SRC='case.c ...' OUT=case.elf IMAGE_CFLAGS='-DX=1 ...': wherever these files
+# are, an image of them, the boot kit, what tests have in common, and the archive. Objects
+# are below $(B)/image, in a folder for each OUT, and are always made: who knows what they
+# were made of. Warnings are no errors there, unless IMAGE_CFLAGS says so.
+SRC          ?=
+OUT          ?=
+IMAGE_CFLAGS ?=
+
+ifneq ($(filter image,$(MAKECMDGOALS)),)
+ifeq ($(strip $(SRC)),)
+$(error image: say of what: SRC='case.c ...')
+endif
+ifeq ($(strip $(OUT)),)
+$(error image: say where to: OUT=case.elf)
+endif
+missing := $(filter-out $(wildcard $(SRC)),$(SRC))
+ifneq ($(missing),)
+$(error image: there is no $(missing))
+endif
+
+image_folder  := $(B)/image$(abspath $(OUT)).obj
+image_objects := $(patsubst %,$(image_folder)%.o,$(abspath $(SRC)))
+$(image_objects): $(image_folder)%.o: % FORCE
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(BM_CC) $(filter-out -MMD -MP,$(BM_CFLAGS)) $(BM_IMAGE) -Wno-error \
+		$(IMAGE_CFLAGS) -c $< -o $@
+
+image: $(image_objects) $(call bm_objects,$(BOOT) $(IMAGE_TESTED)) $(B)/libhakmem.a qemu/image.ld
+	@mkdir -p $(dir $(OUT))
+	$(call say,LD,$(OUT))$(BM_LD) $(BM_LDFLAGS) $(filter %.o %.a,$^) -o $(OUT)
+endif
+
+.PHONY: image FORCE
+
 # ------------------------------------------------------------------------ size
 
 # As a kernel would link it that wants what it uses, and nothing else.
