@@ -291,7 +291,8 @@ demo: $(L)/scaling $(B)/scaling.elf
 	@$(L)/scaling
 	@qemu/run.sh $(B)/scaling.elf
 
-# A suite is a line "NAME: COMMAND" for tests/run.sh.
+# A suite is a line "NAME [SECONDS]: COMMAND" for tests/run.sh. SECONDS is ten times what
+# it takes alone, and at least 60: a machine that tests may be busy.
 RUN := tests/run.sh -d $(O)/test-logs
 
 # The same programs built otherwise, each in a directory of its own.
@@ -324,55 +325,55 @@ qemu-builds:
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf)
 
 # What runs in QEMU.
-SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M --timeout 300
+SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M
 MEMORY_RUN := qemu/run.sh $(B)/memory-map.elf
 define QEMU_SUITES
-qemu-unit: qemu/run.sh $(B)/unit.elf
-qemu-unit-pc: qemu/run.sh $(B)/unit.elf --machine pc
-qemu-model: qemu/run.sh $(B)/model.elf --memory 256M
-qemu-fault: qemu/run.sh $(B)/fault.elf
-qemu-unit-smp-2: qemu/run.sh $(B)/unit.elf --smp 2
-qemu-unit-smp-8-pc: qemu/run.sh $(B)/unit.elf --smp 8 --machine pc
-qemu-unit-smp-4-icount: qemu/run.sh $(B)/unit.elf --smp 4 --icount --timeout 300
-qemu-model-smp-4: qemu/run.sh $(B)/model.elf --smp 4 --memory 256M
-qemu-model-smp-8-pc-icount: qemu/run.sh $(B)/model.elf --smp 8 --machine pc --memory 256M --icount --timeout 300
-qemu-fault-smp-4-pc: qemu/run.sh $(B)/fault.elf --smp 4 --machine pc --timeout 300
-qemu-smp-1: $(SMP_RUN) -- --cpus 1
-qemu-smp-2-icount: $(SMP_RUN) --smp 2 --icount -- --cpus 2
-qemu-smp-4: $(SMP_RUN) --smp 4 -- --cpus 4 --ops 10000000
-qemu-smp-8: $(SMP_RUN) --smp 8 -- --cpus 8
-qemu-smp-1-pc-icount: $(SMP_RUN) --machine pc --icount -- --cpus 1
-qemu-smp-2-pc: $(SMP_RUN) --machine pc --smp 2 -- --cpus 2
-qemu-smp-4-pc-icount: $(SMP_RUN) --machine pc --smp 4 --icount -- --cpus 4
-qemu-smp-8-pc-icount: $(SMP_RUN) --machine pc --smp 8 --icount -- --cpus 8
-qemu-smp-debug: qemu/run.sh $(O)/debug/baremetal/smp.elf --memory 40M --smp 4 --timeout 300 -- --cpus 4
-qemu-smp-cost: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
-qemu-irqsave-unit: qemu/run.sh $(IRQSAVE)/unit.elf
-qemu-irqsave-model: qemu/run.sh $(IRQSAVE)/model.elf --memory 256M
-qemu-irqsave-smp: qemu/run.sh $(IRQSAVE)/smp.elf --memory 40M --smp 2 --timeout 300 -- --cpus 2
-qemu-irqsave-preempt-1: qemu/run.sh $(IRQSAVE)/preempt.elf
-qemu-irqsave-preempt-4: qemu/run.sh $(IRQSAVE)/preempt.elf --smp 4
-qemu-irqsave-preempt-4-pc-icount: qemu/run.sh $(IRQSAVE)/preempt.elf --smp 4 --machine pc --icount
-qemu-memory-4-mib: $(MEMORY_RUN) --memory 4M
-qemu-memory-6-mib: $(MEMORY_RUN) --memory 6M
-qemu-memory-6-mib-pc: $(MEMORY_RUN) --memory 6M --machine pc
-qemu-memory-128-mib: $(MEMORY_RUN) --memory 128M --icount -- 60000
-qemu-memory-4-gib: $(MEMORY_RUN) --memory 4G --icount -- 120000
-qemu-memory-6-gib-pc: $(MEMORY_RUN) --memory 6G --machine pc --icount
-qemu-scaling: qemu/run.sh $(B)/scaling.elf
-qemu-1-gib-block: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
-qemu-16-mib-machine: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
-qemu-idle: qemu/run.sh $(B)/idle.elf --memory 256M
-qemu-pair: qemu/run.sh $(B)/pair.elf --icount
-qemu-status: tests/qemu/check-status.sh $(B)/status.elf
-qemu-balloon: tests/qemu/check-balloon.sh $(B)/balloon.elf
-qemu-debug: tests/qemu/check-debug.sh $(B)/dump.elf
-qemu-size: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
-qemu-newlib: qemu/run.sh $(B)/newlib.elf
-qemu-newlib-pc: qemu/run.sh $(B)/newlib.elf --machine pc
-qemu-example: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
-qemu-image: tests/qemu/check-image.sh
-qemu-newlib-map: tests/qemu/check-newlib-map.sh $(B)/newlib.map
+qemu-unit 240: qemu/run.sh $(B)/unit.elf
+qemu-unit-pc 240: qemu/run.sh $(B)/unit.elf --machine pc
+qemu-model 60: qemu/run.sh $(B)/model.elf --memory 256M
+qemu-fault 150: qemu/run.sh $(B)/fault.elf
+qemu-unit-smp-2 240: qemu/run.sh $(B)/unit.elf --smp 2
+qemu-unit-smp-8-pc 240: qemu/run.sh $(B)/unit.elf --smp 8 --machine pc
+qemu-unit-smp-4-icount 420: qemu/run.sh $(B)/unit.elf --smp 4 --icount
+qemu-model-smp-4 60: qemu/run.sh $(B)/model.elf --smp 4 --memory 256M
+qemu-model-smp-8-pc-icount 60: qemu/run.sh $(B)/model.elf --smp 8 --machine pc --memory 256M --icount
+qemu-fault-smp-4-pc 240: qemu/run.sh $(B)/fault.elf --smp 4 --machine pc
+qemu-smp-1 60: $(SMP_RUN) -- --cpus 1
+qemu-smp-2-icount 60: $(SMP_RUN) --smp 2 --icount -- --cpus 2
+qemu-smp-4 120: $(SMP_RUN) --smp 4 -- --cpus 4 --ops 10000000
+qemu-smp-8 120: $(SMP_RUN) --smp 8 -- --cpus 8
+qemu-smp-1-pc-icount 60: $(SMP_RUN) --machine pc --icount -- --cpus 1
+qemu-smp-2-pc 60: $(SMP_RUN) --machine pc --smp 2 -- --cpus 2
+qemu-smp-4-pc-icount 60: $(SMP_RUN) --machine pc --smp 4 --icount -- --cpus 4
+qemu-smp-8-pc-icount 60: $(SMP_RUN) --machine pc --smp 8 --icount -- --cpus 8
+qemu-smp-debug 120: qemu/run.sh $(O)/debug/baremetal/smp.elf --memory 40M --smp 4 -- --cpus 4
+qemu-smp-cost 60: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
+qemu-irqsave-unit 300: qemu/run.sh $(IRQSAVE)/unit.elf
+qemu-irqsave-model 60: qemu/run.sh $(IRQSAVE)/model.elf --memory 256M
+qemu-irqsave-smp 60: qemu/run.sh $(IRQSAVE)/smp.elf --memory 40M --smp 2 -- --cpus 2
+qemu-irqsave-preempt-1 60: qemu/run.sh $(IRQSAVE)/preempt.elf
+qemu-irqsave-preempt-4 60: qemu/run.sh $(IRQSAVE)/preempt.elf --smp 4
+qemu-irqsave-preempt-4-pc-icount 60: qemu/run.sh $(IRQSAVE)/preempt.elf --smp 4 --machine pc --icount
+qemu-memory-4-mib 60: $(MEMORY_RUN) --memory 4M
+qemu-memory-6-mib 60: $(MEMORY_RUN) --memory 6M
+qemu-memory-6-mib-pc 60: $(MEMORY_RUN) --memory 6M --machine pc
+qemu-memory-128-mib 60: $(MEMORY_RUN) --memory 128M --icount -- 60000
+qemu-memory-4-gib 180: $(MEMORY_RUN) --memory 4G --icount -- 120000
+qemu-memory-6-gib-pc 180: $(MEMORY_RUN) --memory 6G --machine pc --icount
+qemu-scaling 60: qemu/run.sh $(B)/scaling.elf
+qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
+qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
+qemu-idle 90: qemu/run.sh $(B)/idle.elf --memory 256M
+qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
+qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf
+qemu-balloon 240: tests/qemu/check-balloon.sh $(B)/balloon.elf
+qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf
+qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
+qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
+qemu-newlib-pc 60: qemu/run.sh $(B)/newlib.elf --machine pc
+qemu-example 90: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
+qemu-image 60: tests/qemu/check-image.sh
+qemu-newlib-map 60: tests/qemu/check-newlib-map.sh $(B)/newlib.map
 endef
 
 define LINUX_SUITES
@@ -406,7 +407,7 @@ death-ubsan: $(O)/ubsan/linux/death
 death-tsan: $(O)/tsan/linux/death
 death-clang: $(O)/clang/linux/death
 provider: $(L)/provider
-reaper: tests/linux/reaper.sh $(L)
+reaper 1100: tests/linux/reaper.sh $(L)
 scaling: $(L)/scaling
 idle: $(L)/idle
 api: tests/api/run.sh $(L)

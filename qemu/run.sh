@@ -18,7 +18,7 @@ usage: run.sh IMAGE [OPTION]... [-- ARGUMENT...]
                         instruction, and every run is like the other
   --balloon             give the machine a balloon with free page reporting
   --qemu 'OPTION...'    more options of QEMU, split at blanks
-  --timeout SECONDS     how long the image may take, default: 60
+  --timeout SECONDS     how long the image may take, default: $TIMEOUT, or 60
 
 The ARGUMENTs reach the image's main() split at blanks; there is no quoting.
 
@@ -32,7 +32,7 @@ For every status of this list the reason is on stderr, with the last lines
 that the image printed.
 
 Environment: QEMU, the program to run, default qemu-system-x86_64;
-KVM, the device that --accel looks for, default /dev/kvm.
+KVM, the device that --accel looks for, default /dev/kvm; TIMEOUT.
 END
 }
 
@@ -56,7 +56,7 @@ accel=tcg
 icount=
 balloon=
 options=
-timeout=60
+timeout=${TIMEOUT:-60}
 while [ $# -gt 0 ]; do
 	case $1 in
 	--machine) needs_value "$1" $# && machine=$2 && shift ;;
@@ -163,7 +163,7 @@ fi
 # See exit.c: QEMU ends with 2 * (status + 16) + 1.
 case $status in
 0) report 126 "the machine was reset (a triple fault?)" ;;
-124) report 124 "did not end in $timeout s" ;;
+124) report 124 "did not end within $timeout s" ;;
 esac
 if [ "$status" -lt 33 ] || [ $((status % 2)) -eq 0 ]; then
 	report 125 "QEMU failed (status $status)"

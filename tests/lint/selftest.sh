@@ -46,6 +46,14 @@ test_runner()
 		'bad: ./there-is-no-such-file'
 	run_case hang '1 passed, 1 failed' 'bad: FAIL bad: took more than 2 s' \
 		'bad: echo ok one; sleep 60'
+	run_case hang-and-fail '0 passed, 2 failed' 'bad: FAIL bad: took more than 1 s' \
+		'bad 1: echo FAIL three: why; sleep 60'
+	# an image that hangs, in a QEMU that is none: the limit of the image is told
+	printf '#!/bin/sh\nexec sleep 60\n' >"$scratch/qemu"
+	chmod +x "$scratch/qemu"
+	run_case image-hang '0 passed, 1 failed' \
+		"bad: FAIL bad: run.sh: $scratch/qemu: did not end within 4 s" \
+		"bad 4: QEMU=$scratch/qemu $here/../../qemu/run.sh $scratch/qemu"
 	run_case carriage-return '1 passed, 1 failed' 'bad: FAIL y: why' \
 		"bad: printf 'ok x\\r\\nFAIL y: why\\r\\n'"
 	run_case no-suite '0 passed, 1 failed' 'FAIL no suite was given' </dev/null

@@ -10,6 +10,7 @@ set -u
 
 image=$1
 here=$(dirname "$0")
+limit=${TIMEOUT:-60}
 failed=0
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
@@ -33,12 +34,13 @@ has()
 }
 
 command -v gdb >/dev/null || { echo "FAIL debug: no gdb: run 'make setup-test'"; exit 1; }
-CONSOLE=$scratch/console timeout 60 "$here/../../qemu/debug.sh" "$image" '' -batch \
+CONSOLE=$scratch/console timeout "$limit" "$here/../../qemu/debug.sh" "$image" '' -batch \
 	-ex 'hbreak stop_here' -ex continue \
 	-ex 'hak heap' -ex 'hak block small' -ex 'hak block (char *)large + 70000' \
 	-ex 'hak block freed[3]' -ex 'hak block &small' -ex 'hak block' \
 	-ex 'hak block (char *)small + 32 * 65536' \
 	-ex 'hak leaks' -ex 'delete' -ex 'continue' >"$scratch/gdb" 2>&1
+[ $? -ne 124 ] || echo "FAIL debug: GDB did not end within $limit s"
 
 has heap "$scratch/gdb" '^ +48 +100 +[0-9]+ +1$' '^ +32 +0 +60 +1$' '^ +512 +8 ' \
 	'^ +3145728 +1 +0 +48$' '^0x[0-9a-f]{16} +32 +0 +0 +0$'

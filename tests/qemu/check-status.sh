@@ -19,7 +19,7 @@ expect()
 
 	shift 5
 	# shellcheck disable=SC2086
-	output=$("$run" "$image" --machine "$machine" --timeout 10 "$@" -- $argument 2>&1)
+	output=$("$run" "$image" --machine "$machine" "$@" -- $argument 2>&1)
 	status=$?
 	if [ "$status" -eq "$wanted" ] && grep -q -- "$text" <<<"$output"; then
 		echo "ok status_$name"
@@ -55,7 +55,7 @@ for machine in microvm pc; do
 	expect no_memory_map 101 'the loader gave no memory map' "$machine" no-map
 	expect same_memory 101 'entries of the memory map overlap' "$machine" same-memory
 done
-expect hang 124 'did not end in 5 s' microvm hang --timeout 5
+expect hang 124 'did not end within 5 s' microvm hang --timeout 5
 
 # A QEMU whose KVM is as $KIND says; TCG does the work.
 scratch=$(mktemp -d) || exit 2
