@@ -95,7 +95,7 @@ BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack -
 
 # --------------------------------------------------------------------- sources
 
-CORE       := $(basename $(wildcard core/*.c))
+CORE       := $(basename $(wildcard core/*/*.c))
 SHARED     := platform/linux/early_init platform/linux/fork_raw
 LINUX      := $(filter-out $(SHARED),$(basename $(wildcard platform/linux/*.c)))
 BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c))

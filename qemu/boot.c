@@ -20,7 +20,7 @@
 
 #include <boot.h>
 #include <cpu.h>
-#include <format.h>
+#include <base/format.h>
 #include <frames.h>
 #include <hakmem/host.h>
 #include <machine.h>

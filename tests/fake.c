@@ -8,7 +8,7 @@
  */
 #include "fake.h"
 
-#include <lock.h>
+#include <base/lock.h>
 
 #include "test.h"
 

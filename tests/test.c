@@ -4,7 +4,7 @@
  */
 #include "test.h"
 
-#include <format.h>
+#include <base/format.h>
 
 static unsigned passed, failed;
 static const char *current;

@@ -35,8 +35,8 @@ struct hak_class_stats {
 	uint64_t refilled_blocks;    /* ... and the blocks in them */
 	uint64_t spills;	     /* batches given back to slabs ... */
 	uint64_t spilled_blocks;     /* ... and the blocks in them */
-	uint64_t bypass_allocations; /* by callers without a cache */
-	uint64_t bypass_frees;	     /* likewise: frees that no magazine took */
+	uint64_t uncached_allocations; /* by callers without a cache */
+	uint64_t uncached_frees;	     /* likewise: frees that no magazine took */
 	uint64_t live_blocks;	     /* allocated and not freed */
 	uint64_t magazine_blocks;    /* waiting in magazines */
 	uint64_t live_bytes;	     /* live_blocks at their class's size */

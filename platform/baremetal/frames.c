@@ -37,7 +37,7 @@
  */
 #include "frames.h"
 
-#include <base.h>
+#include <base/base.h>
 #include <cpu.h>
 
 #define FRAME_SIZE	HAK_SUPERSLAB_SIZE

@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 
 #include <cpu.h>
-#include <format.h>
+#include <base/format.h>
 #include <hakmem/host.h>
 
 _Noreturn void hak_host_panic(const char *line)

@@ -35,7 +35,7 @@ extern "C" {
 #define HAK_MAGAZINE_NEAR  HAK_MAGAZINE_MAX
 #define HAK_MAGAZINE_BYTES (48u << 10)
 #define HAK_CACHE_BYTES	   (512 << 10)
-#define HAK_CACHE_SWING	   0
+#define HAK_CACHE_BURST_BYTES	   0
 #define HAK_CACHED_MAX	   0
 
 /*

@@ -22,9 +22,9 @@
 
 #include <hakmem/host.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "linux.h"
-#include "reap.h"
+#include "reclaim/scan.h"
 
 /* Said again, or gcc would use in this file the model that calls __tls_get_addr(). */
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
@@ -39,7 +39,7 @@ static void thread_ends(void *cache)
 {
 	hak_tls_cache = CACHE_NEVER;
 	hak_cache_detach(cache);
-	reap_note(HAK_REAP_FREE);
+	scan_note(HAK_REAP_FREE);
 	hak_reaper_thread_ended();
 }
 

@@ -10,7 +10,7 @@
  */
 #include <pthread.h>
 
-#include "fork.h"
+#include "api/fork.h"
 #include "linux.h"
 
 void hak_forked_in_child(void)

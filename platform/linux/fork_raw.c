@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <sys/types.h>
 
-#include "fork.h"
+#include "api/fork.h"
 #include "linux.h"
 
 pid_t _Fork(void);

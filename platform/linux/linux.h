@@ -7,7 +7,7 @@
 
 #include <platform.h>
 
-#include "format.h"
+#include "base/format.h"
 
 void hak_reaper_thread_ended(void);
 void hak_reaper_after_fork(void);

@@ -24,10 +24,10 @@
 
 #include <hakmem/stats.h>
 
-#include "format.h"
+#include "base/format.h"
 #include "linux.h"
-#include "sizeclass.h"
-#include "stats.h"
+#include "base/sizeclass.h"
+#include "diag/stats.h"
 
 /* What is needed here: no pages and no blocks in magazines are looked at for it. */
 #define HEAP_COUNTERS offsetof(struct hak_stats, resident_bytes)

@@ -10,7 +10,7 @@
 
 #include <hakmem/hakmem.h>
 
-#include "fastpath.h"
+#include "api/fastpath.h"
 
 #define PAGE ((size_t)4096)
 

@@ -28,7 +28,7 @@
 /*
  * Magazines: at most so many blocks of one class, and so many bytes, in each (with
  * more blocks, indices of slots would need more than 16 bits); together they may
- * grow by HAK_CACHE_BYTES from what they begin with, and by HAK_CACHE_SWING for
+ * grow by HAK_CACHE_BYTES from what they begin with, and by HAK_CACHE_BURST_BYTES for
  * what a thread frees and allocates by turns. Blocks up to HAK_CACHED_MAX have
  * them. What a thread does not use is taken from it. (With 2 instead of 4 MiB for
  * HAK_CACHE_BYTES, replacing 1000 or 10000 blocks of up to 32 KiB takes a twelfth more
@@ -38,7 +38,7 @@
 #define HAK_MAGAZINE_NEAR  64u
 #define HAK_MAGAZINE_BYTES (16u << 20)
 #define HAK_CACHE_BYTES	   (4 << 20)
-#define HAK_CACHE_SWING	   (16 << 20)
+#define HAK_CACHE_BURST_BYTES	   (16 << 20)
 #define HAK_CACHED_MAX	   (1024 * 1024)
 
 /* What hak_init(NULL), or the first allocation, takes pages from. */

@@ -29,7 +29,7 @@
 
 #include "linux.h"
 #include "options.h"
-#include "pages.h"
+#include "pages/pages.h"
 
 static void *map_anywhere(size_t size, int protection)
 {

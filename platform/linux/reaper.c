@@ -39,12 +39,12 @@
 
 #include <hakmem/host.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "linux.h"
 #include "options.h"
-#include "pages.h"
-#include "reap.h"
-#include "release.h"
+#include "pages/pages.h"
+#include "reclaim/scan.h"
+#include "base/policy.h"
 
 #define GROWN	 ((uint64_t)4 << 20)
 #define STACK	 ((size_t)256 << 10)
@@ -113,28 +113,28 @@ static void wait(_Atomic unsigned *word, unsigned seen, uint64_t ns)
 }
 
 /* One look; and how many intervals to wait then. */
-static enum reap_state look(unsigned *pause)
+static enum scan_state look(unsigned *pause)
 {
-	uint64_t before = reap_given_back(), start = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
-	enum reap_state state;
+	uint64_t before = scan_given_back(), start = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
+	enum scan_state state;
 
 	do
-		state = reap_step(STEP);
-	while (state == REAP_MORE);
+		state = scan_step(STEP);
+	while (state == SCAN_MORE);
 	cost = (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) * SHARE / interval_ns();
 	*pause = 1;
-	if (reap_given_back() == before && cost)
+	if (scan_given_back() == before && cost)
 		*pause = cost < STRETCH ? (unsigned)cost : STRETCH;
 	return state;
 }
 
 static void wait_between_looks(unsigned pause)
 {
-	uint64_t emptied = reap_count_emptied();
+	uint64_t emptied = scan_count_emptied();
 
 	do
 		wait(&reaper.ending, 0, interval_ns());
-	while (--pause && !reaper.ending && reap_count_emptied() == emptied);
+	while (--pause && !reaper.ending && scan_count_emptied() == emptied);
 }
 
 /* Nothing is left to wait for: sleep until something happens. */
@@ -143,13 +143,13 @@ static void sleep_unless_needed(void)
 	unsigned pause;
 
 	reaper.asleep = 1;
-	reap_awake = false;
+	scan_awake = false;
 	/* what happened before this was seen, by this look or by hak_host_reap() */
-	if (look(&pause) == REAP_AGAIN)
+	if (look(&pause) == SCAN_AGAIN)
 		reaper.asleep = 0;
 	while (reaper.asleep && !reaper.ending)
 		wait(&reaper.asleep, 1, 0);
-	reap_awake = true;
+	scan_awake = true;
 }
 
 static void *reaper_runs(void *unused)
@@ -157,17 +157,17 @@ static void *reaper_runs(void *unused)
 	unsigned pause = 1;
 
 	(void)unused;
-	release_set_mode(RELEASE_LATER);
+	policy_set_mode(RELEASE_LATER);
 	for (;;) {
 		wait_between_looks(pause);
 		if (reaper.ending)
 			break;
-		if (look(&pause) == REAP_DONE)
+		if (look(&pause) == SCAN_DONE)
 			sleep_unless_needed();
 	}
-	release_set_mode(RELEASE_AT_ONCE);
+	policy_set_mode(RELEASE_AT_ONCE);
 	reaper.ending = 0;
-	reap_awake = false;
+	scan_awake = false;
 	reaper.state = REAPER_NONE;
 	return NULL;
 }
@@ -193,7 +193,7 @@ static int create(void)
 static void do_without(void)
 {
 	reaper.state = REAPER_INLINE;
-	release_set_mode(RELEASE_LATER);
+	policy_set_mode(RELEASE_LATER);
 }
 
 static void start(void)
@@ -207,12 +207,12 @@ static void start(void)
 	/* first: pthread_create() calls malloc */
 	if (!atomic_compare_exchange_strong(&reaper.state, &none, REAPER_RUNS))
 		return;
-	reap_awake = true;
+	scan_awake = true;
 	reaper.ending = 0; /* two threads may have ended at once */
 	reaper.requested = pages_counters.requested;
 	if (create()) {
 		do_without();
-		reap_awake = false;
+		scan_awake = false;
 	} else {
 		pthread_setname_np(reaper.thread, "hakmem");
 		reaper.joinable = true;
@@ -281,13 +281,13 @@ void hak_reaper_after_fork(void)
 {
 	if (reaper.state != REAPER_RUNS)
 		return;
-	release_set_mode(RELEASE_AT_ONCE);
+	policy_set_mode(RELEASE_AT_ONCE);
 	reaper.joinable = false;
 	reaper.asleep = 0;
 	reaper.ending = 0;
 	reaper.requested = pages_counters.requested;
 	reaper.state = REAPER_NONE;
-	reap_awake = false;
+	scan_awake = false;
 }
 
 /* The options are known now. */
@@ -298,7 +298,7 @@ void hak_reaper_configure(void)
 	else
 		do_without();
 	if (hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0) {
-		release_set_mode(RELEASE_NEVER);
-		reap_awake = true; /* as far as the core is concerned */
+		policy_set_mode(RELEASE_NEVER);
+		scan_awake = true; /* as far as the core is concerned */
 	}
 }

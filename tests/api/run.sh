@@ -247,7 +247,7 @@ threads = [threading.Thread(target=work, args=(out, n)) for n in range(4)]
 [t.start() for t in threads]; [t.join() for t in threads]
 print(sorted(out.items()))'\'
 	command_case compiler "$cc -std=gnu11 -O2 -I$root/include -I$root/core \
-		-I$root/arch/x86_64 -I$root/platform/linux -c $root/core/slab.c -o slab.o &&
+		-I$root/arch/x86_64 -I$root/platform/linux -c $root/core/slab/class.c -o slab.o &&
 		md5sum slab.o"
 	optional_case git git "git --version; rm -rf repo; $git init -q repo && cd repo &&
 		for i in 1 2 3; do seq \$i 20000 >file; $git add file; $git commit -qm \$i; done;

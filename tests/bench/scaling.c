@@ -96,7 +96,7 @@ static uint64_t gained(const struct hak_stats *now)
 static uint64_t magazine_share(void)
 {
 	uint64_t frees = row->flushed.total.frees - row->before.total.frees;
-	uint64_t bypassed = row->flushed.total.bypass_frees - row->before.total.bypass_frees;
+	uint64_t bypassed = row->flushed.total.uncached_frees - row->before.total.uncached_frees;
 
 	return share(frees - bypassed, frees);
 }

@@ -20,9 +20,9 @@
 
 #include <hakmem/hakmem.h>
 
-#include "magazine.h"
-#include "pagemap.h"
-#include "superslab.h"
+#include "cache/magazine.h"
+#include "pages/pagemap.h"
+#include "superslab/superslab.h"
 
 #include "../test.h"
 

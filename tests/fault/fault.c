@@ -15,11 +15,11 @@
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
 
-#include <cache.h>
+#include <cache/cache.h>
 #include <hakmem/stats.h>
 
-#include "format.h"
-#include "magazine.h"
+#include "base/format.h"
+#include "cache/magazine.h"
 
 #include "../fake.h"
 #include "../test.h"

@@ -14,7 +14,7 @@
  */
 #include "shadow.h"
 
-#include <base.h>
+#include <base/base.h>
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
 #include <hakmem/stats.h>

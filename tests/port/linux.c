@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <reap.h>
+#include <reclaim/scan.h>
 
 #include "../test.h"
 
@@ -75,6 +75,6 @@ const char *port_name(void)
  */
 __attribute__((constructor)) static void make_exact(void)
 {
-	reap_awake = true;
+	scan_awake = true;
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }

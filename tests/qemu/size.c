@@ -6,7 +6,7 @@
 #include <frames.h>
 
 #include <hakmem/hakmem.h>
-#include <magazine.h>
+#include <cache/magazine.h>
 
 _Static_assert(CACHE_SIZE <= 24 << 10, "what each CPU costs");
 

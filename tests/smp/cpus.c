@@ -5,7 +5,7 @@
 #include <hakmem/hakmem.h>
 #include <hakmem/stats.h>
 
-#include <cache.h>
+#include <cache/cache.h>
 
 #include "../test.h"
 

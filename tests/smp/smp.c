@@ -14,10 +14,10 @@
 #include <hakmem/hakmem.h>
 #include <machine.h>
 
-#include <cache.h>
-#include <lock.h>
-#include <sizeclass.h>
-#include <slab.h>
+#include <cache/cache.h>
+#include <base/lock.h>
+#include <base/sizeclass.h>
+#include <slab/class.h>
 
 #include "../test.h"
 #include "cpus.h"
@@ -383,10 +383,10 @@ static void hold_blocks(void *unused)
 		hak_free(hak_malloc(64));
 		return;
 	}
-	if (slab_outstanding(class_of(64)) < smp_count())
+	if (class_outstanding(class_of(64)) < smp_count())
 		traffic_blame("nothing in magazines");
 	hak_trim(HAK_TRIM_ALL);
-	if (slab_outstanding(class_of(64)))
+	if (class_outstanding(class_of(64)))
 		traffic_blame("a magazine was not emptied");
 	trimmed = true;
 }

@@ -6,13 +6,13 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <cache.h>
-#include <magazine.h>
-#include <pagemap.h>
-#include <runs.h>
-#include <sizeclass.h>
-#include <slab.h>
-#include <superslab.h>
+#include <cache/cache.h>
+#include <cache/magazine.h>
+#include <pages/pagemap.h>
+#include <superslab/runs.h>
+#include <base/sizeclass.h>
+#include <slab/class.h>
+#include <superslab/superslab.h>
 
 #define CLASS_512 17
 #define CLASS_1K  21
@@ -54,15 +54,15 @@ static void check_superslab_words(void)
 	FINDS_NOTHING();
 	superslab = superslab_at(0);
 
-	superslab->clean |= 1;
+	superslab->unbacked |= 1;
 	FINDS("SuperSlab: clean slabs that are in use");
-	superslab->clean &= ~1u;
+	superslab->unbacked &= ~1u;
 	superslab->claimed |= 16;
 	FINDS("SuperSlab: slabs that a look did not give back");
 	superslab->claimed &= ~16u;
-	superslab->ripe |= 2;
+	superslab->idle |= 2;
 	FINDS("SuperSlab: ripe slabs without anything to purge");
-	superslab->ripe &= ~2u;
+	superslab->idle &= ~2u;
 
 	pagemap_set_superslab(superslab->base, NULL);
 	FINDS("page map: entry of a SuperSlab");
@@ -80,12 +80,12 @@ static void check_superslab_words(void)
 static void check_superslab_counts(void)
 {
 	CHECK(open_heap() && unit_span_alloc(SLAB_SIZE));
-	hak_heap.counters.active++;
+	hak_arena.counters.active++;
 	FINDS("SuperSlab counters: active or reserve");
-	hak_heap.counters.active--;
-	hak_heap.counters.slabs_used++;
+	hak_arena.counters.active--;
+	hak_arena.counters.slabs_used++;
 	FINDS("SuperSlab counters: slabs used");
-	hak_heap.counters.slabs_used--;
+	hak_arena.counters.slabs_used--;
 	FINDS_NOTHING();
 	CHECK(unit_close());
 }
@@ -129,10 +129,10 @@ static void check_runs(void)
 	FINDS("page map: class of an unused slab");
 	superslab_at(0)->unused &= ~((uint32_t)1 << 19);
 	superslab_at(0)->unused &= ~((uint32_t)1 << 25);
-	superslab_at(0)->clean &= ~((uint32_t)1 << 25);
+	superslab_at(0)->unbacked &= ~((uint32_t)1 << 25);
 	FINDS("runs: the length of one");
 	superslab_at(0)->unused |= (uint32_t)1 << 25;
-	superslab_at(0)->clean |= (uint32_t)1 << 25;
+	superslab_at(0)->unbacked |= (uint32_t)1 << 25;
 	FINDS_NOTHING();
 	CHECK(unit_close());
 }
@@ -147,12 +147,12 @@ static void check_superslab_list(void)
 	link = superslab->all.link;
 	list_del(&superslab->all);
 	FINDS("SuperSlab counters: active or reserve");
-	CHECK(heap_first() == superslab_at(32));
+	CHECK(arena_first() == superslab_at(32));
 	list_add(link, &superslab->all);
 	FINDS_NOTHING();
-	hak_heap.counters.slabs_used++;
+	hak_arena.counters.slabs_used++;
 	FINDS("SuperSlab counters: slabs used");
-	hak_heap.counters.slabs_used--;
+	hak_arena.counters.slabs_used--;
 	FINDS_NOTHING();
 	CHECK(unit_close());
 }

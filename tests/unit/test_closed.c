@@ -9,10 +9,10 @@
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
 #include <hakmem/stats.h>
-#include <cache.h>
-#include <fastpath.h>
-#include <magazine.h>
-#include <slab.h>
+#include <cache/cache.h>
+#include <api/fastpath.h>
+#include <cache/magazine.h>
+#include <slab/class.h>
 
 #define CLASS_64 5
 #define CLASS_1K 21
@@ -31,11 +31,11 @@ static struct {
 
 static void closed_surplus(void)
 {
-	CHECK(magazine_surplus(0, 0) == 0 && magazine_surplus(0, 5) == 0);
-	CHECK(magazine_surplus(8, 0) == 8 && magazine_surplus(8, 3) == 5);
-	CHECK(magazine_surplus(8, 7) == 1 && magazine_surplus(8, 8) == 0);
-	CHECK(magazine_surplus(8, 9) == 0 && magazine_surplus(112, UINT64_MAX) == 0);
-	CHECK(magazine_surplus(112, (uint64_t)1 << 32) == 0);
+	CHECK(policy_excess(0, 0) == 0 && policy_excess(0, 5) == 0);
+	CHECK(policy_excess(8, 0) == 8 && policy_excess(8, 3) == 5);
+	CHECK(policy_excess(8, 7) == 1 && policy_excess(8, 8) == 0);
+	CHECK(policy_excess(8, 9) == 0 && policy_excess(112, UINT64_MAX) == 0);
+	CHECK(policy_excess(112, (uint64_t)1 << 32) == 0);
 }
 
 /* A heap with @n blocks of 64 bytes in the magazine, and a few live ones. */
@@ -54,7 +54,7 @@ static bool prepare(unsigned n)
 	own.n = n;
 	own.cache = this_cache();
 	CHECK_OR(magazine_held(own.cache, CLASS_64) == n, false);
-	CHECK_OR(slab_outstanding(CLASS_64) == NR_LIVE + n, false);
+	CHECK_OR(class_outstanding(CLASS_64) == NR_LIVE + n, false);
 	return true;
 }
 
@@ -64,17 +64,17 @@ static bool close_and_take(unsigned n)
 	struct magazine_cold *cold = &own.cache->cold->magazine[CLASS_64];
 	void *blocks[MOST];
 
-	CHECK_OR(magazine_try_claim(own.cache), false);
-	CHECK_OR(!magazine_try_claim(own.cache), false);
-	magazine_close(own.cache, CLASS_64);
-	CHECK_OR(magazine_is_closed(own.cache, CLASS_64), false);
-	cold->surplus = (uint16_t)n;
-	CHECK_OR(magazine_take(own.cache, CLASS_64, blocks, MOST) == n, false);
-	magazine_unclaim(own.cache);
+	CHECK_OR(seize_try_claim(own.cache), false);
+	CHECK_OR(!seize_try_claim(own.cache), false);
+	seize_begin(own.cache, CLASS_64);
+	CHECK_OR(seize_confirm(own.cache, CLASS_64), false);
+	cold->excess = (uint16_t)n;
+	CHECK_OR(seize_take(own.cache, CLASS_64, blocks, MOST) == n, false);
+	seize_unclaim(own.cache);
 	for (unsigned i = 0; i < n; i++)
 		CHECK_OR(blocks[i] == own.held[i], false);
 	if (n)
-		slab_put(CLASS_64, blocks, n);
+		class_free(CLASS_64, blocks, n);
 	for (unsigned i = n; i < own.n; i++)
 		own.held[i - n] = own.held[i];
 	own.n -= n;
@@ -84,7 +84,7 @@ static bool close_and_take(unsigned n)
 /* malloc gives what the magazine holds, the last first; then all is well. */
 static bool comes_out(unsigned live)
 {
-	CHECK_OR(slab_outstanding(CLASS_64) == live + own.n, false);
+	CHECK_OR(class_outstanding(CLASS_64) == live + own.n, false);
 	CHECK_OR(magazine_held(own.cache, CLASS_64) == own.n, false);
 	hak_stats_read(&stats, sizeof(stats));
 	CHECK_OR(stats.total.live_blocks == live, false);
@@ -96,11 +96,11 @@ static bool comes_out(unsigned live)
 	for (unsigned i = 0; i < live; i++)
 		CHECK_OR(unit_is_filled(own.live[i], 64, i), false);
 	hak_flush();
-	CHECK_OR(slab_outstanding(CLASS_64) == live && !hak_check(), false);
+	CHECK_OR(class_outstanding(CLASS_64) == live && !hak_check(), false);
 	for (unsigned i = 0; i < live; i++)
 		hak_free(own.live[i]);
 	hak_flush();
-	CHECK_OR(slab_outstanding(CLASS_64) == 0 && !hak_check(), false);
+	CHECK_OR(class_outstanding(CLASS_64) == 0 && !hak_check(), false);
 	return unit_close();
 }
 
@@ -110,7 +110,7 @@ static void closed_and_opened(void)
 	for (unsigned n = 0; n <= MOST; n++)
 		for (unsigned taken = 0; taken <= n; taken++) {
 			CHECK(prepare(n) && close_and_take(taken));
-			CHECK(own.cache->magazine[CLASS_64].top == MAGAZINE_CLOSED);
+			CHECK(own.cache->magazine[CLASS_64].top == MAGAZINE_SEIZED);
 			CHECK(own.cache->magazine[CLASS_64].limit == 0);
 			CHECK(comes_out(NR_LIVE));
 		}
@@ -125,13 +125,13 @@ static void closed_too_late(void)
 	CHECK(prepare(5));
 	magazine = &own.cache->magazine[CLASS_64];
 	before = *magazine;
-	CHECK(magazine_try_claim(own.cache));
-	magazine_close(own.cache, CLASS_64);
-	CHECK(magazine->top == MAGAZINE_CLOSED && magazine->limit == 0);
+	CHECK(seize_try_claim(own.cache));
+	seize_begin(own.cache, CLASS_64);
+	CHECK(magazine->top == MAGAZINE_SEIZED && magazine->limit == 0);
 	magazine->top = (uint16_t)(before.top - 1); /* a malloc */
-	CHECK(!magazine_is_closed(own.cache, CLASS_64));
+	CHECK(!seize_confirm(own.cache, CLASS_64));
 	CHECK(magazine->limit == before.limit);
-	magazine_unclaim(own.cache);
+	seize_unclaim(own.cache);
 	own.n--;
 	hak_free(own.held[own.n++]);
 	CHECK(comes_out(NR_LIVE));
@@ -146,10 +146,10 @@ static void closed_by_half(void)
 	CHECK(prepare(5));
 	magazine = &own.cache->magazine[CLASS_64];
 	top = magazine->top;
-	CHECK(magazine_try_claim(own.cache));
-	magazine_close(own.cache, CLASS_64);
+	CHECK(seize_try_claim(own.cache));
+	seize_begin(own.cache, CLASS_64);
 	magazine->top = (uint16_t)(top - 1);
-	magazine_unclaim(own.cache);
+	seize_unclaim(own.cache);
 	own.n--;
 	hak_free(own.held[own.n++]);
 	CHECK(magazine->top == top && magazine->limit > top);
@@ -171,7 +171,7 @@ static void closed_during_malloc(void)
 			CHECK(cpu_decrement_to_zero(&own.cache->magazine[CLASS_64].top));
 			CHECK(!pop_fast(CLASS_64) && !push_fast(CLASS_64, own.live[0]));
 			CHECK(own.cache->magazine[CLASS_64].top == 0);
-			CHECK(magazine_is_closed(own.cache, CLASS_64));
+			CHECK(seize_confirm(own.cache, CLASS_64));
 			CHECK(magazine_held(own.cache, CLASS_64) == own.n);
 			block = malloc_slow(64); /* where it goes then */
 			CHECK(block && (!own.n || block == own.held[own.n - 1]));
@@ -188,7 +188,7 @@ enum way { BY_MALLOC, BY_FREE, BY_FLUSH, BY_CHECK, BY_DETACH, BY_LOOK, NR_WAYS }
 /* The block that was freed meanwhile was the last of the live ones. */
 static bool come_back(enum way way)
 {
-	unsigned first = magazine_first_limit(CLASS_64), left;
+	unsigned first = policy_first_limit(CLASS_64), left;
 
 	own.held[own.n++] = own.live[NR_LIVE - 1];
 	switch (way) {
@@ -209,12 +209,12 @@ static bool come_back(enum way way)
 		this_cache_set(CACHE_NONE);
 		hak_cache_detach(own.cache);
 		left = own.n < first / 2 ? own.n : first / 2;
-		CHECK_OR(slab_outstanding(CLASS_64) == NR_LIVE - 1 + left && !hak_check(), false);
+		CHECK_OR(class_outstanding(CLASS_64) == NR_LIVE - 1 + left && !hak_check(), false);
 		return unit_close();
 	default:
 		/* others take the rest, never the one that may still be written */
-		cache_look(CACHE_LOOK_ALL);
-		CHECK_OR(slab_outstanding(CLASS_64) == NR_LIVE, false);
+		cache_scan(CACHE_SCAN_ALL);
+		CHECK_OR(class_outstanding(CLASS_64) == NR_LIVE, false);
 		own.held[0] = own.live[NR_LIVE - 1];
 		own.n = 1;
 		return comes_out(NR_LIVE - 1);
@@ -234,7 +234,7 @@ static void closed_during_free(void)
 				cpu_increment(&own.cache->magazine[CLASS_64].top);
 				CHECK(!pop_fast(CLASS_64) && !push_fast(CLASS_64, own.live[0]));
 				own.cache->pushes[CLASS_64]++;
-				CHECK(magazine_is_closed(own.cache, CLASS_64));
+				CHECK(seize_confirm(own.cache, CLASS_64));
 				CHECK(come_back(way));
 			}
 }
@@ -243,18 +243,18 @@ static void closed_during_free(void)
 static void closed_when_idle(void)
 {
 	CHECK(prepare(6));
-	CHECK(cache_look(CACHE_LOOK_IDLE)); /* it was used before */
-	CHECK(slab_outstanding(CLASS_64) == NR_LIVE + 6);
-	CHECK(!cache_look(CACHE_LOOK_IDLE));
-	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	CHECK(cache_scan(CACHE_SCAN_IDLE)); /* it was used before */
+	CHECK(class_outstanding(CLASS_64) == NR_LIVE + 6);
+	CHECK(!cache_scan(CACHE_SCAN_IDLE));
+	CHECK(class_outstanding(CLASS_64) == NR_LIVE);
 	CHECK(magazine_held(own.cache, CLASS_64) == 0 && own.cache->cold->quiet);
-	CHECK(!cache_look(CACHE_LOOK_IDLE));
+	CHECK(!cache_scan(CACHE_SCAN_IDLE));
 	own.n = 0;
 	/* only what is used again is looked at again */
 	hak_free(own.live[NR_LIVE - 1]);
 	CHECK(!own.cache->cold->quiet);
-	cache_look(CACHE_LOOK_IDLE);
-	CHECK(!cache_look(CACHE_LOOK_IDLE) && slab_outstanding(CLASS_64) == NR_LIVE - 1);
+	cache_scan(CACHE_SCAN_IDLE);
+	CHECK(!cache_scan(CACHE_SCAN_IDLE) && class_outstanding(CLASS_64) == NR_LIVE - 1);
 	CHECK(comes_out(NR_LIVE - 1));
 }
 
@@ -264,8 +264,8 @@ static bool fresh_one_stays(void)
 	hak_free(own.live[NR_LIVE - 1]);
 	own.held[0] = own.live[NR_LIVE - 1];
 	own.n = 1;
-	cache_look(CACHE_LOOK_IDLE);
-	CHECK_OR(slab_outstanding(CLASS_64) == NR_LIVE, false);
+	cache_scan(CACHE_SCAN_IDLE);
+	CHECK_OR(class_outstanding(CLASS_64) == NR_LIVE, false);
 	return comes_out(NR_LIVE - 1);
 }
 
@@ -273,45 +273,45 @@ static bool fresh_one_stays(void)
 static void closed_and_forgotten(void)
 {
 	CHECK(prepare(6));
-	cache_look(CACHE_LOOK_IDLE);
-	cache_look(CACHE_LOOK_IDLE);
-	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	cache_scan(CACHE_SCAN_IDLE);
+	cache_scan(CACHE_SCAN_IDLE);
+	CHECK(class_outstanding(CLASS_64) == NR_LIVE);
 	CHECK(fresh_one_stays());
 	/* nor is what the owner gave back itself */
 	CHECK(prepare(6));
-	cache_look(CACHE_LOOK_IDLE);
+	cache_scan(CACHE_SCAN_IDLE);
 	hak_flush();
 	CHECK(fresh_one_stays());
 	/* half of them goes, then the other half is used */
 	CHECK(prepare(6));
-	cache_look(CACHE_LOOK_IDLE);
+	cache_scan(CACHE_SCAN_IDLE);
 	for (unsigned i = 0; i < 3; i++) {
 		CHECK(hak_malloc(64) == own.held[5]);
 		hak_free(own.held[5]);
 	}
-	cache_look(CACHE_LOOK_IDLE);
-	CHECK(slab_outstanding(CLASS_64) == NR_LIVE + 3);
+	cache_scan(CACHE_SCAN_IDLE);
+	CHECK(class_outstanding(CLASS_64) == NR_LIVE + 3);
 	for (unsigned i = 0; i < 4; i++) {
 		CHECK(hak_malloc(64) == own.held[5]);
 		hak_free(own.held[5]);
 	}
-	cache_look(CACHE_LOOK_IDLE);
-	CHECK(slab_outstanding(CLASS_64) == NR_LIVE + 3);
+	cache_scan(CACHE_SCAN_IDLE);
+	CHECK(class_outstanding(CLASS_64) == NR_LIVE + 3);
 	CHECK(unit_close());
 }
 
 static void closed_at_once(void)
 {
 	CHECK(prepare(6));
-	CHECK(!cache_look(CACHE_LOOK_ALL));
-	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	CHECK(!cache_scan(CACHE_SCAN_ALL));
+	CHECK(class_outstanding(CLASS_64) == NR_LIVE);
 	own.n = 0;
 	CHECK(comes_out(NR_LIVE));
 	/* through the API: the caller's own as well as all */
 	for (unsigned level = HAK_TRIM_OWN; level <= HAK_TRIM_ALL; level++) {
 		CHECK(prepare(6));
 		hak_trim((enum hak_trim_level)level);
-		CHECK(slab_outstanding(CLASS_64) == NR_LIVE && !hak_check());
+		CHECK(class_outstanding(CLASS_64) == NR_LIVE && !hak_check());
 		own.n = 0;
 		CHECK(comes_out(NR_LIVE));
 	}
@@ -322,18 +322,18 @@ static void closed_in_part(void)
 {
 	for (unsigned n = 1; n <= MOST; n++)
 		for (unsigned pops = 0; pops <= n + 1; pops++) {
-			unsigned lost = magazine_surplus(n, pops), most = pops < n ? pops : n;
+			unsigned lost = policy_excess(n, pops), most = pops < n ? pops : n;
 
 			CHECK(prepare(n));
-			CHECK(cache_look(CACHE_LOOK_IDLE));
+			CHECK(cache_scan(CACHE_SCAN_IDLE));
 			/* the last one to and fro, and then it is as it was */
 			for (unsigned i = 0; i < pops; i++) {
 				CHECK(hak_malloc(64) == own.held[n - 1]);
 				hak_free(own.held[n - 1]);
 			}
-			CHECK(cache_look(CACHE_LOOK_IDLE) == (pops > 0));
+			CHECK(cache_scan(CACHE_SCAN_IDLE) == (pops > 0));
 			CHECK(lost == n - most);
-			CHECK(slab_outstanding(CLASS_64) == NR_LIVE + n - lost);
+			CHECK(class_outstanding(CLASS_64) == NR_LIVE + n - lost);
 			CHECK(magazine_held(own.cache, CLASS_64) == n - lost);
 			for (unsigned i = lost; i < n; i++)
 				own.held[i - lost] = own.held[i];
@@ -353,21 +353,21 @@ static void closed_of_others(void)
 	this_cache_set(CACHE_NONE);
 	CHECK((block = hak_malloc(1024)) && this_cache() != other);
 	CHECK(cache_count() == 2);
-	cache_look(CACHE_LOOK_IDLE);
-	cache_look(CACHE_LOOK_IDLE);
+	cache_scan(CACHE_SCAN_IDLE);
+	cache_scan(CACHE_SCAN_IDLE);
 	if (hak_host_barrier())
-		CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
-	CHECK(slab_outstanding(CLASS_1K) == 1);
+		CHECK(class_outstanding(CLASS_64) == NR_LIVE);
+	CHECK(class_outstanding(CLASS_1K) == 1);
 	/* in its slow path it is left alone */
 	hak_free(block);
-	CHECK(magazine_try_claim(other));
-	CHECK(cache_look(CACHE_LOOK_ALL));
-	magazine_unclaim(other);
-	CHECK(slab_outstanding(CLASS_1K) == 0);
-	CHECK(!cache_look(CACHE_LOOK_ALL));
+	CHECK(seize_try_claim(other));
+	CHECK(cache_scan(CACHE_SCAN_ALL));
+	seize_unclaim(other);
+	CHECK(class_outstanding(CLASS_1K) == 0);
+	CHECK(!cache_scan(CACHE_SCAN_ALL));
 	hak_cache_detach(this_cache());
 	this_cache_set(other);
-	CHECK(slab_outstanding(CLASS_64) == NR_LIVE);
+	CHECK(class_outstanding(CLASS_64) == NR_LIVE);
 	own.n = 0;
 	CHECK(comes_out(NR_LIVE));
 }
@@ -381,14 +381,14 @@ static void closed_phantoms(void)
 	CHECK(cache_count_phantoms() == 0); /* some are live */
 	for (unsigned i = 0; i < NR_LIVE; i++)
 		hak_free(own.live[i]);
-	CHECK(slab_outstanding(CLASS_64) == NR_LIVE + 5);
+	CHECK(class_outstanding(CLASS_64) == NR_LIVE + 5);
 	CHECK(cache_count_phantoms() == 1);
 	hak_stats_read(&stats, sizeof(stats));
 	CHECK(stats.superslabs_phantom == 1 && stats.total.live_blocks == 0);
 	/* a closed magazine counts, too */
-	CHECK(magazine_try_claim(own.cache));
-	magazine_close(own.cache, CLASS_64);
-	magazine_unclaim(own.cache);
+	CHECK(seize_try_claim(own.cache));
+	seize_begin(own.cache, CLASS_64);
+	seize_unclaim(own.cache);
 	CHECK(cache_count_phantoms() == 1);
 	span = hak_malloc(100000);
 	CHECK(span && cache_count_phantoms() == 0);

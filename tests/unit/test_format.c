@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include <format.h>
+#include <base/format.h>
 
 /* Without the attribute, since some formats here are wrong on purpose. */
 static bool gives(const char *expected, const char *format, ...)

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include <list.h>
+#include <base/list.h>
 
 struct item {
 	int number;

@@ -7,13 +7,13 @@
 
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
-#include <blocks.h>
-#include <cache.h>
-#include <magazine.h>
-#include <meta.h>
-#include <pagemap.h>
-#include <pages.h>
-#include <superslab.h>
+#include <slab/blocks.h>
+#include <cache/cache.h>
+#include <cache/magazine.h>
+#include <pages/meta.h>
+#include <pages/pagemap.h>
+#include <pages/pages.h>
+#include <superslab/superslab.h>
 
 #define CLASS_64  5
 #define CLASS_1K  21
@@ -43,7 +43,7 @@ static unsigned first_batch(unsigned limit)
 }
 
 /* and those that another does. */
-static unsigned spill_batch(unsigned held, unsigned limit)
+static unsigned policy_spill(unsigned held, unsigned limit)
 {
 	unsigned batch = held < BATCH ? held : BATCH;
 
@@ -62,8 +62,8 @@ static uint64_t outstanding(unsigned class)
 {
 	struct class_counters now;
 
-	slab_read_counters(class, &now);
-	return now.taken - now.put;
+	class_read_counters(class, &now);
+	return now.allocated - now.freed;
 }
 
 /* What the platform does when the owner of a cache ends. */
@@ -92,51 +92,51 @@ static unsigned limit(const struct hak_cache *cache, unsigned class)
 
 static void magazine_limits(void)
 {
-	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_REFILL) == 16);
-	CHECK(magazine_next_limit(16, 112, BATCH, MAGAZINE_REFILL) == 32);
-	CHECK(magazine_next_limit(32, 112, BATCH, MAGAZINE_REFILL) == 64);
-	CHECK(magazine_next_limit(64, 112, BATCH, MAGAZINE_REFILL) == 112);
-	CHECK(magazine_next_limit(112, 112, BATCH, MAGAZINE_REFILL) == 112);
-	CHECK(magazine_next_limit(8, 8, BATCH, MAGAZINE_REFILL) == 8);
-	CHECK(magazine_next_limit(112, 112, BATCH, MAGAZINE_SPILL) == 112);
-	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_SPILL) == 56);
-	CHECK(magazine_next_limit(60, 112, BATCH, MAGAZINE_SPILL) == 60);
-	CHECK(magazine_next_limit(8, 8, BATCH, MAGAZINE_SPILL) == 8);
-	CHECK(magazine_next_limit(8, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 56);
-	CHECK(magazine_next_limit(112, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 84);
-	CHECK(magazine_next_limit(84, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 63);
-	CHECK(magazine_next_limit(60, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 56);
-	CHECK(magazine_next_limit(56, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 56);
-	CHECK(magazine_next_limit(8, 8, BATCH, MAGAZINE_SPILL_AGAIN) == 8);
-	CHECK(magazine_next_limit(12, 12, BATCH, MAGAZINE_SPILL_AGAIN) == 9);
-	CHECK(magazine_next_limit(1, 1, BATCH, MAGAZINE_REFILL) == 1);
-	CHECK(magazine_next_limit(1, 1, BATCH, MAGAZINE_SPILL_AGAIN) == 1);
-	CHECK(magazine_next_limit(1, 4, BATCH, MAGAZINE_REFILL) == 2);
-	CHECK(magazine_next_limit(1000, 1024, BATCH, MAGAZINE_SPILL_AGAIN) == 750);
-	CHECK(magazine_next_limit(8, 4096, BATCH, MAGAZINE_SPILL) == 512);
-	CHECK(magazine_next_limit(8, 4096, 32, MAGAZINE_SPILL) == 32);
-	CHECK(magazine_next_limit(1, 16, 1, MAGAZINE_SPILL) == 2);
-	CHECK(magazine_next_limit(1, 128, 4, MAGAZINE_SPILL) == 8);
-	CHECK(magazine_next_limit(40, 1000, 32, MAGAZINE_REFILL) == 64);
-	CHECK(magazine_next_limit(64, 1000, 32, MAGAZINE_REFILL) == 64);
-	CHECK(magazine_next_limit(900, 1000, 32, MAGAZINE_REFILL) == 900);
-	CHECK(magazine_next_limit(40, 1000, 32, MAGAZINE_REFILL_STEADY) == 64);
-	CHECK(magazine_next_limit(900, 1000, 32, MAGAZINE_REFILL_STEADY) == 675);
-	CHECK(magazine_next_limit(80, 1000, 32, MAGAZINE_REFILL_STEADY) == 64);
-	CHECK(magazine_next_limit(64, 1000, 32, MAGAZINE_REFILL_STEADY) == 64);
-	CHECK(magazine_next_limit(40, 1000, 32, MAGAZINE_REFILL_MISSED) == 80);
-	CHECK(magazine_next_limit(900, 1000, 32, MAGAZINE_REFILL_MISSED) == 1000);
+	CHECK(policy_next_limit(8, 112, BATCH, MAGAZINE_REFILL) == 16);
+	CHECK(policy_next_limit(16, 112, BATCH, MAGAZINE_REFILL) == 32);
+	CHECK(policy_next_limit(32, 112, BATCH, MAGAZINE_REFILL) == 64);
+	CHECK(policy_next_limit(64, 112, BATCH, MAGAZINE_REFILL) == 112);
+	CHECK(policy_next_limit(112, 112, BATCH, MAGAZINE_REFILL) == 112);
+	CHECK(policy_next_limit(8, 8, BATCH, MAGAZINE_REFILL) == 8);
+	CHECK(policy_next_limit(112, 112, BATCH, MAGAZINE_SPILL) == 112);
+	CHECK(policy_next_limit(8, 112, BATCH, MAGAZINE_SPILL) == 56);
+	CHECK(policy_next_limit(60, 112, BATCH, MAGAZINE_SPILL) == 60);
+	CHECK(policy_next_limit(8, 8, BATCH, MAGAZINE_SPILL) == 8);
+	CHECK(policy_next_limit(8, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 56);
+	CHECK(policy_next_limit(112, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 84);
+	CHECK(policy_next_limit(84, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 63);
+	CHECK(policy_next_limit(60, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 56);
+	CHECK(policy_next_limit(56, 112, BATCH, MAGAZINE_SPILL_AGAIN) == 56);
+	CHECK(policy_next_limit(8, 8, BATCH, MAGAZINE_SPILL_AGAIN) == 8);
+	CHECK(policy_next_limit(12, 12, BATCH, MAGAZINE_SPILL_AGAIN) == 9);
+	CHECK(policy_next_limit(1, 1, BATCH, MAGAZINE_REFILL) == 1);
+	CHECK(policy_next_limit(1, 1, BATCH, MAGAZINE_SPILL_AGAIN) == 1);
+	CHECK(policy_next_limit(1, 4, BATCH, MAGAZINE_REFILL) == 2);
+	CHECK(policy_next_limit(1000, 1024, BATCH, MAGAZINE_SPILL_AGAIN) == 750);
+	CHECK(policy_next_limit(8, 4096, BATCH, MAGAZINE_SPILL) == 512);
+	CHECK(policy_next_limit(8, 4096, 32, MAGAZINE_SPILL) == 32);
+	CHECK(policy_next_limit(1, 16, 1, MAGAZINE_SPILL) == 2);
+	CHECK(policy_next_limit(1, 128, 4, MAGAZINE_SPILL) == 8);
+	CHECK(policy_next_limit(40, 1000, 32, MAGAZINE_REFILL) == 64);
+	CHECK(policy_next_limit(64, 1000, 32, MAGAZINE_REFILL) == 64);
+	CHECK(policy_next_limit(900, 1000, 32, MAGAZINE_REFILL) == 900);
+	CHECK(policy_next_limit(40, 1000, 32, MAGAZINE_REFILL_STEADY) == 64);
+	CHECK(policy_next_limit(900, 1000, 32, MAGAZINE_REFILL_STEADY) == 675);
+	CHECK(policy_next_limit(80, 1000, 32, MAGAZINE_REFILL_STEADY) == 64);
+	CHECK(policy_next_limit(64, 1000, 32, MAGAZINE_REFILL_STEADY) == 64);
+	CHECK(policy_next_limit(40, 1000, 32, MAGAZINE_REFILL_MISSED) == 80);
+	CHECK(policy_next_limit(900, 1000, 32, MAGAZINE_REFILL_MISSED) == 1000);
 	for_each_magazine(class)
 	{
 		unsigned capacity = size_class[class].capacity;
 
-		for (unsigned n = magazine_first_limit(class); n <= capacity; n++) {
-			unsigned more = magazine_next_limit(n, capacity, BATCH, MAGAZINE_REFILL);
+		for (unsigned n = policy_first_limit(class); n <= capacity; n++) {
+			unsigned more = policy_next_limit(n, capacity, BATCH, MAGAZINE_REFILL);
 			unsigned less =
-				magazine_next_limit(n, capacity, BATCH, MAGAZINE_SPILL_AGAIN);
+				policy_next_limit(n, capacity, BATCH, MAGAZINE_SPILL_AGAIN);
 
 			CHECK(more >= n && more <= capacity && less <= (n > BATCH ? n : BATCH));
-			CHECK(less >= magazine_first_limit(class) && less <= capacity);
+			CHECK(less >= policy_first_limit(class) && less <= capacity);
 		}
 	}
 }
@@ -168,7 +168,7 @@ static void magazine_attach(void)
 		bool has = class < CLASS_SPAN && size_class[class].capacity;
 
 		CHECK(held(cache, class) == 0);
-		CHECK(limit(cache, class) == (has ? magazine_first_limit(class) : 0));
+		CHECK(limit(cache, class) == (has ? policy_first_limit(class) : 0));
 	}
 	CHECK(!cache_check());
 	/* a magazine's blocks do not reach into the next one's */
@@ -214,7 +214,7 @@ static void magazine_refills(void)
 
 		most = most * 2 < USUAL ? most * 2 : USUAL;
 		for (unsigned k = 0; k < batch; k++) {
-			blocks[n] = magazine_pop(cache, CLASS_64, TAKE_ANY);
+			blocks[n] = magazine_pop(cache, CLASS_64, ALLOC_ANY);
 			CHECK(blocks[n]);
 			CHECK(!n || (char *)blocks[n] == (char *)blocks[n - 1] + 64);
 			n++;
@@ -242,7 +242,7 @@ static void magazine_last_in_first_out(void)
 	cache = cache_attach();
 	CHECK(cache);
 	for (unsigned i = 0; i < 8; i++)
-		blocks[i] = magazine_pop(cache, CLASS_1K, TAKE_ANY);
+		blocks[i] = magazine_pop(cache, CLASS_1K, ALLOC_ANY);
 	for (unsigned i = 0; i < 8; i++) {
 		CHECK(!magazine_has(cache, CLASS_1K, blocks[i]));
 		magazine_push(cache, CLASS_1K, blocks[i]);
@@ -250,7 +250,7 @@ static void magazine_last_in_first_out(void)
 		CHECK(!magazine_has(cache, CLASS_64, blocks[i]));
 	}
 	for (unsigned i = 8; i--;) {
-		CHECK(magazine_pop(cache, CLASS_1K, TAKE_ANY) == blocks[i]);
+		CHECK(magazine_pop(cache, CLASS_1K, ALLOC_ANY) == blocks[i]);
 		CHECK(!magazine_has(cache, CLASS_1K, blocks[i]));
 	}
 	CHECK(!hak_check());
@@ -266,7 +266,7 @@ static unsigned allocate(struct hak_cache *cache, unsigned n)
 	unsigned got = 0;
 
 	while (got < n || held(cache, CLASS_64) || limit(cache, CLASS_64) < USUAL)
-		blocks[got++] = magazine_pop(cache, CLASS_64, TAKE_ANY);
+		blocks[got++] = magazine_pop(cache, CLASS_64, ALLOC_ANY);
 	return got;
 }
 
@@ -279,7 +279,7 @@ static void magazine_spills(void)
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
-	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
+	CHECK(class_alloc(CLASS_64, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 	n = allocate(cache, 2 * USUAL);
 	CHECK(outstanding(CLASS_64) == OTHERS + n);
 	for (; freed < USUAL; freed++)
@@ -296,7 +296,7 @@ static void magazine_spills(void)
 	while (held(cache, CLASS_64) < USUAL)
 		magazine_push(cache, CLASS_64, blocks[freed++]);
 	magazine_push(cache, CLASS_64, blocks[freed++]);
-	second = spill_batch(USUAL, lower);
+	second = policy_spill(USUAL, lower);
 	CHECK(limit(cache, CLASS_64) == lower);
 	CHECK(held(cache, CLASS_64) == USUAL - second + 1);
 	CHECK(outstanding(CLASS_64) == OTHERS + n - first - second);
@@ -305,7 +305,7 @@ static void magazine_spills(void)
 	CHECK(!hak_check());
 	/* in order: what is left are the youngest, the last on top */
 	for (unsigned i = 0; i < USUAL - second + 1; i++)
-		CHECK(magazine_pop(cache, CLASS_64, TAKE_ANY) == blocks[freed - 1 - i]);
+		CHECK(magazine_pop(cache, CLASS_64, ALLOC_ANY) == blocks[freed - 1 - i]);
 	CHECK(unit_close());
 }
 
@@ -316,7 +316,7 @@ static void magazine_adapts(void)
 	unsigned last = 0, n;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
+	CHECK(class_alloc(CLASS_64, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 	cache = cache_attach();
 	CHECK(cache);
 	n = allocate(cache, 3 * USUAL + 200);
@@ -331,9 +331,9 @@ static void magazine_adapts(void)
 	}
 	CHECK(last == LEAST);
 	while (held(cache, CLASS_64))
-		CHECK(magazine_pop(cache, CLASS_64, TAKE_ANY));
+		CHECK(magazine_pop(cache, CLASS_64, ALLOC_ANY));
 	CHECK(limit(cache, CLASS_64) == LEAST);
-	CHECK(magazine_pop(cache, CLASS_64, TAKE_ANY));
+	CHECK(magazine_pop(cache, CLASS_64, ALLOC_ANY));
 	CHECK(held(cache, CLASS_64) == LEAST / 2 - 1 && limit(cache, CLASS_64) == 2 * LEAST);
 	CHECK(!hak_check());
 	CHECK(unit_close());
@@ -348,7 +348,7 @@ static void magazine_room(void)
 
 	CHECK(unit_open(64 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
-	CHECK(cache && cache->cold->room == HAK_CACHE_BYTES);
+	CHECK(cache && cache->cold->budget == HAK_CACHE_BYTES);
 	for (unsigned round = 0; round < 2000; round++) {
 		for_each_magazine(class)
 		{
@@ -356,17 +356,17 @@ static void magazine_room(void)
 				continue;
 			count = limit(cache, class) / 2 + 2;
 			for (unsigned i = 0; i < count; i++)
-				blocks[i] = magazine_pop(cache, class, TAKE_ANY);
+				blocks[i] = magazine_pop(cache, class, ALLOC_ANY);
 			for (unsigned i = 0; i < count; i++)
 				magazine_push(cache, class, blocks[i]);
 		}
-		CHECK(cache->cold->room >= 0);
+		CHECK(cache->cold->budget >= 0);
 	}
 	for_each_magazine(class) bytes +=
-		((ptrdiff_t)limit(cache, class) - magazine_first_limit(class)) *
+		((ptrdiff_t)limit(cache, class) - policy_first_limit(class)) *
 		(ptrdiff_t)size_class[class].size;
-	bytes -= HAK_CACHE_SWING - cache->cold->room_swing;
-	CHECK(bytes > 0 && cache->cold->room == HAK_CACHE_BYTES - bytes);
+	bytes -= HAK_CACHE_BURST_BYTES - cache->cold->burst_budget;
+	CHECK(bytes > 0 && cache->cold->budget == HAK_CACHE_BYTES - bytes);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }
@@ -378,9 +378,9 @@ static void magazine_only_frees(void)
 	struct hak_cache *cache;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_64, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
+	CHECK(class_alloc(CLASS_64, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 	for (unsigned i = 0; i < n; i++)
-		CHECK(slab_take(CLASS_64, blocks + i + 1, 1, TAKE_ANY) == 1);
+		CHECK(class_alloc(CLASS_64, blocks + i + 1, 1, ALLOC_ANY) == 1);
 	cache = cache_attach();
 	CHECK(cache);
 	for (unsigned i = 0; i < n; i++) {
@@ -412,15 +412,15 @@ static void magazine_last_free(void)
 	CHECK(cache);
 	for (unsigned n = 3 * USUAL; n <= 3 * USUAL + 150; n++) { /* two spills */
 		for (unsigned i = 0; i < n; i++)
-			blocks[i] = magazine_pop(cache, CLASS_64, TAKE_ANY);
+			blocks[i] = magazine_pop(cache, CLASS_64, ALLOC_ANY);
 		cache_flush(cache); /* what else the last refill brought */
 		for (unsigned i = 0; i < n - 1; i++)
 			magazine_push(cache, CLASS_64, blocks[i]);
 		CHECK(outstanding(CLASS_64) == held(cache, CLASS_64) + 1);
-		slab_read_counters(CLASS_64, &slabs);
+		class_read_counters(CLASS_64, &slabs);
 		CHECK(slabs.slabs >= 1);
 		magazine_push(cache, CLASS_64, blocks[n - 1]);
-		slab_read_counters(CLASS_64, &slabs);
+		class_read_counters(CLASS_64, &slabs);
 		CHECK(slabs.slabs == 0 && outstanding(CLASS_64) == 0);
 		CHECK(held(cache, CLASS_64) == 0 && limit(cache, CLASS_64) == MAGAZINE_MIN);
 		CHECK(!hak_check());
@@ -449,8 +449,8 @@ static void magazine_first_spill(void)
 	CHECK(cache);
 	/* so that a refill finds no less than it asks for */
 	while (more < 2 * BATCH)
-		more += slab_take(CLASS_64, blocks + 4200 - more, 2 * BATCH - more, TAKE_ANY);
-	slab_put(CLASS_64, blocks + 4200 - more, more - 1);
+		more += class_alloc(CLASS_64, blocks + 4200 - more, 2 * BATCH - more, ALLOC_ANY);
+	class_free(CLASS_64, blocks + 4200 - more, more - 1);
 	for (unsigned round = 1; round <= 3; round++) {
 		uint64_t refills = counters(CLASS_64).batches.refills;
 
@@ -459,7 +459,7 @@ static void magazine_first_spill(void)
 		CHECK(limit(cache, CLASS_64) == USUAL);
 		CHECK(held(cache, CLASS_64) == USUAL - first_batch(USUAL) + 1);
 		while (counters(CLASS_64).batches.refills == refills)
-			blocks[n++] = magazine_pop(cache, CLASS_64, TAKE_ANY);
+			blocks[n++] = magazine_pop(cache, CLASS_64, ALLOC_ANY);
 		CHECK(limit(cache, CLASS_64) == USUAL);
 		CHECK(held(cache, CLASS_64) == refill_batch(USUAL) - 1);
 	}
@@ -480,7 +480,7 @@ static void magazine_slow_spill(void)
 		for (unsigned i = 0; i < 3; i++)
 			magazine_push(cache, CLASS_64, blocks[--n]);
 		for (unsigned i = 0; i < 2; i++)
-			blocks[n++] = magazine_pop(cache, CLASS_64, TAKE_ANY);
+			blocks[n++] = magazine_pop(cache, CLASS_64, ALLOC_ANY);
 	}
 	CHECK(limit(cache, CLASS_64) == USUAL);
 	CHECK(counters(CLASS_64).batches.spilled == 2 * first_batch(USUAL));
@@ -492,7 +492,7 @@ static void magazine_slow_spill(void)
 static void swing(struct hak_cache *cache, unsigned class, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		blocks[i] = magazine_pop(cache, class, TAKE_ANY);
+		blocks[i] = magazine_pop(cache, class, ALLOC_ANY);
 	for (unsigned i = 0; i < n; i++)
 		magazine_push(cache, class, blocks[i]);
 }
@@ -510,29 +510,29 @@ static void magazine_swings(void)
 
 	CHECK(unit_open(64 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
-	CHECK(cache && slab_take(class, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
+	CHECK(cache && class_alloc(class, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 	for (unsigned turn = 0; turn < 20; turn++)
 		swing(cache, class, n);
 	CHECK(limit(cache, class) == capacity);
-	CHECK(cache->cold->room_swing ==
-	      HAK_CACHE_SWING - (ptrdiff_t)(capacity - usual) * size_class[class].size);
+	CHECK(cache->cold->burst_budget ==
+	      HAK_CACHE_BURST_BYTES - (ptrdiff_t)(capacity - usual) * size_class[class].size);
 	before = counters(class);
 	swing(cache, class, n);
 	after = counters(class);
 	CHECK(after.batches.refills == before.batches.refills);
 	CHECK(after.batches.spills == before.batches.spills);
 	for (unsigned i = 0; i < n; i++)
-		blocks[i] = magazine_pop(cache, class, TAKE_ANY);
+		blocks[i] = magazine_pop(cache, class, ALLOC_ANY);
 	while (least > usual) {
 		for (unsigned i = 0; i <= capacity; i++)
-			magazine_push(cache, class, magazine_pop(cache, class, TAKE_ANY));
+			magazine_push(cache, class, magazine_pop(cache, class, ALLOC_ANY));
 		while (held(cache, class))
-			CHECK(magazine_pop(cache, class, TAKE_ANY));
-		CHECK(magazine_pop(cache, class, TAKE_ANY));
+			CHECK(magazine_pop(cache, class, ALLOC_ANY));
+		CHECK(magazine_pop(cache, class, ALLOC_ANY));
 		least = least - least / 4 > usual ? least - least / 4 : usual;
 		CHECK(limit(cache, class) == least);
 	}
-	CHECK(cache->cold->room_swing == HAK_CACHE_SWING);
+	CHECK(cache->cold->burst_budget == HAK_CACHE_BURST_BYTES);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }
@@ -551,19 +551,19 @@ static void magazine_next_owner(void)
 
 		CHECK(unit_open(64 * MIB, 0, purge));
 		cache = cache_attach();
-		CHECK(cache && slab_take(class, blocks + 4200, OTHERS, TAKE_ANY) == OTHERS);
+		CHECK(cache && class_alloc(class, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 		for (unsigned turn = 0; turn < 20; turn++)
 			swing(cache, class, n);
 		CHECK((limit(cache, class) > HAK_MAGAZINE_NEAR) == HAS_FAR_SLOTS);
 		before = counters(class);
 		detach(cache);
-		CHECK(limit(cache, class) == magazine_first_limit(class));
-		CHECK(held(cache, class) == magazine_first_limit(class) / 2);
-		CHECK(cache->cold->room == HAK_CACHE_BYTES);
-		CHECK(cache->cold->room_swing == HAK_CACHE_SWING);
+		CHECK(limit(cache, class) == policy_first_limit(class));
+		CHECK(held(cache, class) == policy_first_limit(class) / 2);
+		CHECK(cache->cold->budget == HAK_CACHE_BYTES);
+		CHECK(cache->cold->burst_budget == HAK_CACHE_BURST_BYTES);
 		CHECK(pages_counters.purged == 0);
-		CHECK(cache_look(CACHE_LOOK_IDLE) && pages_counters.purged == 0);
-		CHECK(!cache_look(CACHE_LOOK_IDLE) && magazine_held(cache, class) == 0);
+		CHECK(cache_scan(CACHE_SCAN_IDLE) && pages_counters.purged == 0);
+		CHECK(!cache_scan(CACHE_SCAN_IDLE) && magazine_held(cache, class) == 0);
 		CHECK((pages_counters.purged > 0) ==
 		      (HAS_FAR_SLOTS && (purge == FAKE_PURGE_ZERO || purge == FAKE_PURGE_DIRTY)));
 		CHECK(cache_count() == 0 && cache_attach() == cache && cache_count() == 1);
@@ -587,7 +587,7 @@ static void magazine_flush_own(void)
 	cache = cache_attach();
 	CHECK(cache);
 	CHECK(!cache_flush(cache));
-	for_each_magazine(class) blocks[class] = magazine_pop(cache, class, TAKE_ANY);
+	for_each_magazine(class) blocks[class] = magazine_pop(cache, class, ALLOC_ANY);
 	CHECK(cache_flush(cache));
 	CHECK(!cache_flush(cache));
 	for_each_magazine(class)
@@ -621,14 +621,14 @@ static void magazine_detach(void)
 		cache = cache_attach();
 		CHECK(cache);
 		for (unsigned i = 0; i < 10; i++)
-			blocks[i] = magazine_pop(cache, CLASS_1K, TAKE_ANY);
+			blocks[i] = magazine_pop(cache, CLASS_1K, ALLOC_ANY);
 		for (unsigned i = 0; i < 10; i++)
 			magazine_push(cache, CLASS_1K, blocks[i]);
 		before = counters(CLASS_1K);
 		CHECK(before.blocks == (round == 1 ? 12 : 16) && before.pops == 10 * round);
 		if (round == 3)
-			CHECK(superslab_take(33, 0, SLAB_SIZE, TAKE_ANY, &memory));
-		left = round == 3 ? 0 : magazine_first_limit(CLASS_1K) / 2;
+			CHECK(superslab_alloc(33, 0, SLAB_SIZE, ALLOC_ANY, &memory));
+		left = round == 3 ? 0 : policy_first_limit(CLASS_1K) / 2;
 		detach(cache);
 		after = counters(CLASS_1K);
 		CHECK(after.blocks == left && after.pops == before.pops);
@@ -641,7 +641,7 @@ static void magazine_detach(void)
 	/* none of larger ones */
 	cache = cache_attach();
 	CHECK(cache);
-	magazine_push(cache, CLASS_32K, magazine_pop(cache, CLASS_32K, TAKE_ANY));
+	magazine_push(cache, CLASS_32K, magazine_pop(cache, CLASS_32K, ALLOC_ANY));
 	CHECK(outstanding(CLASS_32K) > 0);
 	detach(cache);
 	CHECK(outstanding(CLASS_32K) == 0 && !hak_check());
@@ -655,7 +655,7 @@ static void magazine_no_cache(void)
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	/* one block from the slabs, so that all that is missing is a cache */
-	CHECK(slab_take(CLASS_64, blocks + 1, 1, TAKE_ANY) == 1);
+	CHECK(class_alloc(CLASS_64, blocks + 1, 1, ALLOC_ANY) == 1);
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
 	while (meta_alloc(META_LEAF, META_ALIGN))
 		;
@@ -675,7 +675,7 @@ static void magazine_no_cache(void)
 	CHECK(held(this_cache(), CLASS_64) == 1 && outstanding(CLASS_64) == 3);
 	hak_free(three);
 	hak_flush();
-	slab_put(CLASS_64, blocks, 1);
+	class_free(CLASS_64, blocks, 1);
 	CHECK(outstanding(CLASS_64) == 0 && !hak_check());
 	CHECK(unit_close());
 }
@@ -688,18 +688,18 @@ static void magazine_partial_refill(void)
 
 	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
-	CHECK(cache && superslab_take(31, 0, SLAB_SIZE, TAKE_ANY, &memory));
+	CHECK(cache && superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &memory));
 	/* one slab of two blocks: a refill wants 4, and later more */
-	blocks[0] = magazine_pop(cache, CLASS_32K, TAKE_ANY);
+	blocks[0] = magazine_pop(cache, CLASS_32K, ALLOC_ANY);
 	CHECK(blocks[0] && held(cache, CLASS_32K) == 1);
-	blocks[1] = magazine_pop(cache, CLASS_32K, TAKE_ANY);
+	blocks[1] = magazine_pop(cache, CLASS_32K, ALLOC_ANY);
 	CHECK(blocks[1] == (char *)blocks[0] + 32768 && held(cache, CLASS_32K) == 0);
-	CHECK(!magazine_pop(cache, CLASS_32K, TAKE_ANY) && !magazine_pop(cache, CLASS_32K, TAKE_ANY));
+	CHECK(!magazine_pop(cache, CLASS_32K, ALLOC_ANY) && !magazine_pop(cache, CLASS_32K, ALLOC_ANY));
 	CHECK(counters(CLASS_32K).batches.misses == 3);
 	CHECK(counters(CLASS_32K).batches.refills == 1);
 	CHECK(counters(CLASS_32K).batches.refilled == 2 && counters(CLASS_32K).pops == 2);
 	magazine_push(cache, CLASS_32K, blocks[1]);
-	CHECK(magazine_pop(cache, CLASS_32K, TAKE_ANY) == blocks[1]);
+	CHECK(magazine_pop(cache, CLASS_32K, ALLOC_ANY) == blocks[1]);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }

@@ -6,11 +6,11 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <pages.h>
-#include <cache.h>
-#include <magazine.h>
-#include <sizeclass.h>
-#include <superslab.h>
+#include <pages/pages.h>
+#include <cache/cache.h>
+#include <cache/magazine.h>
+#include <base/sizeclass.h>
+#include <superslab/superslab.h>
 
 #define TOO_LARGE ((size_t)PTRDIFF_MAX + 1)
 
@@ -23,9 +23,9 @@ static size_t hidden(size_t size)
 
 static uint64_t active(void)
 {
-	struct heap_counters counters;
+	struct arena_counters counters;
 
-	heap_read_counters(&counters);
+	arena_read_counters(&counters);
 	return counters.active;
 }
 

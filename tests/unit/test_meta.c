@@ -6,9 +6,9 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <meta.h>
-#include <pages.h>
-#include <superslab.h>
+#include <pages/meta.h>
+#include <pages/pages.h>
+#include <superslab/superslab.h>
 
 #define RECORD ((size_t)1000) /* becomes 1024 */
 

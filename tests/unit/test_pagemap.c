@@ -6,10 +6,10 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <meta.h>
-#include <pagemap.h>
-#include <sizeclass.h>
-#include <superslab.h>
+#include <pages/meta.h>
+#include <pages/pagemap.h>
+#include <base/sizeclass.h>
+#include <superslab/superslab.h>
 
 #define LEAF_BYTES   ((uintptr_t)1 << HAK_LEAF_BITS)
 #define END_OF_SPACE ((uintptr_t)1 << HAK_ADDRESS_BITS)

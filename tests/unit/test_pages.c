@@ -6,7 +6,7 @@
 
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
-#include <pages.h>
+#include <pages/pages.h>
 
 static int no_map(void *ctx, size_t size, size_t align, enum hak_want want, struct hak_mapping *out)
 {

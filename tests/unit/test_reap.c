@@ -9,11 +9,11 @@
 
 #include <hakmem/hakmem.h>
 #include <hakmem/stats.h>
-#include <pagemap.h>
-#include <reap.h>
-#include <release.h>
-#include <sizeclass.h>
-#include <slab.h>
+#include <pages/pagemap.h>
+#include <reclaim/scan.h>
+#include <base/policy.h>
+#include <base/sizeclass.h>
+#include <slab/class.h>
 
 #define CLASS_16   2
 #define CLASS_1024 21
@@ -29,7 +29,7 @@ static struct {
 	unsigned blocks;
 	size_t size;
 	uintptr_t base;
-	unsigned purged; /* pages */
+	unsigned unbacked; /* pages */
 	bool live[8192];
 } model;
 
@@ -42,9 +42,9 @@ static unsigned below(unsigned n)
 
 static uint64_t slabs_used(void)
 {
-	struct heap_counters now;
+	struct arena_counters now;
 
-	heap_read_counters(&now);
+	arena_read_counters(&now);
 	return now.slabs_used;
 }
 
@@ -78,7 +78,7 @@ static unsigned used_pages(unsigned class)
 /* The pages that no live block lies in, and that have not gone yet. */
 static unsigned purgeable_pages(void)
 {
-	unsigned pages = used_pages(model.class) & ~model.purged;
+	unsigned pages = used_pages(model.class) & ~model.unbacked;
 
 	for (unsigned i = 0; i < model.blocks; i++)
 		if (model.live[i])
@@ -101,7 +101,7 @@ static unsigned count_resident(void)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < model.blocks; i++)
-		n += !model.live[i] && !(pages_of(model.size, i) & model.purged);
+		n += !model.live[i] && !(pages_of(model.size, i) & model.unbacked);
 	return n;
 }
 
@@ -152,10 +152,10 @@ static void reap_behind_the_last(void)
 	span = unit_span_alloc(SLAB_SIZE);
 	CHECK(span && unit_span_alloc(SLAB_SIZE));
 	hak_free(span);
-	CHECK(slab_take(class_of(5120), &block + 1, 1, TAKE_ANY) == 1 && at(block) == at(span));
-	CHECK(reap_all(true) == 14 * PAGE_SIZE); /* all but the two that it lies in */
-	CHECK(reap_all(true) == 0);
-	slab_put(class_of(5120), &block, 1);
+	CHECK(class_alloc(class_of(5120), &block + 1, 1, ALLOC_ANY) == 1 && at(block) == at(span));
+	CHECK(scan_all(true) == 14 * PAGE_SIZE); /* all but the two that it lies in */
+	CHECK(scan_all(true) == 0);
+	class_free(class_of(5120), &block, 1);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }
@@ -169,11 +169,11 @@ static bool open_slab(unsigned class, enum fake_purge purge)
 	model.class = class;
 	model.blocks = size_class[class].blocks;
 	model.size = size_class[class].size;
-	model.purged = 0;
+	model.unbacked = 0;
 	for (unsigned taken = 0; taken < model.blocks;) {
 		void *batch[BATCH];
 		unsigned rest = model.blocks - taken;
-		unsigned got = slab_take(class, batch + BATCH, rest < BATCH ? rest : BATCH, TAKE_ANY);
+		unsigned got = class_alloc(class, batch + BATCH, rest < BATCH ? rest : BATCH, ALLOC_ANY);
 
 		CHECK_OR(got, false);
 		if (!taken)
@@ -195,7 +195,7 @@ static void drop(unsigned index)
 		return;
 	CHECK(unit_is_filled(dropped, model.size, index));
 	model.live[index] = false;
-	slab_put(model.class, &dropped, 1);
+	class_free(model.class, &dropped, 1);
 }
 
 /* Free all blocks that lie in these pages, but for one. */
@@ -214,7 +214,7 @@ static bool is_sound(void)
 	if (failed)
 		test_print("hak_check(), class %u: %s\n", model.class, failed);
 	CHECK_OR(!failed, false);
-	CHECK_OR((address_to_slab(model.base)->purged & used_pages(model.class)) == model.purged,
+	CHECK_OR((address_to_slab(model.base)->unbacked & used_pages(model.class)) == model.unbacked,
 		 false);
 	CHECK_OR(address_to_slab(model.base)->free == count_resident(), false);
 	for (unsigned i = 0; i < model.blocks; i++)
@@ -231,7 +231,7 @@ static bool are_purged(unsigned pages, size_t before, unsigned long calls)
 		CHECK_OR(!(pages >> page & 1) ||
 				 unit_is_zero((void *)(model.base + page * PAGE_SIZE), PAGE_SIZE),
 			 false);
-	model.purged |= pages;
+	model.unbacked |= pages;
 	return is_sound();
 }
 
@@ -268,17 +268,17 @@ static bool take_again(unsigned n)
 		uint64_t before = retouched();
 		void *batch[BATCH];
 
-		CHECK_OR(slab_take(model.class, batch + BATCH, want, TAKE_ANY) == want, false);
+		CHECK_OR(class_alloc(model.class, batch + BATCH, want, ALLOC_ANY) == want, false);
 		for (unsigned i = 0; i < want; i++) {
 			size_t offset = (uintptr_t)batch[BATCH - 1 - i] - model.base;
 			unsigned index = (unsigned)(offset / model.size);
-			unsigned pages = pages_of(model.size, index) & model.purged;
+			unsigned pages = pages_of(model.size, index) & model.unbacked;
 
 			CHECK_OR(index < model.blocks && offset % model.size == 0, false);
 			CHECK_OR(!model.live[index], false);
 			CHECK_OR(i >= resident || !pages, false);
 			touched += count_bits(pages);
-			model.purged &= ~pages;
+			model.unbacked &= ~pages;
 			model.live[index] = true;
 			unit_fill(block(index), model.size, index);
 		}
@@ -348,10 +348,10 @@ static void reap_whole_pages(void)
 	CHECK(stats.purged_bytes == 4 * PAGE_SIZE && stats.provider_purges == 2);
 	CHECK(look_purges(0) && !hak_idle(SIZE_MAX));
 	/* three blocks of page 9 before any that has to be fetched back */
-	CHECK(take_again(3) && model.purged == 0x8038 && retouched() == 0);
-	CHECK(take_again(1) && model.purged == 0x8030 && retouched() == PAGE_SIZE);
-	CHECK(take_again(3) && model.purged == 0x8030 && retouched() == PAGE_SIZE);
-	CHECK(take_again(9) && model.purged == 0 && retouched() == 4 * PAGE_SIZE);
+	CHECK(take_again(3) && model.unbacked == 0x8038 && retouched() == 0);
+	CHECK(take_again(1) && model.unbacked == 0x8030 && retouched() == PAGE_SIZE);
+	CHECK(take_again(3) && model.unbacked == 0x8030 && retouched() == PAGE_SIZE);
+	CHECK(take_again(9) && model.unbacked == 0 && retouched() == 4 * PAGE_SIZE);
 	CHECK(unit_close());
 }
 
@@ -388,16 +388,16 @@ static void reap_fresh(void)
 	void *batch[8];
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
-	CHECK(slab_take(CLASS_1024, batch + 8, 8, TAKE_ANY) == 8);
-	CHECK(address_to_slab((uintptr_t)batch[7])->purged == 0xfffc);
-	slab_put(CLASS_1024, batch, 7); /* all but the first */
+	CHECK(class_alloc(CLASS_1024, batch + 8, 8, ALLOC_ANY) == 8);
+	CHECK(address_to_slab((uintptr_t)batch[7])->unbacked == 0xfffc);
+	class_free(CLASS_1024, batch, 7); /* all but the first */
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.calls[FAKE_PURGE] == 0);
 	hak_idle(SIZE_MAX);
 	CHECK(unit_fake.purged == PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
 	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && retouched() == 0);
-	CHECK(address_to_slab((uintptr_t)batch[7])->purged == 0xfffe);
+	CHECK(address_to_slab((uintptr_t)batch[7])->unbacked == 0xfffe);
 	/* one was there before, the others never */
-	CHECK(slab_take(CLASS_1024, batch + 7, 7, TAKE_ANY) == 7 && retouched() == PAGE_SIZE);
+	CHECK(class_alloc(CLASS_1024, batch + 7, 7, ALLOC_ANY) == 7 && retouched() == PAGE_SIZE);
 	CHECK(!hak_check());
 	CHECK(unit_close());
 }
@@ -408,15 +408,15 @@ static void reap_two_slabs(void)
 	void *batch[2];
 
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
-	CHECK(slab_take(CLASS_32K, batch + 2, 2, TAKE_ANY) == 2);
+	CHECK(class_alloc(CLASS_32K, batch + 2, 2, ALLOC_ANY) == 2);
 	CHECK((uintptr_t)batch[1] == model.base + SLAB_SIZE);
 	drop_pages(0xf000, 64);
-	slab_put(CLASS_32K, batch + 1, 1); /* the first half */
+	class_free(CLASS_32K, batch + 1, 1); /* the first half */
 	CHECK(look_purges(0));
 	hak_idle(SIZE_MAX);
 	CHECK(unit_fake.purged == 12 * PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
-	CHECK(address_to_slab(model.base)->purged == 0xf000 && !hak_check());
-	CHECK(address_to_slab((uintptr_t)batch[0])->purged == 0x00ff);
+	CHECK(address_to_slab(model.base)->unbacked == 0xf000 && !hak_check());
+	CHECK(address_to_slab((uintptr_t)batch[0])->unbacked == 0x00ff);
 	CHECK(unit_close());
 }
 
@@ -427,11 +427,11 @@ static void reap_double_free(void)
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
 	drop_pages(0x00f0, 64);
 	CHECK(look_purges(0) && look_purges(0x00f0));
-	CHECK(slab_inspect(CLASS_1024, block(16), &detail) == HAK_BUG_DOUBLE_FREE && !detail);
-	CHECK(slab_inspect(CLASS_1024, block(31), &detail) == HAK_BUG_DOUBLE_FREE);
-	CHECK(slab_inspect(CLASS_1024, block(15), &detail) == HAK_BUG_NONE);
-	CHECK(slab_inspect(CLASS_1024, block(32), &detail) == HAK_BUG_NONE);
-	CHECK(slab_inspect(CLASS_1024, (char *)block(16) + 8, &detail) == HAK_BUG_INTERIOR);
+	CHECK(class_inspect(CLASS_1024, block(16), &detail) == HAK_BUG_DOUBLE_FREE && !detail);
+	CHECK(class_inspect(CLASS_1024, block(31), &detail) == HAK_BUG_DOUBLE_FREE);
+	CHECK(class_inspect(CLASS_1024, block(15), &detail) == HAK_BUG_NONE);
+	CHECK(class_inspect(CLASS_1024, block(32), &detail) == HAK_BUG_NONE);
+	CHECK(class_inspect(CLASS_1024, (char *)block(16) + 8, &detail) == HAK_BUG_INTERIOR);
 	CHECK(unit_close());
 }
 
@@ -467,7 +467,7 @@ static void reap_refused(void)
 	CHECK(purges_refused() == 3 && is_sound());
 	/* it has changed its mind */
 	unit_fake.options.purge = FAKE_PURGE_ZERO;
-	CHECK(trim_purges(purgeable_pages()) && model.purged);
+	CHECK(trim_purges(purgeable_pages()) && model.unbacked);
 	drop_pages(0x0003, 64);
 	CHECK(look_purges(0) && look_purges(0x0003));
 	CHECK(unit_close());
@@ -566,8 +566,8 @@ static void take_one(void)
 {
 	size_t detail;
 
-	CHECK(slab_take(CLASS_1024, &taken_meanwhile + 1, 1, TAKE_ANY) == 1);
-	CHECK(slab_inspect(CLASS_1024, block(0), &detail) == HAK_BUG_DOUBLE_FREE);
+	CHECK(class_alloc(CLASS_1024, &taken_meanwhile + 1, 1, ALLOC_ANY) == 1);
+	CHECK(class_inspect(CLASS_1024, block(0), &detail) == HAK_BUG_DOUBLE_FREE);
 	drop(40); /* it may be freed into */
 }
 
@@ -579,7 +579,7 @@ static void reap_take_meanwhile(void)
 	hook(take_one);
 	CHECK(look_purges(0x000f));
 	CHECK((uintptr_t)taken_meanwhile / SLAB_SIZE != model.base / SLAB_SIZE);
-	slab_put(CLASS_1024, &taken_meanwhile, 1);
+	class_free(CLASS_1024, &taken_meanwhile, 1);
 	CHECK(take_again(1) && model.live[40]);
 	CHECK(unit_close());
 }
@@ -598,12 +598,12 @@ static void reap_emptied(void)
 		drop(i);
 	CHECK(slabs_used() == 0 && !hak_check());
 	/* it comes again, and hands out first what is there */
-	CHECK(slab_take(CLASS_1024, &one + 1, 1, TAKE_ANY) == 1);
+	CHECK(class_alloc(CLASS_1024, &one + 1, 1, ALLOC_ANY) == 1);
 	CHECK(one == block(32) && retouched() == 0);
 	CHECK(address_to_slab(model.base)->free == 31 &&
-	      address_to_slab(model.base)->withheld == 32);
+	      address_to_slab(model.base)->unbacked_blocks == 32);
 	CHECK(!hak_check());
-	slab_put(CLASS_1024, &one, 1);
+	class_free(CLASS_1024, &one, 1);
 	CHECK(unit_close());
 }
 
@@ -613,13 +613,13 @@ static void reap_unused_slabs(void)
 	void *two[2], *block[6];
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
-	CHECK(slab_take(CLASS_32K, block + 6, 2, TAKE_ANY) == 2);
-	CHECK(slab_take(CLASS_32K, block + 4, 2, TAKE_ANY) == 2 && slab_take(CLASS_32K, block + 2, 2, TAKE_ANY) == 2);
-	slab_put(CLASS_32K, block + 2, 2);
+	CHECK(class_alloc(CLASS_32K, block + 6, 2, ALLOC_ANY) == 2);
+	CHECK(class_alloc(CLASS_32K, block + 4, 2, ALLOC_ANY) == 2 && class_alloc(CLASS_32K, block + 2, 2, ALLOC_ANY) == 2);
+	class_free(CLASS_32K, block + 2, 2);
 	CHECK(slabs_used() == 2);
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
-	CHECK(slab_take(CLASS_32K, two + 2, 2, TAKE_ANY) == 2 && two[0] == block[2]); /* it is used */
-	slab_put(CLASS_32K, two, 2);
+	CHECK(class_alloc(CLASS_32K, two + 2, 2, ALLOC_ANY) == 2 && two[0] == block[2]); /* it is used */
+	class_free(CLASS_32K, two, 2);
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0 && !hak_check());
 	hak_idle(SIZE_MAX);
 	CHECK(unit_fake.purged == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
@@ -628,8 +628,8 @@ static void reap_unused_slabs(void)
 		hak_idle(SIZE_MAX);
 	CHECK(!hak_idle(SIZE_MAX) && hak_trim(HAK_TRIM_OWN) == 0);
 	/* of a slab that was little used, only what was */
-	CHECK(slab_take(CLASS_1024, two + 1, 1, TAKE_ANY) == 1);
-	slab_put(CLASS_1024, two, 1);
+	CHECK(class_alloc(CLASS_1024, two + 1, 1, ALLOC_ANY) == 1);
+	class_free(CLASS_1024, two, 1);
 	CHECK(slabs_used() == 2);
 	hak_idle(SIZE_MAX);
 	hak_idle(SIZE_MAX);
@@ -819,8 +819,8 @@ static void reap_pieces(void)
 		CHECK(hak_realloc(large[i], 1 * MIB) == large[i]);
 	}
 	for (unsigned i = 0; i < 5; i++)
-		CHECK(reap_step(1) == REAP_MORE && unit_fake.purged == 0);
-	CHECK(reap_step(1) == REAP_AGAIN);
+		CHECK(scan_step(1) == SCAN_MORE && unit_fake.purged == 0);
+	CHECK(scan_step(1) == SCAN_AGAIN);
 	for (unsigned i = 0; i < 5; i++) {
 		CHECK(unit_fake.purged == i * MIB);
 		CHECK(hak_idle(0)); /* is 1 */
@@ -830,11 +830,11 @@ static void reap_pieces(void)
 		;
 	CHECK(!hak_idle(SIZE_MAX) && unit_fake.calls[FAKE_PURGE] == 5);
 	/* a trim in the middle of a look ends it */
-	CHECK(reap_step(3) == REAP_MORE);
+	CHECK(scan_step(3) == SCAN_MORE);
 	CHECK(hak_trim(HAK_TRIM_OWN) == 0);
-	CHECK(reap_step(5) == REAP_MORE && reap_step(1) == REAP_DONE);
+	CHECK(scan_step(5) == SCAN_MORE && scan_step(1) == SCAN_DONE);
 	/* and so does the end of what was next */
-	CHECK(reap_step(2) == REAP_MORE);
+	CHECK(scan_step(2) == SCAN_MORE);
 	for (unsigned i = 0; i < 5; i++)
 		hak_free(large[i]);
 	while (hak_idle(1))

@@ -6,21 +6,21 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <release.h>
-#include <superslab.h>
+#include <base/policy.h>
+#include <superslab/superslab.h>
 
 /* What was needed lately, but no more than 512 MiB or a quarter of it. */
 static void release_reserve_size(void)
 {
-	CHECK(release_reserve(0, 0) == 0 && release_reserve(5, 5) == 0);
-	CHECK(release_reserve(7, 5) == 0);
-	CHECK(release_reserve(8, 256) == 248 && release_reserve(0, 256) == 256);
-	CHECK(release_reserve(0, 257) == RELEASE_RESERVE_MOST);
-	CHECK(release_reserve(0, 1024) == 256 && release_reserve(0, 1028) == 257);
-	CHECK(release_reserve(990, 1000) == 10);
+	CHECK(policy_reserve(0, 0) == 0 && policy_reserve(5, 5) == 0);
+	CHECK(policy_reserve(7, 5) == 0);
+	CHECK(policy_reserve(8, 256) == 248 && policy_reserve(0, 256) == 256);
+	CHECK(policy_reserve(0, 257) == RELEASE_RESERVE_MOST);
+	CHECK(policy_reserve(0, 1024) == 256 && policy_reserve(0, 1028) == 257);
+	CHECK(policy_reserve(990, 1000) == 10);
 	for (size_t peak = 0; peak < 2000; peak += 7)
 		for (size_t in_use = 0; in_use <= peak; in_use += 5) {
-			size_t kept = release_reserve(in_use, peak);
+			size_t kept = policy_reserve(in_use, peak);
 
 			CHECK(kept + in_use <= peak);
 			CHECK(kept <= RELEASE_RESERVE_MOST || kept <= peak / 4);
@@ -29,28 +29,28 @@ static void release_reserve_size(void)
 
 static void release_modes(void)
 {
-	CHECK(release_keeps_blocks(0) && release_keeps_blocks(1) && !release_keeps_blocks(2));
-	release_set_mode(RELEASE_NEVER);
-	CHECK(release_keeps_blocks(2));
-	release_set_mode(RELEASE_LATER);
-	CHECK(release_keeps_blocks(2));
+	CHECK(policy_keeps_blocks(0) && policy_keeps_blocks(1) && !policy_keeps_blocks(2));
+	policy_set_mode(RELEASE_NEVER);
+	CHECK(policy_keeps_blocks(2));
+	policy_set_mode(RELEASE_LATER);
+	CHECK(policy_keeps_blocks(2));
 	for (size_t reserve = 0; reserve < 100; reserve++) {
-		release_set_mode(RELEASE_AT_ONCE);
-		CHECK(release_keeps(reserve, 5, 1000) == (reserve == 0));
-		release_set_mode(RELEASE_NEVER);
-		CHECK(release_keeps(reserve, 5, 5));
-		release_set_mode(RELEASE_LATER);
-		CHECK(release_keeps(reserve, 10, 60) == (reserve < 50));
-		CHECK(release_keeps(reserve, 60, 60) == (reserve == 0));
+		policy_set_mode(RELEASE_AT_ONCE);
+		CHECK(policy_keeps(reserve, 5, 1000) == (reserve == 0));
+		policy_set_mode(RELEASE_NEVER);
+		CHECK(policy_keeps(reserve, 5, 5));
+		policy_set_mode(RELEASE_LATER);
+		CHECK(policy_keeps(reserve, 10, 60) == (reserve < 50));
+		CHECK(policy_keeps(reserve, 60, 60) == (reserve == 0));
 	}
-	release_set_mode(RELEASE_AT_ONCE);
+	policy_set_mode(RELEASE_AT_ONCE);
 }
 
 static uint64_t active(void)
 {
-	struct heap_counters counters;
+	struct arena_counters counters;
 
-	heap_read_counters(&counters);
+	arena_read_counters(&counters);
 	return counters.active;
 }
 
@@ -61,7 +61,7 @@ static void release_sawtooth(void)
 	void *block[10];
 
 	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
-	release_set_mode(RELEASE_LATER);
+	policy_set_mode(RELEASE_LATER);
 	for (unsigned tooth = 0; tooth < 6; tooth++) {
 		if (tooth == 1)
 			maps = unit_fake.calls[FAKE_MAP];
@@ -80,7 +80,7 @@ static void release_sawtooth(void)
 		looks++;
 	CHECK(looks < 10 && active() == 0);
 	CHECK(!hak_check());
-	release_set_mode(RELEASE_AT_ONCE);
+	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
 }
 
@@ -90,7 +90,7 @@ static void release_decay(void)
 	void *block[10];
 
 	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
-	release_set_mode(RELEASE_LATER);
+	policy_set_mode(RELEASE_LATER);
 	for (unsigned i = 0; i < 10; i++)
 		CHECK((block[i] = hak_malloc(2 * MIB)));
 	for (unsigned i = 3; i < 10; i++)
@@ -100,14 +100,14 @@ static void release_decay(void)
 		;
 	CHECK(active() == 3 && !hak_idle(SIZE_MAX));
 	/* nobody is there to look: at once, but for one */
-	release_set_mode(RELEASE_AT_ONCE);
+	policy_set_mode(RELEASE_AT_ONCE);
 	hak_free(block[0]);
 	hak_free(block[1]);
 	CHECK(active() == 2);
-	release_set_mode(RELEASE_NEVER);
+	policy_set_mode(RELEASE_NEVER);
 	hak_free(block[2]);
 	CHECK(active() == 2);
-	release_set_mode(RELEASE_AT_ONCE);
+	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(hak_trim(HAK_TRIM_OWN) == 2 * SUPERSLAB_SIZE && active() == 0);
 	CHECK(unit_close());
 }

@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include <sizeclass.h>
+#include <base/sizeclass.h>
 
 static const uint32_t sizes[] = {
 	0,    8,     16,    32,	   48,	  64,	 80,	96,    112,   128,   160,  192,	 224,

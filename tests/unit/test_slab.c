@@ -6,9 +6,9 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <pagemap.h>
-#include <sizeclass.h>
-#include <slab.h>
+#include <pages/pagemap.h>
+#include <base/sizeclass.h>
+#include <slab/class.h>
 
 #define CLASS_16   2
 #define CLASS_448  16
@@ -27,7 +27,7 @@ static unsigned take(unsigned class, unsigned from, unsigned n)
 	while (taken < n) {
 		void *batch[64];
 		unsigned want = n - taken < 64 ? n - taken : 64;
-		unsigned got = slab_take(class, batch + 64, want, TAKE_ANY);
+		unsigned got = class_alloc(class, batch + 64, want, ALLOC_ANY);
 
 		for (unsigned i = 0; i < got; i++)
 			blocks[from + taken++] = batch[63 - i];
@@ -39,22 +39,22 @@ static unsigned take(unsigned class, unsigned from, unsigned n)
 
 static void put(unsigned class, unsigned from, unsigned n)
 {
-	slab_put(class, blocks + from, n);
+	class_free(class, blocks + from, n);
 }
 
 static struct class_counters counters(unsigned class)
 {
 	struct class_counters now;
 
-	slab_read_counters(class, &now);
+	class_read_counters(class, &now);
 	return now;
 }
 
 static uint64_t slabs_used(void)
 {
-	struct heap_counters now;
+	struct arena_counters now;
 
-	heap_read_counters(&now);
+	arena_read_counters(&now);
 	return now.slabs_used;
 }
 
@@ -77,14 +77,14 @@ static void slab_whole(void)
 		CHECK(base % SLAB_SIZE == 0);
 		for (unsigned i = 0; i < n; i++)
 			CHECK((uintptr_t)blocks[i] == base + i * (uintptr_t)size_class[class].size);
-		CHECK(counters(class).slabs == 1 && counters(class).taken == before.taken + n);
+		CHECK(counters(class).slabs == 1 && counters(class).allocated == before.allocated + n);
 		CHECK(pagemap_class(base) == class && slab_of(blocks[0])->class == class);
 		CHECK(slab_of(blocks[0])->free == 0);
-		CHECK(!slab_check() && !heap_check());
+		CHECK(!class_check() && !arena_check());
 		/* the last and the first come back first */
 		put(class, n - 1, 1);
 		put(class, 0, n - 1);
-		CHECK(counters(class).slabs == 0 && counters(class).put == before.put + n);
+		CHECK(counters(class).slabs == 0 && counters(class).freed == before.freed + n);
 		CHECK(slabs_used() == 0 && pagemap_class(base) == CLASS_NONE);
 	}
 	CHECK(unit_close());
@@ -97,12 +97,12 @@ static void slab_batch(void)
 	uintptr_t base;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_1024, batch + 5, 4, TAKE_ANY) == 4);
+	CHECK(class_alloc(CLASS_1024, batch + 5, 4, ALLOC_ANY) == 4);
 	base = (uintptr_t)batch[4];
 	CHECK(base % SLAB_SIZE == 0 && (uintptr_t)batch[3] == base + 1024);
 	CHECK((uintptr_t)batch[2] == base + 2048 && (uintptr_t)batch[1] == base + 3072);
 	CHECK(!batch[0] && !batch[5]);
-	slab_put(CLASS_1024, batch + 1, 4);
+	class_free(CLASS_1024, batch + 1, 4);
 	CHECK(unit_close());
 }
 
@@ -116,7 +116,7 @@ static void slab_refill_order(void)
 	CHECK(slabs_used() == 1);
 	put(CLASS_1024, 10, 3);
 	/* what is partial is all that a request for more gets ... */
-	CHECK(slab_take(CLASS_1024, blocks + n + 20, 20, TAKE_ANY) == 3);
+	CHECK(class_alloc(CLASS_1024, blocks + n + 20, 20, ALLOC_ANY) == 3);
 	CHECK(slabs_used() == 1);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(blocks[n + 19 - i] == blocks[10 + i]);
@@ -129,7 +129,7 @@ static void slab_refill_order(void)
 	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 1);
 	CHECK(take(CLASS_32K, 4 * n, 1) == 1);
 	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 2 && slabs_used() == 33);
-	CHECK(!slab_check());
+	CHECK(!class_check());
 	CHECK(unit_close());
 }
 
@@ -149,19 +149,19 @@ static void slab_fullest_first(void)
 	put(CLASS_1024, 2 * n, 63);
 	CHECK(slab[3]->bucket == 0 && slab[1]->bucket == 1);
 	CHECK(slab[0]->bucket == 2 && slab[2]->bucket == 3);
-	CHECK(!slab_check());
+	CHECK(!class_check());
 	/* they are used up in this order: a batch takes from one after the other */
-	CHECK(slab_take(CLASS_1024, blocks + 5 * n, 15 + 16 + 1, TAKE_ANY) == 32);
+	CHECK(class_alloc(CLASS_1024, blocks + 5 * n, 15 + 16 + 1, ALLOC_ANY) == 32);
 	for (unsigned i = 0; i < 32; i++)
 		CHECK(slab_of(blocks[5 * n - 1 - i]) == (i < 15	  ? slab[3]
 							 : i < 31 ? slab[1]
 								  : slab[0]));
 	CHECK(slab[3]->free == 0 && slab[1]->free == 0 && slab[0]->free == 32);
 	CHECK(slab[0]->bucket == 2);
-	CHECK(slab_take(CLASS_1024, blocks + 5 * n, 1, TAKE_ANY) == 1);
+	CHECK(class_alloc(CLASS_1024, blocks + 5 * n, 1, ALLOC_ANY) == 1);
 	CHECK(slab[0]->free == 31 && slab[0]->bucket == 1);
 	CHECK(slab[2]->free == 63);
-	CHECK(!slab_check());
+	CHECK(!class_check());
 	CHECK(unit_close());
 }
 
@@ -182,7 +182,7 @@ static void slab_lowest_first(void)
 	CHECK(take(CLASS_16, 3001, 1) == 1);
 	CHECK(blocks[3001] == (char *)blocks[0] + 3001 * 16);
 	CHECK(slab_of(blocks[0])->free == 0);
-	CHECK(!slab_check());
+	CHECK(!class_check());
 	CHECK(unit_close());
 }
 
@@ -194,7 +194,7 @@ static void slab_bitmaps(void)
 		unsigned n = size_class[class].blocks;
 		bool inline_bits = n <= 128;
 		unsigned small = !inline_bits && n <= 4096, large = n > 4096;
-		uint64_t taken = counters(CLASS_BITMAP_512).taken;
+		uint64_t taken = counters(CLASS_BITMAP_512).allocated;
 		const struct slab *slab;
 
 		CHECK(take(class, 0, 1) == 1);
@@ -203,7 +203,7 @@ static void slab_bitmaps(void)
 		CHECK(slab->free == n - 1);
 		CHECK(slabs_used() == (inline_bits ? 1 : 2));
 		CHECK(counters(CLASS_BITMAP_512).slabs == small);
-		CHECK(counters(CLASS_BITMAP_512).taken == taken + small);
+		CHECK(counters(CLASS_BITMAP_512).allocated == taken + small);
 		CHECK(counters(CLASS_BITMAP_1024).slabs == large);
 		if (!inline_bits) {
 			const struct slab *bitmaps = slab_of(slab->bitmap);
@@ -211,7 +211,7 @@ static void slab_bitmaps(void)
 			CHECK(bitmaps->class == (small ? CLASS_BITMAP_512 : CLASS_BITMAP_1024));
 			CHECK(bitmaps->bitmap == bitmaps->inline_bits);
 		}
-		CHECK(!slab_check());
+		CHECK(!class_check());
 		put(class, 0, 1);
 		CHECK(slabs_used() == 0);
 		CHECK(counters(CLASS_BITMAP_512).slabs == 0);
@@ -231,11 +231,11 @@ static void slab_bitmaps_shared(void)
 		CHECK(take(CLASS_448, i * n, n) == n);
 	CHECK(counters(CLASS_448).slabs == 40);
 	CHECK(counters(CLASS_BITMAP_512).slabs == 1);
-	CHECK(counters(CLASS_BITMAP_512).taken == 40);
+	CHECK(counters(CLASS_BITMAP_512).allocated == 40);
 	CHECK(slabs_used() == 41);
 	put(CLASS_448, 0, 40 * n);
-	CHECK(counters(CLASS_BITMAP_512).put == 40 && slabs_used() == 0);
-	CHECK(!slab_check() && !heap_check());
+	CHECK(counters(CLASS_BITMAP_512).freed == 40 && slabs_used() == 0);
+	CHECK(!class_check() && !arena_check());
 	CHECK(unit_close());
 }
 
@@ -268,9 +268,9 @@ static void slab_put_orders(void)
 		}
 		for (unsigned i = 0; i < total; i += step) {
 			put(CLASS_448, i, total - i < step ? total - i : step);
-			CHECK(!slab_check());
+			CHECK(!class_check());
 		}
-		CHECK(slabs_used() == 0 && !heap_check());
+		CHECK(slabs_used() == 0 && !arena_check());
 	}
 	CHECK(unit_close());
 }
@@ -288,12 +288,12 @@ static void slab_emptied(void)
 	CHECK(slabs_used() == 2 && counters(CLASS_32K).slabs == 2);
 	CHECK(pagemap_class((uintptr_t)blocks[2]) == CLASS_NONE);
 	put(CLASS_32K, 0, 1);
-	CHECK(slabs_used() == 2 && !slab_check());
+	CHECK(slabs_used() == 2 && !class_check());
 	put(CLASS_32K, 1, 1);
 	put(CLASS_32K, 4, 2);
 	CHECK(slabs_used() == 0 && counters(CLASS_32K).slabs == 0);
-	CHECK(counters(CLASS_32K).taken == 6 && counters(CLASS_32K).put == 6);
-	CHECK(!slab_check());
+	CHECK(counters(CLASS_32K).allocated == 6 && counters(CLASS_32K).freed == 6);
+	CHECK(!class_check());
 	CHECK(unit_close());
 }
 
@@ -306,20 +306,20 @@ static void slab_inspection(void)
 	CHECK(take(CLASS_448, 0, 2) == 2);
 	base = blocks[0];
 	block = blocks[1];
-	CHECK(slab_inspect(CLASS_448, block, &detail) == HAK_BUG_NONE && detail == 0);
-	CHECK(slab_inspect(CLASS_448, block + 5, &detail) == HAK_BUG_INTERIOR && detail == 5);
-	CHECK(slab_inspect(CLASS_448, block + 447, &detail) == HAK_BUG_INTERIOR && detail == 447);
-	CHECK(slab_inspect(CLASS_448, block + 448, &detail) == HAK_BUG_DOUBLE_FREE);
+	CHECK(class_inspect(CLASS_448, block, &detail) == HAK_BUG_NONE && detail == 0);
+	CHECK(class_inspect(CLASS_448, block + 5, &detail) == HAK_BUG_INTERIOR && detail == 5);
+	CHECK(class_inspect(CLASS_448, block + 447, &detail) == HAK_BUG_INTERIOR && detail == 447);
+	CHECK(class_inspect(CLASS_448, block + 448, &detail) == HAK_BUG_DOUBLE_FREE);
 	/* behind the last block there are 128 bytes of nothing */
-	CHECK(slab_inspect(CLASS_448, base + 145 * 448, &detail) == HAK_BUG_DOUBLE_FREE);
-	CHECK(slab_inspect(CLASS_448, base + 146 * 448, &detail) == HAK_BUG_UNUSED);
-	CHECK(slab_inspect(CLASS_448, base + SLAB_SIZE - 1, &detail) == HAK_BUG_UNUSED);
-	CHECK(slab_inspect(CLASS_16, block, &detail) == HAK_BUG_UNUSED);
-	CHECK(slab_inspect(CLASS_448, unit_fake.arena + 8 * MIB, &detail) == HAK_BUG_FOREIGN);
-	CHECK(slab_inspect(CLASS_448, NULL, &detail) == HAK_BUG_FOREIGN);
+	CHECK(class_inspect(CLASS_448, base + 145 * 448, &detail) == HAK_BUG_DOUBLE_FREE);
+	CHECK(class_inspect(CLASS_448, base + 146 * 448, &detail) == HAK_BUG_UNUSED);
+	CHECK(class_inspect(CLASS_448, base + SLAB_SIZE - 1, &detail) == HAK_BUG_UNUSED);
+	CHECK(class_inspect(CLASS_16, block, &detail) == HAK_BUG_UNUSED);
+	CHECK(class_inspect(CLASS_448, unit_fake.arena + 8 * MIB, &detail) == HAK_BUG_FOREIGN);
+	CHECK(class_inspect(CLASS_448, NULL, &detail) == HAK_BUG_FOREIGN);
 	put(CLASS_448, 1, 1);
-	CHECK(slab_inspect(CLASS_448, block, &detail) == HAK_BUG_DOUBLE_FREE);
-	CHECK(slab_inspect(CLASS_448, base, &detail) == HAK_BUG_NONE);
+	CHECK(class_inspect(CLASS_448, block, &detail) == HAK_BUG_DOUBLE_FREE);
+	CHECK(class_inspect(CLASS_448, base, &detail) == HAK_BUG_NONE);
 	CHECK(unit_close());
 }
 
@@ -328,18 +328,18 @@ static void slab_failures(void)
 	enum run_memory memory;
 
 	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(superslab_take(31, 0, SLAB_SIZE, TAKE_ANY, &memory));
+	CHECK(superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &memory));
 	/* one slab is left, and two are needed: one for its bitmap */
 	CHECK(take(CLASS_16, 0, 1) == 0);
 	CHECK(slabs_used() == 31 && counters(CLASS_16).slabs == 0);
 	CHECK(counters(CLASS_BITMAP_512).slabs == 0);
-	CHECK(!slab_check() && !heap_check());
+	CHECK(!class_check() && !arena_check());
 	CHECK(take(CLASS_1024, 0, 65) == 64);
-	CHECK(slabs_used() == 32 && counters(CLASS_1024).taken == 64);
+	CHECK(slabs_used() == 32 && counters(CLASS_1024).allocated == 64);
 	CHECK(take(CLASS_1024, 0, 1) == 0);
 	put(CLASS_1024, 17, 1);
 	CHECK(take(CLASS_1024, 70, 5) == 1 && blocks[70] == blocks[17]);
-	CHECK(!slab_check());
+	CHECK(!class_check());
 	CHECK(unit_close());
 }
 

@@ -6,11 +6,11 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <pagemap.h>
-#include <sizeclass.h>
-#include <span.h>
-#include <reap.h>
-#include <superslab.h>
+#include <pages/pagemap.h>
+#include <base/sizeclass.h>
+#include <superslab/span.h>
+#include <reclaim/scan.h>
+#include <superslab/superslab.h>
 
 static char *slab(size_t n)
 {
@@ -21,20 +21,20 @@ static char *alloc(size_t size)
 {
 	enum run_memory memory;
 
-	return span_alloc(size, 1, TAKE_ANY, &memory);
+	return span_alloc(size, 1, ALLOC_ANY, &memory);
 }
 
 static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
 {
 	struct class_counters counters;
-	struct heap_counters superslab;
+	struct arena_counters superslab;
 
 	span_read_counters(CLASS_SPAN, &counters);
-	heap_read_counters(&superslab);
-	return counters.taken == allocations && counters.put == frees &&
+	arena_read_counters(&superslab);
+	return counters.allocated == allocations && counters.freed == frees &&
 	       counters.slabs == live_slabs &&
 	       span_outstanding(CLASS_SPAN) == allocations - frees &&
-	       superslab.slabs_used == live_slabs && !span_check() && !heap_check();
+	       superslab.slabs_used == live_slabs && !span_check() && !arena_check();
 }
 
 static bool is_span(size_t first, size_t slabs)
@@ -80,7 +80,7 @@ static void span_sizes(void)
 		span_free(block);
 		CHECK(is_unused(0, sizes[i].slabs));
 		CHECK(counts(i + 1, i + 1, 0));
-		reap_all(true);
+		scan_all(true);
 	}
 	CHECK(unit_close());
 }
@@ -108,7 +108,7 @@ static void span_alignment(void)
 	CHECK(unit_open_aligned(64 * MIB, 16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(alloc(1) == slab(0));
 	for (size_t align = 1; align <= 16 * MIB; align *= 2) {
-		char *block = span_alloc(3 * SLAB_SIZE, align, TAKE_ANY, &memory);
+		char *block = span_alloc(3 * SLAB_SIZE, align, ALLOC_ANY, &memory);
 
 		CHECK(block && (uintptr_t)block % align == 0);
 		CHECK((uintptr_t)block % SLAB_SIZE == 0);
@@ -173,19 +173,19 @@ static void span_growing(void)
 
 static void span_zero(void)
 {
-	enum run_memory memory = RUN_FILLED;
+	enum run_memory memory = RUN_BACKED;
 	void *block;
 
 	CHECK(unit_open(8 * MIB, FAKE_ZERO, FAKE_PURGE_NONE));
-	block = span_alloc(3 * MIB, 1, TAKE_ANY, &memory);
+	block = span_alloc(3 * MIB, 1, ALLOC_ANY, &memory);
 	CHECK(block && memory == RUN_ZERO && unit_is_zero(block, 3 * MIB));
 	unit_fill(block, 3 * MIB, 1);
 	CHECK(span_resize(block, MIB));
-	CHECK(span_alloc(SLAB_SIZE, 1, TAKE_ANY, &memory) &&
+	CHECK(span_alloc(SLAB_SIZE, 1, ALLOC_ANY, &memory) &&
 	      memory != RUN_ZERO); /* what it gave up */
 	CHECK(unit_close());
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(span_alloc(SLAB_SIZE, 1, TAKE_ANY, &memory) && memory != RUN_ZERO);
+	CHECK(span_alloc(SLAB_SIZE, 1, ALLOC_ANY, &memory) && memory != RUN_ZERO);
 	CHECK(unit_close());
 }
 
@@ -195,8 +195,8 @@ static void span_failures(void)
 
 	CHECK(unit_open(6 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(!alloc(7 * MIB) && !alloc((size_t)1 << 40) && !alloc(PTRDIFF_MAX));
-	CHECK(!span_alloc(1, (size_t)1 << 40, TAKE_ANY, &memory));
-	CHECK(!span_alloc(1, (size_t)1 << 62, TAKE_ANY, &memory));
+	CHECK(!span_alloc(1, (size_t)1 << 40, ALLOC_ANY, &memory));
+	CHECK(!span_alloc(1, (size_t)1 << 62, ALLOC_ANY, &memory));
 	CHECK(counts(0, 0, 0));
 	CHECK(alloc(4 * MIB) == slab(0));
 	CHECK(!alloc(1));

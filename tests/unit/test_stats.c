@@ -6,10 +6,10 @@
 #include "unit.h"
 
 #include <hakmem/stats.h>
-#include <blocks.h>
-#include <magazine.h>
-#include <meta.h>
-#include <sizeclass.h>
+#include <slab/blocks.h>
+#include <cache/magazine.h>
+#include <pages/meta.h>
+#include <base/sizeclass.h>
 
 #define CLASS_64 5
 #define CLASS_1K 21
@@ -40,7 +40,7 @@ static bool row_holds(unsigned class, const struct hak_class_stats *row)
 
 	blocks_read_counters(class, &below);
 	return row->block_bytes == size_class[class].size &&
-	       row->allocations - row->bypass_allocations == row->magazine_hits + row->refills &&
+	       row->allocations - row->uncached_allocations == row->magazine_hits + row->refills &&
 	       row->allocations - row->frees == row->live_blocks &&
 	       row->live_blocks + row->magazine_blocks == blocks_outstanding(class) &&
 	       row->live_bytes == row->live_blocks * row->block_bytes &&
@@ -110,7 +110,7 @@ static void stats_of_a_class(void)
 	CHECK(of_class(CLASS_1K)->refills == 2 && of_class(CLASS_1K)->refilled_blocks == 12);
 	CHECK(of_class(CLASS_1K)->live_blocks == 7 && of_class(CLASS_1K)->magazine_blocks == 5);
 	CHECK(of_class(CLASS_1K)->live_bytes == 7 * 1024 && of_class(CLASS_1K)->slabs == 1);
-	CHECK(of_class(CLASS_1K)->spills == 0 && of_class(CLASS_1K)->bypass_frees == 0);
+	CHECK(of_class(CLASS_1K)->spills == 0 && of_class(CLASS_1K)->uncached_frees == 0);
 	CHECK(stats.caches == 1 && stats.bitmap_slabs == 0 && stats.slabs_used == 1);
 	CHECK(stats.utilisation_permille == 7 * 1024 * 1000 / SUPERSLAB_SIZE);
 	hak_flush();
@@ -194,7 +194,7 @@ static void stats_of_bypasses(void)
 	void *block;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_64, blocks + 1, 1, TAKE_ANY) == 1);
+	CHECK(class_alloc(CLASS_64, blocks + 1, 1, ALLOC_ANY) == 1);
 	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
 	while (meta_alloc(META_LEAF, META_ALIGN))
 		;
@@ -204,7 +204,7 @@ static void stats_of_bypasses(void)
 	block = hak_malloc(64);
 	CHECK(block);
 	read_stats();
-	CHECK(of_class(CLASS_64)->bypass_allocations == 2 && of_class(CLASS_64)->bypass_frees == 1);
+	CHECK(of_class(CLASS_64)->uncached_allocations == 2 && of_class(CLASS_64)->uncached_frees == 1);
 	CHECK(of_class(CLASS_64)->allocations == 2 && of_class(CLASS_64)->magazine_hits == 0);
 	CHECK(stats.caches == 0);
 	CHECK(unit_close());
@@ -228,14 +228,14 @@ static void stats_of_failures(void)
 static void stats_of_bitmaps(void)
 {
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(slab_take(CLASS_64, blocks + 1, 1, TAKE_ANY) == 1);
+	CHECK(class_alloc(CLASS_64, blocks + 1, 1, ALLOC_ANY) == 1);
 	hak_stats_read(&stats, sizeof(stats)); /* the equations are for calls of the API */
 	CHECK(stats.bitmap_slabs == 1 && stats.slabs_used == 2);
-	CHECK(slab_take(CLASS_FIRST, blocks + 2, 1, TAKE_ANY) == 1);
+	CHECK(class_alloc(CLASS_FIRST, blocks + 2, 1, ALLOC_ANY) == 1);
 	hak_stats_read(&stats, sizeof(stats));
 	CHECK(stats.bitmap_slabs == 2 && stats.slabs_used == 4);
-	slab_put(CLASS_64, blocks, 1);
-	slab_put(CLASS_FIRST, blocks + 1, 1);
+	class_free(CLASS_64, blocks, 1);
+	class_free(CLASS_FIRST, blocks + 1, 1);
 	CHECK(stats_hold() && stats.bitmap_slabs == 0 && stats.slabs_used == 0);
 	CHECK(unit_close());
 }
@@ -440,8 +440,8 @@ static const char *const json_names[] = {
 	"\"refilled_blocks\"",
 	"\"spills\"",
 	"\"spilled_blocks\"",
-	"\"bypass_allocations\"",
-	"\"bypass_frees\"",
+	"\"uncached_allocations\"",
+	"\"uncached_frees\"",
 	"\"live_blocks\"",
 	"\"magazine_blocks\"",
 	"\"live_bytes\"",

@@ -9,14 +9,14 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <meta.h>
-#include <pagemap.h>
-#include <pages.h>
-#include <sizeclass.h>
-#include <reap.h>
-#include <release.h>
-#include <runs.h>
-#include <superslab.h>
+#include <pages/meta.h>
+#include <pages/pagemap.h>
+#include <pages/pages.h>
+#include <base/sizeclass.h>
+#include <reclaim/scan.h>
+#include <base/policy.h>
+#include <superslab/runs.h>
+#include <superslab/superslab.h>
 
 static uintptr_t slab(size_t n)
 {
@@ -27,7 +27,7 @@ static uintptr_t slab(size_t n)
 static long take_aligned(size_t slabs, size_t align)
 {
 	enum run_memory memory;
-	uintptr_t base = superslab_take(slabs, 0, align, TAKE_ANY, &memory);
+	uintptr_t base = superslab_alloc(slabs, 0, align, ALLOC_ANY, &memory);
 
 	return base ? (long)((base - slab(0)) / SLAB_SIZE) : -1;
 }
@@ -45,26 +45,26 @@ static size_t run_of(size_t n)
 
 static void put(size_t first, size_t slabs)
 {
-	superslab_put(slab(first), slabs);
+	superslab_free(slab(first), slabs);
 }
 
 /* Do the counters say this? */
 static bool counts(uint64_t mapped, uint64_t released, uint64_t reserve, uint64_t slabs_used)
 {
-	struct heap_counters counters;
+	struct arena_counters counters;
 
-	heap_read_counters(&counters);
+	arena_read_counters(&counters);
 	return counters.mapped == mapped && counters.released == released &&
 	       counters.active == mapped - released && counters.reserve == reserve &&
 	       counters.slabs_used == slabs_used &&
-	       unit_fake.outstanding_heap == counters.active * SUPERSLAB_SIZE && !heap_check();
+	       unit_fake.outstanding_heap == counters.active * SUPERSLAB_SIZE && !arena_check();
 }
 
-static struct heap_counters counters(void)
+static struct arena_counters counters(void)
 {
-	struct heap_counters now;
+	struct arena_counters now;
 
-	heap_read_counters(&now);
+	arena_read_counters(&now);
 	return now;
 }
 
@@ -75,7 +75,7 @@ static void superslab_first_take(void)
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(counts(0, 0, 0, 0));
-	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(0));
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0));
 	CHECK(memory != RUN_ZERO); /* the provider did not say so */
 	CHECK(counts(1, 0, 0, 1) && counters().peak == 1);
 	superslab = pagemap_superslab(slab(0));
@@ -93,9 +93,9 @@ static void superslab_first_take(void)
 	CHECK(counts(1, 0, 0, 32));
 	CHECK(take(1) == 32);
 	CHECK(counts(2, 0, 0, 33) && counters().peak == 2);
-	CHECK(heap_first()->base == slab(32)); /* the newest first */
-	CHECK(heap_next(heap_first()) == superslab);
-	CHECK(!heap_next(superslab));
+	CHECK(arena_first()->base == slab(32)); /* the newest first */
+	CHECK(arena_next(arena_first()) == superslab);
+	CHECK(!arena_next(superslab));
 	CHECK(unit_close());
 }
 
@@ -143,7 +143,7 @@ static void superslab_runs(void)
 		CHECK(take(n) == (long)(n == 32 ? 32 : 64 - n));
 		put(32, 32);
 	}
-	CHECK(!heap_check());
+	CHECK(!arena_check());
 	CHECK(unit_close());
 }
 
@@ -168,7 +168,7 @@ static void superslab_alignment(void)
 	CHECK(counts(6, 0, 1, 51));
 	CHECK(take_aligned(5, 4 * MIB) == 64);
 	CHECK(counts(6, 0, 0, 56));
-	CHECK(!heap_check());
+	CHECK(!arena_check());
 	CHECK(unit_close());
 }
 
@@ -207,7 +207,7 @@ static void superslab_run_across(void)
 	CHECK(take(34) == 64); /* 33 fit in between, not 34 */
 	put(64, 34);
 	CHECK(take(33) == 10);
-	CHECK(!heap_check());
+	CHECK(!arena_check());
 	CHECK(unit_close());
 }
 
@@ -223,7 +223,7 @@ static void superslab_short_run_across(void)
 	put(32, 2);
 	CHECK(run_of(29) == 5 && run_of(33) == 5);
 	CHECK(take(6) == -1);
-	CHECK(superslab_take(6, 0, SLAB_SIZE, TAKE_ANY, &memory) == 0);
+	CHECK(superslab_alloc(6, 0, SLAB_SIZE, ALLOC_ANY, &memory) == 0);
 	CHECK(counts(2, 0, 0, 59));
 	CHECK(take(5) == 29);
 	CHECK(counts(2, 0, 0, 64));
@@ -307,7 +307,7 @@ static void superslab_runs_at_random(void)
 			if (base >= 0)
 				taken[base] = slabs;
 		}
-		CHECK(unit_same(heap_check(), NULL));
+		CHECK(unit_same(arena_check(), NULL));
 	}
 	CHECK(nr_new && nr_none);
 	CHECK(unit_close());
@@ -352,9 +352,9 @@ static void superslab_release(void)
 	CHECK(take(32) == 0);
 	CHECK(counts(3, 2, 0, 32));
 	put(0, 32);
-	CHECK(reap_all(true) == SUPERSLAB_SIZE);
+	CHECK(scan_all(true) == SUPERSLAB_SIZE);
 	CHECK(counts(3, 3, 0, 0));
-	CHECK(reap_all(true) == 0);
+	CHECK(scan_all(true) == 0);
 	CHECK(!pagemap_superslab(slab(0)));
 	CHECK(take(1) == 0);
 	CHECK(counts(4, 3, 0, 1));
@@ -367,7 +367,7 @@ static void superslab_put_clears_classes(void)
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(40) == 0 && take(1) == 40);
 	pagemap_set_class(slab(0), 41, CLASS_SPAN_REST);
-	CHECK(unit_same(heap_check(), NULL));
+	CHECK(unit_same(arena_check(), NULL));
 	put(2, 37);
 	for (unsigned i = 0; i < 64; i++) {
 		unsigned class = i < 2 || i == 39 || i == 40 ? CLASS_SPAN_REST : CLASS_NONE;
@@ -392,17 +392,17 @@ static void superslab_refused(void)
 	CHECK(pagemap_superslab(slab(32))->refused && !pagemap_superslab(slab(0))->refused);
 	/* it serves, and the provider is not asked again each time */
 	CHECK(take(32) == 0);
-	CHECK(superslab_take(32, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(32) &&
+	CHECK(superslab_alloc(32, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(32) &&
 	      memory != RUN_ZERO);
 	put(0, 32);
 	put(32, 32);
 	CHECK(counts(2, 0, 2, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
 	/* but a trim asks once more */
-	CHECK(reap_all(true) == 0);
+	CHECK(scan_all(true) == 0);
 	CHECK(unit_fake.calls[FAKE_UNMAP] == 3);
 	CHECK(counts(2, 0, 2, 0) && counters().refused == 3);
 	fake_heal(&unit_fake);
-	CHECK(reap_all(true) == 2 * SUPERSLAB_SIZE);
+	CHECK(scan_all(true) == 2 * SUPERSLAB_SIZE);
 	CHECK(counts(2, 2, 0, 0));
 	CHECK(unit_close());
 }
@@ -420,7 +420,7 @@ static void superslab_never_unmapped(void)
 			CHECK(counts(3, 0, 0, 96));
 			put(0, 96);
 			CHECK(counts(3, 0, 3, 0));
-			CHECK(reap_all(true) == 0);
+			CHECK(scan_all(true) == 0);
 			CHECK(counts(3, 0, 3, 0));
 		}
 		CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 2);
@@ -435,7 +435,7 @@ static void superslab_parts_together(void)
 	CHECK(take(128) == 0);
 	put(0, 128); /* 0 stays, 1 to 3 go */
 	CHECK(counts(4, 3, 1, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
-	CHECK(reap_all(true) == SUPERSLAB_SIZE);
+	CHECK(scan_all(true) == SUPERSLAB_SIZE);
 	CHECK(take(32) == 0 && take(32) == 32 && take(33) == 64);
 	CHECK(unit_fake.calls[FAKE_UNMAP] == 2);
 	put(0, 32);
@@ -469,24 +469,24 @@ static void superslab_new_mapping_in_old_place(void)
 /* Is the memory known to be zero? Only if nobody can have written to it. */
 static void superslab_zero(void)
 {
-	enum run_memory memory = RUN_FILLED;
+	enum run_memory memory = RUN_BACKED;
 
 	CHECK(unit_open(16 * MIB, FAKE_ZERO, FAKE_PURGE_ZERO));
-	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(0) && memory == RUN_ZERO);
-	memory = RUN_FILLED;
-	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(4) && memory == RUN_ZERO);
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0) && memory == RUN_ZERO);
+	memory = RUN_BACKED;
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(4) && memory == RUN_ZERO);
 	put(2, 2);
-	CHECK(superslab_take(2, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(2) && memory != RUN_ZERO);
+	CHECK(superslab_alloc(2, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(2) && memory != RUN_ZERO);
 	put(7, 1); /* one dirty slab before many clean ones */
-	CHECK(superslab_take(3, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(7) && memory != RUN_ZERO);
-	CHECK(superslab_take(3, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(10) && memory == RUN_ZERO);
+	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(7) && memory != RUN_ZERO);
+	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(10) && memory == RUN_ZERO);
 	put(10, 3);
-	CHECK(reap_all(true) == 3 * SLAB_SIZE);
-	memory = RUN_FILLED;
-	CHECK(superslab_take(3, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(10) && memory == RUN_ZERO);
+	CHECK(scan_all(true) == 3 * SLAB_SIZE);
+	memory = RUN_BACKED;
+	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(10) && memory == RUN_ZERO);
 	CHECK(unit_is_zero((void *)slab(10), 3 * SLAB_SIZE));
-	memory = RUN_FILLED;
-	CHECK(superslab_take(64, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(32) &&
+	memory = RUN_BACKED;
+	CHECK(superslab_alloc(64, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(32) &&
 	      memory == RUN_ZERO);
 	CHECK(unit_close());
 
@@ -498,7 +498,7 @@ static void superslab_zero(void)
 	put(32, 4);
 	CHECK(counts(2, 0, 2, 0));
 	CHECK(take(32) == 0);
-	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(32));
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(32));
 	CHECK(memory != RUN_ZERO && !unit_is_zero((void *)slab(32), SLAB_SIZE));
 	CHECK(unit_close());
 }
@@ -512,14 +512,14 @@ static void superslab_purges(void)
 	CHECK(take(32) == 0);
 	put(3, 5);
 	put(20, 12);
-	CHECK(reap_all(true) == 17 * SLAB_SIZE);
+	CHECK(scan_all(true) == 17 * SLAB_SIZE);
 	CHECK(unit_fake.calls[FAKE_PURGE] == 2 && unit_fake.purged == 17 * SLAB_SIZE);
 	CHECK(counts(1, 0, 0, 15));
-	CHECK(reap_all(true) == 0 && unit_fake.calls[FAKE_PURGE] == 2);
+	CHECK(scan_all(true) == 0 && unit_fake.calls[FAKE_PURGE] == 2);
 	put(8, 1); /* next to what is purged already */
-	CHECK(reap_all(true) == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
+	CHECK(scan_all(true) == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
 	/* purged, but not to zeros */
-	CHECK(superslab_take(6, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(3) && memory != RUN_ZERO);
+	CHECK(superslab_alloc(6, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(3) && memory != RUN_ZERO);
 	CHECK(unit_close());
 }
 
@@ -529,7 +529,7 @@ static void superslab_purge_refused(void)
 	CHECK(take(33) == 0);
 	put(3, 5);
 	put(20, 2);
-	CHECK(reap_all(true) == 0);
+	CHECK(scan_all(true) == 0);
 	CHECK(unit_fake.calls[FAKE_PURGE] >= 1);
 	CHECK(counts(2, 0, 0, 26));
 	/* it does not ask again by itself, */
@@ -539,15 +539,15 @@ static void superslab_purge_refused(void)
 		;
 	CHECK(unit_fake.calls[FAKE_PURGE] == 0);
 	/* but when it is told to */
-	CHECK(reap_all(true) == 0 && unit_fake.calls[FAKE_PURGE] == 1);
-	CHECK(heap_check() == NULL && take(1) == 1);
+	CHECK(scan_all(true) == 0 && unit_fake.calls[FAKE_PURGE] == 1);
+	CHECK(arena_check() == NULL && take(1) == 1);
 	CHECK(take(5) == 3 && take(2) == 20);
 	CHECK(unit_close());
 
 	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0);
 	put(3, 5);
-	CHECK(reap_all(true) == 0);
+	CHECK(scan_all(true) == 0);
 	CHECK(counts(1, 0, 0, 27));
 	CHECK(unit_close());
 }
@@ -603,19 +603,19 @@ static void superslab_no_leaf(void)
 static void superslab_residence(void)
 {
 	CHECK(unit_open(80 * MIB, FAKE_RESIDENT, FAKE_PURGE_ZERO));
-	CHECK(heap_resident() == 0);
+	CHECK(arena_resident() == 0);
 	/* more than are asked about at once */
 	CHECK(take(34 * 32) == 0);
-	CHECK(heap_resident() == 34 * SUPERSLAB_SIZE);
+	CHECK(arena_resident() == 34 * SUPERSLAB_SIZE);
 	put(5, 3);
-	CHECK(heap_resident() == 34 * SUPERSLAB_SIZE);
-	CHECK(reap_all(true) == 3 * SLAB_SIZE);
-	CHECK(heap_resident() == 34 * SUPERSLAB_SIZE - 3 * SLAB_SIZE);
+	CHECK(arena_resident() == 34 * SUPERSLAB_SIZE);
+	CHECK(scan_all(true) == 3 * SLAB_SIZE);
+	CHECK(arena_resident() == 34 * SUPERSLAB_SIZE - 3 * SLAB_SIZE);
 	CHECK(unit_close());
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(33) == 0);
-	CHECK(heap_resident() == 2 * SUPERSLAB_SIZE); /* unknown: all of it */
+	CHECK(arena_resident() == 2 * SUPERSLAB_SIZE); /* unknown: all of it */
 	CHECK(unit_close());
 }
 
@@ -631,23 +631,23 @@ static void superslab_best_pages(void)
 	put(2, 1);
 	put(0, 1);
 	for (unsigned i = 0; i < 3; i++)
-		CHECK(superslab_take(1, spare[i], SLAB_SIZE, TAKE_ANY, &memory) == slab(2 * i));
-	CHECK(reap_all(true) == (4 + 8 + 12) * PAGE_SIZE);
+		CHECK(superslab_alloc(1, spare[i], SLAB_SIZE, ALLOC_ANY, &memory) == slab(2 * i));
+	CHECK(scan_all(true) == (4 + 8 + 12) * PAGE_SIZE);
 	put(0, 1);
 	put(2, 1);
 	put(4, 1);
-	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, TAKE_ANY, &memory) == slab(4) &&
+	CHECK(superslab_alloc(1, 0xfff0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(4) &&
 	      memory != RUN_ZERO);
-	CHECK(superslab_take(1, 0xfe00, SLAB_SIZE, TAKE_ANY, &memory) == slab(2) &&
+	CHECK(superslab_alloc(1, 0xfe00, SLAB_SIZE, ALLOC_ANY, &memory) == slab(2) &&
 	      memory != RUN_ZERO);
 	CHECK(counters().retouched == 1);
-	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(0) && memory != RUN_ZERO);
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0) && memory != RUN_ZERO);
 	CHECK(counters().retouched == 5);
 	/* more than is wanted is better than none */
 	put(1, 1);
-	CHECK(superslab_take(1, 0xfff0, SLAB_SIZE, TAKE_ANY, &memory) == slab(1) &&
+	CHECK(superslab_alloc(1, 0xfff0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(1) &&
 	      memory != RUN_ZERO);
-	CHECK(reap_all(true) == 12 * PAGE_SIZE && !heap_check());
+	CHECK(scan_all(true) == 12 * PAGE_SIZE && !arena_check());
 	CHECK(unit_close());
 }
 
@@ -659,28 +659,28 @@ static void superslab_filled(void)
 	if (!NR_SPAN_CLASSES)
 		return;
 	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
-	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0 && counts(0, 0, 0, 0));
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == 0 && counts(0, 0, 0, 0));
 	CHECK(take(5) == 0 && take(1) == 5);
 	put(1, 3);
-	CHECK(superslab_take(4, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0);
-	CHECK(superslab_take(2, 0, SLAB_SIZE, TAKE_FILLED, &memory) == slab(1));
-	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_FILLED, &memory) == slab(3));
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == 0);
+	CHECK(superslab_alloc(2, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == slab(1));
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == slab(3));
 	put(1, 3);
-	CHECK(reap_all(true) == 3 * SLAB_SIZE);
-	CHECK(superslab_take(40, 0, SLAB_SIZE, TAKE_FILLED, &memory) == 0 && counts(1, 0, 0, 3));
+	CHECK(scan_all(true) == 3 * SLAB_SIZE);
+	CHECK(superslab_alloc(40, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == 0 && counts(1, 0, 0, 3));
 	CHECK(unit_close());
 }
 
 /* A slab for a class, all but the last @bare pages of which are then touched; its number. */
-static long take_for_class(unsigned bare, enum take which)
+static long take_for_class(unsigned bare, enum alloc_which which)
 {
-	struct list_node *chain = superslab_take_slabs(1, which);
+	struct list_node *chain = superslab_alloc_slabs(1, which);
 	struct slab *taken = chain ? list_entry(chain, struct slab, node) : NULL;
 
 	if (!chain || chain->next)
 		return -1;
-	taken->purged &= (uint16_t)(ALL_PAGES << (PAGES_PER_SLAB - bare));
-	taken->fresh &= taken->purged;
+	taken->unbacked &= (uint16_t)(ALL_PAGES << (PAGES_PER_SLAB - bare));
+	taken->untouched &= taken->unbacked;
 	return (long)((slab_base(taken) - slab(0)) / SLAB_SIZE);
 }
 
@@ -689,26 +689,26 @@ static void superslab_for_class(void)
 {
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	if (NR_SPAN_CLASSES)
-		CHECK(take_for_class(0, TAKE_FILLED) == -1 && counts(0, 0, 0, 0));
+		CHECK(take_for_class(0, ALLOC_BACKED) == -1 && counts(0, 0, 0, 0));
 	CHECK(take(1) == 0);
 	for (unsigned i = 1; i <= 4; i++)
-		CHECK(take_for_class(15 - i, TAKE_ANY) == i);
+		CHECK(take_for_class(15 - i, ALLOC_ANY) == i);
 	put(1, 1);
 	put(3, 1);
-	CHECK(take_for_class(0, TAKE_ANY) == 3 && take_for_class(0, TAKE_ANY) == 1);
+	CHECK(take_for_class(0, ALLOC_ANY) == 3 && take_for_class(0, ALLOC_ANY) == 1);
 	/* the shortest run that has memory: an empty SuperSlab is left alone */
 	CHECK(take(27) == 5 && take(32) == 32);
 	put(32, 32);
 	put(5, 27);
 	put(2, 1);
-	CHECK(take_for_class(0, TAKE_ANY) == 2 && take_for_class(0, TAKE_ANY) == 5);
+	CHECK(take_for_class(0, ALLOC_ANY) == 2 && take_for_class(0, ALLOC_ANY) == 5);
 	/* unless only that has memory */
 	put(5, 1);
-	release_set_mode(RELEASE_NEVER);
-	CHECK(reap_all(true) > 0 && take(32) == 32);
+	policy_set_mode(RELEASE_NEVER);
+	CHECK(scan_all(true) > 0 && take(32) == 32);
 	put(32, 32);
-	CHECK(take_for_class(0, TAKE_ANY) == 32 && !heap_check());
-	release_set_mode(RELEASE_AT_ONCE);
+	CHECK(take_for_class(0, ALLOC_ANY) == 32 && !arena_check());
+	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
 }
 
@@ -722,7 +722,7 @@ static void superslab_furnishes(void)
 		enum run_memory memory;
 
 		CHECK(unit_open(16 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
-		release_set_mode(RELEASE_NEVER);
+		policy_set_mode(RELEASE_NEVER);
 		for (long i = 0; i < 4; i++)
 			CHECK(take(32) == i * 32);
 		unit_fill((void *)slab(0), SUPERSLAB_SIZE, 1);
@@ -732,17 +732,17 @@ static void superslab_furnishes(void)
 		CHECK(counts(4, 0, 2, 64));
 		if (fails)
 			fake_fail(&unit_fake, FAKE_MOVE, 3 - fails, true, FAKE_FAILS);
-		CHECK(superslab_take(70, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(4 * 32));
+		CHECK(superslab_alloc(70, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(4 * 32));
 		CHECK(memory == (moved == 0   ? RUN_ZERO
-				 : moved == 1 ? RUN_BARE
-					      : RUN_FILLED) &&
+				 : moved == 1 ? RUN_UNBACKED
+					      : RUN_BACKED) &&
 		      counts(7, moved, 2 - moved, 134));
 		for (unsigned i = 0; i < moved; i++)
 			CHECK(unit_is_filled((void *)slab((4 + i) * 32), SUPERSLAB_SIZE,
 					     i ? 1 : 2));
 		CHECK(unit_is_zero((void *)slab((4 + moved) * 32), (3 - moved) * SUPERSLAB_SIZE));
 		CHECK(pages_counters.moved == moved * SUPERSLAB_SIZE && !hak_check());
-		release_set_mode(RELEASE_AT_ONCE);
+		policy_set_mode(RELEASE_AT_ONCE);
 		CHECK(unit_close());
 	}
 }
@@ -756,19 +756,19 @@ static void superslab_furnishes_in_part(void)
 	if (!PLATFORM_MOVES)
 		return;
 	CHECK(unit_open(16 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_DIRTY));
-	release_set_mode(RELEASE_NEVER);
+	policy_set_mode(RELEASE_NEVER);
 	CHECK(take(1) == 0 && take(32) == 32);
 	put(0, 1); /* the others of its SuperSlab have never been used */
 	unit_fake.seam = (uintptr_t)slab(16);
 	fake_fail(&unit_fake, FAKE_MOVE, 3, true, FAKE_FAILS);
-	CHECK(superslab_take(70, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(2 * 32));
+	CHECK(superslab_alloc(70, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(2 * 32));
 	CHECK(pages_counters.moved > 0 && pages_counters.moved < SUPERSLAB_SIZE);
 	CHECK(take(26) == 2 * 32 + 70 && take(1) == 0);
-	block = (char *)superslab_take(31, 0, SLAB_SIZE, TAKE_ANY, &memory);
+	block = (char *)superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &memory);
 	CHECK(block == (char *)slab(1));
 	CHECK(memory != RUN_ZERO || unit_is_zero(block, 31 * SLAB_SIZE));
 	CHECK(!hak_check());
-	release_set_mode(RELEASE_AT_ONCE);
+	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
 }
 
@@ -780,30 +780,30 @@ static void superslab_furnishes_from_alone(void)
 	if (!PLATFORM_MOVES)
 		return;
 	CHECK(unit_open(32 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
-	release_set_mode(RELEASE_NEVER);
+	policy_set_mode(RELEASE_NEVER);
 	for (long i = 0; i < 7; i++)
 		CHECK(take(32) == i * 32);
 	unit_fill((void *)slab(4 * 32), SUPERSLAB_SIZE, 4);
 	unit_fill((void *)slab(2 * 32), SUPERSLAB_SIZE, 2);
 	put(4 * 32 + 16, 16);
-	reap_step(100);
-	CHECK(reap_step(100) != REAP_MORE && pages_counters.purged == 16 * SLAB_SIZE);
+	scan_step(100);
+	CHECK(scan_step(100) != SCAN_MORE && pages_counters.purged == 16 * SLAB_SIZE);
 	put(4 * 32, 16); /* it stands alone, the upper half of it without memory */
 	put(1 * 32, 64); /* these are two */
 	CHECK(counts(7, 0, 3, 4 * 32));
 	/* all but two slabs of the first of its SuperSlabs, ... */
-	CHECK(superslab_take(65, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(7 * 32) &&
+	CHECK(superslab_alloc(65, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(7 * 32) &&
 	      memory != RUN_ZERO);
 	CHECK(counts(10, 3, 0, 4 * 32 + 65));
 	CHECK(!pagemap_superslab(slab(4 * 32)) && !pagemap_superslab(slab(32)));
 	CHECK(unit_is_filled((void *)slab(7 * 32), 16 * SLAB_SIZE, 4));
 	CHECK(unit_is_zero((void *)slab(7 * 32 + 16), 16 * SLAB_SIZE));
 	/* ... and the last one has what is left of it */
-	CHECK(pagemap_superslab(slab(9 * 32))->clean == 0);
-	CHECK(superslab_take(1, 0, SLAB_SIZE, TAKE_ANY, &memory) == slab(9 * 32 + 1) &&
+	CHECK(pagemap_superslab(slab(9 * 32))->unbacked == 0);
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(9 * 32 + 1) &&
 	      memory != RUN_ZERO);
-	CHECK(pages_counters.moved == 3 * SUPERSLAB_SIZE && !heap_check());
-	release_set_mode(RELEASE_AT_ONCE);
+	CHECK(pages_counters.moved == 3 * SUPERSLAB_SIZE && !arena_check());
+	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
 }
 
@@ -811,7 +811,7 @@ static void superslab_furnishes_from_alone(void)
 static void superslab_shortest_across(void)
 {
 	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_NONE));
-	release_set_mode(RELEASE_NEVER);
+	policy_set_mode(RELEASE_NEVER);
 	for (long i = 0; i < 10; i++)
 		CHECK(take(32) == i * 32);
 	put(0 * 32 + 20, 12 + 3 * 32); /* 108 slabs */
@@ -821,7 +821,7 @@ static void superslab_shortest_across(void)
 	CHECK(take(40) == 8 * 32);
 	CHECK(take(96) == 20);
 	CHECK(take(40) == 10 * 32 && counts(12, 0, 0, 10 * 32 - 214 + 226));
-	release_set_mode(RELEASE_AT_ONCE);
+	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
 }
 

@@ -5,7 +5,7 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <span.h>
+#include <superslab/span.h>
 
 struct fake unit_fake;
 struct unit_text unit_text;
@@ -58,7 +58,7 @@ void *unit_span_alloc(size_t size)
 {
 	enum run_memory memory;
 
-	return span_alloc(size, 1, TAKE_ANY, &memory);
+	return span_alloc(size, 1, ALLOC_ANY, &memory);
 }
 
 /* Eight bytes that depend on where they are. */

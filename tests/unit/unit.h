@@ -6,7 +6,7 @@
 #ifndef HAKMEM_TESTS_UNIT_H
 #define HAKMEM_TESTS_UNIT_H
 
-#include <base.h>
+#include <base/base.h>
 
 #include "../fake.h"
 #include "../test.h"

@@ -25,7 +25,7 @@
 #include <stdatomic.h>
 
 #include <cpu.h>
-#include <format.h>
+#include <base/format.h>
 #include <hakmem/host.h>
 #include <machine.h>
 

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The API behind the fast path. Reads downwards: the slow paths of malloc and
+ * free, the other ways to ask for memory, questions about blocks, life and death
+ * of the heap.
+ *
+ * A request is for a class or for a span; a block is of a class or a span; a
+ * caller has a cache or, for want of memory or at its end, has none and goes
+ * to the slabs block by block. These are all the cases there are.
+ *
+ * Lock: none.
+ */
+#include <hakmem/hakmem.h>
+
+#include <hakmem/host.h>
+
+#include "slab/blocks.h"
+#include "pages/bug.h"
+#include "cache/cache.h"
+#include "api/fastpath.h"
+#include "pages/meta.h"
+#include "pages/pages.h"
+#include "reclaim/scan.h"
+#include "diag/stats.h"
+#include "superslab/superslab.h"
+
+#define SIZE_LIMIT ((size_t)PTRDIFF_MAX)
+
+static void *fail(enum hak_error error)
+{
+	hak_host_set_error(error);
+	return NULL;
+}
+
+/* The caller's cache, made if there is none yet; NULL if there is to be none. */
+static struct hak_cache *cache_get(void)
+{
+	struct hak_cache *cache = this_cache();
+
+	return likely(cache->cold) ? cache : cache_attach();
+}
+
+/*
+ * Before a request fails: give up what is only kept for speed, the blocks in
+ * the caller's magazines and the reserve. Was there anything?
+ */
+static bool reclaim(void)
+{
+	bool flushed = cache_flush_own();
+
+	return arena_release_reserve() || flushed;
+}
+
+/* A block of a class; @which: is memory wanted that was not there before? */
+static void *try_class(unsigned class, enum alloc_which which)
+{
+	struct platform_irq irq = cache_irq_save();
+	struct hak_cache *cache = cache_get();
+	void *block = NULL;
+
+	if (likely(cache))
+		block = magazine_pop(cache, class, which);
+	else if (blocks_alloc(class, &block + 1, 1, which))
+		blocks_count_uncached(class, UNCACHED_ALLOC);
+	cache_irq_restore(irq);
+	return block;
+}
+
+/* Has any block gone to a larger class than its size asks for? */
+static _Atomic bool is_any_larger;
+
+static void *keep_larger(void *block)
+{
+	is_any_larger = true;
+	return block;
+}
+
+/*
+ * There is not even a slab left: a free block of a larger class will do. One
+ * that is not a span, since those are what is missing.
+ */
+static void *try_larger_class(unsigned class, size_t align)
+{
+	void *block;
+
+	while (++class <= CLASS_SLAB_LAST) {
+		if (size_class[class].size % align || !class_alloc_partial(class, &block + 1, 1))
+			continue;
+		blocks_count_uncached(class, UNCACHED_ALLOC);
+		return keep_larger(block);
+	}
+	return NULL;
+}
+
+/* What is asked for: a block of a class, or a span of @size bytes. */
+struct request {
+	unsigned class;
+	size_t size, align;
+	enum run_memory memory; /* what is behind a span */
+};
+
+static void *try_alloc(struct request *request, enum alloc_which which)
+{
+	if (request->class != CLASS_SPAN)
+		return try_class(request->class, which);
+	return span_alloc(request->size, request->align, which, &request->memory);
+}
+
+/*
+ * Before memory is taken that was not there before, the spans in the caller's magazines
+ * go back that wait for somebody who wants just their length: slabs, and other spans, can
+ * be made of them. (A program whose arrays grow leaves one of each length behind.)
+ */
+static void *alloc(struct request *request)
+{
+	void *block = NULL;
+
+	if (request->size > SIZE_LIMIT || request->align > SIZE_LIMIT)
+		return NULL;
+	if (NR_SPAN_CLASSES && (request->class == CLASS_SPAN || cache_has_own_spans())) {
+		block = try_alloc(request, ALLOC_BACKED);
+		if (!block)
+			cache_flush_own_spans();
+	}
+	if (!block)
+		block = try_alloc(request, ALLOC_ANY);
+	if (unlikely(!block) && reclaim())
+		block = try_alloc(request, ALLOC_ANY);
+	if (unlikely(!block) && request->class != CLASS_SPAN)
+		block = try_larger_class(request->class, request->align);
+	return block;
+}
+
+static void *alloc_or_fail(struct request *request)
+{
+	void *block = alloc(request);
+
+	if (unlikely(!block)) {
+		stats_count_failure(request->class);
+		return fail(HAK_ENOMEM);
+	}
+	scan_note(HAK_REAP_MALLOC);
+	return block;
+}
+
+void *malloc_slow(size_t size)
+{
+	struct request request = { .class = class_of(size), .size = size, .align = 1 };
+
+	return alloc_or_fail(&request);
+}
+
+void *malloc_large(size_t size)
+{
+	void *block;
+
+	if (HAK_CACHED_MAX <= TABLE_MAX || size > HAK_CACHED_MAX)
+		return malloc_slow(size);
+	block = pop_fast(class_of_large(size));
+	return likely(block) ? block : malloc_slow(size);
+}
+
+/* Not a block of a user: say what it is, and stop. */
+static _Noreturn void report(unsigned class, const void *block, const char *caller)
+{
+	uintptr_t address = (uintptr_t)block;
+	const void *start;
+
+	if (class_is_span(class) || class == CLASS_SPAN_REST) {
+		start = span_start(block);
+		hak_bug(HAK_BUG_INTERIOR, caller, block, span_size(start),
+			address - (uintptr_t)start);
+	}
+	switch (class) {
+	case CLASS_BITMAP_512:
+	case CLASS_BITMAP_1024:
+		hak_bug(HAK_BUG_INTERNAL, caller, block, 0, 0);
+	default:
+		if (pagemap_superslab(address))
+			hak_bug(HAK_BUG_UNUSED, caller, block, 0, 0);
+		hak_bug(meta_has(block) ? HAK_BUG_INTERNAL : HAK_BUG_FOREIGN, caller, block,
+			0, 0);
+	}
+}
+
+/* Debug builds: is this block of a class free, or in the caller's magazine? */
+static void check_in_use(unsigned class, const void *block, const char *caller)
+{
+	enum hak_bug_code bug;
+	size_t detail;
+
+	bug = blocks_inspect(class, block, &detail);
+	if (!bug && cache_has_own(class, block))
+		bug = HAK_BUG_DOUBLE_FREE;
+	if (bug)
+		hak_bug(bug, caller, block, size_class[class].size, detail);
+}
+
+/* The class of a block, CLASS_SPAN included. Stops if it cannot be one. */
+static unsigned class_of_block(const void *block, const char *caller)
+{
+	uintptr_t address = (uintptr_t)block;
+	unsigned class = pagemap_class(address);
+	bool start = address % SLAB_SIZE == 0;
+
+	if (class_is_span(class) ? !start : class < CLASS_FIRST || class > CLASS_SLAB_LAST)
+		report(class, block, caller);
+	if (class <= CLASS_SLAB_LAST)
+		class_block_index(class, address % SLAB_SIZE, &start);
+	if (!start)
+		hak_bug(HAK_BUG_INTERIOR, caller, block, size_class[class].size,
+			address % SLAB_SIZE % size_class[class].size);
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && class != CLASS_SPAN)
+		check_in_use(class, block, caller);
+	return class;
+}
+
+static size_t usable_size(unsigned class, const void *block)
+{
+	return class == CLASS_SPAN ? span_size(block) : size_class[class].size;
+}
+
+static void free_class(unsigned class, void *block)
+{
+	struct platform_irq irq = cache_irq_save();
+	struct hak_cache *cache = cache_get();
+
+	if (likely(cache)) {
+		magazine_push(cache, class, block);
+	} else {
+		blocks_free(class, &block, 1);
+		blocks_count_uncached(class, UNCACHED_FREE);
+	}
+	cache_irq_restore(irq);
+}
+
+static void free_block(void *block, const char *caller)
+{
+	unsigned class;
+
+	if (!block)
+		return;
+	class = class_of_block(block, caller);
+	if (class == CLASS_SPAN)
+		span_free(block);
+	else
+		free_class(class, block);
+	scan_note(HAK_REAP_FREE);
+}
+
+void free_slow(void *block)
+{
+	free_block(block, "free");
+}
+
+/*
+ * The class of blocks of @size bytes at multiples of @align. One whose size is a
+ * multiple of @align has all its blocks at multiples of it, since slabs are. The
+ * classes that are powers of two end the search; spans begin where slabs do.
+ */
+static unsigned class_of_aligned(size_t align, size_t size)
+{
+	unsigned class = class_of(size > align ? size : align);
+
+	if (align > SLAB_SIZE)
+		return CLASS_SPAN;
+	while (!class_is_span(class) && size_class[class].size % align)
+		class = class_after(class);
+	return class;
+}
+
+/*
+ * In debug builds realloc() leaves no block in another class than its size asks
+ * for, so that the sizes of a class tell it from all others; until memory was so
+ * short that a block got a larger one.
+ */
+static void check_size(const void *block, size_t align, size_t size, const char *caller)
+{
+	unsigned class = class_of_block(block, caller);
+	size_t usable = usable_size(class, block);
+	bool fits = class == CLASS_SPAN ? span_fits(block, size)
+					: class_of_aligned(align, size) == class;
+
+	if (!fits && (!is_any_larger || size > usable))
+		hak_bug(HAK_BUG_WRONG_SIZE, caller, block, usable, size);
+}
+
+HAK_COLD void hak_free_sized(void *block, size_t size)
+{
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block)
+		check_size(block, 1, size, "free_sized");
+	free_fast(block);
+}
+
+void hak_free_aligned_sized(void *block, size_t align, size_t size)
+{
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block)
+		check_size(block, align, size, "free_aligned_sized");
+	free_fast(block);
+}
+
+HAK_COLD void *hak_zalloc(size_t size)
+{
+	struct request request = { .class = CLASS_SPAN, .size = size, .align = 1 };
+	void *block;
+
+	/* a span that comes from the slabs may be known to be zero */
+	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_or_fail(&request);
+	if (block && request.memory != RUN_ZERO)
+		__builtin_memset(block, 0, size);
+	return block;
+}
+
+void *hak_calloc(size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (unlikely(__builtin_mul_overflow(n, size, &bytes)))
+		return fail(HAK_ENOMEM);
+	return hak_zalloc(bytes);
+}
+
+HAK_COLD void *hak_aligned_alloc(size_t align, size_t size)
+{
+	struct request request = { .size = size, .align = align };
+
+	if (!is_power_of_two(align))
+		return fail(HAK_EINVAL);
+	request.class = class_of_aligned(align, size);
+	return alloc_or_fail(&request);
+}
+
+/*
+ * Can this block stay where it is? Not if a smaller one would be half its size,
+ * nor a span of what fits a class: its slab has room for two.
+ */
+static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
+{
+	bool resized;
+
+	if (!class_is_span(class) && IS_ENABLED(CONFIG_HAK_DEBUG))
+		return class_of(size) == class; /* for hak_free_sized() */
+	if (!class_is_span(class))
+		return size <= usable && hak_good_size(size) > usable / 2;
+	if (class_of(size) == class && class != CLASS_SPAN)
+		return true;
+	resized = size > SLAB_MAX && size <= SIZE_LIMIT && span_resize(block, size);
+	scan_note(HAK_REAP_FREE);
+	return resized;
+}
+
+/*
+ * A new block for one of @usable bytes that grows out of its place. A large one
+ * that grows in small steps gets a quarter more than was asked for, to grow into:
+ * else it would be copied at every step.
+ */
+static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_memory *memory)
+{
+	size_t slack = size - usable <= usable / 4 ? size / 4 : 0;
+	struct request request = { .class = CLASS_SPAN, .size = size + slack, .align = 1 };
+	void *block;
+
+	if (!class_is_span(class) || size > SIZE_LIMIT / 2)
+		return malloc_fast(size);
+	block = try_alloc(&request, ALLOC_ANY);
+	if (block) {
+		span_note_size(block, size);
+	} else {
+		request.size = size;
+		block = alloc_or_fail(&request);
+	}
+	*memory = request.memory;
+	return block;
+}
+
+/*
+ * @size bytes are to be elsewhere, in a block that was bare or not; the block of
+ * them is freed. Page tables move only to where there is no memory: what is
+ * there would be lost, and faulted in again page by page, which takes longer
+ * than to copy. 64 buffers that grow to 1 MiB by half of their size at a time
+ * take 0.33 us an append, and 108 MiB; 1.2 us and 73 MiB if all that can move does.
+ */
+static void move(unsigned class, void *from, void *to, size_t size, bool bare)
+{
+	size_t done = 0;
+
+	if (PLATFORM_MOVES && bare && class_is_span(class))
+		done = span_move(from, to, size);
+	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
+	free_fast(from);
+}
+
+HAK_COLD void *hak_realloc(void *block, size_t size)
+{
+	enum run_memory memory = RUN_BACKED;
+	unsigned class;
+	size_t usable;
+	void *moved;
+
+	if (!block)
+		return malloc_fast(size);
+	if (!size) {
+		free_block(block, "realloc");
+		return NULL;
+	}
+	class = class_of_block(block, "realloc");
+	usable = usable_size(class, block);
+	if (resize_in_place(class, block, size, usable))
+		return block;
+	moved = size <= usable ? try_class(class_of(size), ALLOC_ANY)
+			       : alloc_larger(class, size, usable, &memory);
+	if (!moved && size <= usable)
+		return keep_larger(block); /* it is large enough */
+	if (!moved)
+		return NULL;
+	move(class, block, moved, size < usable ? size : usable, memory != RUN_BACKED);
+	return moved;
+}
+
+size_t hak_usable_size(const void *block)
+{
+	unsigned class;
+
+	if (!block)
+		return 0;
+	class = class_of_block(block, "usable_size");
+	return usable_size(class, block);
+}
+
+HAK_COLD size_t hak_good_size(size_t size)
+{
+	unsigned class = class_of(size);
+
+	if (size > SIZE_LIMIT)
+		return 0;
+	return class == CLASS_SPAN ? ALIGN_UP(size, PAGE_SIZE) : size_class[class].size;
+}
+
+bool hak_owns(const void *address)
+{
+	unsigned class = pagemap_class((uintptr_t)address);
+
+	return class != CLASS_NONE && class != CLASS_BITMAP_512 && class != CLASS_BITMAP_1024;
+}
+
+void hak_flush(void)
+{
+	if (cache_flush_own())
+		scan_note(HAK_REAP_FREE);
+}
+
+size_t hak_trim(enum hak_trim_level level)
+{
+	return scan_all(level == HAK_TRIM_OWN);
+}
+
+bool hak_init(const struct hak_provider *provider)
+{
+	return pages_attach(provider ? provider : platform_provider());
+}
+
+void hak_fini(void)
+{
+	this_cache_set(CACHE_NONE);
+	scan_fini_begin();
+	cache_fini();
+	class_fini();
+	span_fini();
+	stats_fini();
+	arena_fini();
+	pagemap_fini();
+	meta_fini();
+	pages_detach();
+	scan_fini_end();
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tables of sizeclass.h, filled in by the compiler: constants, so that the
+ * first allocation of a process needs no initialisation.
+ */
+#include "base/sizeclass.h"
+
+#define SLAB_ROW(size, capacity)                                                                   \
+	{                                                                                          \
+		(size), CLASS_INVERSE(size), (uint16_t)(65536 / (size)), (uint16_t)(capacity),     \
+			BATCH_FIT(size)                                                            \
+	}
+#define SLAB_CLASS(class, below, size) [class] = SLAB_ROW(size, SLAB_CAPACITY(size)),
+#define SPAN_CLASS(class, below, size)                                                             \
+	[class] = { (size), 0, 0, SPAN_CAPACITY(size), BATCH_FIT(size) },
+
+const struct size_class size_class[CLASS_SPAN] = {
+	SMALL_CLASSES(SLAB_CLASS) MEDIUM_CLASSES(SLAB_CLASS)
+		PART_CLASSES(SLAB_CLASS)[CLASS_BITMAP_512] = SLAB_ROW(512, 0),
+	[CLASS_BITMAP_1024] = SLAB_ROW(1024, 0), PAGE_CLASSES(SPAN_CLASS) LARGE_CLASSES(SPAN_CLASS)
+};
+
+#define RANGE(class, below, size, step)                                                            \
+	[(below) / (step) + 1 ...(size) / (step)] =                                                \
+		(class) < CLASS_SMALLEST ? CLASS_SMALLEST : (class),
+#define SMALL_RANGE(class, below, size)	 RANGE(class, below, size, SMALL_STEP)
+#define MEDIUM_RANGE(class, below, size) RANGE(class, below, size, MEDIUM_STEP)
+
+const uint8_t small_class[SMALL_MAX / SMALL_STEP + 1] = { [0] = CLASS_SMALLEST,
+							  SMALL_CLASSES(SMALL_RANGE) };
+
+const uint8_t medium_class[TABLE_MAX / MEDIUM_STEP + 1] = { MEDIUM_CLASSES(
+	MEDIUM_RANGE) PART_CLASSES(MEDIUM_RANGE) PAGE_CLASSES(MEDIUM_RANGE) };

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The heap as a picture, for a person at a console: a line for each class and
+ * one for each SuperSlab. Statistics say how much; this says where, and so why
+ * memory does not go back.
+ *
+ * Lock: that of the SuperSlabs while some are copied; it is dropped to print, so
+ * what comes or goes meanwhile may be missed or be there twice.
+ */
+#include <hakmem/stats.h>
+
+#include "base/format.h"
+#include "superslab/arena.h"
+#include "pages/pagemap.h"
+#include "base/sizeclass.h"
+
+/* What is told of a SuperSlab. */
+struct picture {
+	uintptr_t base;
+	unsigned used, dirty, unbacked; /* slabs */
+	unsigned pages;		     /* purged, or never touched, of used slabs */
+	char slabs[SLABS_PER_SUPERSLAB];
+};
+
+/* A letter for a slab: the key is printed above. */
+static char letter_of(const struct superslab *superslab, unsigned index)
+{
+	unsigned class = pagemap_class(superslab->base + index * SLAB_SIZE);
+
+	if (superslab->unused >> index & 1)
+		return superslab->unbacked >> index & 1 ? '.' : '-';
+	if (class == CLASS_SPAN_REST)
+		return '=';
+	if (class == CLASS_BITMAP_512 || class == CLASS_BITMAP_1024)
+		return 'b';
+	if (class && class <= CLASS_SLAB_LAST)
+		return size_class[class].size <= SMALL_MAX ? 's' : 'm';
+	return class ? '#' : '?';
+}
+
+static void draw(const struct superslab *superslab, struct picture *picture)
+{
+	picture->base = superslab->base;
+	picture->unbacked = count_bits(superslab->unbacked);
+	picture->dirty = count_bits(superslab->unused & ~superslab->unbacked);
+	picture->used = SLABS_PER_SUPERSLAB - picture->unbacked - picture->dirty;
+	picture->pages = 0;
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		picture->slabs[i] = letter_of(superslab, i);
+		if (!(superslab->unused >> i & 1))
+			picture->pages += count_bits(superslab->slab[i].unbacked);
+	}
+}
+
+/* Pictures of the SuperSlabs after the first @skip; returns how many. */
+static unsigned draw_some(size_t skip, struct picture *pictures, unsigned most)
+{
+	struct superslab *superslab;
+	unsigned n = 0;
+
+	arena_lock();
+	for (superslab = arena_first(); superslab && n < most; superslab = arena_next(superslab)) {
+		if (skip)
+			skip--;
+		else
+			draw(superslab, &pictures[n++]);
+	}
+	arena_unlock();
+	return n;
+}
+
+static void dump_class(hak_sink *sink, void *ctx, const char *name,
+		       const struct hak_class_stats *row)
+{
+	uint64_t bytes = row->slabs * SLAB_SIZE;
+
+	if (!row->slabs)
+		return;
+	if (name)
+		hak_format(sink, ctx, "%10s", name);
+	else
+		hak_format(sink, ctx, "%10lu", row->block_bytes);
+	hak_format(sink, ctx, " %10lu %8lu %8lu %5lu%%\n", row->live_blocks, row->magazine_blocks,
+		   row->slabs, row->live_bytes * 100 / bytes);
+}
+
+void hak_dump(hak_sink *sink, void *ctx)
+{
+	struct hak_stats stats;
+	struct picture pictures[8];
+	size_t done = 0;
+	unsigned n;
+
+	hak_stats_read(&stats, sizeof(stats));
+	hak_format(sink, ctx, "%10s %10s %8s %8s %6s\n", "size", "live", "cached", "slabs", "used");
+	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++)
+		dump_class(sink, ctx, NULL, &stats.classes[i]);
+	dump_class(sink, ctx, "larger", &stats.spans);
+	hak_format(sink, ctx,
+		   "%18s  used free purged  pages  (s m: blocks up to and above %lu bytes, "
+		   "b: bitmaps, #=: large blocks, -: free, .: purged)\n",
+		   "SuperSlab", (unsigned long)SMALL_MAX);
+	do {
+		n = draw_some(done, pictures, ARRAY_SIZE(pictures));
+		done += n;
+		for (unsigned i = 0; i < n; i++) {
+			hak_format(sink, ctx, "0x%016lx  %4u %4u %6u %6u  ",
+				   (unsigned long)pictures[i].base, pictures[i].used,
+				   pictures[i].dirty, pictures[i].unbacked, pictures[i].pages);
+			sink(ctx, pictures[i].slabs, SLABS_PER_SUPERSLAB);
+			hak_format(sink, ctx, "\n");
+		}
+	} while (n);
+}

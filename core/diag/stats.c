@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The snapshot, and its text and JSON. What the layers count is fetched from
+ * them; the rest follows, which is why counting costs the fast path a single
+ * instruction:
+ *
+ *	pops	     =  refilled + pushes - spilled - in magazines
+ *	allocations  =  pops + bypass allocations
+ *	frees	     =  pushes + bypass frees
+ *	hits	     =  pops - refills  (a refill is followed by one pop)
+ *	live blocks  =  taken from slabs - put into slabs - in magazines
+ *
+ * Kept here are only failures, which have no better place.
+ *
+ * Lock: those of the layers, one after another.
+ */
+#include "diag/stats.h"
+
+#include <hakmem/stats.h>
+
+#include "slab/blocks.h"
+#include "cache/cache.h"
+#include "base/format.h"
+#include "pages/meta.h"
+#include "pages/pages.h"
+#include "superslab/superslab.h"
+
+#define NR_ROWS (CLASS_SLAB_LAST - CLASS_FIRST + 1 + NR_SPAN_CLASSES)
+
+_Static_assert(NR_SPAN_CLASSES ? HAK_STATS_CLASSES == NR_ROWS : HAK_STATS_CLASSES > NR_ROWS,
+	       "one row for each class");
+
+static _Atomic uint64_t failures[CLASS_SPAN + 1];
+
+void stats_count_failure(unsigned class)
+{
+	atomic_fetch_add_explicit(&failures[class], 1, memory_order_relaxed);
+}
+
+void stats_fini(void)
+{
+	__builtin_memset(failures, 0, sizeof(failures));
+}
+
+/* What moves while it is read may seem to be less than nothing, as may a and b themselves. */
+static uint64_t difference(uint64_t a, uint64_t b)
+{
+	return (int64_t)(a - b) > 0 ? a - b : 0;
+}
+
+static void read_class(unsigned class, struct hak_class_stats *out)
+{
+	struct cache_counters cache;
+	struct class_counters blocks;
+
+	cache_read_counters(class, &cache);
+	blocks_read_counters(class, &blocks);
+	*out = (struct hak_class_stats){
+		.block_bytes = size_class[class].size,
+		.failures = failures[class],
+		.magazine_hits = difference(cache.pops, cache.batches.refills),
+		.magazine_misses = cache.batches.misses,
+		.refills = cache.batches.refills,
+		.refilled_blocks = cache.batches.refilled,
+		.spills = cache.batches.spills,
+		.spilled_blocks = cache.batches.spilled,
+		.uncached_allocations = blocks.uncached[UNCACHED_ALLOC],
+		.uncached_frees = blocks.uncached[UNCACHED_FREE],
+		.magazine_blocks = cache.blocks,
+		.slabs = blocks.slabs,
+	};
+	out->frees = cache.pushes + out->uncached_frees;
+	out->allocations =
+		out->frees + difference(cache.pops + out->uncached_allocations, out->frees);
+	out->live_blocks = difference(blocks.allocated, blocks.freed + cache.blocks);
+	out->live_bytes = out->live_blocks * out->block_bytes;
+}
+
+static void read_spans(struct hak_class_stats *out)
+{
+	struct class_counters span;
+
+	span_read_counters(CLASS_SPAN, &span);
+	*out = (struct hak_class_stats){
+		.allocations = span.allocated,
+		.frees = span.freed,
+		.failures = failures[CLASS_SPAN],
+		.live_blocks = span.allocated - span.freed,
+		.live_bytes = span_live_pages() * PAGE_SIZE,
+		.slabs = span.slabs,
+	};
+}
+
+static void add(struct hak_class_stats *sum, const struct hak_class_stats *more)
+{
+	sum->allocations += more->allocations;
+	sum->frees += more->frees;
+	sum->failures += more->failures;
+	sum->magazine_hits += more->magazine_hits;
+	sum->magazine_misses += more->magazine_misses;
+	sum->refills += more->refills;
+	sum->refilled_blocks += more->refilled_blocks;
+	sum->spills += more->spills;
+	sum->spilled_blocks += more->spilled_blocks;
+	sum->uncached_allocations += more->uncached_allocations;
+	sum->uncached_frees += more->uncached_frees;
+	sum->live_blocks += more->live_blocks;
+	sum->magazine_blocks += more->magazine_blocks;
+	sum->live_bytes += more->live_bytes;
+	sum->slabs += more->slabs;
+}
+
+/* What is counted for each class and told of all together. */
+static void read_slabs(uint64_t *retouched, uint64_t *locks)
+{
+	struct class_counters slab;
+
+	*retouched = *locks = 0;
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
+		class_read_counters(class, &slab);
+		*retouched += slab.retouched;
+		*locks += slab.locks;
+	}
+}
+
+static uint64_t bitmap_slabs(void)
+{
+	struct class_counters small, large;
+
+	class_read_counters(CLASS_BITMAP_512, &small);
+	class_read_counters(CLASS_BITMAP_1024, &large);
+	return small.slabs + large.slabs;
+}
+
+/* What lies beyond @size is not asked for: walking the heap for it takes long. */
+static void read_heap(struct hak_stats *out, size_t size)
+{
+	struct arena_counters superslab;
+	uint64_t used_bytes, retouched;
+
+	arena_read_counters(&superslab);
+	out->caches = cache_count();
+	out->bitmap_slabs = bitmap_slabs();
+	out->slabs_used = superslab.slabs_used;
+	out->superslabs_mapped = superslab.mapped;
+	out->superslabs_released = superslab.released;
+	out->superslabs_active = superslab.active;
+	out->superslabs_peak = superslab.peak;
+	out->superslabs_reserve = superslab.reserve;
+	out->superslabs_emptied = superslab.emptied;
+	out->superslabs_refused = superslab.refused;
+	used_bytes = (superslab.active - superslab.reserve) * SUPERSLAB_SIZE;
+	if (used_bytes)
+		out->utilisation_permille = out->total.live_bytes * 1000 / used_bytes;
+	out->provider_maps = pages_counters.maps;
+	out->provider_unmaps = pages_counters.unmaps;
+	out->provider_purges = pages_counters.purges;
+	out->provider_failures = pages_counters.failures;
+	out->requested_bytes = pages_counters.requested;
+	out->mapped_bytes = pages_counters.mapped;
+	out->purged_bytes = pages_counters.purged;
+	out->meta_bytes = meta_bytes();
+	if (size > offsetof(struct hak_stats, resident_bytes))
+		out->resident_bytes = arena_resident() + meta_resident();
+	out->provider_purges_refused = pages_counters.purges_refused;
+	read_slabs(&retouched, &out->class_locks);
+	out->superslab_locks = superslab.locks;
+	out->retouched_bytes = (superslab.retouched + retouched) * PAGE_SIZE;
+	if (size > offsetof(struct hak_stats, superslabs_phantom))
+		out->superslabs_phantom = cache_count_phantoms();
+}
+
+void stats_read(struct hak_stats *out, size_t size)
+{
+	struct hak_class_stats *row = out->classes;
+
+	*out = (struct hak_stats){ .version = HAK_STATS_VERSION, .size = sizeof(*out) };
+	for_each_class(class)
+	{
+		read_class(class, row);
+		add(&out->total, row++);
+	}
+	read_spans(&out->spans);
+	add(&out->total, &out->spans);
+	read_heap(out, size);
+}
+
+void hak_stats_read(struct hak_stats *stats, size_t size)
+{
+	struct hak_stats all;
+
+	if (size == sizeof(all)) {
+		stats_read(stats, size);
+		return;
+	}
+	stats_read(&all, size);
+	__builtin_memcpy(stats, &all, size < sizeof(all) ? size : sizeof(all));
+}
+
+/* A row of the text: one class, the spans, the total. */
+static void row_text(hak_sink *sink, void *ctx, const char *name, const struct hak_class_stats *row)
+{
+	uint64_t misses = row->refills ? row->refills : 1, spills = row->spills ? row->spills : 1;
+
+	if (name)
+		hak_format(sink, ctx, "%8s", name);
+	else
+		hak_format(sink, ctx, "%8lu", row->block_bytes);
+	hak_format(sink, ctx,
+		   " %12lu %12lu %8lu %12lu %10lu %5lu %10lu %5lu %8lu %10lu %8lu %6lu\n",
+		   row->allocations, row->frees, row->failures, row->magazine_hits, row->refills,
+		   row->refilled_blocks / misses, row->spills, row->spilled_blocks / spills,
+		   row->uncached_frees, row->live_blocks, row->magazine_blocks, row->slabs);
+}
+
+void hak_stats_text(hak_sink *sink, void *ctx)
+{
+	struct hak_stats stats;
+
+	stats_read(&stats, sizeof(stats));
+	hak_format(sink, ctx, "%8s %12s %12s %8s %12s %10s %5s %10s %5s %8s %10s %8s %6s\n", "size",
+		   "allocations", "frees", "failures", "hits", "refills", "each", "spills", "each",
+		   "bypassed", "live", "cached", "slabs");
+	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++)
+		if (stats.classes[i].allocations || stats.classes[i].failures)
+			row_text(sink, ctx, NULL, &stats.classes[i]);
+	row_text(sink, ctx, "spans", &stats.spans);
+	row_text(sink, ctx, "total", &stats.total);
+	hak_format(
+		sink, ctx,
+		"SuperSlabs: %lu active (%lu in reserve, %lu phantoms), peak %lu, mapped %lu, emptied %lu, "
+		"released %lu, refused %lu\n",
+		stats.superslabs_active, stats.superslabs_reserve, stats.superslabs_phantom,
+		stats.superslabs_peak, stats.superslabs_mapped, stats.superslabs_emptied,
+		stats.superslabs_released, stats.superslabs_refused);
+	hak_format(sink, ctx, "slabs: %lu used, %lu of them for bitmaps; caches: %lu\n",
+		   stats.slabs_used, stats.bitmap_slabs, stats.caches);
+	hak_format(sink, ctx, "locks: %lu times of a class, %lu times of the SuperSlabs\n",
+		   stats.class_locks, stats.superslab_locks);
+	hak_format(sink, ctx, "utilisation: %lu.%lu %% of the SuperSlabs in use\n",
+		   stats.utilisation_permille / 10, stats.utilisation_permille % 10);
+	hak_format(sink, ctx,
+		   "provider: %lu maps, %lu unmaps, %lu purges (%lu refused), %lu failures; "
+		   "%lu KiB requested, %lu KiB purged, %lu KiB of them used again\n",
+		   stats.provider_maps, stats.provider_unmaps, stats.provider_purges,
+		   stats.provider_purges_refused, stats.provider_failures,
+		   stats.requested_bytes >> 10, stats.purged_bytes >> 10,
+		   stats.retouched_bytes >> 10);
+	hak_format(sink, ctx,
+		   "memory: %lu KiB live, %lu KiB mapped, %lu KiB resident, "
+		   "%lu KiB for descriptors\n",
+		   stats.total.live_bytes >> 10, stats.mapped_bytes >> 10,
+		   stats.resident_bytes >> 10, stats.meta_bytes >> 10);
+}
+
+/* Names and places of the 64-bit fields, so that JSON has them all. */
+struct field {
+	const char *name;
+	size_t offset;
+};
+
+#define CLASS_FIELD(name)                                                                          \
+	{                                                                                          \
+#name, offsetof(struct hak_class_stats, name)                                      \
+	}
+#define STATS_FIELD(name)                                                                          \
+	{                                                                                          \
+#name, offsetof(struct hak_stats, name)                                            \
+	}
+
+static const struct field class_fields[] = {
+	CLASS_FIELD(block_bytes),    CLASS_FIELD(allocations),	      CLASS_FIELD(frees),
+	CLASS_FIELD(failures),	     CLASS_FIELD(magazine_hits),      CLASS_FIELD(magazine_misses),
+	CLASS_FIELD(refills),	     CLASS_FIELD(refilled_blocks),    CLASS_FIELD(spills),
+	CLASS_FIELD(spilled_blocks), CLASS_FIELD(uncached_allocations), CLASS_FIELD(uncached_frees),
+	CLASS_FIELD(live_blocks),    CLASS_FIELD(magazine_blocks),    CLASS_FIELD(live_bytes),
+	CLASS_FIELD(slabs),
+};
+
+static const struct field stats_fields[] = {
+	STATS_FIELD(caches),
+	STATS_FIELD(bitmap_slabs),
+	STATS_FIELD(slabs_used),
+	STATS_FIELD(superslabs_mapped),
+	STATS_FIELD(superslabs_released),
+	STATS_FIELD(superslabs_active),
+	STATS_FIELD(superslabs_peak),
+	STATS_FIELD(superslabs_reserve),
+	STATS_FIELD(superslabs_emptied),
+	STATS_FIELD(superslabs_refused),
+	STATS_FIELD(utilisation_permille),
+	STATS_FIELD(provider_maps),
+	STATS_FIELD(provider_unmaps),
+	STATS_FIELD(provider_purges),
+	STATS_FIELD(provider_failures),
+	STATS_FIELD(requested_bytes),
+	STATS_FIELD(mapped_bytes),
+	STATS_FIELD(purged_bytes),
+	STATS_FIELD(meta_bytes),
+	STATS_FIELD(resident_bytes),
+	STATS_FIELD(provider_purges_refused),
+	STATS_FIELD(retouched_bytes),
+	STATS_FIELD(superslabs_phantom),
+	STATS_FIELD(class_locks),
+	STATS_FIELD(superslab_locks),
+};
+
+static void fields_json(hak_sink *sink, void *ctx, const void *from, const struct field *fields,
+			size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		hak_format(sink, ctx, "%s\"%s\":%lu", i ? "," : "", fields[i].name,
+			   *(const uint64_t *)((const char *)from + fields[i].offset));
+}
+
+static void row_json(hak_sink *sink, void *ctx, const struct hak_class_stats *row)
+{
+	hak_format(sink, ctx, "{");
+	fields_json(sink, ctx, row, class_fields, ARRAY_SIZE(class_fields));
+	hak_format(sink, ctx, "}");
+}
+
+void hak_stats_json(hak_sink *sink, void *ctx)
+{
+	struct hak_stats stats;
+	const char *comma = "";
+
+	stats_read(&stats, sizeof(stats));
+	hak_format(sink, ctx, "{\"version\":%u,", stats.version);
+	fields_json(sink, ctx, &stats, stats_fields, ARRAY_SIZE(stats_fields));
+	hak_format(sink, ctx, ",\"total\":");
+	row_json(sink, ctx, &stats.total);
+	hak_format(sink, ctx, ",\"spans\":");
+	row_json(sink, ctx, &stats.spans);
+	hak_format(sink, ctx, ",\"classes\":[");
+	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++) {
+		if (!stats.classes[i].allocations && !stats.classes[i].failures)
+			continue;
+		hak_format(sink, ctx, "%s", comma);
+		row_json(sink, ctx, &stats.classes[i]);
+		comma = ",";
+	}
+	hak_format(sink, ctx, "]}\n");
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HAKMEM_PAGES_META_H
+#define HAKMEM_PAGES_META_H
+
+#include "base/base.h"
+
+/* One kind, one size. */
+enum meta_kind {
+	META_SUPERSLAB,
+	META_CACHE,
+	META_LEAF,
+	META_CLASS,
+	NR_META_KINDS,
+};
+
+#define META_ALIGN ((size_t)64)
+
+void *meta_alloc(enum meta_kind kind, size_t size);
+void meta_purge(const void *start, const void *end);
+void meta_free(enum meta_kind kind, void *object);
+bool meta_has(const void *address);
+size_t meta_bytes(void);
+size_t meta_resident(void);
+void meta_lock(void);
+void meta_unlock(void);
+void meta_fork_lock(void);
+void meta_fork_unlock(void);
+void meta_fini(void);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From an address to what it is: one byte per slab, the class, and one pointer
+ * per SuperSlab, its descriptor. See pagemap.c.
+ */
+#ifndef HAKMEM_PAGES_PAGEMAP_H
+#define HAKMEM_PAGES_PAGEMAP_H
+
+#include "base/base.h"
+
+struct superslab;
+
+_Static_assert(HAK_LEAF_BITS <= 32, "the index of a slab is in the lower half of an address");
+
+#define LEAF_SLABS	(((size_t)1 << HAK_LEAF_BITS) / SLAB_SIZE)
+#define LEAF_SUPERSLABS (((size_t)1 << HAK_LEAF_BITS) / SUPERSLAB_SIZE)
+#define PAGEMAP_LEAVES	((size_t)1 << (HAK_ADDRESS_BITS - HAK_LEAF_BITS))
+
+struct pagemap_leaf {
+	_Atomic uint8_t class[LEAF_SLABS];
+	struct superslab *_Atomic superslab[LEAF_SUPERSLABS];
+};
+
+/*
+ * A root entry is the distance of the leaf from @absent, so that a root of
+ * zeros, as it is before any code ran, sends every address to @absent, where
+ * every class is 0. (Pointers would have to be initialised; NULL would have to
+ * be tested for, on every free.)
+ */
+struct pagemap {
+	_Atomic uint8_t absent[LEAF_SLABS] __attribute__((aligned(64)));
+	_Atomic intptr_t root[PAGEMAP_LEAVES];
+};
+
+extern HAK_HIDDEN struct pagemap pagemap;
+
+static inline size_t pagemap_leaf_index(uintptr_t address)
+{
+	return address >> HAK_LEAF_BITS;
+}
+
+/*
+ * The class of the slab at @address, for which pagemap_leaf_index() is below
+ * PAGEMAP_LEAVES.
+ *
+ * No order is needed: whoever has a valid block has synchronised with its
+ * allocation, which came after entry and class were written, and what an
+ * invalid pointer reads does not matter. The entry is even read plainly (an
+ * aligned word, so not torn), because a compiler folds a plain load into the
+ * addition, and an atomic one not.
+ */
+static inline NO_SANITIZE_THREAD unsigned pagemap_class_in_range(uintptr_t address)
+{
+	const char *map = (const char *)&pagemap;
+	const _Atomic uint8_t *class;
+
+	OPTIMIZER_HIDE_VAR(map);
+	map += *(const intptr_t *)(map + offsetof(struct pagemap, root) +
+				   pagemap_leaf_index(address) * sizeof(intptr_t));
+	OPTIMIZER_HIDE_VAR(map);
+	class = (const _Atomic uint8_t *)map + (uint32_t)address / SLAB_SIZE % LEAF_SLABS;
+	return atomic_load_explicit(class, memory_order_relaxed);
+}
+
+static inline unsigned pagemap_class(uintptr_t address)
+{
+	if (unlikely(pagemap_leaf_index(address) >= PAGEMAP_LEAVES))
+		return 0;
+	return pagemap_class_in_range(address);
+}
+
+/* The leaf for any address, or NULL. */
+static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
+{
+	intptr_t distance;
+
+	if (pagemap_leaf_index(address) >= PAGEMAP_LEAVES)
+		return NULL;
+	/* acquire: pairs with the release in pagemap_add_leaf() */
+	distance = atomic_load_explicit(&pagemap.root[pagemap_leaf_index(address)],
+					memory_order_acquire);
+	return distance ? (struct pagemap_leaf *)((char *)pagemap.absent + distance) : NULL;
+}
+
+/* The descriptor of the SuperSlab at any address, or NULL. */
+static inline struct superslab *pagemap_superslab(uintptr_t address)
+{
+	struct pagemap_leaf *leaf = pagemap_leaf(address);
+
+	if (!leaf)
+		return NULL;
+	/* acquire: pairs with the release in pagemap_set_superslab() */
+	return atomic_load_explicit(&leaf->superslab[address / SUPERSLAB_SIZE % LEAF_SUPERSLABS],
+				    memory_order_acquire);
+}
+
+bool pagemap_add_leaf(uintptr_t address, struct pagemap_leaf *leaf);
+HAK_COLD void pagemap_set_superslab(uintptr_t base, struct superslab *superslab);
+HAK_COLD void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class);
+void pagemap_fini(void);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HAKMEM_RECLAIM_SCAN_H
+#define HAKMEM_RECLAIM_SCAN_H
+
+#include "base/base.h"
+
+#include <hakmem/host.h>
+
+enum scan_state {
+	SCAN_MORE,  /* this look is not over */
+	SCAN_AGAIN, /* it is; another one a while later may find more to give back */
+	SCAN_DONE,  /* nothing is left until somebody calls the allocator again */
+};
+
+enum scan_state scan_step(size_t budget);
+size_t scan_all(bool own);
+uint64_t scan_given_back(void);
+uint64_t scan_count_emptied(void);
+
+/*
+ * Does somebody look at intervals, so that he need not be told that there may
+ * be something to give back? Set by the platform.
+ */
+extern HAK_HIDDEN _Atomic bool scan_awake;
+
+/*
+ * A slow path of malloc or free is over; no lock or claim is held. What it
+ * changed was changed under a lock, so that either the change is seen by whoever
+ * stops looking, or its end is seen here: see lock_word_unlock().
+ */
+static inline void scan_note(enum hak_reap_why why)
+{
+	if (unlikely(!atomic_load_explicit(&scan_awake, memory_order_seq_cst)))
+		hak_host_reap(why);
+}
+
+void scan_fork_lock(void);
+void scan_fork_unlock(void);
+void scan_fini_begin(void);
+void scan_fini_end(void);
+
+#endif

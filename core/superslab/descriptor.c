@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SuperSlabs as they come: memory of the provider together with all the
+ * records that are needed to keep account of it, or nothing.
+ *
+ * Lock: none; what is mapped here is nobody else's yet.
+ *
+ * Failure: descriptor_map() returns NULL, and everything is where it was.
+ */
+#include "superslab/descriptor.h"
+
+#include "pages/meta.h"
+#include "pages/pagemap.h"
+#include "pages/pages.h"
+
+/* The slab that any address lies in; NULL if it is not ours. */
+struct slab *address_to_slab(uintptr_t address)
+{
+	struct superslab *superslab = pagemap_superslab(address);
+
+	return superslab ? superslab_slab(superslab, address) : NULL;
+}
+
+/* The part of the slabs from @base on that lies in one SuperSlab, as bits. */
+uint32_t superslab_part(uintptr_t base, size_t slabs)
+{
+	unsigned first = (unsigned)(base / SLAB_SIZE % SLABS_PER_SUPERSLAB);
+	size_t rest = SLABS_PER_SUPERSLAB - first;
+
+	return bit_run(first, (unsigned)(slabs < rest ? slabs : rest));
+}
+
+/* Make sure that the page map has leaves for @size bytes from @base on. */
+static bool reserve_leaves(uintptr_t base, size_t size)
+{
+	uintptr_t step = (uintptr_t)1 << HAK_LEAF_BITS;
+
+	for (uintptr_t address = base; address < base + size;
+	     address = (address | (step - 1)) + 1) {
+		struct pagemap_leaf *leaf;
+
+		if (pagemap_leaf(address))
+			continue;
+		leaf = meta_alloc(META_LEAF, sizeof(*leaf));
+		if (!leaf)
+			return false;
+		if (!pagemap_add_leaf(address, leaf))
+			meta_free(META_LEAF, leaf);
+	}
+	return true;
+}
+
+void descriptor_free(struct list_node *chain)
+{
+	for (struct list_node *next; chain; chain = next) {
+		next = chain->next;
+		meta_free(META_SUPERSLAB, list_entry(chain, struct superslab, node));
+	}
+}
+
+/* A chain of @count descriptors through node.next; NULL if there are too few. */
+static struct list_node *alloc_descriptors(size_t count)
+{
+	struct list_node *chain = NULL;
+
+	while (count--) {
+		struct superslab *superslab = meta_alloc(META_SUPERSLAB, sizeof(*superslab));
+
+		if (!superslab) {
+			descriptor_free(chain);
+			return NULL;
+		}
+		superslab->node.next = chain;
+		chain = &superslab->node;
+	}
+	return chain;
+}
+
+/* So many records are taken before it is known whether there is memory. */
+#define EARLY_DESCRIPTORS 16u
+
+/*
+ * Map @count SuperSlabs and get all the records for them; NULL if any of it
+ * cannot be had. The records come first, because some providers take nothing
+ * back; but not when they are many, because records are never given back
+ * either.
+ */
+struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping)
+{
+	size_t size = count * SUPERSLAB_SIZE;
+	bool early = count <= EARLY_DESCRIPTORS;
+	struct list_node *chain = early ? alloc_descriptors(count) : NULL;
+
+	if ((early && !chain) || !pages_map(size, align < SUPERSLAB_SIZE ? SUPERSLAB_SIZE : align,
+					    HAK_WANT_HEAP, mapping)) {
+		descriptor_free(chain);
+		return NULL;
+	}
+	if (!early)
+		chain = alloc_descriptors(count);
+	if (chain && reserve_leaves((uintptr_t)mapping->base, size))
+		return chain;
+	pages_unmap(mapping->base, size);
+	descriptor_free(chain);
+	return NULL;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs of unused slabs, by their length. See runs.c.
+ */
+#ifndef HAKMEM_SUPERSLAB_RUNS_H
+#define HAKMEM_SUPERSLAB_RUNS_H
+
+#include "base/base.h"
+#include "superslab/descriptor.h"
+
+#define NR_RUN_LISTS 64u
+
+extern HAK_HIDDEN struct runs {
+	struct list_node *list[NR_RUN_LISTS]; /* the first slab of each run, through its node */
+	uint64_t lists;			      /* bit n: list[n] is not empty */
+} hak_runs;
+
+/* Under the lock. */
+HAK_COLD unsigned runs_list(size_t slabs);
+HAK_COLD void runs_add(struct slab *first, size_t slabs);
+HAK_COLD void runs_remove(struct slab *slab, size_t slabs);
+HAK_COLD bool runs_have(uintptr_t base, size_t slabs);
+HAK_COLD const char *runs_check(size_t unused);
+
+#endif
