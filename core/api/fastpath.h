@@ -22,7 +22,7 @@
 
 #include <cpu.h>
 
-#include "cache/magazine.h"
+#include "cache/cache.h"
 #include "pages/pagemap.h"
 #include "base/sizeclass.h"
 

@@ -15,12 +15,12 @@
  */
 #include "api/fork.h"
 
-#include "cache/cache.h"
-#include "superslab/arena.h"
 #include "base/lock.h"
+#include "cache/cache.h"
 #include "pages/meta.h"
 #include "reclaim/scan.h"
 #include "slab/class.h"
+#include "superslab/arena.h"
 
 static struct {
 	_Atomic(unsigned *) thread; /* who was interrupted, by its this_held() */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The API behind the fast path. Reads downwards: the slow paths of malloc and
- * free, the other ways to ask for memory, questions about blocks, life and death
- * of the heap.
+ * The API behind the fast path. It reads downwards: the slow path of malloc, that of free,
+ * the other ways to ask for memory, realloc, and questions about blocks.
  *
- * A request is for a class or for a span; a block is of a class or a span; a
- * caller has a cache or, for want of memory or at its end, has none and goes
- * to the slabs block by block. These are all the cases there are.
+ * A request is for a class or for a span, and a block is of a class or a span. A caller has
+ * a cache, or works without one, block by block: because there is no memory for one, at the
+ * end of a thread, or in an interrupt handler. These are all the cases that there are.
  *
  * Lock: none.
  */
@@ -14,17 +13,31 @@
 
 #include <hakmem/host.h>
 
-#include "slab/blocks.h"
-#include "pages/bug.h"
-#include "cache/cache.h"
 #include "api/fastpath.h"
-#include "pages/meta.h"
-#include "pages/pages.h"
-#include "reclaim/scan.h"
+#include "base/policy.h"
+#include "cache/cache.h"
+#include "cache/magazine.h"
 #include "diag/stats.h"
-#include "superslab/superslab.h"
+#include "pages/bug.h"
+#include "pages/meta.h"
+#include "reclaim/scan.h"
+#include "slab/blocks.h"
+#include "superslab/arena.h"
 
 #define SIZE_LIMIT ((size_t)PTRDIFF_MAX)
+
+/**
+ * struct request - what is asked for
+ * @class:  the class of the block, or CLASS_SPAN
+ * @size:   in bytes
+ * @align:  a power of two
+ * @memory: set to what stands behind a span
+ */
+struct request {
+	unsigned class;
+	size_t size, align;
+	enum run_memory memory;
+};
 
 static void *fail(enum hak_error error)
 {
@@ -32,7 +45,7 @@ static void *fail(enum hak_error error)
 	return NULL;
 }
 
-/* The caller's cache, made if there is none yet; NULL if there is to be none. */
+/* The caller's cache, which is made if there is none yet; NULL if there is to be none. */
 static struct hak_cache *cache_get(void)
 {
 	struct hak_cache *cache = this_cache();
@@ -40,18 +53,6 @@ static struct hak_cache *cache_get(void)
 	return likely(cache->cold) ? cache : cache_attach();
 }
 
-/*
- * Before a request fails: give up what is only kept for speed, the blocks in
- * the caller's magazines and the reserve. Was there anything?
- */
-static bool reclaim(void)
-{
-	bool flushed = cache_flush_own();
-
-	return arena_release_reserve() || flushed;
-}
-
-/* A block of a class; @which: is memory wanted that was not there before? */
 static void *try_class(unsigned class, enum alloc_which which)
 {
 	struct platform_irq irq = cache_irq_save();
@@ -66,6 +67,24 @@ static void *try_class(unsigned class, enum alloc_which which)
 	return block;
 }
 
+static void *try_alloc(struct request *request, enum alloc_which which)
+{
+	if (request->class != CLASS_SPAN)
+		return try_class(request->class, which);
+	return span_alloc(request->size, request->align, which, &request->memory);
+}
+
+/*
+ * Before a request fails: give up what is only kept for speed, the blocks in the caller's
+ * magazines and the reserve. Was there anything?
+ */
+static bool reclaim(void)
+{
+	bool flushed = cache_flush_own();
+
+	return arena_release_reserve() || flushed;
+}
+
 /* Has any block gone to a larger class than its size asks for? */
 static _Atomic bool is_any_larger;
 
@@ -76,8 +95,8 @@ static void *keep_larger(void *block)
 }
 
 /*
- * There is not even a slab left: a free block of a larger class will do. One
- * that is not a span, since those are what is missing.
+ * There is not even a slab left: a free block of a larger class will do. Not a span, since
+ * slabs are what is missing.
  */
 static void *try_larger_class(unsigned class, size_t align)
 {
@@ -92,24 +111,11 @@ static void *try_larger_class(unsigned class, size_t align)
 	return NULL;
 }
 
-/* What is asked for: a block of a class, or a span of @size bytes. */
-struct request {
-	unsigned class;
-	size_t size, align;
-	enum run_memory memory; /* what is behind a span */
-};
-
-static void *try_alloc(struct request *request, enum alloc_which which)
-{
-	if (request->class != CLASS_SPAN)
-		return try_class(request->class, which);
-	return span_alloc(request->size, request->align, which, &request->memory);
-}
-
 /*
- * Before memory is taken that was not there before, the spans in the caller's magazines
- * go back that wait for somebody who wants just their length: slabs, and other spans, can
- * be made of them. (A program whose arrays grow leaves one of each length behind.)
+ * The slow path of every request. Before memory is taken that is not backed yet, the spans
+ * in the caller's magazines go back, where they wait for somebody who wants just their
+ * length: slabs, and other spans, can be made of them. (A program whose arrays grow leaves a
+ * span of each length behind.)
  */
 static void *alloc(struct request *request)
 {
@@ -164,6 +170,7 @@ void *malloc_large(size_t size)
 static _Noreturn void report(unsigned class, const void *block, const char *caller)
 {
 	uintptr_t address = (uintptr_t)block;
+	enum hak_bug_code bug = HAK_BUG_FOREIGN;
 	const void *start;
 
 	if (class_is_span(class) || class == CLASS_SPAN_REST) {
@@ -171,19 +178,14 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 		hak_bug(HAK_BUG_INTERIOR, caller, block, span_size(start),
 			address - (uintptr_t)start);
 	}
-	switch (class) {
-	case CLASS_BITMAP_512:
-	case CLASS_BITMAP_1024:
-		hak_bug(HAK_BUG_INTERNAL, caller, block, 0, 0);
-	default:
-		if (pagemap_superslab(address))
-			hak_bug(HAK_BUG_UNUSED, caller, block, 0, 0);
-		hak_bug(meta_has(block) ? HAK_BUG_INTERNAL : HAK_BUG_FOREIGN, caller, block,
-			0, 0);
-	}
+	if (class == CLASS_BITMAP_512 || class == CLASS_BITMAP_1024 || meta_has(block))
+		bug = HAK_BUG_INTERNAL;
+	else if (pagemap_superslab(address))
+		bug = HAK_BUG_UNUSED;
+	hak_bug(bug, caller, block, 0, 0);
 }
 
-/* Debug builds: is this block of a class free, or in the caller's magazine? */
+/* For debug builds: is this block of a class free, or in the caller's magazine? */
 static void check_in_use(unsigned class, const void *block, const char *caller)
 {
 	enum hak_bug_code bug;
@@ -196,7 +198,7 @@ static void check_in_use(unsigned class, const void *block, const char *caller)
 		hak_bug(bug, caller, block, size_class[class].size, detail);
 }
 
-/* The class of a block, CLASS_SPAN included. Stops if it cannot be one. */
+/* The class of a block, CLASS_SPAN included. Stops the program if it cannot be one. */
 static unsigned class_of_block(const void *block, const char *caller)
 {
 	uintptr_t address = (uintptr_t)block;
@@ -254,9 +256,9 @@ void free_slow(void *block)
 }
 
 /*
- * The class of blocks of @size bytes at multiples of @align. One whose size is a
- * multiple of @align has all its blocks at multiples of it, since slabs are. The
- * classes that are powers of two end the search; spans begin where slabs do.
+ * The class of blocks of @size bytes at multiples of @align. A class whose size is a
+ * multiple of @align has all its blocks at multiples of it, since slabs are. The classes
+ * that are powers of two end the search; spans begin where slabs do.
  */
 static unsigned class_of_aligned(size_t align, size_t size)
 {
@@ -270,9 +272,9 @@ static unsigned class_of_aligned(size_t align, size_t size)
 }
 
 /*
- * In debug builds realloc() leaves no block in another class than its size asks
- * for, so that the sizes of a class tell it from all others; until memory was so
- * short that a block got a larger one.
+ * In debug builds realloc() leaves no block in another class than its size asks for, so that
+ * the sizes of a class tell it from all others; until memory was so short that a block got a
+ * larger one.
  */
 static void check_size(const void *block, size_t align, size_t size, const char *caller)
 {
@@ -331,8 +333,8 @@ HAK_COLD void *hak_aligned_alloc(size_t align, size_t size)
 }
 
 /*
- * Can this block stay where it is? Not if a smaller one would be half its size,
- * nor a span of what fits a class: its slab has room for two.
+ * Can this block stay where it is? Not if a smaller one would be half its size, nor a span of
+ * what fits a class: its slab has room for two.
  */
 static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
 {
@@ -349,19 +351,15 @@ static bool resize_in_place(unsigned class, void *block, size_t size, size_t usa
 	return resized;
 }
 
-/*
- * A new block for one of @usable bytes that grows out of its place. A large one
- * that grows in small steps gets a quarter more than was asked for, to grow into:
- * else it would be copied at every step.
- */
+/* A new block for one that has outgrown its @usable bytes; a large one gets room to grow into. */
 static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_memory *memory)
 {
-	size_t slack = size - usable <= usable / 4 ? size / 4 : 0;
-	struct request request = { .class = CLASS_SPAN, .size = size + slack, .align = 1 };
+	struct request request = { .class = CLASS_SPAN, .align = 1 };
 	void *block;
 
 	if (!class_is_span(class) || size > SIZE_LIMIT / 2)
 		return malloc_fast(size);
+	request.size = size + policy_growth(size, usable);
 	block = try_alloc(&request, ALLOC_ANY);
 	if (block) {
 		span_note_size(block, size);
@@ -374,17 +372,15 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_m
 }
 
 /*
- * @size bytes are to be elsewhere, in a block that was bare or not; the block of
- * them is freed. Page tables move only to where there is no memory: what is
- * there would be lost, and faulted in again page by page, which takes longer
- * than to copy. 64 buffers that grow to 1 MiB by half of their size at a time
- * take 0.33 us an append, and 108 MiB; 1.2 us and 73 MiB if all that can move does.
+ * @size bytes are to be elsewhere, in a block that is backed or not; the block that has them
+ * is freed. Page tables move only to where nothing is backed: what is there would be lost,
+ * and faulted in again page by page, which takes longer than to copy.
  */
-static void move(unsigned class, void *from, void *to, size_t size, bool bare)
+static void move_block(unsigned class, void *from, void *to, size_t size, bool backed)
 {
 	size_t done = 0;
 
-	if (PLATFORM_MOVES && bare && class_is_span(class))
+	if (PLATFORM_MOVES && !backed && class_is_span(class))
 		done = span_move(from, to, size);
 	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
 	free_fast(from);
@@ -413,7 +409,7 @@ HAK_COLD void *hak_realloc(void *block, size_t size)
 		return keep_larger(block); /* it is large enough */
 	if (!moved)
 		return NULL;
-	move(class, block, moved, size < usable ? size : usable, memory != RUN_BACKED);
+	move_block(class, block, moved, size < usable ? size : usable, memory == RUN_BACKED);
 	return moved;
 }
 
@@ -452,24 +448,4 @@ void hak_flush(void)
 size_t hak_trim(enum hak_trim_level level)
 {
 	return scan_all(level == HAK_TRIM_OWN);
-}
-
-bool hak_init(const struct hak_provider *provider)
-{
-	return pages_attach(provider ? provider : platform_provider());
-}
-
-void hak_fini(void)
-{
-	this_cache_set(CACHE_NONE);
-	scan_fini_begin();
-	cache_fini();
-	class_fini();
-	span_fini();
-	stats_fini();
-	arena_fini();
-	pagemap_fini();
-	meta_fini();
-	pages_detach();
-	scan_fini_end();
 }

@@ -14,12 +14,12 @@ enum uncached {
 };
 
 struct class_counters {
-	uint64_t allocated;	    /* blocks handed out, ever */
-	uint64_t freed;	    /* blocks come back, ever */
-	uint64_t slabs;	    /* slabs of the class now */
-	uint64_t uncached[2]; /* calls of those without a magazine, by enum bypass */
-	uint64_t retouched; /* purged pages that were handed out again; of spans see heap.h */
-	uint64_t locks;	    /* times that the lock of the class was taken; spans have none */
+	uint64_t allocated;   /* blocks that were handed out, ever */
+	uint64_t freed;	      /* blocks that came back, ever */
+	uint64_t slabs;	      /* slabs of the class now */
+	uint64_t uncached[2]; /* calls without a cache, by enum uncached */
+	uint64_t retouched;   /* pages of slabs that were purged and handed out again */
+	uint64_t locks;	      /* times that the lock of the class was taken; spans have none */
 };
 
 #endif

@@ -1,26 +1,64 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Every threshold, and every "should this go back?", in one place. See policy.c.
+ */
 #ifndef HAKMEM_BASE_POLICY_H
 #define HAKMEM_BASE_POLICY_H
 
 #include "base/base.h"
 
 /*
- * What becomes of a SuperSlab that has just become empty. Whatever the mode,
+ * What becomes of a SuperSlab that has just become empty. Whatever the mode is,
  * hak_idle() and hak_trim() give back what they find.
  */
 enum release_mode {
-	RELEASE_AT_ONCE, /* nobody comes by later: only one is kept */
-	RELEASE_LATER,	 /* somebody does: what was needed lately is kept */
-	RELEASE_NEVER,
+	RELEASE_AT_ONCE, /* no scan will come by: only one is kept */
+	RELEASE_LATER,	 /* scans come by: as many are kept as were needed lately */
+	RELEASE_NEVER,	 /* all are kept */
 };
 
+/* So many empty SuperSlabs are kept if they were needed lately: 512 MiB. Or a quarter of the peak. */
+#define POLICY_RESERVE_MOST 256u
+
+/* How many intervals between scans count as lately. */
+#define POLICY_INTERVALS 6u
+
+/* Places that are compared when a run of slabs is looked for, ... */
+#define POLICY_RUN_CANDIDATES 32u
+
+/* ... and empty SuperSlabs, when one is looked for whose memory may move. */
+#define POLICY_REMAP_CANDIDATES 64u
+
+/*
+ * Descriptors for so many SuperSlabs are made before it is known whether there is memory
+ * for these. Descriptors are never given back, so a request for more asks for memory first.
+ */
+#define POLICY_EARLY_DESCRIPTORS 16u
+
+/* The provider's memory is cut into records in chunks of this size. */
+#define POLICY_META_CHUNK ((size_t)64 << 10)
+
 void policy_set_mode(enum release_mode mode);
-
-/* Empty SuperSlabs that are kept however much was needed lately: 512 MiB. */
-#define RELEASE_RESERVE_MOST 256u
-
 size_t policy_reserve(size_t in_use, size_t peak);
 bool policy_keeps(size_t reserve, size_t in_use, size_t peak);
 HAK_COLD bool policy_keeps_blocks(size_t in_use);
+
+/* Why the limit of a magazine is reconsidered. */
+enum magazine_event {
+	MAGAZINE_REFILL,
+	MAGAZINE_REFILL_MISSED, /* blocks are wanted that were spilled a moment ago */
+	MAGAZINE_REFILL_STEADY, /* many were freed since the last batch */
+	MAGAZINE_SPILL,
+	MAGAZINE_SPILL_AGAIN, /* hardly anything but frees since the last spill */
+};
+HAK_COLD unsigned policy_first_limit(unsigned class);
+HAK_COLD unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
+				    enum magazine_event event);
+unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all);
+unsigned policy_excess(unsigned held, uint64_t gone);
+unsigned policy_inherited(unsigned class);
+
+size_t policy_growth(size_t size, size_t usable);
+bool policy_moves(size_t size, uint64_t mapped);
 
 #endif

@@ -1,28 +1,317 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The full walk: every layer compares what it has with what it says, and with
- * the layers beneath. Bottom up, so that the first thing reported is the cause
- * rather than its consequences.
+ * The full walk: every layer is compared with what it says of itself, and with the layers
+ * beneath. Bottom up, so that the first thing reported is the cause and not a consequence.
+ * The equations are those at the heads of the files.
  *
- * Lock: those of the layers, one after another. Nobody else may be inside the
- * allocator.
+ * Lock: those of the layers, one after another. Nobody else may be inside the allocator.
  */
+#include "diag/check.h"
+
 #include <hakmem/hakmem.h>
 
 #include "cache/cache.h"
-#include "slab/class.h"
-#include "superslab/span.h"
-#include "superslab/superslab.h"
+#include "cache/seize.h"
+#include "pages/pagemap.h"
+#include "slab/blocks.h"
+#include "slab/slab.h"
+#include "superslab/arena.h"
+#include "superslab/runs.h"
+
+#define for_each_superslab(superslab)                                                              \
+	for (struct superslab *superslab = arena_first(); superslab;                               \
+	     superslab = arena_next(superslab))
+
+static const char *check_superslab(const struct superslab *superslab)
+{
+	if (pagemap_superslab(superslab->base) != superslab)
+		return "page map: entry of a SuperSlab";
+	if (superslab->unbacked & ~superslab->unused)
+		return "SuperSlab: unbacked slabs that are in use";
+	if (superslab->claimed)
+		return "SuperSlab: slabs that a scan did not free";
+	if (superslab->idle & ~superslab->unused)
+		return "SuperSlab: idle slabs without anything to purge";
+	if (superslab->purgeable &&
+	    superslab_unbacked_slabs(superslab, superslab->unused) != superslab->unbacked)
+		return "SuperSlab: unbacked slabs and their pages";
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
+		if (superslab->unused >> i & 1 &&
+		    pagemap_class(superslab->base + i * SLAB_SIZE) != CLASS_NONE)
+			return "page map: class of an unused slab";
+	return NULL;
+}
+
+static const char *check_run(const struct slab *first, unsigned list)
+{
+	uintptr_t base = slab_base(first);
+	size_t run = first->run;
+
+	if (runs_list(run) != list)
+		return "runs: one on the wrong list";
+	if (!runs_have(base, run) || runs_have(base - SLAB_SIZE, 1) ||
+	    runs_have(base + run * SLAB_SIZE, 1) ||
+	    address_to_slab(base + (run - 1) * SLAB_SIZE)->run != run)
+		return "runs: the length of one";
+	return NULL;
+}
+
+/* There are so many unused slabs. */
+static const char *check_runs(size_t unused)
+{
+	for (unsigned i = 0; i < NR_RUN_LISTS; i++) {
+		if (!hak_runs.list[i] != !(hak_runs.lists >> i & 1))
+			return "runs: the mask of lists";
+		for (struct list_node *node = hak_runs.list[i]; node; node = node->next) {
+			const struct slab *first = list_entry(node, struct slab, node);
+			const char *failed = check_run(first, i);
+
+			if (failed)
+				return failed;
+			unused -= first->run;
+		}
+	}
+	return unused ? "runs: one missing or too many" : NULL;
+}
+
+static const char *check_arena_locked(void)
+{
+	const struct arena_counters *counters = &hak_arena.counters;
+	uint64_t active = 0, used = 0, reserve = 0;
+	const char *failed;
+
+	for_each_superslab(superslab)
+	{
+		failed = check_superslab(superslab);
+		if (failed)
+			return failed;
+		active++;
+		used += count_bits(~superslab->unused);
+		reserve += superslab->unused == ALL_SLABS;
+	}
+	failed = check_runs(active * SLABS_PER_SUPERSLAB - used);
+	if (failed)
+		return failed;
+	if (active != counters->active || reserve != counters->reserve ||
+	    active != counters->mapped - counters->released)
+		return "SuperSlab counters: active or reserve";
+	return used != counters->slabs_used ? "SuperSlab counters: slabs used" : NULL;
+}
+
+const char *check_arena(void)
+{
+	const char *failed;
+
+	arena_lock();
+	failed = check_arena_locked();
+	arena_unlock();
+	return failed;
+}
+
+static const char *check_slab(const struct slab *slab)
+{
+	unsigned blocks = size_class[slab->class].blocks, free = 0, unbacked = 0;
+	bool listed = list_has(&slab->node);
+
+	for (unsigned i = 0; i < class_bitmap_words(slab->class); i++) {
+		if (i < slab->hint && slab->bitmap[i])
+			return "slab: a free block below the hint";
+		free += count_bits(slab->bitmap[i]);
+	}
+	for (unsigned i = 0; i < blocks; i++) {
+		if (slab_is_unbacked(slab, i) && slab->bitmap[i / 64] >> i % 64 & 1)
+			return "slab: a block in the bitmap that lies in an unbacked page";
+		unbacked += slab_is_unbacked(slab, i);
+	}
+	if (free != slab->free)
+		return "slab: bits in the bitmap and the count of free blocks";
+	if (unbacked != slab->unbacked_blocks)
+		return "slab: blocks in unbacked pages and the count of them";
+	if (free + unbacked >= blocks)
+		return "slab: empty and not returned";
+	if (listed != (free + unbacked > 0))
+		return "slab: on a list without free blocks, or not with them";
+	if (listed && slab->bucket != class_bucket(slab))
+		return "slab: on the wrong list";
+	if (pagemap_class(slab_base(slab)) != slab->class)
+		return "page map: class of a slab";
+	return NULL;
+}
+
+/* What the slabs of a class add up to. */
+struct slab_sums {
+	uint64_t slabs, outstanding, listed, unbacked;
+};
+
+static const char *add_slab(const struct slab *slab, struct slab_sums *sums)
+{
+	if (slab_superslab(slab)->unused >> slab->index & 1)
+		return "slab: has a class and is unused";
+	sums->slabs++;
+	sums->outstanding += size_class[slab->class].blocks - slab_all_free(slab);
+	sums->listed += list_has(&slab->node);
+	sums->unbacked += slab->unbacked_blocks;
+	return check_slab(slab);
+}
+
+static const char *check_class_locked(unsigned class, const struct slab_class *sc)
+{
+	struct slab_sums sums = { 0 };
+	const char *failed = NULL;
+
+	for_each_superslab(superslab)
+	{
+		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB && !failed; i++)
+			if (superslab->slab[i].class == class)
+				failed = add_slab(&superslab->slab[i], &sums);
+	}
+	for (unsigned bucket = 0; bucket < CLASS_BUCKETS; bucket++)
+		for (struct list_node *node = sc->partial[bucket]; node; node = node->next)
+			sums.listed--;
+	if (failed)
+		return failed;
+	if (sums.listed)
+		return "class: slabs missing on its lists, or too many";
+	if (sums.slabs != sc->slabs)
+		return "class: number of slabs";
+	if (sums.unbacked != sc->unbacked_blocks)
+		return "class: number of unbacked blocks";
+	if (sums.outstanding != sc->allocated - sc->freed)
+		return "class: blocks allocated less blocks freed";
+	return NULL;
+}
+
+const char *check_classes(void)
+{
+	static struct slab_class none;
+	const char *failed = NULL;
+
+	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES && !failed; ++class) {
+		struct slab_class *sc = class_find(class);
+
+		class_lock(sc ? sc : &none);
+		arena_lock();
+		failed = check_class_locked(class, sc ? sc : &none);
+		arena_unlock();
+		class_unlock(sc ? sc : &none);
+	}
+	return failed;
+}
+
+static size_t slabs_of(const struct slab *head)
+{
+	return DIV_ROUND_UP(head->span_pages, PAGES_PER_SLAB);
+}
+
+static const char *check_span(const struct slab *head)
+{
+	uintptr_t base = slab_base(head);
+
+	if (pagemap_class(base) != head->class)
+		return "page map: class of a span";
+	if (head->class != CLASS_SPAN &&
+	    head->span_pages * PAGE_SIZE != size_class[head->class].size)
+		return "span: not as long as its class says";
+	for (size_t i = 1; i < slabs_of(head); i++)
+		if (pagemap_class(base + i * SLAB_SIZE) != CLASS_SPAN_REST)
+			return "page map: class of the rest of a span";
+	return NULL;
+}
+
+/* What the spans add up to. */
+struct span_sums {
+	uint64_t number[NR_SPAN_CLASSES + 1], pages, slabs;
+};
+
+static const char *add_spans(struct span_sums *sums)
+{
+	const char *failed = NULL;
+
+	for_each_superslab(superslab)
+	{
+		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB && !failed; i++) {
+			const struct slab *slab = &superslab->slab[i];
+
+			if (!class_is_span(slab->class))
+				continue;
+			failed = check_span(slab);
+			sums->number[slab->class - CLASS_SPAN_FIRST]++;
+			if (slab->class != CLASS_SPAN)
+				continue;
+			sums->pages += slab->span_pages;
+			sums->slabs += slabs_of(slab);
+		}
+	}
+	return failed;
+}
+
+const char *check_spans(void)
+{
+	struct span_sums sums = { 0 };
+	struct class_counters counters;
+	const char *failed;
+
+	arena_lock();
+	failed = add_spans(&sums);
+	arena_unlock();
+	for (unsigned i = 0; i < ARRAY_SIZE(sums.number) && !failed; i++)
+		if (sums.number[i] != span_outstanding(CLASS_SPAN_FIRST + i))
+			failed = "span counters: live";
+	span_read_counters(CLASS_SPAN, &counters);
+	if (!failed && (sums.pages != span_live_pages() || sums.slabs != counters.slabs))
+		failed = "span counters: pages or slabs";
+	return failed;
+}
+
+static const char *check_magazine(const struct hak_cache *cache, unsigned class)
+{
+	const struct magazine *magazine = &cache->magazine[class];
+	const struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned base = cold->base;
+	unsigned most =
+		base != cold->far && cold->far ? HAK_MAGAZINE_NEAR : size_class[class].capacity;
+
+	if (cache->slot[base])
+		return "magazine: a block below the first";
+	if (magazine->top < base || magazine->top > magazine->limit ||
+	    magazine->limit > base + most)
+		return "magazine: its top or limit";
+	for (unsigned i = base + 1; i <= magazine->top; i++) {
+		size_t detail;
+
+		if (pagemap_class((uintptr_t)cache->slot[i]) != class ||
+		    blocks_inspect(class, cache->slot[i], &detail))
+			return "magazine: a block that is not one, or is free in its slab";
+	}
+	return NULL;
+}
+
+/* The caller's own cache, the magazines of which are opened for that. */
+const char *check_cache(void)
+{
+	struct platform_irq irq = cache_irq_save();
+	struct hak_cache *cache = this_cache();
+	const char *failed = NULL;
+
+	for_each_magazine(class)
+	{
+		if (!cache->cold || failed)
+			break;
+		seize_enter(cache, class);
+		failed = check_magazine(cache, class);
+		seize_leave(cache);
+	}
+	cache_irq_restore(irq);
+	return failed;
+}
 
 const char *hak_check(void)
 {
-	const char *failed = arena_check();
+	static const char *(*const checks[])(void) = { check_arena, check_classes, check_spans,
+						       check_cache };
+	const char *failed = NULL;
 
-	if (!failed)
-		failed = class_check();
-	if (!failed)
-		failed = span_check();
-	if (!failed)
-		failed = cache_check();
+	for (unsigned i = 0; i < ARRAY_SIZE(checks) && !failed; i++)
+		failed = checks[i]();
 	return failed;
 }

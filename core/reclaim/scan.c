@@ -1,40 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The look: one walk over all magazines, SuperSlabs and slabs that gives back
- * what was free at the last look and has not been used since (see release.c for
- * why). In pieces, so that who does it can do something else in between, and so
- * that nobody waits long.
+ * The scan: one walk over all magazines, SuperSlabs and slabs that gives back what was free
+ * at the last scan and has not been used since (base/policy.c says why). It goes in steps, so
+ * that its caller can do something else in between, and nobody waits long.
  *
- * First the magazines, because what comes out of them makes slabs empty; then
- * SuperSlab by SuperSlab its unused slabs and the free pages of its used ones,
- * whose purges are one call of the provider where they are neighbours; last the
- * reserve.
+ * First come the magazines, because what comes out of them makes slabs empty. Then, one
+ * SuperSlab after another, its unused slabs, the slack of its spans and the free pages of its
+ * other slabs: they are claimed, purged with as few calls of the provider as there are gaps
+ * between them, and freed. Last comes the reserve.
  *
- * Who looks and when is the platform's: a thread on Linux, the idle loop on bare
- * metal through hak_idle().
+ * When a scan happens is the platform's to say: on Linux a thread calls scan_step(), on bare
+ * metal the idle loop does, through hak_idle().
  *
- * Lock: LOCK_SCAN, for a piece at a time. It serialises looks, and keeps fork()
- * from happening in the middle of a piece. malloc and free never wait for it.
+ * Lock: LOCK_SCAN, for a step at a time. It serialises scans, and keeps fork() from
+ * happening in the middle of a step. malloc and free never wait for it.
  */
 #include "reclaim/scan.h"
 
 #include <hakmem/hakmem.h>
 
-#include "cache/cache.h"
 #include "base/lock.h"
-#include "superslab/claim.h"
+#include "cache/cache.h"
 #include "pages/pages.h"
 #include "slab/class.h"
+#include "superslab/arena.h"
+#include "superslab/claim.h"
 
 _Atomic bool scan_awake;
 
 static struct {
 	struct lock lock;
-	bool scanning; /* a look has begun and is not over */
-	bool again;   /* it saw what may be ready next time */
+	bool begun; /* a scan has begun and is not over */
+	bool again; /* it saw what may be idle next time */
 } scan;
 
-/* For fork(). */
+static void scan_lock(void)
+{
+	lock_lock(&scan.lock, LOCK_SCAN);
+}
+
+static void scan_unlock(void)
+{
+	lock_unlock(&scan.lock, LOCK_SCAN);
+}
+
 void scan_fork_lock(void)
 {
 	lock_fork_lock(&scan.lock);
@@ -45,18 +54,18 @@ void scan_fork_unlock(void)
 	lock_fork_unlock(&scan.lock);
 }
 
-/* Look at the next SuperSlab; false if there is none. */
-static bool look_at_next(bool all)
+/* Claim, purge and free what is idle of the next SuperSlab. False if there is none left. */
+static bool scan_next(bool all)
 {
 	struct claim claim;
-	int flags;
 
 	if (!claim_next(&claim, all))
 		return false;
 	class_claim(&claim, all);
 	if (claim.unused || claim.slack || claim.blocks) {
-		flags = claim_purge(&claim);
-		claim_free(&claim, flags); /* while the blocks keep it there */
+		int flags = claim_purge(&claim);
+
+		claim_free(&claim, flags); /* first: claimed blocks keep the SuperSlab there */
 		class_free_claimed(&claim, flags);
 	}
 	scan.again |= claim.again;
@@ -64,27 +73,27 @@ static bool look_at_next(bool all)
 }
 
 /**
- * scan_step() - do a piece of a look
- * @budget: SuperSlabs that are looked at at most
+ * scan_step() - do a step of a scan
+ * @budget: how many SuperSlabs it may go through
  */
 enum scan_state scan_step(size_t budget)
 {
 	enum scan_state state = SCAN_MORE;
 
-	lock_lock(&scan.lock, LOCK_SCAN);
-	if (!scan.scanning) {
+	scan_lock();
+	if (!scan.begun) {
 		scan.again = cache_scan(CACHE_SCAN_IDLE);
 		claim_first();
-		scan.scanning = true;
+		scan.begun = true;
 	}
-	while (budget && look_at_next(false))
+	while (budget && scan_next(false))
 		budget--;
 	if (budget) {
 		scan.again |= arena_age_reserve();
-		scan.scanning = false;
+		scan.begun = false;
 		state = scan.again ? SCAN_AGAIN : SCAN_DONE;
 	}
-	lock_unlock(&scan.lock, LOCK_SCAN);
+	scan_unlock();
 	return state;
 }
 
@@ -97,7 +106,7 @@ uint64_t scan_given_back(void)
 	return counters.released * SUPERSLAB_SIZE + pages_counters.purged;
 }
 
-/* SuperSlabs that became empty so far. */
+/* How many times a SuperSlab became empty so far. */
 uint64_t scan_count_emptied(void)
 {
 	struct arena_counters counters;
@@ -116,17 +125,17 @@ size_t scan_all(bool own)
 {
 	uint64_t before = scan_given_back();
 
-	lock_lock(&scan.lock, LOCK_SCAN);
-	if (!own)
-		cache_scan(CACHE_SCAN_ALL);
-	else
+	scan_lock();
+	if (own)
 		cache_flush_own();
-	arena_release_reserve(); /* what the provider refuses is purged now */
+	else
+		cache_scan(CACHE_SCAN_ALL);
+	arena_release_reserve(); /* what the provider refuses to unmap is purged now */
 	claim_first();
-	while (look_at_next(true))
+	while (scan_next(true))
 		;
-	scan.scanning = false;
-	lock_unlock(&scan.lock, LOCK_SCAN);
+	scan.begun = false;
+	scan_unlock();
 	return scan_given_back() - before;
 }
 
@@ -135,14 +144,14 @@ bool hak_idle(size_t budget)
 	return scan_step(budget ? budget : 1) != SCAN_DONE;
 }
 
-/* Nobody looks while the heap goes. */
+/* There is no scan while the heap goes. */
 void scan_fini_begin(void)
 {
-	lock_lock(&scan.lock, LOCK_SCAN);
+	scan_lock();
 }
 
 void scan_fini_end(void)
 {
-	scan.scanning = false;
-	lock_unlock(&scan.lock, LOCK_SCAN);
+	scan.begun = false;
+	scan_unlock();
 }

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The scan, which gives back what is idle. See scan.c.
+ */
 #ifndef HAKMEM_RECLAIM_SCAN_H
 #define HAKMEM_RECLAIM_SCAN_H
 
@@ -7,7 +10,7 @@
 #include <hakmem/host.h>
 
 enum scan_state {
-	SCAN_MORE,  /* this look is not over */
+	SCAN_MORE,  /* this scan is not over */
 	SCAN_AGAIN, /* it is; another one a while later may find more to give back */
 	SCAN_DONE,  /* nothing is left until somebody calls the allocator again */
 };
@@ -18,15 +21,15 @@ uint64_t scan_given_back(void);
 uint64_t scan_count_emptied(void);
 
 /*
- * Does somebody look at intervals, so that he need not be told that there may
- * be something to give back? Set by the platform.
+ * Does the platform scan at intervals, so that it need not be told that there may be something
+ * to give back? The platform sets it.
  */
 extern HAK_HIDDEN _Atomic bool scan_awake;
 
 /*
- * A slow path of malloc or free is over; no lock or claim is held. What it
- * changed was changed under a lock, so that either the change is seen by whoever
- * stops looking, or its end is seen here: see lock_word_unlock().
+ * A slow path of malloc or free is over, and no lock or claim is held. What it changed was
+ * changed under a lock. So either the platform, before it sleeps, sees the change, or it is
+ * seen here that the platform sleeps: see lock_word_unlock().
  */
 static inline void scan_note(enum hak_reap_why why)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the blocks of a class come from and go to: slabs, or runs of slabs.
- * What is above has no need to know. CLASS_SPAN is no class here: those are
- * allocated one by one.
+ * Where the blocks of a class come from and go to: slabs, or spans. Layers above need not
+ * know which. CLASS_SPAN is no class here: its spans are allocated one by one.
  */
 #ifndef HAKMEM_SLAB_BLOCKS_H
 #define HAKMEM_SLAB_BLOCKS_H
@@ -11,7 +10,7 @@
 #include "slab/class.h"
 #include "superslab/span.h"
 
-/* Take up to @n into end[-1], end[-2] ...; 0 if there is no memory. */
+/* Allocate up to @n blocks and store them in end[-1], end[-2] ... Returns how many. */
 static inline unsigned blocks_alloc(unsigned class, void **end, unsigned n, enum alloc_which which)
 {
 	return class_has_spans(class) ? span_alloc_batch(class, end, n, which)
@@ -19,15 +18,15 @@ static inline unsigned blocks_alloc(unsigned class, void **end, unsigned n, enum
 }
 
 /*
- * Put back; one that is no block, or is free already, stops the program. Returns
- * how many are outstanding then.
+ * Free blocks. One that is no block, or is free already, stops the program. Returns how many
+ * blocks of the class are outstanding then.
  */
 static inline uint64_t blocks_free(unsigned class, void *const *blocks, unsigned n)
 {
 	return class_has_spans(class) ? span_free_batch(class, blocks, n) : class_free(class, blocks, n);
 }
 
-/* How many are outstanding: live, or in anybody's magazine. */
+/* How many blocks are outstanding: in use, or in a magazine. */
 static inline uint64_t blocks_outstanding(unsigned class)
 {
 	return class_has_spans(class) ? span_outstanding(class) : class_outstanding(class);
@@ -41,7 +40,7 @@ static inline void blocks_read_counters(unsigned class, struct class_counters *c
 		class_read_counters(class, counters);
 }
 
-/* A block of the class was allocated, or freed, without a magazine. */
+/* A block was allocated, or freed, without a cache. */
 static inline void blocks_count_uncached(unsigned class, enum uncached what)
 {
 	if (class_has_spans(class))

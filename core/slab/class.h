@@ -1,28 +1,62 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The slabs of each size class. See class.c.
+ */
 #ifndef HAKMEM_SLAB_CLASS_H
 #define HAKMEM_SLAB_CLASS_H
 
 #include "base/base.h"
-#include "pages/bug.h"
 #include "base/counters.h"
+#include "base/lock.h"
+#include "base/sizeclass.h"
+#include "pages/bug.h"
 #include "superslab/claim.h"
+#include "superslab/superslab.h"
+
+/* A list for each quarter of a slab that is free, and one for slabs with no backed free block. */
+#define CLASS_QUARTERS 4u
+#define CLASS_BUCKETS  5u
+
+/**
+ * struct slab_class - the slabs of one class
+ * @lock:     guards everything here, and what descriptor.h says
+ * @partial:  slabs with free blocks, by how much of them is free; the fullest first [class]
+ * @allocated: blocks that were handed out, ever [class]
+ * @freed:    blocks that came back, ever [class]
+ * @slabs:    how many there are [class]
+ * @retouched: purged pages that were handed out again [class]
+ * @unbacked_blocks: free blocks in unbacked pages of all slabs [class]
+ * @uncached: calls without a cache, by enum uncached [atomic]
+ */
+struct slab_class {
+	struct lock lock;
+	struct list_node *partial[CLASS_BUCKETS];
+	uint64_t allocated, freed;
+	uint64_t slabs;
+	uint64_t retouched;
+	uint64_t unbacked_blocks;
+	_Atomic uint64_t uncached[2];
+} __attribute__((aligned(64)));
+
+/* NULL if the class never had a slab. */
+struct slab_class *class_find(unsigned class);
+unsigned class_bucket(const struct slab *slab);
 
 unsigned class_alloc(unsigned class, void **end, unsigned n, enum alloc_which which);
 HAK_COLD unsigned class_alloc_partial(unsigned class, void **end, unsigned n);
 uint64_t class_free(unsigned class, void *const *blocks, unsigned n);
-
-/* What is wrong with freeing @block, of this class by the page map? */
 enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detail);
 
-/* Giving back the free pages of slabs in use; see claim_next(). */
+/* What a scan claims of the slabs of a SuperSlab: see superslab/claim.c. */
 HAK_COLD void class_claim(struct claim *claim, bool all);
 void class_free_claimed(const struct claim *claim, int flags);
 
 uint64_t class_outstanding(unsigned class);
-uint64_t class_outstanding_in(const struct superslab *superslab);
 void class_count_uncached(unsigned class, enum uncached what);
 void class_read_counters(unsigned class, struct class_counters *counters);
-const char *class_check(void);
+
+void class_lock(struct slab_class *sc);
+void class_unlock(struct slab_class *sc);
 void class_fork_lock(void);
 void class_fork_unlock(void);
 void class_fini(void);

@@ -1,33 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All SuperSlabs: which there are, where they come from, and when the empty ones,
- * the reserve, go.
+ * The arena: which SuperSlabs there are, and when the empty ones, the reserve, go.
  *
- *	unused == 0xffffffff  <=>  on the list `empty`  <=>  counted in `reserve`
- *	active		      =	   mapped - released
+ *	unused == ALL_SLABS  <=>  on the list `empty`  <=>  counted in `reserve`
+ *	active		     ==	  mapped - released
  *
- * Empty SuperSlabs that are no neighbours can serve a run longer than one all
- * the same, if the provider moves memory: new ones are mapped, and get what the
- * empty ones have, first those that stand alone. Replacing one of 64 blocks of
- * 64 KiB to 8 MiB at random, 105 MiB live, so faults in a page in 18 operations on
- * Linux, with 220 MiB resident; a page in each, and 254 MiB, without.
+ * A SuperSlab that is to go is first taken off every list and out of the page map, and then
+ * unmapped with the lock dropped. If the provider refuses, it is entered again and stays in
+ * the reserve until arena_release_reserve() asks once more.
  *
- * Lock: one, LOCK_ARENA, for this file, superslab.c and look.c; the provider
- * and meta_alloc() are called with it dropped. A SuperSlab that is to go is first
- * taken off every list and out of the page map, then unmapped; if the provider
- * refuses, it is put back and stays in the reserve until arena_release_reserve()
- * asks again.
- *
- * Failure: arena_map_and_lock() returns 0, and nothing has changed.
+ * Lock: LOCK_ARENA, for this file and the ones above it in this folder. It is dropped
+ * while the provider and meta_alloc() are called.
  */
 #include "superslab/arena.h"
 
-#include "pages/meta.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
-#include "base/policy.h"
 #include "superslab/runs.h"
-#include "base/sizeclass.h"
 
 struct arena hak_arena;
 
@@ -41,7 +30,6 @@ void arena_unlock(void)
 	lock_unlock(&hak_arena.lock, LOCK_ARENA);
 }
 
-/* For fork(). */
 void arena_fork_lock(void)
 {
 	lock_fork_lock(&hak_arena.lock);
@@ -52,47 +40,49 @@ void arena_fork_unlock(void)
 	lock_fork_unlock(&hak_arena.lock);
 }
 
-static void count_unused(struct superslab *superslab)
+static void enter_reserve(struct superslab *superslab)
 {
-	if (superslab->unused == ALL_SLABS) {
-		list_add(&hak_arena.empty, &superslab->node);
-		hak_arena.counters.reserve++;
-	}
+	hak_assert(!superslab->claimed);
+	list_add(&hak_arena.empty, &superslab->node);
+	hak_arena.counters.reserve++;
 }
 
-static void discount_unused(struct superslab *superslab)
+static void leave_reserve(struct superslab *superslab)
 {
-	if (superslab->unused == ALL_SLABS) {
-		list_del(&superslab->node);
-		hak_arena.counters.reserve--;
-	}
+	hak_assert(hak_arena.counters.reserve);
+	list_del(&superslab->node);
+	hak_arena.counters.reserve--;
 }
 
 /* Which slabs of a SuperSlab are unused from now on. */
 void arena_set_unused(struct superslab *superslab, uint32_t unused)
 {
-	discount_unused(superslab);
+	if (superslab->unused == ALL_SLABS)
+		leave_reserve(superslab);
 	for (uint32_t left = superslab->unused ^ unused; left;) {
-		uint32_t run = left & ~(left + (left & -left)); /* the lowest */
+		uint32_t run = left & ~(left + (left & -left)); /* the lowest run of bits */
 		struct slab *first = &superslab->slab[lowest_bit(run)];
 
 		(run & unused ? runs_add : runs_remove)(first, count_bits(run));
 		superslab->unused ^= run;
 		left ^= run;
 	}
-	count_unused(superslab);
+	hak_assert(superslab->unused == unused);
+	if (unused == ALL_SLABS)
+		enter_reserve(superslab);
 }
 
 size_t arena_in_use(void)
 {
+	hak_assert(hak_arena.counters.reserve <= hak_arena.counters.active);
 	return hak_arena.counters.active - hak_arena.counters.reserve;
 }
 
 /*
- * So many SuperSlabs were needed at once since the last look. Those that were
- * mapped, and did not get the memory of others, count on top of what was in use
- * then, whatever became empty meanwhile: it did not serve, for want of
- * neighbours, and will be wanted as soon as more of it has come together.
+ * So many SuperSlabs were needed at once since the last scan. Those that were mapped since,
+ * and did not get the memory of others, count on top of what was in use then, whatever has
+ * become empty meanwhile: it did not serve, since it was in pieces, and will be wanted as
+ * soon as more of it has come together.
  */
 void arena_note_needed(size_t superslabs)
 {
@@ -105,14 +95,24 @@ size_t arena_recent_peak(void)
 {
 	size_t peak = 0;
 
-	for (unsigned i = 0; i < NR_PEAKS; i++)
+	for (unsigned i = 0; i < POLICY_INTERVALS; i++)
 		if (hak_arena.peak[i] > peak)
 			peak = hak_arena.peak[i];
 	return peak;
 }
 
-/* @flags: the HAK_PAGES_* of its mapping. */
-static void superslab_init(struct superslab *superslab, uintptr_t base, unsigned flags)
+/* May the owner of a cache that ends leave blocks in it? */
+bool arena_keeps_blocks(void)
+{
+	bool keeps;
+
+	arena_lock();
+	keeps = policy_keeps_blocks(arena_in_use());
+	arena_unlock();
+	return keeps;
+}
+
+static void init_superslab(struct superslab *superslab, uintptr_t base, unsigned flags)
 {
 	superslab->base = base;
 	superslab->unbacked = ALL_SLABS;
@@ -122,16 +122,27 @@ static void superslab_init(struct superslab *superslab, uintptr_t base, unsigned
 		struct slab *slab = &superslab->slab[i];
 
 		slab->index = (uint8_t)i;
-		/* what cannot be given back need not be kept account of */
+		/* of what cannot be purged no account is kept */
 		slab->unbacked = superslab->purgeable ? ALL_PAGES : 0;
 		slab->untouched = slab->unbacked;
 	}
 }
 
-/* Enter a SuperSlab, new or refused by the provider, into lists and page map. */
-static void register_locked(struct superslab *superslab)
+/* A chain of descriptors, all zero, becomes that of the SuperSlabs of a mapping. */
+void arena_init(struct list_node *chain, const struct hak_mapping *mapping)
 {
-	hak_assert(!pagemap_superslab(superslab->base)); /* the provider gave it to two */
+	uintptr_t base = (uintptr_t)mapping->base;
+
+	hak_assert(base % SUPERSLAB_SIZE == 0);
+	for (; chain; chain = chain->next, base += SUPERSLAB_SIZE)
+		init_superslab(list_entry(chain, struct superslab, node), base, mapping->flags);
+}
+
+/* Enter a SuperSlab, new or refused by the provider, into the lists and the page map. */
+static void arena_enter(struct superslab *superslab)
+{
+	/* a provider that gives the same memory twice is broken */
+	hak_assert(!pagemap_superslab(superslab->base) && !superslab->unused);
 	pagemap_set_superslab(superslab->base, superslab);
 	list_add(&hak_arena.all, &superslab->all);
 	arena_set_unused(superslab, ALL_SLABS);
@@ -139,8 +150,9 @@ static void register_locked(struct superslab *superslab)
 		hak_arena.counters.peak = hak_arena.counters.active;
 }
 
-static void unregister_locked(struct superslab *superslab)
+static void arena_remove(struct superslab *superslab)
 {
+	hak_assert(superslab->unused == ALL_SLABS || !superslab->claimed);
 	if (hak_arena.next_scanned == superslab)
 		hak_arena.next_scanned = arena_next(superslab);
 	arena_set_unused(superslab, 0);
@@ -149,16 +161,39 @@ static void unregister_locked(struct superslab *superslab)
 	hak_arena.counters.active--;
 }
 
-/* Take an empty SuperSlab out and append it to a chain. */
-void arena_collect_locked(struct superslab *superslab, struct list_node ***end)
+/*
+ * Enter the SuperSlabs of a new mapping, @remapped of which have the memory of others.
+ * The lock is held on return, so that they are the caller's to allocate.
+ */
+void arena_enter_and_lock(struct list_node *chain, size_t remapped)
 {
-	unregister_locked(superslab);
+	size_t count = 0;
+
+	arena_lock();
+	hak_arena.maps++;
+	for (struct list_node *next; chain; chain = next, count++) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		next = chain->next;
+		superslab->map_id = hak_arena.maps;
+		arena_enter(superslab);
+	}
+	hak_assert(remapped <= count);
+	hak_arena.counters.mapped += count;
+	hak_arena.needed += count - remapped;
+	arena_note_needed(hak_arena.needed);
+}
+
+/* Take an empty SuperSlab out and append it to a chain. */
+void arena_collect(struct superslab *superslab, struct list_node ***end)
+{
+	arena_remove(superslab);
 	superslab->node.next = NULL;
 	**end = &superslab->node;
 	*end = &superslab->node.next;
 }
 
-/* The provider would not have it: it is ours, and dirty, until the next trim. */
+/* The provider would not have these: they stay ours, and backed, until the next trim. */
 static void keep_refused(struct list_node *chain)
 {
 	arena_lock();
@@ -170,13 +205,20 @@ static void keep_refused(struct list_node *chain)
 		superslab->unbacked = 0;
 		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
 			superslab->slab[i].unbacked = superslab->slab[i].untouched = 0;
-		register_locked(superslab);
+		arena_enter(superslab);
 		hak_arena.counters.refused++;
 	}
 	arena_unlock();
 }
 
-/* Unmap a chain of collected SuperSlabs, neighbours of one mapping together. */
+/* Is @next the neighbour of @superslab, in the same mapping? */
+static bool is_next(const struct superslab *superslab, const struct superslab *next)
+{
+	return next->base == superslab->base + SUPERSLAB_SIZE &&
+	       next->map_id == superslab->map_id;
+}
+
+/* Unmap a chain of collected SuperSlabs, neighbours of one mapping together; bytes. */
 size_t arena_release(struct list_node *chain)
 {
 	size_t released = 0;
@@ -185,19 +227,15 @@ size_t arena_release(struct list_node *chain)
 		return 0;
 	while (chain) {
 		struct superslab *first = list_entry(chain, struct superslab, node);
-		struct superslab *last = first;
-		struct list_node *rest;
+		struct list_node *last = chain, *rest;
 		size_t size = SUPERSLAB_SIZE;
 
-		for (rest = chain->next; rest; rest = rest->next, size += SUPERSLAB_SIZE) {
-			struct superslab *next = list_entry(rest, struct superslab, node);
-
-			if (next->base != last->base + SUPERSLAB_SIZE ||
-			    next->map_id != first->map_id)
+		for (; last->next; last = last->next, size += SUPERSLAB_SIZE)
+			if (!is_next(list_entry(last, struct superslab, node),
+				     list_entry(last->next, struct superslab, node)))
 				break;
-			last = next;
-		}
-		last->node.next = NULL;
+		rest = last->next;
+		last->next = NULL;
 		if (pages_unmap((void *)first->base, size)) {
 			released += size;
 			descriptor_free(chain);
@@ -213,26 +251,22 @@ size_t arena_release(struct list_node *chain)
 }
 
 /* How many neighbours of an empty SuperSlab are empty? With them it is part of a longer run. */
-static unsigned count_empty_neighbours(const struct superslab *superslab)
+static unsigned empty_neighbours(const struct superslab *superslab)
 {
 	return runs_have(superslab->base - SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB) +
 	       runs_have(superslab->base + SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB);
 }
 
-/* So many of the reserve are compared. */
-#define CANDIDATES 64u
-
-/* An empty SuperSlab of the reserve that has memory, with few neighbours, taken out; NULL: none. */
-static struct superslab *remap_withdraw(void)
+/* Take an empty SuperSlab that is backed, and has few neighbours, out. NULL: there is none. */
+struct superslab *arena_withdraw_reserve(void)
 {
 	struct superslab *best = NULL;
-	unsigned fewest = 3, left = CANDIDATES;
-	struct list_node *node;
+	unsigned fewest = 3, left = POLICY_REMAP_CANDIDATES;
 
 	arena_lock();
-	for (node = hak_arena.empty; node && left-- && fewest; node = node->next) {
+	for (struct list_node *node = hak_arena.empty; node && left-- && fewest; node = node->next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
-		unsigned neighbours = count_empty_neighbours(superslab);
+		unsigned neighbours = empty_neighbours(superslab);
 
 		if (superslab->unbacked == ALL_SLABS || superslab->refused || neighbours >= fewest)
 			continue;
@@ -240,88 +274,17 @@ static struct superslab *remap_withdraw(void)
 		best = superslab;
 	}
 	if (best)
-		unregister_locked(best);
+		arena_remove(best);
 	arena_unlock();
 	return best;
 }
 
-/* The memory of one empty SuperSlab, or some of it, is now that of another. */
-static void inherit(struct superslab *superslab, const struct superslab *from)
+/* What arena_withdraw_reserve() took out is back. */
+void arena_return_reserve(struct superslab *superslab)
 {
-	superslab->unbacked = from->unbacked;
-	superslab->zero &= from->zero;
-	superslab->purgeable &= from->purgeable;
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
-		superslab->slab[i].unbacked = from->slab[i].unbacked;
-		superslab->slab[i].untouched = from->slab[i].untouched;
-	}
-}
-
-/*
- * A chain of SuperSlabs that nobody knows yet: they get the memory of empty ones
- * that did not serve for want of neighbours, so that it need not be got again
- * page by page. Returns how many do.
- */
-static size_t remap_reserve(struct list_node *chain)
-{
-	struct superslab *empty;
-	size_t remapped = 0;
-
-	if (!PLATFORM_MOVES || !pages_moves())
-		return 0;
-	for (; chain && (empty = remap_withdraw()); chain = chain->next, remapped++) {
-		struct superslab *superslab = list_entry(chain, struct superslab, node);
-		unsigned flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
-		size_t moved = pages_move((void *)empty->base, (void *)superslab->base,
-					  SUPERSLAB_SIZE, &flags);
-
-		if (moved)
-			inherit(superslab, empty);
-		if (moved < SUPERSLAB_SIZE) {
-			arena_lock();
-			empty->zero &= (bool)(flags & HAK_PAGES_ZERO);
-			empty->purgeable &= (bool)(flags & HAK_PAGES_PURGE);
-			register_locked(empty);
-			arena_unlock();
-			break;
-		}
-		empty->node.next = NULL;
-		arena_release(&empty->node);
-	}
-	return remapped;
-}
-
-/*
- * Map @count SuperSlabs, aligned to @align, and enter them. Returns the address
- * of the first, with the lock held, so that they are the caller's to take; or
- * 0, without it.
- */
-uintptr_t arena_map_and_lock(size_t count, size_t align)
-{
-	struct hak_mapping mapping;
-	struct list_node *chain = descriptor_map(count, align, &mapping);
-	uintptr_t base, end;
-	size_t moved;
-
-	if (!chain)
-		return 0;
-	base = end = (uintptr_t)mapping.base;
-	for (struct list_node *node = chain; node; node = node->next, end += SUPERSLAB_SIZE)
-		superslab_init(list_entry(node, struct superslab, node), end, mapping.flags);
-	moved = remap_reserve(chain);
 	arena_lock();
-	hak_arena.maps++;
-	for (struct list_node *next; chain; chain = next) {
-		struct superslab *superslab = list_entry(chain, struct superslab, node);
-
-		next = chain->next;
-		superslab->map_id = hak_arena.maps;
-		register_locked(superslab);
-	}
-	hak_arena.counters.mapped += count;
-	hak_arena.needed += count - moved;
-	arena_note_needed(hak_arena.needed);
-	return base;
+	arena_enter(superslab);
+	arena_unlock();
 }
 
 /* Release empty SuperSlabs until @keep are left; bytes. */
@@ -335,14 +298,14 @@ static size_t release_down_to(size_t keep)
 
 		next = node->next;
 		if (!superslab->refused)
-			arena_collect_locked(superslab, &end);
+			arena_collect(superslab, &end);
 	}
 	arena_unlock();
 	return arena_release(chain);
 }
 
 /**
- * arena_release_reserve() - release empty SuperSlabs, also those refused before
+ * arena_release_reserve() - release the empty SuperSlabs, those that were refused as well
  *
  * Returns bytes.
  */
@@ -358,8 +321,8 @@ size_t arena_release_reserve(void)
 /**
  * arena_age_reserve() - an interval is over
  *
- * Releases the empty SuperSlabs that were not needed in the last ones. Returns
- * whether some stay that were.
+ * Releases the empty SuperSlabs that were not needed lately. Returns whether some stay that
+ * were.
  */
 bool arena_age_reserve(void)
 {
@@ -369,7 +332,7 @@ bool arena_age_reserve(void)
 	arena_lock();
 	keep = policy_reserve(arena_in_use(), arena_recent_peak());
 	ageing = keep && hak_arena.counters.reserve;
-	for (unsigned i = NR_PEAKS - 1; i; i--)
+	for (unsigned i = POLICY_INTERVALS - 1; i; i--)
 		hak_arena.peak[i] = hak_arena.peak[i - 1];
 	hak_arena.peak[0] = hak_arena.needed = arena_in_use();
 	arena_unlock();
@@ -377,7 +340,6 @@ bool arena_age_reserve(void)
 	return ageing;
 }
 
-/* Walking all SuperSlabs, under arena_lock(). */
 struct superslab *arena_first(void)
 {
 	return hak_arena.all ? list_entry(hak_arena.all, struct superslab, all) : NULL;
@@ -397,8 +359,8 @@ void arena_read_counters(struct arena_counters *counters)
 }
 
 /*
- * Bytes of the heap that are backed by memory. The provider is asked with the
- * lock dropped, a batch at a time; what comes or goes meanwhile may be missed.
+ * Bytes of the arena that are backed by memory. The provider is asked with the lock
+ * dropped, a batch at a time; what comes or goes meanwhile may be missed.
  */
 uint64_t arena_resident(void)
 {
@@ -427,52 +389,6 @@ uint64_t arena_resident(void)
 	return sum;
 }
 
-static const char *check_one(const struct superslab *superslab)
-{
-	if (pagemap_superslab(superslab->base) != superslab)
-		return "page map: entry of a SuperSlab";
-	if (superslab->unbacked & ~superslab->unused)
-		return "SuperSlab: clean slabs that are in use";
-	if (superslab->claimed)
-		return "SuperSlab: slabs that a look did not give back";
-	if (superslab->idle & ~superslab->unused)
-		return "SuperSlab: ripe slabs without anything to purge";
-	if (superslab->purgeable &&
-	    superslab_unbacked_slabs(superslab, superslab->unused) != superslab->unbacked)
-		return "SuperSlab: clean slabs and slabs without memory";
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
-		if (superslab->unused >> i & 1 &&
-		    pagemap_class(superslab->base + i * SLAB_SIZE) != CLASS_NONE)
-			return "page map: class of an unused slab";
-	return NULL;
-}
-
-/* The equations at the head of this file; NULL, or the one that fails. */
-const char *arena_check(void)
-{
-	uint64_t active = 0, used = 0, reserve = 0;
-	const char *failed = NULL;
-	struct superslab *superslab;
-
-	arena_lock();
-	for (superslab = arena_first(); superslab && !failed; superslab = arena_next(superslab)) {
-		failed = check_one(superslab);
-		active++;
-		used += count_bits(~superslab->unused);
-		reserve += superslab->unused == ALL_SLABS;
-	}
-	if (!failed)
-		failed = runs_check(active * SLABS_PER_SUPERSLAB - used);
-	if (!failed &&
-	    (active != hak_arena.counters.active || reserve != hak_arena.counters.reserve ||
-	     active != hak_arena.counters.mapped - hak_arena.counters.released))
-		failed = "SuperSlab counters: active or reserve";
-	if (!failed && used != hak_arena.counters.slabs_used)
-		failed = "SuperSlab counters: slabs used";
-	arena_unlock();
-	return failed;
-}
-
 /* Everything goes, used or not. */
 void arena_fini(void)
 {
@@ -480,9 +396,9 @@ void arena_fini(void)
 
 	arena_lock();
 	while (hak_arena.all)
-		arena_collect_locked(arena_first(), &end);
+		arena_collect(arena_first(), &end);
 	arena_unlock();
 	arena_release(chain);
 	__builtin_memset(&hak_arena, 0, sizeof(hak_arena));
-	__builtin_memset(&hak_runs, 0, sizeof(hak_runs)); /* of what could not go */
+	runs_fini(); /* of what could not go */
 }

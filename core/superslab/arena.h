@@ -1,33 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All SuperSlabs together. See heap.c; the state is here for superslab.c and
- * look.c, which share the lock.
+ * The arena: all SuperSlabs together. See arena.c. The files of this folder share its lock.
  */
 #ifndef HAKMEM_SUPERSLAB_ARENA_H
 #define HAKMEM_SUPERSLAB_ARENA_H
 
 #include "base/base.h"
-#include "superslab/descriptor.h"
 #include "base/lock.h"
+#include "base/policy.h"
+#include "superslab/descriptor.h"
 
 #define ALL_SLABS 0xffffffffu
-#define NR_PEAKS  6u
 
 struct arena_counters {
 	uint64_t mapped, released, active, peak, reserve, emptied, refused;
 	uint64_t slabs_used;
-	uint64_t retouched; /* purged pages that were handed out again, in spans */
+	uint64_t retouched; /* pages of spans that were purged and handed out again */
 	uint64_t locks;	    /* times that the lock was taken */
 };
 
+/**
+ * struct arena - all SuperSlabs
+ * @lock:     guards everything here, and what descriptor.h and runs.h say
+ * @all:      all SuperSlabs, the newest first [arena]
+ * @empty:    those of which every slab is unused: the reserve [arena]
+ * @maps:     mappings so far [arena]
+ * @peak:     the most SuperSlabs that were needed at once: since the last scan, in the
+ *	      interval before, and so on [arena]
+ * @needed:   SuperSlabs in use at the last scan, and those mapped since [arena]
+ * @next_scanned: the next one that the scan comes to [arena]
+ * @counters: for statistics [arena]
+ */
 extern HAK_HIDDEN struct arena {
 	struct lock lock;
 	struct list_node *all;
-	struct list_node *empty; /* the reserve */
-	uint64_t maps;		 /* mappings so far */
-	size_t peak[NR_PEAKS];	/* most that were needed at once: since the last look, before ... */
-	size_t needed;		/* in use at the last look, and those mapped since */
-	struct superslab *next_scanned; /* the next one that is looked at */
+	struct list_node *empty;
+	uint64_t maps;
+	size_t peak[POLICY_INTERVALS];
+	size_t needed;
+	struct superslab *next_scanned;
 	struct arena_counters counters;
 } hak_arena;
 
@@ -36,23 +47,27 @@ void arena_unlock(void);
 void arena_fork_lock(void);
 void arena_fork_unlock(void);
 
-/* Under the lock. */
+/* With the lock held. */
 HAK_COLD void arena_set_unused(struct superslab *superslab, uint32_t unused);
 size_t arena_in_use(void);
 void arena_note_needed(size_t superslabs);
 HAK_COLD size_t arena_recent_peak(void);
-HAK_COLD void arena_collect_locked(struct superslab *superslab, struct list_node ***end);
+HAK_COLD void arena_collect(struct superslab *superslab, struct list_node ***end);
 HAK_COLD struct superslab *arena_first(void);
 struct superslab *arena_next(struct superslab *superslab);
 
-uintptr_t arena_map_and_lock(size_t count, size_t align);
+/* Without it. */
+HAK_COLD void arena_init(struct list_node *chain, const struct hak_mapping *mapping);
+HAK_COLD void arena_enter_and_lock(struct list_node *chain, size_t remapped);
 HAK_COLD size_t arena_release(struct list_node *chain);
+struct superslab *arena_withdraw_reserve(void);
+void arena_return_reserve(struct superslab *superslab);
 size_t arena_release_reserve(void);
 bool arena_age_reserve(void);
+HAK_COLD bool arena_keeps_blocks(void);
 
 HAK_COLD void arena_read_counters(struct arena_counters *counters);
 uint64_t arena_resident(void);
-const char *arena_check(void);
 void arena_fini(void);
 
 #endif

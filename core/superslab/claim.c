@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a look (reap.c) does to one SuperSlab: finds its unused slabs, and the
- * spare pages behind the ends of spans, that have memory and were not used since
- * the last look; purges them, with what slab.c adds; and notes how it went.
+ * What a scan (reclaim/scan.c) does to one SuperSlab: it claims what is idle, purges it,
+ * and frees it. A claim is an allocation: what is claimed is in use for everybody else, so
+ * that no lock is held while the provider purges.
  *
- * Lock: that of heap.c, dropped while the provider purges. What is being purged
- * is nobody's meanwhile: unused slabs count as used, and slabs with spare pages
- * are not unused before its end.
+ *	unused slabs are allocated like any others, and freed in the end;
+ *	the slack of a span is claimed by a bit of its slab: if the span is freed
+ *	meanwhile, the slab does not become unused, but is the scan's, which frees it;
+ *	free blocks of a slab are claimed in slab/class.c.
  *
- * Failure: what the provider refuses stays as it was, and is not asked for again
- * before a trim.
+ * Lock: that of the arena; it is dropped while the provider purges.
+ *
+ * Failure: what the provider refuses to purge stays backed, and the provider is not asked
+ * again before a trim.
  */
 #include "superslab/claim.h"
 
 #include "pages/pages.h"
+#include "superslab/arena.h"
+#include "superslab/superslab.h"
 
-/* Looks begin with the first of all SuperSlabs. */
+/* A scan begins with the first of all SuperSlabs. */
 void claim_first(void)
 {
 	arena_lock();
@@ -23,7 +28,7 @@ void claim_first(void)
 	arena_unlock();
 }
 
-/* The unused slabs that could be purged, as bits. A reserve that can go ages by itself. */
+/* The unused slabs that could be purged, as bits. A reserve that can be unmapped ages by itself. */
 static uint32_t purgeable_unused(const struct superslab *superslab)
 {
 	if (superslab->unused == ALL_SLABS && !superslab->refused)
@@ -31,8 +36,8 @@ static uint32_t purgeable_unused(const struct superslab *superslab)
 	return superslab->unused & ~superslab->unbacked;
 }
 
-/* The slabs in use that have memory behind the end of a span, as bits. */
-static uint32_t slabs_with_slack(const struct superslab *superslab)
+/* The slabs in use whose slack is backed, as bits. */
+static uint32_t purgeable_slack(const struct superslab *superslab)
 {
 	uint32_t slack = 0;
 
@@ -45,11 +50,12 @@ static uint32_t slabs_with_slack(const struct superslab *superslab)
 	return slack;
 }
 
-static void look_locked(struct claim *claim, bool all)
+static void claim_superslab(struct claim *claim, bool all)
 {
 	struct superslab *superslab = claim->superslab;
 	uint32_t purgeable;
 
+	hak_assert(!superslab->claimed);
 	superslab->unpurged &= !all;
 	if (!superslab->purgeable || superslab->unpurged)
 		return;
@@ -57,7 +63,7 @@ static void look_locked(struct claim *claim, bool all)
 	claim->unused = all ? purgeable : purgeable & superslab->idle;
 	superslab->idle = purgeable & ~claim->unused;
 	claim->again = superslab->idle;
-	claim->slack = superslab->claimed = slabs_with_slack(superslab);
+	claim->slack = superslab->claimed = purgeable_slack(superslab);
 	for (uint32_t slabs = claim->unused | claim->slack; slabs; slabs &= slabs - 1) {
 		const struct slab *slab = &superslab->slab[lowest_bit(slabs)];
 		bool used = claim->slack >> slab->index & 1;
@@ -65,35 +71,33 @@ static void look_locked(struct claim *claim, bool all)
 		claim->pages[slab->index] = (used ? slab->slack : ALL_PAGES) & ~slab->unbacked;
 	}
 	if (claim->unused)
-		superslab_alloc_part_locked(superslab, claim->unused);
+		superslab_alloc_part(superslab, claim->unused);
 }
 
 /**
- * claim_next() - look at the next SuperSlab
- * @all: also at what was in use a moment ago
+ * claim_next() - claim what is idle of the next SuperSlab
+ * @all: also what was used a moment ago
  *
- * What can be purged is the look's from here to claim_free(), so that no lock has to be
- * held: unused slabs are taken like any others, and a slab with pages behind the end of
- * a span, if the span is freed, does not become unused. False if there is none left.
+ * False if there is no SuperSlab left in this scan.
  */
 bool claim_next(struct claim *claim, bool all)
 {
 	arena_lock();
 	*claim = (struct claim){ .superslab = hak_arena.next_scanned };
-	if (hak_arena.next_scanned) {
-		hak_arena.next_scanned = arena_next(hak_arena.next_scanned);
-		look_locked(claim, all);
+	if (claim->superslab) {
+		hak_arena.next_scanned = arena_next(claim->superslab);
+		claim_superslab(claim, all);
 	}
 	arena_unlock();
 	return claim->superslab;
 }
 
 /**
- * claim_purge() - purge the pages of a look
+ * claim_purge() - purge the pages that are claimed
  *
- * Neighbours in one call of the provider. Returns the HAK_PAGES_* that hold for
- * all of them, or a negative value if it refused any: then all count as
- * unpurged, and no more is asked for in this SuperSlab.
+ * Neighbours in one call of the provider. Returns the HAK_PAGES_* that hold for all of
+ * them, or a negative value if the provider refused any: then all count as backed, and no
+ * more is asked for in this SuperSlab.
  */
 int claim_purge(const struct claim *claim)
 {
@@ -119,7 +123,7 @@ int claim_purge(const struct claim *claim)
 	return flags;
 }
 
-/* Note how the purge went, and return what is the look's. @flags: of claim_purge(). */
+/* Note how the purge went, and free the slabs that are the scan's. @flags: of claim_purge(). */
 void claim_free(const struct claim *claim, int flags)
 {
 	struct list_node *chain = NULL, **end = &chain;
@@ -127,10 +131,12 @@ void claim_free(const struct claim *claim, int flags)
 	uint32_t part;
 
 	arena_lock();
+	hak_assert(!(superslab->claimed & ~claim->slack));
 	superslab->unpurged = flags < 0;
 	superslab->purgeable = flags < 0 || flags & HAK_PAGES_PURGE;
 	superslab->zero &= flags < 0 || flags & HAK_PAGES_ZERO;
-	for (uint32_t slabs = claim->unused | claim->slack; slabs && flags >= 0; slabs &= slabs - 1) {
+	for (uint32_t slabs = claim->unused | claim->slack; slabs && flags >= 0;
+	     slabs &= slabs - 1) {
 		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
 
 		slab->unbacked |= claim->pages[slab->index];
@@ -139,7 +145,7 @@ void claim_free(const struct claim *claim, int flags)
 	part = claim->unused | (claim->slack & ~superslab->claimed);
 	superslab->claimed = 0;
 	if (part)
-		superslab_free_part_locked(superslab, part, &end);
+		superslab_free_part(superslab, part, &end);
 	arena_unlock();
 	arena_release(chain);
 }

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* One SuperSlab as a look sees it. See look.c. */
+/*
+ * What a scan claims of one SuperSlab, in order to purge it. See claim.c.
+ */
 #ifndef HAKMEM_SUPERSLAB_CLAIM_H
 #define HAKMEM_SUPERSLAB_CLAIM_H
 
-#include "superslab/superslab.h"
+#include "superslab/descriptor.h"
 
 /**
- * struct look - what one look at a SuperSlab found to be given back
- * @superslab: whose memory may be used for another one by now, unless one of
- * @unused:    the unused slabs that are the look's for now,
- * @slack:     the slabs of which it has the pages behind the end of a span, or
- * @blocks:    those of which it has free blocks, is set
- * @pages:     by slab: the pages to purge,
- * @free:      and the blocks that it has: in pages that have memory, free until then,
- * @withheld:  and in those that have none
- * @ripening:  a later look may find more
+ * struct claim - what a scan has of one SuperSlab until claim_free()
+ * @superslab: which one; it stays as long as anything of it is claimed
+ * @unused:    the unused slabs that are claimed, as bits
+ * @slack:     the slabs of which the pages behind the end of a span are, as bits
+ * @blocks:    the slabs of which free blocks are, as bits; see slab/class.c
+ * @pages:     the pages to purge, by slab
+ * @free:      free blocks that are claimed and backed, by slab
+ * @unbacked_blocks: free blocks that are claimed and unbacked, by slab
+ * @again:     a later scan may find more
  *
- * One at a time: looks are serialised by their caller.
+ * There is one at a time: the caller, reclaim/scan.c, has a lock.
  */
 struct claim {
 	struct superslab *superslab;

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SuperSlabs as they come: memory of the provider together with all the
- * records that are needed to keep account of it, or nothing.
+ * SuperSlabs as they come: memory of the provider together with all the records that are
+ * needed to keep account of it, or nothing.
  *
- * Lock: none; what is mapped here is nobody else's yet.
+ * Lock: none. What is mapped here is the caller's alone.
  *
- * Failure: descriptor_map() returns NULL, and everything is where it was.
+ * Failure: descriptor_map() returns NULL, and everything is as it was.
  */
 #include "superslab/descriptor.h"
 
+#include "base/policy.h"
 #include "pages/meta.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 
-/* The slab that any address lies in; NULL if it is not ours. */
+/* The slab that an address lies in; NULL if it is in no SuperSlab. */
 struct slab *address_to_slab(uintptr_t address)
 {
 	struct superslab *superslab = pagemap_superslab(address);
@@ -76,19 +77,15 @@ static struct list_node *alloc_descriptors(size_t count)
 	return chain;
 }
 
-/* So many records are taken before it is known whether there is memory. */
-#define EARLY_DESCRIPTORS 16u
-
 /*
- * Map @count SuperSlabs and get all the records for them; NULL if any of it
- * cannot be had. The records come first, because some providers take nothing
- * back; but not when they are many, because records are never given back
- * either.
+ * Map @count SuperSlabs and make all the records for them; NULL if any of it cannot be
+ * had. The records come first, because some providers take no memory back; but not when
+ * they are many, because records are never given back either.
  */
 struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping)
 {
 	size_t size = count * SUPERSLAB_SIZE;
-	bool early = count <= EARLY_DESCRIPTORS;
+	bool early = count <= POLICY_EARLY_DESCRIPTORS;
 	struct list_node *chain = early ? alloc_descriptors(count) : NULL;
 
 	if ((early && !chain) || !pages_map(size, align < SUPERSLAB_SIZE ? SUPERSLAB_SIZE : align,

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The descriptors of SuperSlabs and of their slabs, and the mapping of memory
- * that comes with them. See descriptor.c.
+ * The descriptors of SuperSlabs and of their slabs. See descriptor.c.
+ *
+ * Where a field says in brackets who may write it: [class] is the lock of the class that
+ * the slab belongs to (slab/class.c), [arena] is the lock of superslab/arena.c, [owner] is
+ * who has allocated the slab: a class before it lists the slab, or the owner of the span.
+ * [const] is written once, before the SuperSlab is entered into the page map.
  */
 #ifndef HAKMEM_SUPERSLAB_DESCRIPTOR_H
 #define HAKMEM_SUPERSLAB_DESCRIPTOR_H
@@ -14,25 +18,28 @@
 
 /**
  * struct slab - 64 KiB for blocks of one class, or a part of a span
- * @node:   on a list of the class while it has free blocks and is not empty, and on
- *	    that of runs while a run of unused slabs starts here
- * @bitmap: a bit per block, 1 = free: inline_bits, or a block of CLASS_BITMAP_*
- * @free:   bits set in @bitmap
- * @withheld: blocks that are free and not in @bitmap: those in @purged pages
- * @purged: pages without memory behind them, given back or never touched
- * @fresh:  those of @purged that were never touched
- * @ripe:   pages that were wholly free at the last look, if no block was taken
- *	    since
- * @hint:   no word of @bitmap below this one has a bit set
- * @relist_at: with so many blocks in @bitmap it belongs on another list, or is empty
- * @class:  its class, CLASS_SPAN.., or CLASS_NONE while not in use
- * @index:  its place in the SuperSlab
- * @bucket: which list of the class @node is on
- * @unseen: there may be free pages that the last look did not see
- * @spare:  where a span ends in it: the pages behind that
- * @span_pages: pages of the span that starts here (CLASS_SPAN), and
- * @span_needed: how many of them its size takes; the rest is room to grow
- * @run:    slabs of the run of unused ones that starts or ends here
+ * @node:   on a list of its class while it has free blocks; on a list of runs.c if it is
+ *	    the first of a run of unused slabs [class, arena]
+ * @bitmap: a bit for each block, 1 if it is free and its pages are backed: @inline_bits, or
+ *	    a block of CLASS_BITMAP_* [owner]
+ * @inline_bits: the bitmap of a class with few blocks [class]
+ * @span_pages:  length of the span that starts here, in pages [owner]
+ * @span_needed: how many of these its size takes; the rest is room to grow into [owner]
+ * @run:    length of the run of unused slabs that starts or ends here [arena]
+ * @free:   bits set in @bitmap, but those that a scan has claimed [class]
+ * @unbacked_blocks: free blocks that are not in @bitmap, since their pages are @unbacked,
+ *	    but those that a scan has claimed [class]
+ * @unbacked:  pages that no memory stands behind: never touched, or purged [class, arena]
+ * @untouched: those of them that were never touched [class, arena]
+ * @idle:   pages that were free at the last scan and not used since [class]
+ * @slack:  where a span ends in this slab: the pages behind its end [arena]
+ * @hint:   no word of @bitmap below this one has a bit set [class]
+ * @relist_at: with so many free blocks the slab belongs on another list, or is empty [class]
+ * @class:  its class, CLASS_SPAN_FIRST and up for the first slab of a span, or CLASS_NONE
+ *	    [class, owner]
+ * @index:  its place in the SuperSlab [const]
+ * @bucket: which list of the class @node is on [class]
+ * @changed: there may be free pages that the last scan did not see [class]
  */
 struct slab {
 	struct list_node node;
@@ -59,25 +66,25 @@ struct slab {
 	bool changed;
 };
 
-_Static_assert(sizeof(struct slab) == 64, "about 0.1 % of the heap are descriptors");
+_Static_assert(sizeof(struct slab) == 64, "a line of the cache: a slab is found by shifting");
 
 /**
  * struct superslab - the descriptor of one SuperSlab
- * @slab:     those of its slabs; first, so that one is found without an addition
- * @node:     on the list of the empty ones, or in a chain
- * @all:      on the list of all SuperSlabs
- * @base:     its address
- * @map_id:   number of the mapping that it came with, maybe with neighbours
- * @unused:   bit per slab: not handed out
- * @clean:    bit per slab: not used since it was mapped or purged
- * @ripe:     bit per slab: unused and not clean, and so it was at the last look
- * @claimed:  bit per slab: a look purges the pages behind the end of the span in it; if
- *	      the span is freed meanwhile the bit goes, and the slab is the look's
- * @zero:     pages without memory behind them read zero
- * @purgeable: the provider takes purges of it
- * @refused:  the provider refused to take it back,
- * @unpurged: or to purge a part of it; it is not asked again before a trim
- * @in_magazines: for cache_count_phantoms()
+ * @slab:      the descriptors of its slabs; first, so that one is found without an addition
+ * @node:      on the list of empty SuperSlabs, or in a chain [arena]
+ * @all:       on the list of all SuperSlabs [arena]
+ * @base:      its address [const]
+ * @map_id:    the number of the mapping that it is a part of [const]
+ * @unused:    a bit for each slab that nobody has allocated [arena]
+ * @unbacked:  a bit for each unused slab none of whose pages is backed [arena]
+ * @idle:      a bit for each unused slab that is backed, and was so at the last scan [arena]
+ * @claimed:   a bit for each slab in use whose slack a scan purges. If the span is freed
+ *	       meanwhile, the bit is cleared, and the slab is the scan's. [arena]
+ * @in_magazines: scratch of the statistics [arena]
+ * @zero:      pages that are unbacked read zero [arena]
+ * @purgeable: the provider takes purges of it [arena]
+ * @refused:   the provider refused to take it back, and is not asked before a trim [arena]
+ * @unpurged:  the provider refused to purge it, and is not asked before a trim [arena]
  */
 struct superslab {
 	struct slab slab[SLABS_PER_SUPERSLAB];
@@ -111,7 +118,7 @@ static inline struct slab *superslab_slab(struct superslab *superslab, uintptr_t
 	return &superslab->slab[address / SLAB_SIZE % SLABS_PER_SUPERSLAB];
 }
 
-/* Those of the slabs all of whose pages were given back, or never touched. */
+/* Those of the slabs, as bits, that are unbacked. */
 static inline uint32_t superslab_unbacked_slabs(const struct superslab *superslab, uint32_t slabs)
 {
 	uint32_t unbacked = 0;

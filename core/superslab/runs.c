@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs of unused slabs: each as long as it can be, over as many SuperSlabs as are
- * adjacent, and on the list for its length. So the shortest run that suffices is
- * found without searching, wherever the edges of SuperSlabs are.
+ * Runs of unused slabs: each as long as it can be, over as many SuperSlabs as are adjacent,
+ * and on the list for its length. So the shortest run that suffices is found without
+ * searching, wherever the edges of SuperSlabs are.
  *
- * The first and the last slab of a run say how long it is, so that what becomes
- * unused beside it finds it (boundary tags: Knuth, The Art of Computer
- * Programming, volume 1, section 2.5). Lengths below that of a SuperSlab have a
- * list each, longer ones four for each doubling (as the second level of TLSF).
+ * The first and the last slab of a run say how long it is, so that what becomes unused
+ * beside it finds it (boundary tags: Knuth, The Art of Computer Programming, volume 1,
+ * section 2.5). Lengths below that of a SuperSlab have a list each, longer ones four for
+ * each doubling (as the second level of TLSF).
  *
- *	run of the first and of the last slab  =  length
- *	lists				       =  a bit for each list that is not empty
+ *	run of the first slab and of the last  ==  length of the run
+ *	bit n of lists is set		      <=>  list[n] is not empty
  *
- * Replacing one of 64 blocks of 64 KiB to 8 MiB at random takes a tenth less time
- * than with lists of SuperSlabs by the longest run inside each, and a third as
- * often needs new address space: such a list does not tell a run from half of a
- * longer one, and what is taken from that breaks up the longer one.
+ * Lists of SuperSlabs by the longest run inside each would be simpler. But such a list does
+ * not tell a run from half of a longer one, and what is taken from that breaks up the longer
+ * one.
  *
- * Lock: that of heap.c.
+ * Lock: that of the arena.
  */
 #include "superslab/runs.h"
 
 struct runs hak_runs;
 
-/* The list for this length: what is on those behind it is longer. */
+/* The list for this length. What is on the lists behind it is longer. */
 unsigned runs_list(size_t slabs)
 {
 	unsigned top, list;
@@ -36,7 +35,7 @@ unsigned runs_list(size_t slabs)
 	return list < NR_RUN_LISTS ? list : NR_RUN_LISTS - 1;
 }
 
-/* The slab that lies so many behind this one, or before it; NULL if it is not ours. */
+/* The slab that lies so many slabs behind this one, or before it; NULL if there is none. */
 static struct slab *neighbour(struct slab *slab, ptrdiff_t distance)
 {
 	size_t index = slab->index + (size_t)distance;
@@ -70,6 +69,7 @@ static void enlist(struct slab *first, size_t slabs)
 {
 	unsigned list = runs_list(slabs);
 
+	hak_assert(slabs && !list_has(&first->node));
 	first->run = slabs;
 	neighbour(first, (ptrdiff_t)slabs - 1)->run = slabs;
 	list_add(&hak_runs.list[list], &first->node);
@@ -80,6 +80,7 @@ static void unlist(struct slab *first)
 {
 	unsigned list = runs_list(first->run);
 
+	hak_assert(list_has(&first->node) && hak_runs.lists >> list & 1);
 	list_del(&first->node);
 	if (!hak_runs.list[list])
 		hak_runs.lists &= ~((uint64_t)1 << list);
@@ -103,8 +104,8 @@ void runs_add(struct slab *first, size_t slabs)
 }
 
 /*
- * Where the run of an unused slab starts. By way of the nearer end, so that to take one
- * apart, in whatever order, does not take a step for each pair of slabs.
+ * The first slab of the run that an unused slab is in. It is found from the nearer end of
+ * the run, so that taking a run apart, in whatever order, takes few steps.
  */
 static struct slab *first_of(struct slab *slab)
 {
@@ -126,6 +127,7 @@ void runs_remove(struct slab *slab, size_t slabs)
 	size_t below = (slab_base(slab) - slab_base(first)) / SLAB_SIZE;
 	size_t above = first->run - below - slabs;
 
+	hak_assert(below + slabs <= first->run);
 	unlist(first);
 	if (below)
 		enlist(first, below);
@@ -133,23 +135,8 @@ void runs_remove(struct slab *slab, size_t slabs)
 		enlist(neighbour(slab, (ptrdiff_t)slabs), above);
 }
 
-/* There are so many unused slabs: NULL, or what does not fit together. */
-const char *runs_check(size_t unused)
+/* What could not be given back is forgotten. */
+void runs_fini(void)
 {
-	for (unsigned i = 0; i < NR_RUN_LISTS; i++) {
-		if (!hak_runs.list[i] != !(hak_runs.lists >> i & 1))
-			return "runs: the mask of lists";
-		for (struct list_node *node = hak_runs.list[i]; node; node = node->next) {
-			struct slab *first = list_entry(node, struct slab, node);
-			size_t run = first->run;
-
-			if (runs_list(run) != i)
-				return "runs: one on the wrong list";
-			if (!runs_have(slab_base(first), run) || is_unused(neighbour(first, -1)) ||
-			    neighbour(first, (ptrdiff_t)run - 1)->run != run)
-				return "runs: the length of one";
-			unused -= run;
-		}
-	}
-	return unused ? "runs: one missing or too many" : NULL;
+	__builtin_memset(&hak_runs, 0, sizeof(hak_runs));
 }

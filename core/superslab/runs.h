@@ -10,16 +10,17 @@
 
 #define NR_RUN_LISTS 64u
 
+/* Guarded by the lock of the arena. */
 extern HAK_HIDDEN struct runs {
 	struct list_node *list[NR_RUN_LISTS]; /* the first slab of each run, through its node */
-	uint64_t lists;			      /* bit n: list[n] is not empty */
+	uint64_t lists;			      /* a bit for each list that is not empty */
 } hak_runs;
 
-/* Under the lock. */
+/* With the lock of the arena held. */
 HAK_COLD unsigned runs_list(size_t slabs);
 HAK_COLD void runs_add(struct slab *first, size_t slabs);
 HAK_COLD void runs_remove(struct slab *slab, size_t slabs);
 HAK_COLD bool runs_have(uintptr_t base, size_t slabs);
-HAK_COLD const char *runs_check(size_t unused);
+void runs_fini(void);
 
 #endif

@@ -1,60 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks that are runs of slabs, in one SuperSlab or across several. The first
- * slab's descriptor has the length; its class byte is the span's class, that of
- * the others CLASS_SPAN_REST, so that a pointer into a span is told from one to
- * it.
+ * Spans: blocks that are runs of slabs, in one SuperSlab or across several. The descriptor
+ * of the first slab has the length. Its class byte is the span's class, and that of the
+ * others is CLASS_SPAN_REST, so that a pointer into a span is told from one to its start.
  *
- * A span is a number of pages. Those behind its end, in its last slab, are
- * nobody's: they are spare, and go back if they have memory (superslab.c).
+ * A span is a number of pages. Those behind its end, in its last slab, are its slack: nobody
+ * uses them, and the scan purges them if they are backed (claim.c).
  *
- * Spans of the classes that have magazines are as long as their class says and
- * pass through these. All others are CLASS_SPAN: larger or aligned ones, and
- * those that were resized where they are.
+ * Spans of the classes that have magazines are as long as their class says and pass
+ * through these. All others are of CLASS_SPAN: larger or aligned ones, and those that were
+ * resized where they are.
  *
- *	taken - put  =  spans of that class that are not in superslab.c's hands
- *	live_pages   =  sum of the lengths of those of CLASS_SPAN
- *	live_slabs   =  slabs that these take
+ *	allocated - freed  ==  spans of that class that are in use
+ *	live_pages	   ==  sum of the lengths of those of CLASS_SPAN
+ *	live_slabs	   ==  slabs that these take
  *
- * Lock: none of its own. The slabs of a span belong to whoever allocated it,
- * like the bytes in it; taking and returning them is superslab.c's.
+ * Lock: none of its own. The slabs of a span are its owner's, like the bytes in it;
+ * superslab.c allocates and frees them.
  *
- * Failure: span_alloc() returns NULL, span_alloc_batch() fewer, span_resize() false;
- * nothing changed.
+ * Failure: span_alloc() returns NULL, span_alloc_batch() fewer, span_resize() false; then
+ * nothing has changed.
  */
 #include "superslab/span.h"
 
+#include "base/policy.h"
+#include "base/sizeclass.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
-#include "base/sizeclass.h"
-#include "superslab/superslab.h"
+#include "superslab/remap.h"
 
 static struct {
 	_Atomic uint64_t live_pages, live_slabs;
 	_Atomic uint64_t allocated[NR_SPAN_CLASSES + 1], freed[NR_SPAN_CLASSES + 1];
-	_Atomic uint64_t uncached[NR_SPAN_CLASSES + 1][2]; /* by enum bypass */
+	_Atomic uint64_t uncached[NR_SPAN_CLASSES + 1][2]; /* by enum uncached */
 } spans;
 
-static void count(_Atomic uint64_t *counter, uint64_t n)
+static void span_count(_Atomic uint64_t *counter, uint64_t n)
 {
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
 static void count_allocated(unsigned class)
 {
-	count(&spans.allocated[class - CLASS_SPAN_FIRST], 1);
+	span_count(&spans.allocated[class - CLASS_SPAN_FIRST], 1);
 }
 
 static void count_freed(unsigned class)
 {
-	count(&spans.freed[class - CLASS_SPAN_FIRST], 1);
+	span_count(&spans.freed[class - CLASS_SPAN_FIRST], 1);
 }
 
-/* Those of CLASS_SPAN are so much longer (or, wrapping, shorter), all together. */
+/* The spans of CLASS_SPAN are longer by so much, all together; shorter if it wraps. */
 static void count_length(uint64_t pages, uint64_t slabs)
 {
-	count(&spans.live_pages, pages);
-	count(&spans.live_slabs, slabs);
+	span_count(&spans.live_pages, pages);
+	span_count(&spans.live_slabs, slabs);
 }
 
 static struct slab *head_of(const void *block)
@@ -72,7 +72,7 @@ static size_t slabs_for(size_t pages)
 	return DIV_ROUND_UP(pages, PAGES_PER_SLAB);
 }
 
-/* The pages of the last slab that are behind the end. */
+/* The slack: the pages of the last slab that are behind the end. */
 static unsigned slack_of(size_t pages)
 {
 	return ALL_PAGES & ~((1u << ((pages - 1) % PAGES_PER_SLAB + 1)) - 1);
@@ -80,6 +80,7 @@ static unsigned slack_of(size_t pages)
 
 static void set_length(struct slab *head, size_t pages)
 {
+	hak_assert(pages);
 	head->span_pages = pages;
 	head->span_needed = pages;
 }
@@ -112,10 +113,10 @@ static void span_free_run(struct slab *head)
 
 /**
  * span_alloc() - allocate whole pages
- * @size:  at most PTRDIFF_MAX
- * @align: a power of two
- * @which: are slabs without memory wanted?
- * @memory: set to what is behind it
+ * @size:   at most PTRDIFF_MAX
+ * @align:  a power of two
+ * @which:  which memory may be taken
+ * @memory: set to what stands behind the span
  */
 void *span_alloc(size_t size, size_t align, enum alloc_which which, enum run_memory *memory)
 {
@@ -139,7 +140,7 @@ void span_free(void *block)
 	span_free_run(head);
 }
 
-/* As class_alloc(): up to @n spans of a class into end[-1], end[-2] ... */
+/* Allocate up to @n spans of a class and store them in end[-1], end[-2] ... */
 unsigned span_alloc_batch(unsigned class, void **end, unsigned n, enum alloc_which which)
 {
 	size_t pages = size_class[class].size / PAGE_SIZE;
@@ -156,7 +157,7 @@ unsigned span_alloc_batch(unsigned class, void **end, unsigned n, enum alloc_whi
 	return allocated;
 }
 
-/* As class_free(). */
+/* Free spans of a class. Returns how many are outstanding then. */
 uint64_t span_free_batch(unsigned class, void *const *blocks, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
@@ -172,12 +173,12 @@ uint64_t span_free_batch(unsigned class, void *const *blocks, unsigned n)
 
 uint64_t span_outstanding(unsigned class)
 {
-	uint64_t freed = spans.freed[class - CLASS_SPAN_FIRST]; /* first: never more than taken */
+	uint64_t freed = spans.freed[class - CLASS_SPAN_FIRST]; /* first: never more than allocated */
 
 	return spans.allocated[class - CLASS_SPAN_FIRST] - freed;
 }
 
-/* What is wrong with freeing @block, of a class of spans by the page map when that was read? */
+/* What is wrong with freeing @block? It was of this class when the page map was read. */
 enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail)
 {
 	uintptr_t address = (uintptr_t)block;
@@ -192,7 +193,7 @@ enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail
 	return HAK_BUG_NONE;
 }
 
-/* It is not what its class says any more: one of these has gone, and another come. */
+/* A span has another length than its class says: it is of CLASS_SPAN from now on. */
 static void span_leave_class(struct slab *head)
 {
 	if (!NR_SPAN_CLASSES || head->class == CLASS_SPAN)
@@ -206,10 +207,10 @@ static void span_leave_class(struct slab *head)
 }
 
 /**
- * span_resize() - make a span long enough for @size bytes
+ * span_resize() - make a span long enough for @size bytes, where it is
  *
- * In place. More is taken if nobody has what is behind it, unless it was given
- * room for that; if it shrinks, all that it does not need is given back.
+ * It gets longer if nobody uses what is behind it. If it shrinks, all that it does not need
+ * goes back, unless it had got that as room to grow into.
  */
 bool span_resize(void *block, size_t size)
 {
@@ -232,28 +233,19 @@ bool span_resize(void *block, size_t size)
 	return true;
 }
 
-/* So much is copied before page tables of as much have moved. */
-#define MOVE_LEAST ((size_t)128 << 10)
-
-/*
- * Nor less than one in so many parts of the heap: what has been moved is a mapping of
- * its own, or several, of which Linux lets a process have 65530 (vm.max_map_count).
- */
-#define MOVE_PARTS 8192u
-
 /**
- * span_move() - move the contents of a span to another without copying them
+ * span_move() - move the contents of a span to another one without copying them
  * @size: in bytes
  *
- * Returns how many bytes are done, from the start; the rest is to be copied.
- * The contents of @from are lost as far as these reach, and it is of CLASS_SPAN
- * then: a magazine would hand it out as if it had memory.
+ * Returns how many bytes have moved, from the start; the rest is to be copied. Of @from the
+ * contents are lost as far. It is of CLASS_SPAN then, since a magazine would hand it out as
+ * if it was backed.
  */
 size_t span_move(void *from, void *to, size_t size)
 {
 	size_t done = 0;
 
-	if (size >= MOVE_LEAST && size >= pages_counters.mapped / MOVE_PARTS)
+	if (policy_moves(size, pages_counters.mapped))
 		done = remap_move((uintptr_t)from, (uintptr_t)to, size & ~(PAGE_SIZE - 1));
 	if (done)
 		span_leave_class(head_of(from));
@@ -291,13 +283,13 @@ const void *span_start(const void *address)
 
 void span_count_uncached(unsigned class, enum uncached what)
 {
-	count(&spans.uncached[class - CLASS_SPAN_FIRST][what], 1);
+	span_count(&spans.uncached[class - CLASS_SPAN_FIRST][what], 1);
 }
 
 void span_read_counters(unsigned class, struct class_counters *counters)
 {
 	unsigned row = class - CLASS_SPAN_FIRST;
-	uint64_t freed = spans.freed[row]; /* first: never more than taken */
+	uint64_t freed = spans.freed[row]; /* first: never more than allocated */
 	uint64_t allocated = spans.allocated[row];
 
 	*counters = (struct class_counters){
@@ -313,52 +305,6 @@ void span_read_counters(unsigned class, struct class_counters *counters)
 uint64_t span_live_pages(void)
 {
 	return spans.live_pages;
-}
-
-static const char *check_span(const struct slab *head)
-{
-	uintptr_t base = slab_base(head);
-
-	if (pagemap_class(base) != head->class)
-		return "page map: class of a span";
-	if (head->class != CLASS_SPAN &&
-	    head->span_pages * PAGE_SIZE != size_class[head->class].size)
-		return "span: not as long as its class says";
-	for (size_t i = 1; i < slabs_for(head->span_pages); i++)
-		if (pagemap_class(base + i * SLAB_SIZE) != CLASS_SPAN_REST)
-			return "page map: class of the rest of a span";
-	return NULL;
-}
-
-/* NULL, or what does not fit together. */
-const char *span_check(void)
-{
-	uint64_t live[ARRAY_SIZE(spans.freed)] = { 0 }, live_pages = 0, live_slabs = 0;
-	const char *failed = NULL;
-
-	arena_lock();
-	for (struct superslab *superslab = arena_first(); superslab && !failed;
-	     superslab = arena_next(superslab)) {
-		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB && !failed; i++) {
-			const struct slab *slab = &superslab->slab[i];
-
-			if (!class_is_span(slab->class))
-				continue;
-			failed = check_span(slab);
-			live[slab->class - CLASS_SPAN_FIRST]++;
-			if (slab->class != CLASS_SPAN)
-				continue;
-			live_pages += slab->span_pages;
-			live_slabs += slabs_for(slab->span_pages);
-		}
-	}
-	arena_unlock();
-	for (unsigned i = 0; i < ARRAY_SIZE(live) && !failed; i++)
-		if (live[i] != span_outstanding(CLASS_SPAN_FIRST + i))
-			failed = "span counters: live";
-	if (!failed && (live_pages != spans.live_pages || live_slabs != spans.live_slabs))
-		failed = "span counters: pages or slabs";
-	return failed;
 }
 
 void span_fini(void)

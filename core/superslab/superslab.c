@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs of slabs: taken out of SuperSlabs and put back, made longer or shorter
- * where they are, and moved.
+ * Runs of slabs: allocated, freed, and made longer or shorter where they are.
  *
- * A request for n slabs takes from the shortest run that suffices (runs.c), so that
- * long ones stay, and SuperSlabs have a chance to become empty; of the first few
- * places, from the one that has just the memory that is wanted.
+ * A request for n slabs takes from the shortest run that suffices (runs.c), so that long
+ * ones stay, and SuperSlabs have a chance to become empty. Of the first few places it takes
+ * the one whose pages fit best.
  *
- *	clean		      =	 part of unused
- *	ripe		      =	 part of unused
- *	class byte of a slab  =	 0 while it is unused
+ *	unbacked, idle, and of slabs with class byte 0 all  ==	parts of unused
  *
- * Lock: that of heap.c.
+ * Lock: that of the arena.
  *
  * Failure: superslab_alloc() returns 0: no unused run suffices, and there is no new memory.
  */
 #include "superslab/superslab.h"
 
-#include "pages/pagemap.h"
-#include "pages/pages.h"
 #include "base/policy.h"
-#include "superslab/runs.h"
 #include "base/sizeclass.h"
+#include "pages/pagemap.h"
+#include "superslab/arena.h"
+#include "superslab/remap.h"
+#include "superslab/runs.h"
 
-void superslab_alloc_part_locked(struct superslab *superslab, uint32_t part)
+/* These slabs are in use from now on. */
+void superslab_alloc_part(struct superslab *superslab, uint32_t part)
 {
+	hak_assert(!(part & ~superslab->unused));
 	hak_arena.counters.slabs_used += count_bits(part);
 	superslab->unbacked &= ~part;
 	superslab->idle &= ~part;
@@ -33,8 +33,8 @@ void superslab_alloc_part_locked(struct superslab *superslab, uint32_t part)
 }
 
 /*
- * The owner of a slab, who does not keep account of its pages, may write to any
- * but @spare from now on, and will not tell which.
+ * The owner of a slab, if it is a span, may write to any page but @slack from now on, and
+ * will not tell which.
  */
 static void set_slack(struct slab *slab, unsigned slack)
 {
@@ -44,10 +44,11 @@ static void set_slack(struct slab *slab, unsigned slack)
 	slab->unbacked &= (uint16_t)~lost;
 	slab->untouched &= (uint16_t)~lost;
 	slab->slack = (uint16_t)slack;
+	hak_assert(!(slab->unbacked & ~slack) && !(slab->untouched & ~slab->unbacked));
 }
 
-/* The same of slabs that had no owner, for a span; @spare is of the last one. */
-static void own_pages(struct superslab *superslab, uint32_t slabs, unsigned slack)
+/* Slabs are allocated for a span. @slack is of the last one. */
+static void own_as_span(struct superslab *superslab, uint32_t slabs, unsigned slack)
 {
 	for (; slabs; slabs &= slabs - 1) {
 		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
@@ -59,41 +60,62 @@ static void own_pages(struct superslab *superslab, uint32_t slabs, unsigned slac
 	}
 }
 
-/* What is asked for, and what is found. */
+/* Slabs are allocated for a class, which keeps account of all of their pages. */
+static void own_as_class(struct superslab *superslab, uint32_t slabs)
+{
+	for (; slabs; slabs &= slabs - 1)
+		superslab->slab[lowest_bit(slabs)].slack = 0;
+}
+
+/**
+ * struct request - what is asked for, and what is found
+ * @slabs:  how many
+ * @align:  of the first one
+ * @slack:  pages at the end of the last slab that are not wanted
+ * @more:   so many slabs besides, anywhere near, if there are some
+ * @counts: the owner will keep account of the pages itself: it is a class, not a span
+ * @backed: only slabs that are backed: see only_backed()
+ * @candidates: places that may yet be compared
+ * @misfit: of the best place so far
+ * @base:   where that is
+ * @zero:   all that was allocated reads zero
+ * @unbacked: how many of the allocated slabs are unbacked
+ * @part:   what was allocated in the last SuperSlab
+ */
 struct request {
 	size_t slabs, align;
-	unsigned slack; /* pages at the end of the last slab that are not wanted */
-	unsigned more;	/* so many slabs besides, anywhere near, if there are some */
-	bool counts;	/* the owner will keep account of their pages: a class, not a span */
-	bool backed;	/* only slabs that have memory: see only_backed() */
+	unsigned slack;
+	unsigned more;
+	bool counts;
+	bool backed;
 
-	unsigned candidates; /* places that may yet be compared */
-	unsigned misfit;     /* of the best so far */
-	uintptr_t base;	     /* where that is */
+	unsigned candidates;
+	unsigned misfit;
+	uintptr_t base;
 
-	bool zero;     /* all that was taken reads zero */
-	size_t bare;   /* slabs that were taken and have no memory */
-	uint32_t part; /* what was taken of the last SuperSlab */
+	bool zero;
+	size_t unbacked;
+	uint32_t part;
 };
 
 static bool only_backed(const struct request *request)
 {
-	return NR_SPAN_CLASSES && request->backed; /* nobody else asks for it */
+	return NR_SPAN_CLASSES && request->backed; /* only where spans have magazines */
 }
 
-/* Up to @n more unused slabs of a SuperSlab, with memory if @part has some, else without. */
+/* Up to @n more unused slabs of a SuperSlab, backed if @part is, else unbacked. */
 static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsigned n)
 {
-	uint32_t unbacked = part & superslab->unbacked ? superslab->unbacked : ~superslab->unbacked;
-	uint32_t left = superslab->unused & unbacked & ~part, more = left;
+	uint32_t alike = part & superslab->unbacked ? superslab->unbacked : ~superslab->unbacked;
+	uint32_t left = superslab->unused & alike & ~part, more = left;
 
 	while (n-- && left)
 		left &= left - 1;
 	return more & ~left;
 }
 
-/* Take slabs that runs_have(). */
-static void alloc_locked(struct request *request, uintptr_t base)
+/* Allocate slabs that runs_have(). */
+static void alloc_at(struct request *request, uintptr_t base)
 {
 	size_t slabs = request->slabs;
 
@@ -107,15 +129,17 @@ static void alloc_locked(struct request *request, uintptr_t base)
 		if (request->more)
 			part |= more_like(superslab, part, request->more);
 		request->zero &= superslab->zero && !(part & ~superslab->unbacked);
-		request->bare += count_bits(part & superslab->unbacked);
+		request->unbacked += count_bits(part & superslab->unbacked);
 		request->part = part;
-		superslab_alloc_part_locked(superslab, part);
-		if (!request->counts)
-			own_pages(superslab, part, slabs ? 0 : request->slack);
+		superslab_alloc_part(superslab, part);
+		if (request->counts)
+			own_as_class(superslab, part);
+		else
+			own_as_span(superslab, part, slabs ? 0 : request->slack);
 	}
 }
 
-/* The first slab with memory behind the last of these that is clean; @base if all have some. */
+/* The first backed slab behind the last of these that is unbacked; @base if none is. */
 static uintptr_t skip_unbacked(uintptr_t base, size_t slabs)
 {
 	uintptr_t next = base;
@@ -137,12 +161,11 @@ static uintptr_t skip_unbacked(uintptr_t base, size_t slabs)
 	return next;
 }
 
-#define CANDIDATES   32u		  /* so many places are compared */
-#define UNBACKED_MISFIT (PAGES_PER_SLAB + 1) /* worse than any that have memory */
+#define UNBACKED_MISFIT (PAGES_PER_SLAB + 1) /* worse than any that is backed */
 
 /*
- * How badly does a place suit whose last slab is this one? By the pages that it lacks,
- * and those that it has in vain.
+ * How badly does a place suit whose last slab is this one? Pages count that it lacks, and
+ * pages that are backed in vain.
  */
 static unsigned misfit(const struct request *request, const struct slab *last)
 {
@@ -164,7 +187,7 @@ static void compare(struct request *request, uintptr_t base, unsigned pages)
 	request->base = base;
 }
 
-/* The first place in a run, and the first that has memory. */
+/* The first place in a run, and the first that is backed. */
 static HAK_COLD void search_run(struct request *request, const struct slab *first)
 {
 	size_t size = request->slabs * SLAB_SIZE;
@@ -184,15 +207,15 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
 }
 
 /*
- * Find a run that suffices: for a span one of the shortest, since that is asked for
- * twice, first for what is filled. For a class one of the shortest that have memory, or
+ * Find a place in a run that suffices. For a span, in one of the shortest runs: a caller who
+ * prefers backed ones asks twice. For a class, in one of the shortest that are backed, or
  * else of the shortest.
  */
 static uintptr_t find_unused(struct request *request)
 {
 	unsigned list = runs_list(request->slabs);
 
-	request->candidates = CANDIDATES;
+	request->candidates = POLICY_RUN_CANDIDATES;
 	request->misfit = UNBACKED_MISFIT + !only_backed(request);
 	request->base = 0;
 	for (uint64_t lists = hak_runs.lists >> list << list; lists; lists &= lists - 1) {
@@ -213,25 +236,30 @@ static uintptr_t alloc_unused(struct request *request)
 	arena_lock();
 	base = find_unused(request);
 	if (base)
-		alloc_locked(request, base);
+		alloc_at(request, base);
 	arena_unlock();
 	return base;
 }
 
-/* Map enough for the slabs asked for, and take them from its start. */
+/* Map enough SuperSlabs, and allocate from the start of them. */
 static uintptr_t alloc_new(struct request *request)
 {
-	size_t count = DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB);
-	uintptr_t base = arena_map_and_lock(count, request->align);
+	struct hak_mapping mapping;
+	struct list_node *chain = descriptor_map(DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB),
+						 request->align, &mapping);
+	size_t remapped;
 
-	if (!base)
+	if (!chain)
 		return 0;
-	alloc_locked(request, base);
+	arena_init(chain, &mapping);
+	remapped = remap_reserve(chain);
+	arena_enter_and_lock(chain, remapped);
+	alloc_at(request, (uintptr_t)mapping.base);
 	arena_unlock();
-	return base;
+	return (uintptr_t)mapping.base;
 }
 
-static uintptr_t superslab_alloc_run(struct request *request)
+static uintptr_t alloc_run(struct request *request)
 {
 	uintptr_t base = alloc_unused(request);
 
@@ -239,14 +267,14 @@ static uintptr_t superslab_alloc_run(struct request *request)
 }
 
 /**
- * superslab_alloc() - take a run of unused slabs
- * @slabs: how many
- * @spare: which pages of the last one will not be used
- * @align: of the first, a power of two >= SLAB_SIZE
- * @which: are slabs without memory wanted?
- * @memory: set to what is behind it
+ * superslab_alloc() - allocate a run of slabs for a span
+ * @slabs:  how many
+ * @slack:  which pages of the last one will not be used
+ * @align:  of the first one, a power of two >= SLAB_SIZE
+ * @which:  which memory may be taken
+ * @memory: set to what stands behind the run
  *
- * Unused slabs before new SuperSlabs. Returns the address of the first, or 0.
+ * Unused slabs come before new SuperSlabs. Returns the address of the first slab, or 0.
  */
 uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc_which which,
 			 enum run_memory *memory)
@@ -254,19 +282,19 @@ uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc
 	struct request request = {
 		.slabs = slabs, .slack = slack, .align = align, .backed = which == ALLOC_BACKED
 	};
-	uintptr_t base = superslab_alloc_run(&request);
+	uintptr_t base = alloc_run(&request);
 
-	*memory = request.zero ? RUN_ZERO : request.bare > slabs / 2 ? RUN_UNBACKED : RUN_BACKED;
+	*memory = request.zero ? RUN_ZERO : request.unbacked > slabs / 2 ? RUN_UNBACKED : RUN_BACKED;
 	return base;
 }
 
 /**
- * superslab_alloc_slabs() - take unused slabs for the blocks of a class
+ * superslab_alloc_slabs() - allocate slabs for the blocks of a class
  * @n:     how many would be welcome, at least 1
- * @which: are slabs without memory wanted?
+ * @which: which memory may be taken
  *
- * Returns a chain of slabs of one SuperSlab through node.next, whose `purged`
- * and `fresh` are right and are the caller's to keep so; NULL if there is none.
+ * Returns a chain of slabs of one SuperSlab through node.next, or NULL. Their `unbacked` and
+ * `untouched` are right, and are the caller's to keep so.
  */
 struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 {
@@ -275,7 +303,7 @@ struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 				   .more = n - 1,
 				   .counts = true,
 				   .backed = which == ALLOC_BACKED };
-	uintptr_t base = superslab_alloc_run(&request);
+	uintptr_t base = alloc_run(&request);
 	struct list_node *chain = NULL;
 	struct superslab *superslab;
 
@@ -285,7 +313,6 @@ struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 	for (uint32_t part = request.part; part; part &= ~((uint32_t)1 << highest_bit(part))) {
 		struct slab *slab = &superslab->slab[highest_bit(part)];
 
-		slab->slack = 0;
 		slab->node.next = chain;
 		chain = &slab->node;
 	}
@@ -293,32 +320,31 @@ struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 }
 
 /*
- * A part of a SuperSlab is unused from now on, or once it is purged. If the
- * SuperSlab can be unmapped: to @tail.
+ * These slabs are unused from now on, but for those that a scan has claimed, which are the
+ * scan's then. If the SuperSlab is to be unmapped, it is appended to a chain.
  */
-void superslab_free_part_locked(struct superslab *superslab, uint32_t part, struct list_node ***end)
+void superslab_free_part(struct superslab *superslab, uint32_t part, struct list_node ***end)
 {
 	size_t reserve = hak_arena.counters.reserve;
-	uint32_t late;
+	uint32_t claimed = part & superslab->claimed;
 
+	hak_assert(!(part & superslab->unused));
 	hak_arena.counters.emptied += (superslab->unused | part) == ALL_SLABS;
-	late = part & superslab->claimed;
-	superslab->claimed &= ~late; /* they are the look's now */
-	part &= ~late;
-	superslab->idle &= ~part;
+	superslab->claimed &= ~claimed;
+	part &= ~claimed;
 	superslab->unbacked |= superslab_unbacked_slabs(superslab, part);
 	hak_arena.counters.slabs_used -= count_bits(part);
 	arena_set_unused(superslab, superslab->unused | part);
-	if (superslab->unused == ALL_SLABS &&
-	    !policy_keeps(reserve, arena_in_use(), arena_recent_peak()) && !superslab->refused)
-		arena_collect_locked(superslab, end);
+	if (superslab->unused == ALL_SLABS && !superslab->refused &&
+	    !policy_keeps(reserve, arena_in_use(), arena_recent_peak()))
+		arena_collect(superslab, end);
 }
 
 /**
- * superslab_free() - give a run of slabs back
+ * superslab_free() - free a run of slabs
  *
- * Their class bytes become 0 here, before anybody else can take them.
- * SuperSlabs that become empty are released, but for the reserve.
+ * Their class bytes become 0 here, before anybody else can allocate them. SuperSlabs that
+ * become empty are released, but for the reserve.
  */
 void superslab_free(uintptr_t base, size_t slabs)
 {
@@ -329,7 +355,7 @@ void superslab_free(uintptr_t base, size_t slabs)
 	while (slabs) {
 		uint32_t part = superslab_part(base, slabs);
 
-		superslab_free_part_locked(pagemap_superslab(base), part, &end);
+		superslab_free_part(pagemap_superslab(base), part, &end);
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
 	}
@@ -337,7 +363,7 @@ void superslab_free(uintptr_t base, size_t slabs)
 	arena_release(chain);
 }
 
-/* The same of single slabs, chained through node.next; neighbours in the chain at once. */
+/* The same of single slabs in a chain. Those of one SuperSlab are freed at once. */
 void superslab_free_slabs(struct list_node *slabs)
 {
 	struct list_node *chain = NULL, **end = &chain;
@@ -354,7 +380,7 @@ void superslab_free_slabs(struct list_node *slabs)
 			slabs = slabs->next;
 		} while (slabs &&
 			 slab_superslab(list_entry(slabs, struct slab, node)) == superslab);
-		superslab_free_part_locked(superslab, part, &end);
+		superslab_free_part(superslab, part, &end);
 	}
 	arena_unlock();
 	arena_release(chain);
@@ -362,13 +388,13 @@ void superslab_free_slabs(struct list_node *slabs)
 
 /**
  * superslab_resize() - change the length of a run where it is
- * @base:  the first slab of a run that superslab_alloc() returned,
- * @old:   how many slabs it has,
- * @slabs: and how many it is to have, of the last of which
- * @spare: these pages will not be used
+ * @base:  the first slab of a run that superslab_alloc() returned
+ * @old:   how many slabs it has
+ * @slabs: how many it is to have
+ * @slack: which pages of the last one will not be used
  *
- * False if somebody uses what it would need, or a look is about to purge it;
- * then nothing has changed.
+ * False if somebody uses what it would need, or a scan is about to purge it. Then nothing
+ * has changed.
  */
 bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned slack)
 {
@@ -389,56 +415,8 @@ bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned slack)
 		possible &= !(last->slack & ~left); /* nobody else is to write there */
 	if (possible) {
 		set_slack(last, left);
-		alloc_locked(&more, end);
+		alloc_at(&more, end);
 	}
 	arena_unlock();
 	return possible;
-}
-
-/* There is no memory behind these pages of slabs in use any more. @flags: HAK_PAGES_* */
-static void note_moved(uintptr_t base, size_t size, unsigned flags)
-{
-	arena_lock();
-	for (uintptr_t end = base + size; base < end; base = (base | (SLAB_SIZE - 1)) + 1) {
-		struct slab *slab = address_to_slab(base);
-		struct superslab *superslab = slab_superslab(slab);
-		size_t rest = end - base < SLAB_SIZE ? end - base : SLAB_SIZE;
-
-		superslab->zero &= (bool)(flags & HAK_PAGES_ZERO);
-		superslab->purgeable &= (bool)(flags & HAK_PAGES_PURGE);
-		if (superslab->purgeable)
-			slab->unbacked |=
-				(uint16_t)(ALL_PAGES >> (PAGES_PER_SLAB - rest / PAGE_SIZE));
-	}
-	arena_unlock();
-}
-
-/**
- * remap_move() - move the memory behind slabs in use to others
- * @from: a slab,
- * @to:   and another; both and what follows are the caller's
- * @size: in bytes, whole pages; of those at @from the contents are lost
- *
- * Returns how many bytes have moved: all, or fewer if the provider refuses.
- */
-size_t remap_move(uintptr_t from, uintptr_t to, size_t size)
-{
-	unsigned flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
-	size_t done = 0;
-
-	while (done < size) {
-		size_t part = size - done, moved;
-
-		/* not across an edge, here or there */
-		if (part > SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE)
-			part = SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE;
-		if (part > SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE)
-			part = SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE;
-		moved = pages_move((void *)(from + done), (void *)(to + done), part, &flags);
-		done += moved;
-		if (moved < part)
-			break;
-	}
-	note_moved(from, done, flags);
-	return done;
 }

@@ -55,13 +55,13 @@ static void check_superslab_words(void)
 	superslab = superslab_at(0);
 
 	superslab->unbacked |= 1;
-	FINDS("SuperSlab: clean slabs that are in use");
+	FINDS("SuperSlab: unbacked slabs that are in use");
 	superslab->unbacked &= ~1u;
 	superslab->claimed |= 16;
-	FINDS("SuperSlab: slabs that a look did not give back");
+	FINDS("SuperSlab: slabs that a scan did not free");
 	superslab->claimed &= ~16u;
 	superslab->idle |= 2;
-	FINDS("SuperSlab: ripe slabs without anything to purge");
+	FINDS("SuperSlab: idle slabs without anything to purge");
 	superslab->idle &= ~2u;
 
 	pagemap_set_superslab(superslab->base, NULL);
@@ -178,7 +178,7 @@ static void check_bitmap(void)
 	/* consistent in itself, but not with what was taken */
 	slab->bitmap[0] &= slab->bitmap[0] - 1;
 	slab->free--;
-	FINDS("class: blocks taken less blocks put");
+	FINDS("class: blocks allocated less blocks freed");
 	slab->bitmap[0] |= (uint64_t)1 << 4;
 	slab->free++;
 
@@ -274,7 +274,7 @@ static void check_slab_classes(void)
 	CHECK(unit_close());
 }
 
-static void check_spans(void)
+static void check_finds_spans(void)
 {
 	char *block;
 	struct slab *head;
@@ -352,6 +352,6 @@ void unit_check(void)
 	TEST_RUN(check_outer_bitmap);
 	TEST_RUN(check_slab_lists);
 	TEST_RUN(check_slab_classes);
-	TEST_RUN(check_spans);
+	TEST_RUN(check_finds_spans);
 	TEST_RUN(check_magazines);
 }

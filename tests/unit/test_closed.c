@@ -53,7 +53,7 @@ static bool prepare(unsigned n)
 		hak_free(own.held[i]);
 	own.n = n;
 	own.cache = this_cache();
-	CHECK_OR(magazine_held(own.cache, CLASS_64) == n, false);
+	CHECK_OR(slots_held(own.cache, CLASS_64) == n, false);
 	CHECK_OR(class_outstanding(CLASS_64) == NR_LIVE + n, false);
 	return true;
 }
@@ -85,7 +85,7 @@ static bool close_and_take(unsigned n)
 static bool comes_out(unsigned live)
 {
 	CHECK_OR(class_outstanding(CLASS_64) == live + own.n, false);
-	CHECK_OR(magazine_held(own.cache, CLASS_64) == own.n, false);
+	CHECK_OR(slots_held(own.cache, CLASS_64) == own.n, false);
 	hak_stats_read(&stats, sizeof(stats));
 	CHECK_OR(stats.total.live_blocks == live, false);
 	for (unsigned i = own.n; i--;)
@@ -172,7 +172,7 @@ static void closed_during_malloc(void)
 			CHECK(!pop_fast(CLASS_64) && !push_fast(CLASS_64, own.live[0]));
 			CHECK(own.cache->magazine[CLASS_64].top == 0);
 			CHECK(seize_confirm(own.cache, CLASS_64));
-			CHECK(magazine_held(own.cache, CLASS_64) == own.n);
+			CHECK(slots_held(own.cache, CLASS_64) == own.n);
 			block = malloc_slow(64); /* where it goes then */
 			CHECK(block && (!own.n || block == own.held[own.n - 1]));
 			hak_free(block);
@@ -203,7 +203,7 @@ static bool come_back(enum way way)
 		own.n = 0;
 		return comes_out(NR_LIVE - 1);
 	case BY_CHECK:
-		CHECK_OR(!cache_check() && !hak_check(), false);
+		CHECK_OR(!check_cache() && !hak_check(), false);
 		return comes_out(NR_LIVE - 1);
 	case BY_DETACH:
 		this_cache_set(CACHE_NONE);
@@ -247,7 +247,7 @@ static void closed_when_idle(void)
 	CHECK(class_outstanding(CLASS_64) == NR_LIVE + 6);
 	CHECK(!cache_scan(CACHE_SCAN_IDLE));
 	CHECK(class_outstanding(CLASS_64) == NR_LIVE);
-	CHECK(magazine_held(own.cache, CLASS_64) == 0 && own.cache->cold->quiet);
+	CHECK(slots_held(own.cache, CLASS_64) == 0 && own.cache->cold->quiet);
 	CHECK(!cache_scan(CACHE_SCAN_IDLE));
 	own.n = 0;
 	/* only what is used again is looked at again */
@@ -334,7 +334,7 @@ static void closed_in_part(void)
 			CHECK(cache_scan(CACHE_SCAN_IDLE) == (pops > 0));
 			CHECK(lost == n - most);
 			CHECK(class_outstanding(CLASS_64) == NR_LIVE + n - lost);
-			CHECK(magazine_held(own.cache, CLASS_64) == n - lost);
+			CHECK(slots_held(own.cache, CLASS_64) == n - lost);
 			for (unsigned i = lost; i < n; i++)
 				own.held[i - lost] = own.held[i];
 			own.n = n - lost;
@@ -378,24 +378,24 @@ static void closed_phantoms(void)
 	void *span;
 
 	CHECK(prepare(5));
-	CHECK(cache_count_phantoms() == 0); /* some are live */
+	CHECK(stats_count_phantoms() == 0); /* some are live */
 	for (unsigned i = 0; i < NR_LIVE; i++)
 		hak_free(own.live[i]);
 	CHECK(class_outstanding(CLASS_64) == NR_LIVE + 5);
-	CHECK(cache_count_phantoms() == 1);
+	CHECK(stats_count_phantoms() == 1);
 	hak_stats_read(&stats, sizeof(stats));
 	CHECK(stats.superslabs_phantom == 1 && stats.total.live_blocks == 0);
 	/* a closed magazine counts, too */
 	CHECK(seize_try_claim(own.cache));
 	seize_begin(own.cache, CLASS_64);
 	seize_unclaim(own.cache);
-	CHECK(cache_count_phantoms() == 1);
+	CHECK(stats_count_phantoms() == 1);
 	span = hak_malloc(100000);
-	CHECK(span && cache_count_phantoms() == 0);
+	CHECK(span && stats_count_phantoms() == 0);
 	hak_free(span);
-	CHECK(cache_count_phantoms() == 1);
+	CHECK(stats_count_phantoms() == 1);
 	hak_flush();
-	CHECK(cache_count_phantoms() == 0 && !hak_check());
+	CHECK(stats_count_phantoms() == 0 && !hak_check());
 	CHECK(unit_close());
 }
 

@@ -43,7 +43,7 @@ static unsigned first_batch(unsigned limit)
 }
 
 /* and those that another does. */
-static unsigned policy_spill(unsigned held, unsigned limit)
+static unsigned spilled_blocks(unsigned held, unsigned limit)
 {
 	unsigned batch = held < BATCH ? held : BATCH;
 
@@ -170,7 +170,7 @@ static void magazine_attach(void)
 		CHECK(held(cache, class) == 0);
 		CHECK(limit(cache, class) == (has ? policy_first_limit(class) : 0));
 	}
-	CHECK(!cache_check());
+	CHECK(!check_cache());
 	/* a magazine's blocks do not reach into the next one's */
 	for (unsigned far = 0; far < 2; far++) {
 		for_each_magazine(class)
@@ -221,7 +221,7 @@ static void magazine_refills(void)
 			CHECK(outstanding(CLASS_64) == taken);
 			CHECK(held(cache, CLASS_64) == taken - n);
 			CHECK(limit(cache, CLASS_64) == most);
-			CHECK(!cache_check());
+			CHECK(!check_cache());
 		}
 	}
 	CHECK(most == USUAL);
@@ -296,7 +296,7 @@ static void magazine_spills(void)
 	while (held(cache, CLASS_64) < USUAL)
 		magazine_push(cache, CLASS_64, blocks[freed++]);
 	magazine_push(cache, CLASS_64, blocks[freed++]);
-	second = policy_spill(USUAL, lower);
+	second = spilled_blocks(USUAL, lower);
 	CHECK(limit(cache, CLASS_64) == lower);
 	CHECK(held(cache, CLASS_64) == USUAL - second + 1);
 	CHECK(outstanding(CLASS_64) == OTHERS + n - first - second);
@@ -563,7 +563,7 @@ static void magazine_next_owner(void)
 		CHECK(cache->cold->burst_budget == HAK_CACHE_BURST_BYTES);
 		CHECK(pages_counters.purged == 0);
 		CHECK(cache_scan(CACHE_SCAN_IDLE) && pages_counters.purged == 0);
-		CHECK(!cache_scan(CACHE_SCAN_IDLE) && magazine_held(cache, class) == 0);
+		CHECK(!cache_scan(CACHE_SCAN_IDLE) && slots_held(cache, class) == 0);
 		CHECK((pages_counters.purged > 0) ==
 		      (HAS_FAR_SLOTS && (purge == FAKE_PURGE_ZERO || purge == FAKE_PURGE_DIRTY)));
 		CHECK(cache_count() == 0 && cache_attach() == cache && cache_count() == 1);

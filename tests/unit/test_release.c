@@ -15,7 +15,7 @@ static void release_reserve_size(void)
 	CHECK(policy_reserve(0, 0) == 0 && policy_reserve(5, 5) == 0);
 	CHECK(policy_reserve(7, 5) == 0);
 	CHECK(policy_reserve(8, 256) == 248 && policy_reserve(0, 256) == 256);
-	CHECK(policy_reserve(0, 257) == RELEASE_RESERVE_MOST);
+	CHECK(policy_reserve(0, 257) == POLICY_RESERVE_MOST);
 	CHECK(policy_reserve(0, 1024) == 256 && policy_reserve(0, 1028) == 257);
 	CHECK(policy_reserve(990, 1000) == 10);
 	for (size_t peak = 0; peak < 2000; peak += 7)
@@ -23,7 +23,7 @@ static void release_reserve_size(void)
 			size_t kept = policy_reserve(in_use, peak);
 
 			CHECK(kept + in_use <= peak);
-			CHECK(kept <= RELEASE_RESERVE_MOST || kept <= peak / 4);
+			CHECK(kept <= POLICY_RESERVE_MOST || kept <= peak / 4);
 		}
 }
 

@@ -80,7 +80,7 @@ static void slab_whole(void)
 		CHECK(counters(class).slabs == 1 && counters(class).allocated == before.allocated + n);
 		CHECK(pagemap_class(base) == class && slab_of(blocks[0])->class == class);
 		CHECK(slab_of(blocks[0])->free == 0);
-		CHECK(!class_check() && !arena_check());
+		CHECK(!check_classes() && !check_arena());
 		/* the last and the first come back first */
 		put(class, n - 1, 1);
 		put(class, 0, n - 1);
@@ -129,7 +129,7 @@ static void slab_refill_order(void)
 	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 1);
 	CHECK(take(CLASS_32K, 4 * n, 1) == 1);
 	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 2 && slabs_used() == 33);
-	CHECK(!class_check());
+	CHECK(!check_classes());
 	CHECK(unit_close());
 }
 
@@ -149,7 +149,7 @@ static void slab_fullest_first(void)
 	put(CLASS_1024, 2 * n, 63);
 	CHECK(slab[3]->bucket == 0 && slab[1]->bucket == 1);
 	CHECK(slab[0]->bucket == 2 && slab[2]->bucket == 3);
-	CHECK(!class_check());
+	CHECK(!check_classes());
 	/* they are used up in this order: a batch takes from one after the other */
 	CHECK(class_alloc(CLASS_1024, blocks + 5 * n, 15 + 16 + 1, ALLOC_ANY) == 32);
 	for (unsigned i = 0; i < 32; i++)
@@ -161,7 +161,7 @@ static void slab_fullest_first(void)
 	CHECK(class_alloc(CLASS_1024, blocks + 5 * n, 1, ALLOC_ANY) == 1);
 	CHECK(slab[0]->free == 31 && slab[0]->bucket == 1);
 	CHECK(slab[2]->free == 63);
-	CHECK(!class_check());
+	CHECK(!check_classes());
 	CHECK(unit_close());
 }
 
@@ -182,7 +182,7 @@ static void slab_lowest_first(void)
 	CHECK(take(CLASS_16, 3001, 1) == 1);
 	CHECK(blocks[3001] == (char *)blocks[0] + 3001 * 16);
 	CHECK(slab_of(blocks[0])->free == 0);
-	CHECK(!class_check());
+	CHECK(!check_classes());
 	CHECK(unit_close());
 }
 
@@ -211,7 +211,7 @@ static void slab_bitmaps(void)
 			CHECK(bitmaps->class == (small ? CLASS_BITMAP_512 : CLASS_BITMAP_1024));
 			CHECK(bitmaps->bitmap == bitmaps->inline_bits);
 		}
-		CHECK(!class_check());
+		CHECK(!check_classes());
 		put(class, 0, 1);
 		CHECK(slabs_used() == 0);
 		CHECK(counters(CLASS_BITMAP_512).slabs == 0);
@@ -235,7 +235,7 @@ static void slab_bitmaps_shared(void)
 	CHECK(slabs_used() == 41);
 	put(CLASS_448, 0, 40 * n);
 	CHECK(counters(CLASS_BITMAP_512).freed == 40 && slabs_used() == 0);
-	CHECK(!class_check() && !arena_check());
+	CHECK(!check_classes() && !check_arena());
 	CHECK(unit_close());
 }
 
@@ -268,9 +268,9 @@ static void slab_put_orders(void)
 		}
 		for (unsigned i = 0; i < total; i += step) {
 			put(CLASS_448, i, total - i < step ? total - i : step);
-			CHECK(!class_check());
+			CHECK(!check_classes());
 		}
-		CHECK(slabs_used() == 0 && !arena_check());
+		CHECK(slabs_used() == 0 && !check_arena());
 	}
 	CHECK(unit_close());
 }
@@ -288,12 +288,12 @@ static void slab_emptied(void)
 	CHECK(slabs_used() == 2 && counters(CLASS_32K).slabs == 2);
 	CHECK(pagemap_class((uintptr_t)blocks[2]) == CLASS_NONE);
 	put(CLASS_32K, 0, 1);
-	CHECK(slabs_used() == 2 && !class_check());
+	CHECK(slabs_used() == 2 && !check_classes());
 	put(CLASS_32K, 1, 1);
 	put(CLASS_32K, 4, 2);
 	CHECK(slabs_used() == 0 && counters(CLASS_32K).slabs == 0);
 	CHECK(counters(CLASS_32K).allocated == 6 && counters(CLASS_32K).freed == 6);
-	CHECK(!class_check());
+	CHECK(!check_classes());
 	CHECK(unit_close());
 }
 
@@ -333,13 +333,13 @@ static void slab_failures(void)
 	CHECK(take(CLASS_16, 0, 1) == 0);
 	CHECK(slabs_used() == 31 && counters(CLASS_16).slabs == 0);
 	CHECK(counters(CLASS_BITMAP_512).slabs == 0);
-	CHECK(!class_check() && !arena_check());
+	CHECK(!check_classes() && !check_arena());
 	CHECK(take(CLASS_1024, 0, 65) == 64);
 	CHECK(slabs_used() == 32 && counters(CLASS_1024).allocated == 64);
 	CHECK(take(CLASS_1024, 0, 1) == 0);
 	put(CLASS_1024, 17, 1);
 	CHECK(take(CLASS_1024, 70, 5) == 1 && blocks[70] == blocks[17]);
-	CHECK(!class_check());
+	CHECK(!check_classes());
 	CHECK(unit_close());
 }
 

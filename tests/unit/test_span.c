@@ -34,7 +34,7 @@ static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
 	return counters.allocated == allocations && counters.freed == frees &&
 	       counters.slabs == live_slabs &&
 	       span_outstanding(CLASS_SPAN) == allocations - frees &&
-	       superslab.slabs_used == live_slabs && !span_check() && !arena_check();
+	       superslab.slabs_used == live_slabs && !check_spans() && !check_arena();
 }
 
 static bool is_span(size_t first, size_t slabs)
@@ -113,7 +113,7 @@ static void span_alignment(void)
 		CHECK(block && (uintptr_t)block % align == 0);
 		CHECK((uintptr_t)block % SLAB_SIZE == 0);
 		CHECK(span_size(block) == 3 * SLAB_SIZE);
-		CHECK(!span_check());
+		CHECK(!check_spans());
 		span_free(block);
 	}
 	CHECK(counts(26, 25, 1));

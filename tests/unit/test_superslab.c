@@ -57,7 +57,7 @@ static bool counts(uint64_t mapped, uint64_t released, uint64_t reserve, uint64_
 	return counters.mapped == mapped && counters.released == released &&
 	       counters.active == mapped - released && counters.reserve == reserve &&
 	       counters.slabs_used == slabs_used &&
-	       unit_fake.outstanding_heap == counters.active * SUPERSLAB_SIZE && !arena_check();
+	       unit_fake.outstanding_heap == counters.active * SUPERSLAB_SIZE && !check_arena();
 }
 
 static struct arena_counters counters(void)
@@ -143,7 +143,7 @@ static void superslab_runs(void)
 		CHECK(take(n) == (long)(n == 32 ? 32 : 64 - n));
 		put(32, 32);
 	}
-	CHECK(!arena_check());
+	CHECK(!check_arena());
 	CHECK(unit_close());
 }
 
@@ -168,7 +168,7 @@ static void superslab_alignment(void)
 	CHECK(counts(6, 0, 1, 51));
 	CHECK(take_aligned(5, 4 * MIB) == 64);
 	CHECK(counts(6, 0, 0, 56));
-	CHECK(!arena_check());
+	CHECK(!check_arena());
 	CHECK(unit_close());
 }
 
@@ -207,7 +207,7 @@ static void superslab_run_across(void)
 	CHECK(take(34) == 64); /* 33 fit in between, not 34 */
 	put(64, 34);
 	CHECK(take(33) == 10);
-	CHECK(!arena_check());
+	CHECK(!check_arena());
 	CHECK(unit_close());
 }
 
@@ -307,7 +307,7 @@ static void superslab_runs_at_random(void)
 			if (base >= 0)
 				taken[base] = slabs;
 		}
-		CHECK(unit_same(arena_check(), NULL));
+		CHECK(unit_same(check_arena(), NULL));
 	}
 	CHECK(nr_new && nr_none);
 	CHECK(unit_close());
@@ -367,7 +367,7 @@ static void superslab_put_clears_classes(void)
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(40) == 0 && take(1) == 40);
 	pagemap_set_class(slab(0), 41, CLASS_SPAN_REST);
-	CHECK(unit_same(arena_check(), NULL));
+	CHECK(unit_same(check_arena(), NULL));
 	put(2, 37);
 	for (unsigned i = 0; i < 64; i++) {
 		unsigned class = i < 2 || i == 39 || i == 40 ? CLASS_SPAN_REST : CLASS_NONE;
@@ -540,7 +540,7 @@ static void superslab_purge_refused(void)
 	CHECK(unit_fake.calls[FAKE_PURGE] == 0);
 	/* but when it is told to */
 	CHECK(scan_all(true) == 0 && unit_fake.calls[FAKE_PURGE] == 1);
-	CHECK(arena_check() == NULL && take(1) == 1);
+	CHECK(check_arena() == NULL && take(1) == 1);
 	CHECK(take(5) == 3 && take(2) == 20);
 	CHECK(unit_close());
 
@@ -647,7 +647,7 @@ static void superslab_best_pages(void)
 	put(1, 1);
 	CHECK(superslab_alloc(1, 0xfff0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(1) &&
 	      memory != RUN_ZERO);
-	CHECK(scan_all(true) == 12 * PAGE_SIZE && !arena_check());
+	CHECK(scan_all(true) == 12 * PAGE_SIZE && !check_arena());
 	CHECK(unit_close());
 }
 
@@ -707,7 +707,7 @@ static void superslab_for_class(void)
 	policy_set_mode(RELEASE_NEVER);
 	CHECK(scan_all(true) > 0 && take(32) == 32);
 	put(32, 32);
-	CHECK(take_for_class(0, ALLOC_ANY) == 32 && !arena_check());
+	CHECK(take_for_class(0, ALLOC_ANY) == 32 && !check_arena());
 	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
 }
@@ -802,7 +802,7 @@ static void superslab_furnishes_from_alone(void)
 	CHECK(pagemap_superslab(slab(9 * 32))->unbacked == 0);
 	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(9 * 32 + 1) &&
 	      memory != RUN_ZERO);
-	CHECK(pages_counters.moved == 3 * SUPERSLAB_SIZE && !arena_check());
+	CHECK(pages_counters.moved == 3 * SUPERSLAB_SIZE && !check_arena());
 	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
 }

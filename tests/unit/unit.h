@@ -7,6 +7,13 @@
 #define HAKMEM_TESTS_UNIT_H
 
 #include <base/base.h>
+#include <cache/magazine.h>
+#include <cache/seize.h>
+#include <cache/slots.h>
+#include <diag/check.h>
+#include <diag/stats.h>
+#include <slab/slab.h>
+#include <superslab/arena.h>
 
 #include "../fake.h"
 #include "../test.h"

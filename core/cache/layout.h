@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The layout of a cache: the magazines of one thread (Linux) or one CPU (bare
+ * metal). The fast path is inline, so it stands in a header.
+ *
+ * A magazine here is not Bonwick's: it is not exchanged as a whole, and no depot
+ * stands behind it. It is an array of blocks of one class. Its slab counts these
+ * blocks as allocated, and the program counts them as free.
+ *
+ * Where a field says in brackets who may write it: [owner] is the thread or the
+ * CPU whose cache this is, inside its fast path or with the claim; [claim] is
+ * the holder of the claim (seize.c); [list] is the lock of the registry in
+ * cache.c; [const] is written once, before the cache has an owner.
+ */
+#ifndef HAKMEM_CACHE_LAYOUT_H
+#define HAKMEM_CACHE_LAYOUT_H
+
+#include "base/base.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/sizeclass.h"
+
+/*
+ * Two indices into the slots of the cache. slot[top] is the block that the next
+ * allocation gets. The slot below the lowest block of a magazine is always NULL, so
+ * that the block itself tells that a magazine is empty. The limit is the highest
+ * index that the top may reach. It is 0 while the magazine is seized.
+ */
+struct magazine {
+	uint16_t top;	/* [owner], and by one exchange of whoever seizes it */
+	uint16_t limit; /* [claim] */
+};
+
+/*
+ * The top of a seized magazine. At most one operation of the owner may come too late
+ * and make it one less or one more. So these three slots are NULL for ever, and no
+ * open magazine has such a top.
+ */
+#define MAGAZINE_SEIZED	    1u
+#define MAGAZINE_FIRST_BASE 3u
+
+_Static_assert(MAGAZINE_FIRST_BASE + MAGAZINE_SLOTS < UINT16_MAX, "indices of slots are 16 bits");
+
+/* What is counted once for each batch. */
+struct magazine_batches {
+	uint64_t misses;
+	uint64_t refills, refilled;
+	uint64_t spills, spilled;
+};
+
+/**
+ * struct magazine_cold - what the slow path and the scan need of a magazine
+ * @batches:      counters [claim]
+ * @scan_gone:    blocks that had been popped or spilled by the last scan [claim]
+ * @scan_pushes:  blocks that had been pushed by then [claim]
+ * @scan_held:    blocks that the magazine held then [claim]
+ * @batch_pushes: blocks that had been pushed when the last batch came or went [claim]
+ * @batch_held:   blocks that the magazine held after that batch [claim]
+ * @missed:       blocks that were spilled after the last refill and not fetched again [claim]
+ * @base:         index of the NULL below the blocks: @near or @far [claim]
+ * @near:         index of the near slots [const]
+ * @far:          index of the far slots; 0 if the class has none [const]
+ * @seized_top:   the top that the magazine had when it was seized; 0 if it is open [claim]
+ * @seized_limit: the limit that it had then [claim]
+ * @kept:         blocks that lie in the seized magazine, without one pushed late [claim]
+ * @excess:       how many of these the scan is to take out [claim]
+ * @spilled_last: the last batch was a spill [claim]
+ */
+struct magazine_cold {
+	struct magazine_batches batches;
+	uint64_t scan_gone, scan_pushes;
+	uint64_t batch_pushes;
+	uint64_t missed;
+	uint16_t scan_held;
+	uint16_t batch_held;
+	uint16_t base;
+	uint16_t near;
+	uint16_t far;
+	uint16_t seized_top;
+	uint16_t seized_limit;
+	uint16_t kept;
+	uint16_t excess;
+	bool spilled_last;
+};
+
+/**
+ * struct cache_cold - what the slow path and the scan need of a cache
+ * @cache:        the hot part, which follows in memory [const]
+ * @node:         on the list of all caches [list]
+ * @unused:       on the list of caches without an owner [list]
+ * @claimed:      on the list of caches that a scan holds [claim]
+ * @claim:        who may change the magazines: see seize.c [atomic]
+ * @owner:        whose the cache is: see cache.c [list]
+ * @quiet:        all magazines are seized and empty [claim]
+ * @far_touched:  the far slots may have memory [claim, list]
+ * @victim:       the class that gave up some of its limit last [claim]
+ * @budget:       bytes by which the limits may still grow, up to two batches each [claim]
+ * @burst_budget: bytes by which they may still grow beyond that [claim]
+ * @magazine:     by class [claim]
+ */
+struct cache_cold {
+	struct hak_cache *cache;
+	struct list_node node;
+	struct list_node unused;
+	struct list_node claimed;
+	struct lock claim;
+	_Atomic uint64_t owner;
+	bool quiet;
+	bool far_touched;
+	uint8_t victim;
+	ptrdiff_t budget;
+	ptrdiff_t burst_budget;
+	struct magazine_cold magazine[CLASS_LAST + 1];
+} __attribute__((aligned(64))); /* the hot part follows */
+
+/**
+ * struct hak_cache - the magazines of one thread or one CPU
+ * @magazine: by class. Those of classes that users have no blocks of stay {0, 0}:
+ *	      they are always empty, since slot[0] is NULL, and always full. [claim]
+ * @pushes:   blocks put into magazines, by class [owner]
+ * @cold:     the rest; NULL in the stand-ins of cache.h [const]
+ * @slot:     the blocks of all magazines, one magazine behind the other [owner]
+ */
+struct hak_cache {
+	struct magazine magazine[NR_CLASSES];
+	uint64_t pushes[NR_CLASSES];
+	struct cache_cold *cold;
+	void *slot[];
+};
+
+#define CACHE_SLOTS (MAGAZINE_FIRST_BASE + MAGAZINE_SLOTS)
+#define CACHE_SIZE                                                                                 \
+	(sizeof(struct hak_cache) + CACHE_SLOTS * sizeof(void *) + sizeof(struct cache_cold))
+
+/* The classes that have magazines. */
+#define for_each_magazine(class) for_each_class(class) if (size_class[class].capacity)
+
+/*
+ * The caller uses its cache between these two, and nobody else may. As a rule nobody
+ * would: a thread has a cache of its own, and interrupt handlers keep away from that of
+ * their CPU. Only a kernel that preempts threads here, and lets another thread use the
+ * cache, has to keep interrupts off meanwhile (CONFIG_HAK_IRQSAVE).
+ */
+static inline struct platform_irq cache_irq_save(void)
+{
+	if (PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE))
+		return platform_irq_save();
+	return (struct platform_irq){};
+}
+
+static inline void cache_irq_restore(struct platform_irq irq)
+{
+	if (PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE))
+		platform_irq_restore(irq);
+}
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking blocks from the magazines of others. See seize.c for the protocol.
+ */
+#ifndef HAKMEM_CACHE_SEIZE_H
+#define HAKMEM_CACHE_SEIZE_H
+
+#include "cache/layout.h"
+
+/* The owner's slow path: from here to seize_leave() the magazine is open and its own. */
+void seize_enter(struct hak_cache *cache, unsigned class);
+void seize_leave(struct hak_cache *cache);
+
+/* Anybody: the claim, by try only. */
+bool seize_try_claim(struct hak_cache *cache);
+HAK_COLD void seize_unclaim(struct hak_cache *cache);
+
+/* With the claim: the steps, in this order, for one magazine, ... */
+void seize_begin(struct hak_cache *cache, unsigned class);
+bool seize_confirm(struct hak_cache *cache, unsigned class);
+HAK_COLD unsigned seize_take(struct hak_cache *cache, unsigned class, void **blocks, unsigned n);
+
+/* ... and for all magazines of a cache that were idle, before the barrier and after it. */
+void seize_idle(struct hak_cache *cache, bool all);
+void seize_settle(struct hak_cache *cache, bool sure, bool *excess);
+
+#endif

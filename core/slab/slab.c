@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One slab of a class. A bitmap says which of its blocks are free; the blocks themselves
+ * are never touched.
+ *
+ * Account is kept of pages that are unbacked: nobody has touched them yet, or they were
+ * purged. All blocks that lie in such a page, wholly or in part, are free. They are not in
+ * the bitmap until the slabs of the class have nothing else to offer. So backed memory is
+ * used before memory that is not, no page is purged twice, and to allocate blocks nothing
+ * has to be known but bits.
+ *
+ *	free		 ==  bits set in the bitmap
+ *	unbacked_blocks  ==  blocks in pages of `unbacked`; none of these is in the bitmap
+ *
+ * Both without what a scan has claimed (class.c).
+ *
+ * A free list threaded through the blocks would need no bitmap. But it would touch every
+ * free block, so that its page could not go back, and it would hand the allocator's memory
+ * to whatever overflows a block.
+ *
+ * Lock: none; the caller has that of the class, or the slab is the caller's alone.
+ */
+#include "slab/slab.h"
+
+/* The bits in a word of the bitmap that are of blocks @first to @last. */
+static uint64_t bits_of(unsigned word, unsigned first, unsigned last)
+{
+	uint64_t bits = ~(uint64_t)0;
+
+	if (word == first / 64)
+		bits <<= first % 64;
+	if (word == last / 64)
+		bits &= ~(uint64_t)0 >> (63 - last % 64);
+	return bits;
+}
+
+/* Set, or clear, the bits of blocks @first to @last. Returns how many were changed. */
+static unsigned change_bits(struct slab *slab, unsigned first, unsigned last, bool set)
+{
+	unsigned changed = 0;
+
+	hak_assert(first <= last && last < size_class[slab->class].blocks);
+	for (unsigned word = first / 64; word <= last / 64; word++) {
+		uint64_t *bits = &slab->bitmap[word];
+		uint64_t mask = bits_of(word, first, last);
+
+		mask &= set ? ~*bits : *bits;
+		*bits ^= mask;
+		changed += count_bits(mask);
+	}
+	return changed;
+}
+
+static bool is_free(const struct slab *slab, unsigned index)
+{
+	return slab->bitmap[index / 64] >> index % 64 & 1 || slab_is_unbacked(slab, index);
+}
+
+/* These pages are unbacked from now on, and no block of them is in use. Returns how many go. */
+unsigned slab_unback(struct slab *slab, unsigned pages)
+{
+	unsigned class = slab->class, first, last, n = 0;
+
+	hak_assert(!(slab->unbacked & pages));
+	slab->unbacked |= (uint16_t)pages;
+	for (; pages; pages &= pages - 1) {
+		class_page_blocks(class, lowest_bit(pages), &first, &last);
+		if (first <= last)
+			n += change_bits(slab, first, last, false);
+	}
+	hak_assert(n <= slab->free);
+	slab->free = (uint16_t)(slab->free - n);
+	slab->unbacked_blocks = (uint16_t)(slab->unbacked_blocks + n);
+	return n;
+}
+
+/*
+ * These pages are backed from now on, and their blocks are offered, but for those that reach
+ * into other unbacked pages. Returns how many come.
+ */
+unsigned slab_back(struct slab *slab, unsigned pages)
+{
+	unsigned class = slab->class, n = 0;
+
+	slab->unbacked &= (uint16_t)~pages;
+	slab->untouched &= (uint16_t)~pages;
+	for (; pages; pages &= pages - 1) {
+		unsigned first, last;
+
+		class_page_blocks(class, lowest_bit(pages), &first, &last);
+		first += slab_is_unbacked(slab, first);
+		if (first > last)
+			continue;
+		if (slab_is_unbacked(slab, last) && last-- == first)
+			continue;
+		if (first / 64 < slab->hint)
+			slab->hint = (uint16_t)(first / 64);
+		n += change_bits(slab, first, last, true);
+	}
+	hak_assert(n <= slab->unbacked_blocks);
+	slab->free = (uint16_t)(slab->free + n);
+	slab->unbacked_blocks = (uint16_t)(slab->unbacked_blocks - n);
+	return n;
+}
+
+/* The unbacked pages of the block that is to be offered next: the lowest one. */
+unsigned slab_next_unbacked(const struct slab *slab)
+{
+	unsigned first, last;
+
+	hak_assert(slab->unbacked_blocks);
+	class_page_blocks(slab->class, lowest_bit(slab->unbacked), &first, &last);
+	return slab->unbacked & class_block_pages(slab->class, first);
+}
+
+/* Allocate up to @n blocks, the lowest first, and store them in end[-1], end[-2] ... */
+unsigned slab_alloc(struct slab *slab, void **end, unsigned n)
+{
+	size_t size = size_class[slab->class].size;
+	uintptr_t base = slab_base(slab);
+	unsigned word = slab->hint, done = 0;
+
+	if (n > slab->free)
+		n = slab->free;
+	while (done < n) {
+		uint64_t bits = slab->bitmap[word];
+
+		/* a whole word, as in new slabs, and where all was freed */
+		if (bits == ~(uint64_t)0 && n - done >= 64) {
+			uintptr_t block = base + word * 64 * size;
+
+			for (unsigned i = 0; i < 64; i++, block += size)
+				end[-(ptrdiff_t)++done] = (void *)block;
+			bits = 0;
+		}
+		for (; bits && done < n; bits &= bits - 1)
+			end[-(ptrdiff_t)++done] =
+				(void *)(base + (word * 64 + lowest_bit(bits)) * size);
+		slab->bitmap[word] = bits;
+		if (!bits)
+			word++;
+	}
+	hak_assert(done == n);
+	slab->hint = (uint16_t)word;
+	slab->free = (uint16_t)(slab->free - done);
+	/* what was idle and was not allocated begins anew; a full slab has nothing to see */
+	slab->changed = (slab->changed || slab->idle) && slab_all_free(slab);
+	slab->idle = 0;
+	return done;
+}
+
+/* The slab is one of @class from now on, and all of its blocks are free. */
+void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap)
+{
+	uint16_t blocks = size_class[class].blocks;
+	unsigned words = class_bitmap_words(class), rest = blocks % 64u;
+	bool all = !slab->unbacked; /* offer them at once: as a rule few pages are backed, or all */
+
+	hak_assert(!(slab->untouched & ~slab->unbacked));
+	for (unsigned i = 0; i < words; i++)
+		bitmap[i] = all ? ~(uint64_t)0 : 0;
+	if (rest && all)
+		bitmap[words - 1] = ((uint64_t)1 << rest) - 1;
+	slab->bitmap = bitmap;
+	slab->class = (uint8_t) class;
+	slab->free = all ? blocks : 0;
+	slab->unbacked_blocks = all ? 0 : blocks;
+	slab->hint = 0;
+	slab->idle = 0;
+	slab->changed = false;
+	if (!all)
+		slab_back(slab, ALL_PAGES & ~slab->unbacked);
+	hak_assert(slab_all_free(slab) == blocks);
+}
+
+/*
+ * Why can the block of this class, @offset bytes into the slab, not be freed? HAK_BUG_NONE:
+ * nothing is wrong. @detail: how far into a block the offset is.
+ */
+enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t offset,
+			       size_t *detail)
+{
+	unsigned index;
+	bool start;
+
+	*detail = 0;
+	index = class_block_index(class, offset, &start);
+	if (slab->class != class || index >= size_class[class].blocks)
+		return HAK_BUG_UNUSED;
+	*detail = offset - index * (size_t)size_class[class].size;
+	if (!start)
+		return HAK_BUG_INTERIOR;
+	return is_free(slab, index) ? HAK_BUG_DOUBLE_FREE : HAK_BUG_NONE;
+}
+
+/* Are all blocks of a page free? Only those at its edges can lie in other pages, too. */
+static bool page_is_free(const struct slab *slab, unsigned page)
+{
+	unsigned first, last;
+
+	class_page_blocks(slab->class, page, &first, &last);
+	if (first > last)
+		return true; /* behind the last block */
+	if (!is_free(slab, first) || !is_free(slab, last))
+		return false;
+	first++; /* from here on those between */
+	for (unsigned word = first / 64; first < last && word <= (last - 1) / 64; word++)
+		if (~slab->bitmap[word] & bits_of(word, first, last - 1))
+			return false;
+	return true;
+}
+
+/* The pages that are backed and free. */
+unsigned slab_free_pages(const struct slab *slab)
+{
+	unsigned pages = 0;
+
+	for (unsigned page = 0; page < PAGES_PER_SLAB; page++)
+		if (!(slab->unbacked >> page & 1) && page_is_free(slab, page))
+			pages |= 1u << page;
+	return pages;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One slab of a class: which of its blocks are free, and which pages are backed. See slab.c.
+ *
+ * The functions that run once for each block of a spill are inline: calls would make it a
+ * twentieth slower.
+ */
+#ifndef HAKMEM_SLAB_SLAB_H
+#define HAKMEM_SLAB_SLAB_H
+
+#include "base/base.h"
+#include "base/sizeclass.h"
+#include "pages/bug.h"
+#include "superslab/descriptor.h"
+
+/* Free blocks, in unbacked pages as well. */
+static inline unsigned slab_all_free(const struct slab *slab)
+{
+	return (unsigned)slab->free + slab->unbacked_blocks;
+}
+
+/* Does a block lie in an unbacked page, wholly or in part? Then it is free. */
+static inline bool slab_is_unbacked(const struct slab *slab, unsigned index)
+{
+	return slab->unbacked && slab->unbacked & class_block_pages(slab->class, index);
+}
+
+/*
+ * How many of @n blocks, the first of which is the @index-th of a slab, lie one behind the
+ * other, as far as one word of the bitmap goes?
+ */
+static inline unsigned slab_count_neighbours(unsigned class, unsigned index, void *const *blocks,
+					     unsigned n)
+{
+	unsigned left = size_class[class].blocks - index, word = 64 - index % 64, i = 1;
+	size_t size = size_class[class].size;
+	uintptr_t next = (uintptr_t)blocks[0] + size;
+
+	if (n == 1 || (uintptr_t)blocks[1] != next)
+		return 1;
+	n = n < left ? n : left;
+	n = n < word ? n : word;
+	for (; i < n && (uintptr_t)blocks[i] == next; i++)
+		next += size;
+	return i;
+}
+
+/*
+ * Mark the first of @n blocks free, which lies @offset bytes into the slab, and its
+ * neighbours with it: what was allocated in order is mostly freed in order. Returns how
+ * many; 0 if it is no block, or free already.
+ */
+static inline unsigned slab_free_run(struct slab *slab, size_t offset, void *const *blocks,
+				     unsigned n)
+{
+	unsigned class = slab->class, index, bit, run = 1;
+	uint64_t mask, twice, *word;
+	bool start;
+
+	index = class_block_index(class, offset, &start);
+	if (unlikely(!start || index >= size_class[class].blocks))
+		return 0;
+	if (likely(!slab->unbacked))
+		run = slab_count_neighbours(class, index, blocks, n);
+	else if (slab_is_unbacked(slab, index))
+		return 0;
+	bit = index % 64;
+	mask = ~(uint64_t)0 >> (64 - run) << bit;
+	word = &slab->bitmap[index / 64];
+	twice = *word & mask;
+	if (unlikely(twice)) {
+		run = lowest_bit(twice) - bit;
+		mask &= (twice & -twice) - 1;
+	}
+	*word |= mask;
+	slab->free = (uint16_t)(slab->free + run);
+	slab->changed = true;
+	if (index / 64 < slab->hint)
+		slab->hint = (uint16_t)(index / 64);
+	hak_assert(slab_all_free(slab) <= size_class[class].blocks);
+	return run;
+}
+
+void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap);
+unsigned slab_alloc(struct slab *slab, void **end, unsigned n);
+enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t offset,
+			       size_t *detail);
+
+/* Pages, as bits. */
+HAK_COLD unsigned slab_free_pages(const struct slab *slab);
+HAK_COLD unsigned slab_unback(struct slab *slab, unsigned pages);
+HAK_COLD unsigned slab_back(struct slab *slab, unsigned pages);
+unsigned slab_next_unbacked(const struct slab *slab);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving memory between addresses without copying it, where the platform has page tables
+ * to move (PLATFORM_MOVES): the memory of empty SuperSlabs to where a long run is needed,
+ * and that of a large block that grows to its new place.
+ *
+ * Empty SuperSlabs that are no neighbours can so serve a run that is longer than one of
+ * them: new ones are mapped, and get what the empty ones have, those first that stand alone.
+ *
+ * Lock: that of the arena; it is dropped while the provider moves memory, which is that of
+ * nobody else then.
+ *
+ * Failure: less has moved than was asked for.
+ */
+#include "superslab/remap.h"
+
+#include "pages/pagemap.h"
+#include "pages/pages.h"
+#include "superslab/arena.h"
+
+/* The memory of one empty SuperSlab, or some of it, is now that of another. */
+static void remap_inherit(struct superslab *superslab, const struct superslab *from)
+{
+	superslab->unbacked = from->unbacked;
+	superslab->zero &= from->zero;
+	superslab->purgeable &= from->purgeable;
+	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+		superslab->slab[i].unbacked = from->slab[i].unbacked;
+		superslab->slab[i].untouched = from->slab[i].untouched;
+	}
+}
+
+/**
+ * remap_reserve() - give new SuperSlabs the memory of empty ones
+ * @chain: new SuperSlabs, which are in no list yet
+ *
+ * So their memory need not be got again page by page. Returns how many got some.
+ */
+size_t remap_reserve(struct list_node *chain)
+{
+	struct superslab *empty;
+	size_t remapped = 0;
+
+	if (!PLATFORM_MOVES || !pages_moves())
+		return 0;
+	for (; chain && (empty = arena_withdraw_reserve()); chain = chain->next, remapped++) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+		unsigned flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
+		size_t moved = pages_move((void *)empty->base, (void *)superslab->base,
+					  SUPERSLAB_SIZE, &flags);
+
+		if (moved)
+			remap_inherit(superslab, empty);
+		if (moved < SUPERSLAB_SIZE) {
+			empty->zero &= (bool)(flags & HAK_PAGES_ZERO);
+			empty->purgeable &= (bool)(flags & HAK_PAGES_PURGE);
+			arena_return_reserve(empty);
+			break;
+		}
+		empty->node.next = NULL;
+		arena_release(&empty->node);
+	}
+	return remapped;
+}
+
+/* The memory behind these pages of slabs in use has moved. @flags: the HAK_PAGES_* they have. */
+static void note_moved(uintptr_t base, size_t size, unsigned flags)
+{
+	arena_lock();
+	for (uintptr_t end = base + size; base < end; base = (base | (SLAB_SIZE - 1)) + 1) {
+		struct slab *slab = address_to_slab(base);
+		struct superslab *superslab = slab_superslab(slab);
+		size_t rest = end - base < SLAB_SIZE ? end - base : SLAB_SIZE;
+
+		superslab->zero &= (bool)(flags & HAK_PAGES_ZERO);
+		superslab->purgeable &= (bool)(flags & HAK_PAGES_PURGE);
+		if (superslab->purgeable)
+			slab->unbacked |=
+				(uint16_t)(ALL_PAGES >> (PAGES_PER_SLAB - rest / PAGE_SIZE));
+	}
+	arena_unlock();
+}
+
+/**
+ * remap_move() - move the memory behind slabs in use to others
+ * @from: a slab,
+ * @to:   and another; both and what follows are the caller's
+ * @size: in bytes, whole pages; of those at @from the contents are lost
+ *
+ * Returns how many bytes have moved: all, or fewer if the provider refuses.
+ */
+size_t remap_move(uintptr_t from, uintptr_t to, size_t size)
+{
+	unsigned flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
+	size_t done = 0;
+
+	hak_assert((from | to | size) % PAGE_SIZE == 0);
+	while (done < size) {
+		size_t part = size - done, moved;
+
+		/* not across an edge of a SuperSlab, here or there */
+		if (part > SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE)
+			part = SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE;
+		if (part > SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE)
+			part = SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE;
+		moved = pages_move((void *)(from + done), (void *)(to + done), part, &flags);
+		done += moved;
+		if (moved < part)
+			break;
+	}
+	note_moved(from, done, flags);
+	return done;
+}
