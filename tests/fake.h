@@ -62,10 +62,10 @@ enum fake_op {
 
 /* How. All but the first are for the maps only. */
 enum fake_fault {
-	FAKE_FAILS,	    /* an error is returned, nothing was done */
-	FAKE_MISALIGNED,    /* real memory, not aligned as asked */
-	FAKE_UNREACHABLE,   /* an address that no page map reaches */
-	FAKE_NULL,	    /* success, and no memory */
+	FAKE_FAILS,	  /* an error is returned, nothing was done */
+	FAKE_MISALIGNED,  /* real memory, not aligned as asked */
+	FAKE_UNREACHABLE, /* an address that no page map reaches */
+	FAKE_NULL,	  /* success, and no memory */
 };
 
 struct fake_plan {

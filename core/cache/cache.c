@@ -409,51 +409,13 @@ uint64_t cache_count(void)
 	return count;
 }
 
-static NO_SANITIZE_THREAD void add_counters(struct cache_counters *sum,
-					    const struct hak_cache *cache, unsigned class)
-{
-	const struct magazine_batches *batches = &cache->cold->magazine[class].batches;
-
-	sum->pops += slots_pops(cache, class);
-	sum->pushes += cache->pushes[class];
-	sum->blocks += slots_held(cache, class);
-	sum->batches.misses += batches->misses;
-	sum->batches.refills += batches->refills;
-	sum->batches.refilled += batches->refilled;
-	sum->batches.spills += batches->spills;
-	sum->batches.spilled += batches->spilled;
-}
-
-/*
- * The sums over all caches. What other owners write meanwhile is read as it comes: these
- * words are not atomic, so that counting costs the fast path one plain instruction. They
- * are aligned, so none is torn.
- */
-void cache_read_counters(unsigned class, struct cache_counters *sum)
+/* Call @visit for each cache, with the lock of the registry held. */
+void cache_visit(void (*visit)(struct hak_cache *cache, void *ctx), void *ctx)
 {
 	struct cache_cold *cold;
 
 	registry_lock();
-	*sum = (struct cache_counters){ 0 };
-	for_each_cache(cold, node) add_counters(sum, cold->cache, class);
-	registry_unlock();
-}
-
-/* Call @visit for each block that lies in a magazine, as far as that can be told. */
-NO_SANITIZE_THREAD void cache_visit_blocks(void (*visit)(const void *block))
-{
-	struct cache_cold *cold;
-
-	registry_lock();
-	for_each_cache(cold, node) for_each_magazine(class)
-	{
-		const struct magazine_cold *magazine = &cold->magazine[class];
-		unsigned held = magazine->seized_top ? magazine->kept :
-						       slots_held(cold->cache, class);
-
-		for (unsigned i = 1; i <= held; i++)
-			visit(cold->cache->slot[magazine->base + i]);
-	}
+	for_each_cache(cold, node) visit(cold->cache, ctx);
 	registry_unlock();
 }
 

@@ -41,15 +41,8 @@ enum cache_scan {
 };
 HAK_COLD bool cache_scan(enum cache_scan what);
 
-/* Sums over all caches. */
-struct cache_counters {
-	uint64_t pops, pushes;
-	struct magazine_batches batches;
-	uint64_t blocks; /* in magazines now */
-};
-void cache_read_counters(unsigned class, struct cache_counters *sum);
 uint64_t cache_count(void);
-void cache_visit_blocks(void (*visit)(const void *block));
+void cache_visit(void (*visit)(struct hak_cache *cache, void *ctx), void *ctx);
 
 void cache_fork_lock(void);
 void cache_fork_unlock(void);

@@ -18,7 +18,7 @@
 struct picture {
 	uintptr_t base;
 	unsigned used, dirty, unbacked; /* slabs */
-	unsigned pages;		     /* purged, or never touched, of used slabs */
+	unsigned pages;			/* purged, or never touched, of used slabs */
 	char slabs[SLABS_PER_SUPERSLAB];
 };
 

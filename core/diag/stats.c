@@ -19,6 +19,7 @@
 
 #include "base/format.h"
 #include "cache/cache.h"
+#include "cache/slots.h"
 #include "pages/meta.h"
 #include "pages/pages.h"
 #include "slab/blocks.h"
@@ -48,13 +49,88 @@ static uint64_t difference(uint64_t a, uint64_t b)
 	return (int64_t)(a - b) > 0 ? a - b : 0;
 }
 
+struct sum_of_caches {
+	unsigned class;
+	struct cache_counters *sum;
+};
+
+static NO_SANITIZE_THREAD void add_cache(struct hak_cache *cache, void *ctx)
+{
+	const struct sum_of_caches *of = ctx;
+	const struct magazine_batches *batches = &cache->cold->magazine[of->class].batches;
+	struct cache_counters *sum = of->sum;
+
+	sum->pops += slots_pops(cache, of->class);
+	sum->pushes += cache->pushes[of->class];
+	sum->blocks += slots_held(cache, of->class);
+	sum->batches.misses += batches->misses;
+	sum->batches.refills += batches->refills;
+	sum->batches.refilled += batches->refilled;
+	sum->batches.spills += batches->spills;
+	sum->batches.spilled += batches->spilled;
+}
+
+/*
+ * The sums over all caches. What other owners write meanwhile is read as it comes: these
+ * words are not atomic, so that counting costs the fast path one plain instruction. They
+ * are aligned, so none is torn.
+ */
+void stats_read_caches(unsigned class, struct cache_counters *sum)
+{
+	struct sum_of_caches of = { .class = class, .sum = sum };
+
+	*sum = (struct cache_counters){ 0 };
+	cache_visit(add_cache, &of);
+}
+
+static void read_spans_of(unsigned class, struct class_counters *counters)
+{
+	unsigned row = class - CLASS_SPAN_FIRST;
+	uint64_t freed = hak_spans.freed[row]; /* first: never more than allocated */
+	uint64_t allocated = hak_spans.allocated[row], slabs = hak_spans.live_slabs;
+
+	if (class != CLASS_SPAN)
+		slabs = (allocated - freed) * DIV_ROUND_UP(size_class[class].size, SLAB_SIZE);
+	*counters = (struct class_counters){
+		.allocated = allocated,
+		.freed = freed,
+		.slabs = slabs,
+		.uncached = { hak_spans.uncached[row][0], hak_spans.uncached[row][1] },
+	};
+}
+
+/* What is counted where the blocks of a class come from: in its slabs, or as spans. */
+void stats_read_blocks(unsigned class, struct class_counters *counters)
+{
+	struct slab_class *sc;
+
+	*counters = (struct class_counters){ 0 };
+	if (class >= NR_SLAB_CLASSES) {
+		read_spans_of(class, counters);
+		return;
+	}
+	sc = class_find(class);
+	if (!sc)
+		return;
+	class_lock(sc);
+	*counters = (struct class_counters){
+		.allocated = sc->allocated,
+		.freed = sc->freed,
+		.slabs = sc->slabs,
+		.uncached = { sc->uncached[0], sc->uncached[1] },
+		.retouched = sc->retouched,
+		.locks = sc->lock.count,
+	};
+	class_unlock(sc);
+}
+
 static void read_class(unsigned class, struct hak_class_stats *out)
 {
 	struct cache_counters cache;
 	struct class_counters blocks;
 
-	cache_read_counters(class, &cache);
-	blocks_read_counters(class, &blocks);
+	stats_read_caches(class, &cache);
+	stats_read_blocks(class, &blocks);
 	*out = (struct hak_class_stats){
 		.block_bytes = size_class[class].size,
 		.failures = failures[class],
@@ -80,13 +156,13 @@ static void read_spans(struct hak_class_stats *out)
 {
 	struct class_counters span;
 
-	span_read_counters(CLASS_SPAN, &span);
+	stats_read_blocks(CLASS_SPAN, &span);
 	*out = (struct hak_class_stats){
 		.allocations = span.allocated,
 		.frees = span.freed,
 		.failures = failures[CLASS_SPAN],
 		.live_blocks = span.allocated - span.freed,
-		.live_bytes = span_live_pages() * PAGE_SIZE,
+		.live_bytes = hak_spans.live_pages * PAGE_SIZE,
 		.slabs = span.slabs,
 	};
 }
@@ -117,7 +193,7 @@ static void read_slabs(uint64_t *retouched, uint64_t *locks)
 
 	*retouched = *locks = 0;
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
-		class_read_counters(class, &slab);
+		stats_read_blocks(class, &slab);
 		*retouched += slab.retouched;
 		*locks += slab.locks;
 	}
@@ -127,8 +203,8 @@ static uint64_t bitmap_slabs(void)
 {
 	struct class_counters small, large;
 
-	class_read_counters(CLASS_BITMAP_512, &small);
-	class_read_counters(CLASS_BITMAP_1024, &large);
+	stats_read_blocks(CLASS_BITMAP_512, &small);
+	stats_read_blocks(CLASS_BITMAP_1024, &large);
 	return small.slabs + large.slabs;
 }
 
@@ -139,6 +215,19 @@ static void count_in_magazine(const void *block)
 
 	if (superslab)
 		superslab->in_magazines++;
+}
+
+static NO_SANITIZE_THREAD void count_in_cache(struct hak_cache *cache, void *ctx)
+{
+	(void)ctx;
+	for_each_magazine(class)
+	{
+		const struct magazine_cold *cold = &cache->cold->magazine[class];
+		unsigned held = cold->seized_top ? cold->kept : slots_held(cache, class);
+
+		for (unsigned i = 1; i <= held; i++)
+			count_in_magazine(cache->slot[cold->base + i]);
+	}
 }
 
 /* Blocks of a SuperSlab that are in use, or in a magazine; a span counts as one. */
@@ -172,12 +261,43 @@ uint64_t stats_count_phantoms(void)
 	arena_lock();
 	for (superslab = arena_first(); superslab; superslab = arena_next(superslab))
 		superslab->in_magazines = 0;
-	cache_visit_blocks(count_in_magazine);
+	cache_visit(count_in_cache, NULL);
 	for (superslab = arena_first(); superslab; superslab = arena_next(superslab))
 		phantoms += superslab->in_magazines &&
 			    superslab->in_magazines == outstanding_in(superslab);
 	arena_unlock();
 	return phantoms;
+}
+
+/*
+ * Bytes of the arena that are backed by memory. The provider is asked with the lock
+ * dropped, a batch at a time; what comes or goes meanwhile may be missed.
+ */
+uint64_t stats_resident(void)
+{
+	uintptr_t batch[32];
+	size_t done = 0, skip, n, bytes;
+	uint64_t sum = 0;
+
+	do {
+		n = 0;
+		skip = done;
+		arena_lock();
+		for (struct superslab *superslab = arena_first();
+		     superslab && n < ARRAY_SIZE(batch); superslab = arena_next(superslab))
+			if (!skip)
+				batch[n++] = superslab->base;
+			else
+				skip--;
+		arena_unlock();
+		done += n;
+		for (size_t i = 0; i < n; i++)
+			sum += pages_resident((void *)batch[i], SUPERSLAB_SIZE, &bytes) ==
+					       PAGES_UNKNOWN
+				       ? SUPERSLAB_SIZE
+				       : bytes;
+	} while (n);
+	return sum;
 }
 
 /* What lies beyond @size is left out: to walk the heap for it takes long. */
@@ -209,7 +329,7 @@ static void read_heap(struct hak_stats *out, size_t size)
 	out->purged_bytes = pages_counters.purged;
 	out->meta_bytes = meta_bytes();
 	if (size > offsetof(struct hak_stats, resident_bytes))
-		out->resident_bytes = arena_resident() + meta_resident();
+		out->resident_bytes = stats_resident() + meta_resident();
 	out->provider_purges_refused = pages_counters.purges_refused;
 	read_slabs(&retouched, &out->class_locks);
 	out->superslab_locks = superslab.locks;
@@ -317,11 +437,21 @@ struct field {
 	}
 
 static const struct field class_fields[] = {
-	CLASS_FIELD(block_bytes),    CLASS_FIELD(allocations),	      CLASS_FIELD(frees),
-	CLASS_FIELD(failures),	     CLASS_FIELD(magazine_hits),      CLASS_FIELD(magazine_misses),
-	CLASS_FIELD(refills),	     CLASS_FIELD(refilled_blocks),    CLASS_FIELD(spills),
-	CLASS_FIELD(spilled_blocks), CLASS_FIELD(uncached_allocations), CLASS_FIELD(uncached_frees),
-	CLASS_FIELD(live_blocks),    CLASS_FIELD(magazine_blocks),    CLASS_FIELD(live_bytes),
+	CLASS_FIELD(block_bytes),
+	CLASS_FIELD(allocations),
+	CLASS_FIELD(frees),
+	CLASS_FIELD(failures),
+	CLASS_FIELD(magazine_hits),
+	CLASS_FIELD(magazine_misses),
+	CLASS_FIELD(refills),
+	CLASS_FIELD(refilled_blocks),
+	CLASS_FIELD(spills),
+	CLASS_FIELD(spilled_blocks),
+	CLASS_FIELD(uncached_allocations),
+	CLASS_FIELD(uncached_frees),
+	CLASS_FIELD(live_blocks),
+	CLASS_FIELD(magazine_blocks),
+	CLASS_FIELD(live_bytes),
 	CLASS_FIELD(slabs),
 };
 

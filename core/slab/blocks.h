@@ -23,21 +23,14 @@ static inline unsigned blocks_alloc(unsigned class, void **end, unsigned n, enum
  */
 static inline uint64_t blocks_free(unsigned class, void *const *blocks, unsigned n)
 {
-	return class_has_spans(class) ? span_free_batch(class, blocks, n) : class_free(class, blocks, n);
+	return class_has_spans(class) ? span_free_batch(class, blocks, n)
+				      : class_free(class, blocks, n);
 }
 
 /* How many blocks are outstanding: in use, or in a magazine. */
 static inline uint64_t blocks_outstanding(unsigned class)
 {
 	return class_has_spans(class) ? span_outstanding(class) : class_outstanding(class);
-}
-
-static inline void blocks_read_counters(unsigned class, struct class_counters *counters)
-{
-	if (class_has_spans(class))
-		span_read_counters(class, counters);
-	else
-		class_read_counters(class, counters);
 }
 
 /* A block was allocated, or freed, without a cache. */

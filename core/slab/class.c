@@ -479,8 +479,8 @@ void class_free_claimed(const struct claim *claim, int flags)
 
 		class_lock(sc);
 		slab->free = (uint16_t)(slab->free + claim->free[slab->index]);
-		slab->unbacked_blocks = (uint16_t)(slab->unbacked_blocks +
-						   claim->unbacked_blocks[slab->index]);
+		slab->unbacked_blocks =
+			(uint16_t)(slab->unbacked_blocks + claim->unbacked_blocks[slab->index]);
 		if (flags < 0)
 			sc->unbacked_blocks -= slab_back(slab, claim->pages[slab->index]);
 		relist_or_empty(sc, slab, &emptied);
@@ -493,35 +493,21 @@ void class_free_claimed(const struct claim *claim, int flags)
 /* Blocks of a class that are in use, or in a magazine. */
 uint64_t class_outstanding(unsigned class)
 {
-	struct class_counters counters;
+	struct slab_class *sc = class_find(class);
+	uint64_t outstanding = 0;
 
-	class_read_counters(class, &counters);
-	return counters.allocated - counters.freed;
+	if (sc) {
+		class_lock(sc);
+		outstanding = sc->allocated - sc->freed;
+		class_unlock(sc);
+	}
+	return outstanding;
 }
 
 /* A block of the class is or was in use, so the class has slabs. */
 void class_count_uncached(unsigned class, enum uncached what)
 {
 	atomic_fetch_add_explicit(&class_find(class)->uncached[what], 1, memory_order_relaxed);
-}
-
-void class_read_counters(unsigned class, struct class_counters *counters)
-{
-	struct slab_class *sc = class_find(class);
-
-	*counters = (struct class_counters){ 0 };
-	if (!sc)
-		return;
-	class_lock(sc);
-	*counters = (struct class_counters){
-		.allocated = sc->allocated,
-		.freed = sc->freed,
-		.slabs = sc->slabs,
-		.uncached = { sc->uncached[0], sc->uncached[1] },
-		.retouched = sc->retouched,
-		.locks = sc->lock.count,
-	};
-	class_unlock(sc);
 }
 
 /* The slabs themselves go with arena_fini(), the memory of struct slab_class with meta_fini(). */

@@ -35,7 +35,7 @@ struct slab_class {
 	uint64_t slabs;
 	uint64_t retouched;
 	uint64_t unbacked_blocks;
-	_Atomic uint64_t uncached[2];
+	_Atomic uint64_t uncached[NR_UNCACHED];
 } __attribute__((aligned(64)));
 
 /* NULL if the class never had a slab. */
@@ -51,9 +51,8 @@ enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detai
 HAK_COLD void class_claim(struct claim *claim, bool all);
 void class_free_claimed(const struct claim *claim, int flags);
 
-uint64_t class_outstanding(unsigned class);
+HAK_COLD uint64_t class_outstanding(unsigned class);
 void class_count_uncached(unsigned class, enum uncached what);
-void class_read_counters(unsigned class, struct class_counters *counters);
 
 void class_lock(struct slab_class *sc);
 void class_unlock(struct slab_class *sc);

@@ -214,8 +214,7 @@ static void keep_refused(struct list_node *chain)
 /* Is @next the neighbour of @superslab, in the same mapping? */
 static bool is_next(const struct superslab *superslab, const struct superslab *next)
 {
-	return next->base == superslab->base + SUPERSLAB_SIZE &&
-	       next->map_id == superslab->map_id;
+	return next->base == superslab->base + SUPERSLAB_SIZE && next->map_id == superslab->map_id;
 }
 
 /* Unmap a chain of collected SuperSlabs, neighbours of one mapping together; bytes. */
@@ -264,7 +263,8 @@ struct superslab *arena_withdraw_reserve(void)
 	unsigned fewest = 3, left = POLICY_REMAP_CANDIDATES;
 
 	arena_lock();
-	for (struct list_node *node = hak_arena.empty; node && left-- && fewest; node = node->next) {
+	for (struct list_node *node = hak_arena.empty; node && left-- && fewest;
+	     node = node->next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 		unsigned neighbours = empty_neighbours(superslab);
 
@@ -356,37 +356,6 @@ void arena_read_counters(struct arena_counters *counters)
 	*counters = hak_arena.counters;
 	counters->locks = hak_arena.lock.count;
 	arena_unlock();
-}
-
-/*
- * Bytes of the arena that are backed by memory. The provider is asked with the lock
- * dropped, a batch at a time; what comes or goes meanwhile may be missed.
- */
-uint64_t arena_resident(void)
-{
-	uintptr_t batch[32];
-	size_t done = 0, skip, n, bytes;
-	uint64_t sum = 0;
-
-	do {
-		n = 0;
-		skip = done;
-		arena_lock();
-		for (struct list_node *node = hak_arena.all; node && n < ARRAY_SIZE(batch);
-		     node = node->next)
-			if (!skip)
-				batch[n++] = list_entry(node, struct superslab, all)->base;
-			else
-				skip--;
-		arena_unlock();
-		done += n;
-		for (size_t i = 0; i < n; i++)
-			sum += pages_resident((void *)batch[i], SUPERSLAB_SIZE, &bytes) ==
-					       PAGES_UNKNOWN
-				       ? SUPERSLAB_SIZE
-				       : bytes;
-	} while (n);
-	return sum;
 }
 
 /* Everything goes, used or not. */

@@ -67,7 +67,6 @@ bool arena_age_reserve(void);
 HAK_COLD bool arena_keeps_blocks(void);
 
 HAK_COLD void arena_read_counters(struct arena_counters *counters);
-uint64_t arena_resident(void);
 void arena_fini(void);
 
 #endif

@@ -29,11 +29,7 @@
 #include "pages/pages.h"
 #include "superslab/remap.h"
 
-static struct {
-	_Atomic uint64_t live_pages, live_slabs;
-	_Atomic uint64_t allocated[NR_SPAN_CLASSES + 1], freed[NR_SPAN_CLASSES + 1];
-	_Atomic uint64_t uncached[NR_SPAN_CLASSES + 1][2]; /* by enum uncached */
-} spans;
+struct spans hak_spans;
 
 static void span_count(_Atomic uint64_t *counter, uint64_t n)
 {
@@ -42,19 +38,19 @@ static void span_count(_Atomic uint64_t *counter, uint64_t n)
 
 static void count_allocated(unsigned class)
 {
-	span_count(&spans.allocated[class - CLASS_SPAN_FIRST], 1);
+	span_count(&hak_spans.allocated[class - CLASS_SPAN_FIRST], 1);
 }
 
 static void count_freed(unsigned class)
 {
-	span_count(&spans.freed[class - CLASS_SPAN_FIRST], 1);
+	span_count(&hak_spans.freed[class - CLASS_SPAN_FIRST], 1);
 }
 
 /* The spans of CLASS_SPAN are longer by so much, all together; shorter if it wraps. */
 static void count_length(uint64_t pages, uint64_t slabs)
 {
-	span_count(&spans.live_pages, pages);
-	span_count(&spans.live_slabs, slabs);
+	span_count(&hak_spans.live_pages, pages);
+	span_count(&hak_spans.live_slabs, slabs);
 }
 
 static struct slab *head_of(const void *block)
@@ -87,7 +83,7 @@ static void set_length(struct slab *head, size_t pages)
 
 /* A new span: its first slab, or 0. */
 static uintptr_t span_alloc_run(unsigned class, size_t pages, size_t align, enum alloc_which which,
-		      enum run_memory *memory)
+				enum run_memory *memory)
 {
 	size_t slabs = slabs_for(pages);
 	uintptr_t base = superslab_alloc(slabs, slack_of(pages), align, which, memory);
@@ -121,8 +117,8 @@ static void span_free_run(struct slab *head)
 void *span_alloc(size_t size, size_t align, enum alloc_which which, enum run_memory *memory)
 {
 	size_t pages = pages_for(size);
-	uintptr_t base =
-		span_alloc_run(CLASS_SPAN, pages, align > SLAB_SIZE ? align : SLAB_SIZE, which, memory);
+	uintptr_t base = span_alloc_run(CLASS_SPAN, pages, align > SLAB_SIZE ? align : SLAB_SIZE,
+					which, memory);
 
 	if (!base)
 		return NULL;
@@ -173,9 +169,10 @@ uint64_t span_free_batch(unsigned class, void *const *blocks, unsigned n)
 
 uint64_t span_outstanding(unsigned class)
 {
-	uint64_t freed = spans.freed[class - CLASS_SPAN_FIRST]; /* first: never more than allocated */
+	uint64_t freed =
+		hak_spans.freed[class - CLASS_SPAN_FIRST]; /* first: never more than allocated */
 
-	return spans.allocated[class - CLASS_SPAN_FIRST] - freed;
+	return hak_spans.allocated[class - CLASS_SPAN_FIRST] - freed;
 }
 
 /* What is wrong with freeing @block? It was of this class when the page map was read. */
@@ -283,31 +280,10 @@ const void *span_start(const void *address)
 
 void span_count_uncached(unsigned class, enum uncached what)
 {
-	span_count(&spans.uncached[class - CLASS_SPAN_FIRST][what], 1);
-}
-
-void span_read_counters(unsigned class, struct class_counters *counters)
-{
-	unsigned row = class - CLASS_SPAN_FIRST;
-	uint64_t freed = spans.freed[row]; /* first: never more than allocated */
-	uint64_t allocated = spans.allocated[row];
-
-	*counters = (struct class_counters){
-		.allocated = allocated,
-		.freed = freed,
-		.slabs = class == CLASS_SPAN
-				 ? spans.live_slabs
-				 : (allocated - freed) * slabs_for(size_class[class].size / PAGE_SIZE),
-		.uncached = { spans.uncached[row][0], spans.uncached[row][1] },
-	};
-}
-
-uint64_t span_live_pages(void)
-{
-	return spans.live_pages;
+	span_count(&hak_spans.uncached[class - CLASS_SPAN_FIRST][what], 1);
 }
 
 void span_fini(void)
 {
-	__builtin_memset(&spans, 0, sizeof(spans));
+	__builtin_memset(&hak_spans, 0, sizeof(hak_spans));
 }

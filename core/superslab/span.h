@@ -7,8 +7,23 @@
 
 #include "base/base.h"
 #include "base/counters.h"
+#include "base/sizeclass.h"
 #include "pages/bug.h"
 #include "superslab/superslab.h"
+
+/**
+ * struct spans - what is counted of spans, by class from CLASS_SPAN_FIRST on
+ * @allocated:  how many were handed out, ever [atomic]
+ * @freed:      how many came back, ever [atomic]
+ * @uncached:   calls without a cache, by enum uncached [atomic]
+ * @live_pages: lengths of those of CLASS_SPAN that are in use [atomic]
+ * @live_slabs: slabs that these take [atomic]
+ */
+extern HAK_HIDDEN struct spans {
+	_Atomic uint64_t allocated[NR_SPAN_CLASSES + 1], freed[NR_SPAN_CLASSES + 1];
+	_Atomic uint64_t uncached[NR_SPAN_CLASSES + 1][NR_UNCACHED];
+	_Atomic uint64_t live_pages, live_slabs;
+} hak_spans;
 
 /* Spans of CLASS_SPAN: of exactly as many pages as they need. */
 void *span_alloc(size_t size, size_t align, enum alloc_which which, enum run_memory *memory);
@@ -28,8 +43,6 @@ HAK_COLD size_t span_size(const void *block);
 bool span_fits(const void *block, size_t size);
 const void *span_start(const void *address);
 void span_count_uncached(unsigned class, enum uncached what);
-void span_read_counters(unsigned class, struct class_counters *counters);
-uint64_t span_live_pages(void); /* of all of CLASS_SPAN */
 void span_fini(void);
 
 #endif

@@ -152,7 +152,8 @@ static uintptr_t skip_unbacked(uintptr_t base, size_t slabs)
 		base += count_bits(part) * SLAB_SIZE;
 		part &= superslab->unbacked;
 		if (part) {
-			uint32_t behind = ~(superslab->unbacked | bit_run(0, highest_bit(part) + 1));
+			uint32_t behind =
+				~(superslab->unbacked | bit_run(0, highest_bit(part) + 1));
 
 			next = superslab->base +
 			       (behind ? lowest_bit(behind) : SLABS_PER_SUPERSLAB) * SLAB_SIZE;
@@ -277,14 +278,16 @@ static uintptr_t alloc_run(struct request *request)
  * Unused slabs come before new SuperSlabs. Returns the address of the first slab, or 0.
  */
 uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc_which which,
-			 enum run_memory *memory)
+			  enum run_memory *memory)
 {
 	struct request request = {
 		.slabs = slabs, .slack = slack, .align = align, .backed = which == ALLOC_BACKED
 	};
 	uintptr_t base = alloc_run(&request);
 
-	*memory = request.zero ? RUN_ZERO : request.unbacked > slabs / 2 ? RUN_UNBACKED : RUN_BACKED;
+	*memory = request.zero			 ? RUN_ZERO
+		  : request.unbacked > slabs / 2 ? RUN_UNBACKED
+						 : RUN_BACKED;
 	return base;
 }
 

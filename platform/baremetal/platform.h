@@ -31,12 +31,12 @@ extern "C" {
  * together they may grow by HAK_CACHE_BYTES from what they begin with. Spans
  * have none: a machine has no memory to spare for them.
  */
-#define HAK_MAGAZINE_MAX   96u
-#define HAK_MAGAZINE_NEAR  HAK_MAGAZINE_MAX
-#define HAK_MAGAZINE_BYTES (48u << 10)
-#define HAK_CACHE_BYTES	   (512 << 10)
-#define HAK_CACHE_BURST_BYTES	   0
-#define HAK_CACHED_MAX	   0
+#define HAK_MAGAZINE_MAX      96u
+#define HAK_MAGAZINE_NEAR     HAK_MAGAZINE_MAX
+#define HAK_MAGAZINE_BYTES    (48u << 10)
+#define HAK_CACHE_BYTES	      (512 << 10)
+#define HAK_CACHE_BURST_BYTES 0
+#define HAK_CACHED_MAX	      0
 
 /*
  * For what the slow paths end in. The compiler makes it small, also at -O2, and all

@@ -34,12 +34,12 @@
  * HAK_CACHE_BYTES, replacing 1000 or 10000 blocks of up to 32 KiB takes a twelfth more
  * instructions, and a heap of 128 MiB has 1 MiB less.)
  */
-#define HAK_MAGAZINE_MAX   1280u
-#define HAK_MAGAZINE_NEAR  64u
-#define HAK_MAGAZINE_BYTES (16u << 20)
-#define HAK_CACHE_BYTES	   (4 << 20)
-#define HAK_CACHE_BURST_BYTES	   (16 << 20)
-#define HAK_CACHED_MAX	   (1024 * 1024)
+#define HAK_MAGAZINE_MAX      1280u
+#define HAK_MAGAZINE_NEAR     64u
+#define HAK_MAGAZINE_BYTES    (16u << 20)
+#define HAK_CACHE_BYTES	      (4 << 20)
+#define HAK_CACHE_BURST_BYTES (16 << 20)
+#define HAK_CACHED_MAX	      (1024 * 1024)
 
 /* What hak_init(NULL), or the first allocation, takes pages from. */
 extern const struct hak_provider hak_linux_provider;

@@ -455,8 +455,7 @@ static void fail_nothing(void)
 /* A provider that keeps what it is given back, always or by having no unmap(). */
 static void keeps_all(void)
 {
-	static const unsigned flags[] = { FAKE_KEEPS, FAKE_KEEPS, FAKE_NO_UNMAP,
-					  FAKE_NO_UNMAP };
+	static const unsigned flags[] = { FAKE_KEEPS, FAKE_KEEPS, FAKE_NO_UNMAP, FAKE_NO_UNMAP };
 
 	for (unsigned i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		size_t before;

@@ -49,8 +49,7 @@ static const struct config configs[] = {
 	  .fake = true,
 	  .scarce = true,
 	  .live = 36 * MIB,
-	  .options = { 64 * MIB, 4 * MIB, FAKE_ZERO | FAKE_RESIDENT, FAKE_PURGE_ZERO,
-		       NULL } },
+	  .options = { 64 * MIB, 4 * MIB, FAKE_ZERO | FAKE_RESIDENT, FAKE_PURGE_ZERO, NULL } },
 	{ .name = "whole",
 	  .phase = 20000,
 	  .share = 2,
@@ -413,8 +412,7 @@ static void change_plan(void)
 
 	fake_heal(&fake);
 	if (below(3))
-		fake_fail(&fake, op, nth, forever,
-			  fault <= FAKE_NULL ? fault : FAKE_FAILS);
+		fake_fail(&fake, op, nth, forever, fault <= FAKE_NULL ? fault : FAKE_FAILS);
 }
 
 static bool run_ops(uint64_t ops)

@@ -54,7 +54,7 @@ static struct cache_counters counters(unsigned class)
 {
 	struct cache_counters sum;
 
-	cache_read_counters(class, &sum);
+	stats_read_caches(class, &sum);
 	return sum;
 }
 
@@ -62,7 +62,7 @@ static uint64_t outstanding(unsigned class)
 {
 	struct class_counters now;
 
-	class_read_counters(class, &now);
+	stats_read_blocks(class, &now);
 	return now.allocated - now.freed;
 }
 
@@ -132,8 +132,7 @@ static void magazine_limits(void)
 
 		for (unsigned n = policy_first_limit(class); n <= capacity; n++) {
 			unsigned more = policy_next_limit(n, capacity, BATCH, MAGAZINE_REFILL);
-			unsigned less =
-				policy_next_limit(n, capacity, BATCH, MAGAZINE_SPILL_AGAIN);
+			unsigned less = policy_next_limit(n, capacity, BATCH, MAGAZINE_SPILL_AGAIN);
 
 			CHECK(more >= n && more <= capacity && less <= (n > BATCH ? n : BATCH));
 			CHECK(less >= policy_first_limit(class) && less <= capacity);
@@ -417,10 +416,10 @@ static void magazine_last_free(void)
 		for (unsigned i = 0; i < n - 1; i++)
 			magazine_push(cache, CLASS_64, blocks[i]);
 		CHECK(outstanding(CLASS_64) == held(cache, CLASS_64) + 1);
-		class_read_counters(CLASS_64, &slabs);
+		stats_read_blocks(CLASS_64, &slabs);
 		CHECK(slabs.slabs >= 1);
 		magazine_push(cache, CLASS_64, blocks[n - 1]);
-		class_read_counters(CLASS_64, &slabs);
+		stats_read_blocks(CLASS_64, &slabs);
 		CHECK(slabs.slabs == 0 && outstanding(CLASS_64) == 0);
 		CHECK(held(cache, CLASS_64) == 0 && limit(cache, CLASS_64) == MAGAZINE_MIN);
 		CHECK(!hak_check());
@@ -694,7 +693,8 @@ static void magazine_partial_refill(void)
 	CHECK(blocks[0] && held(cache, CLASS_32K) == 1);
 	blocks[1] = magazine_pop(cache, CLASS_32K, ALLOC_ANY);
 	CHECK(blocks[1] == (char *)blocks[0] + 32768 && held(cache, CLASS_32K) == 0);
-	CHECK(!magazine_pop(cache, CLASS_32K, ALLOC_ANY) && !magazine_pop(cache, CLASS_32K, ALLOC_ANY));
+	CHECK(!magazine_pop(cache, CLASS_32K, ALLOC_ANY) &&
+	      !magazine_pop(cache, CLASS_32K, ALLOC_ANY));
 	CHECK(counters(CLASS_32K).batches.misses == 3);
 	CHECK(counters(CLASS_32K).batches.refills == 1);
 	CHECK(counters(CLASS_32K).batches.refilled == 2 && counters(CLASS_32K).pops == 2);

@@ -173,7 +173,8 @@ static bool open_slab(unsigned class, enum fake_purge purge)
 	for (unsigned taken = 0; taken < model.blocks;) {
 		void *batch[BATCH];
 		unsigned rest = model.blocks - taken;
-		unsigned got = class_alloc(class, batch + BATCH, rest < BATCH ? rest : BATCH, ALLOC_ANY);
+		unsigned got =
+			class_alloc(class, batch + BATCH, rest < BATCH ? rest : BATCH, ALLOC_ANY);
 
 		CHECK_OR(got, false);
 		if (!taken)
@@ -214,7 +215,8 @@ static bool is_sound(void)
 	if (failed)
 		test_print("hak_check(), class %u: %s\n", model.class, failed);
 	CHECK_OR(!failed, false);
-	CHECK_OR((address_to_slab(model.base)->unbacked & used_pages(model.class)) == model.unbacked,
+	CHECK_OR((address_to_slab(model.base)->unbacked & used_pages(model.class)) ==
+			 model.unbacked,
 		 false);
 	CHECK_OR(address_to_slab(model.base)->free == count_resident(), false);
 	for (unsigned i = 0; i < model.blocks; i++)
@@ -614,11 +616,13 @@ static void reap_unused_slabs(void)
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK(class_alloc(CLASS_32K, block + 6, 2, ALLOC_ANY) == 2);
-	CHECK(class_alloc(CLASS_32K, block + 4, 2, ALLOC_ANY) == 2 && class_alloc(CLASS_32K, block + 2, 2, ALLOC_ANY) == 2);
+	CHECK(class_alloc(CLASS_32K, block + 4, 2, ALLOC_ANY) == 2 &&
+	      class_alloc(CLASS_32K, block + 2, 2, ALLOC_ANY) == 2);
 	class_free(CLASS_32K, block + 2, 2);
 	CHECK(slabs_used() == 2);
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
-	CHECK(class_alloc(CLASS_32K, two + 2, 2, ALLOC_ANY) == 2 && two[0] == block[2]); /* it is used */
+	CHECK(class_alloc(CLASS_32K, two + 2, 2, ALLOC_ANY) == 2 &&
+	      two[0] == block[2]); /* it is used */
 	class_free(CLASS_32K, two, 2);
 	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0 && !hak_check());
 	hak_idle(SIZE_MAX);

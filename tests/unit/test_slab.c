@@ -46,7 +46,7 @@ static struct class_counters counters(unsigned class)
 {
 	struct class_counters now;
 
-	class_read_counters(class, &now);
+	stats_read_blocks(class, &now);
 	return now;
 }
 
@@ -77,7 +77,8 @@ static void slab_whole(void)
 		CHECK(base % SLAB_SIZE == 0);
 		for (unsigned i = 0; i < n; i++)
 			CHECK((uintptr_t)blocks[i] == base + i * (uintptr_t)size_class[class].size);
-		CHECK(counters(class).slabs == 1 && counters(class).allocated == before.allocated + n);
+		CHECK(counters(class).slabs == 1 &&
+		      counters(class).allocated == before.allocated + n);
 		CHECK(pagemap_class(base) == class && slab_of(blocks[0])->class == class);
 		CHECK(slab_of(blocks[0])->free == 0);
 		CHECK(!check_classes() && !check_arena());

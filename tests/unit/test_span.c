@@ -29,7 +29,7 @@ static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
 	struct class_counters counters;
 	struct arena_counters superslab;
 
-	span_read_counters(CLASS_SPAN, &counters);
+	stats_read_blocks(CLASS_SPAN, &counters);
 	arena_read_counters(&superslab);
 	return counters.allocated == allocations && counters.freed == frees &&
 	       counters.slabs == live_slabs &&

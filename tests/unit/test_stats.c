@@ -38,7 +38,7 @@ static bool row_holds(unsigned class, const struct hak_class_stats *row)
 {
 	struct class_counters below;
 
-	blocks_read_counters(class, &below);
+	stats_read_blocks(class, &below);
 	return row->block_bytes == size_class[class].size &&
 	       row->allocations - row->uncached_allocations == row->magazine_hits + row->refills &&
 	       row->allocations - row->frees == row->live_blocks &&
@@ -152,7 +152,8 @@ static void stats_of_a_magazine_on_the_move(void)
 	magazine = &this_cache()->magazine[CLASS_1K];
 	cold = &this_cache()->cold->magazine[CLASS_1K];
 	top = magazine->top;
-	for (unsigned i = 0; i < ARRAY_SIZE(elsewhere); i++) { /* among other slots already, or still */
+	for (unsigned i = 0; i < ARRAY_SIZE(elsewhere);
+	     i++) { /* among other slots already, or still */
 		magazine->top = elsewhere[i];
 		sane &= stats_are_sane();
 	}
@@ -204,7 +205,8 @@ static void stats_of_bypasses(void)
 	block = hak_malloc(64);
 	CHECK(block);
 	read_stats();
-	CHECK(of_class(CLASS_64)->uncached_allocations == 2 && of_class(CLASS_64)->uncached_frees == 1);
+	CHECK(of_class(CLASS_64)->uncached_allocations == 2 &&
+	      of_class(CLASS_64)->uncached_frees == 1);
 	CHECK(of_class(CLASS_64)->allocations == 2 && of_class(CLASS_64)->magazine_hits == 0);
 	CHECK(stats.caches == 0);
 	CHECK(unit_close());

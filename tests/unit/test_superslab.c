@@ -410,8 +410,7 @@ static void superslab_refused(void)
 /* A provider that never takes anything back. */
 static void superslab_never_unmapped(void)
 {
-	static const unsigned flags[] = { FAKE_NO_UNMAP, FAKE_KEEPS, FAKE_KEEPS,
-					  FAKE_NO_UNMAP };
+	static const unsigned flags[] = { FAKE_NO_UNMAP, FAKE_KEEPS, FAKE_KEEPS, FAKE_NO_UNMAP };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
 		CHECK(unit_open(8 * MIB, flags[i], FAKE_PURGE_NONE));
@@ -472,18 +471,24 @@ static void superslab_zero(void)
 	enum run_memory memory = RUN_BACKED;
 
 	CHECK(unit_open(16 * MIB, FAKE_ZERO, FAKE_PURGE_ZERO));
-	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0) && memory == RUN_ZERO);
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0) &&
+	      memory == RUN_ZERO);
 	memory = RUN_BACKED;
-	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(4) && memory == RUN_ZERO);
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(4) &&
+	      memory == RUN_ZERO);
 	put(2, 2);
-	CHECK(superslab_alloc(2, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(2) && memory != RUN_ZERO);
+	CHECK(superslab_alloc(2, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(2) &&
+	      memory != RUN_ZERO);
 	put(7, 1); /* one dirty slab before many clean ones */
-	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(7) && memory != RUN_ZERO);
-	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(10) && memory == RUN_ZERO);
+	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(7) &&
+	      memory != RUN_ZERO);
+	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(10) &&
+	      memory == RUN_ZERO);
 	put(10, 3);
 	CHECK(scan_all(true) == 3 * SLAB_SIZE);
 	memory = RUN_BACKED;
-	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(10) && memory == RUN_ZERO);
+	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(10) &&
+	      memory == RUN_ZERO);
 	CHECK(unit_is_zero((void *)slab(10), 3 * SLAB_SIZE));
 	memory = RUN_BACKED;
 	CHECK(superslab_alloc(64, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(32) &&
@@ -519,7 +524,8 @@ static void superslab_purges(void)
 	put(8, 1); /* next to what is purged already */
 	CHECK(scan_all(true) == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
 	/* purged, but not to zeros */
-	CHECK(superslab_alloc(6, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(3) && memory != RUN_ZERO);
+	CHECK(superslab_alloc(6, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(3) &&
+	      memory != RUN_ZERO);
 	CHECK(unit_close());
 }
 
@@ -603,19 +609,19 @@ static void superslab_no_leaf(void)
 static void superslab_residence(void)
 {
 	CHECK(unit_open(80 * MIB, FAKE_RESIDENT, FAKE_PURGE_ZERO));
-	CHECK(arena_resident() == 0);
+	CHECK(stats_resident() == 0);
 	/* more than are asked about at once */
 	CHECK(take(34 * 32) == 0);
-	CHECK(arena_resident() == 34 * SUPERSLAB_SIZE);
+	CHECK(stats_resident() == 34 * SUPERSLAB_SIZE);
 	put(5, 3);
-	CHECK(arena_resident() == 34 * SUPERSLAB_SIZE);
+	CHECK(stats_resident() == 34 * SUPERSLAB_SIZE);
 	CHECK(scan_all(true) == 3 * SLAB_SIZE);
-	CHECK(arena_resident() == 34 * SUPERSLAB_SIZE - 3 * SLAB_SIZE);
+	CHECK(stats_resident() == 34 * SUPERSLAB_SIZE - 3 * SLAB_SIZE);
 	CHECK(unit_close());
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(take(33) == 0);
-	CHECK(arena_resident() == 2 * SUPERSLAB_SIZE); /* unknown: all of it */
+	CHECK(stats_resident() == 2 * SUPERSLAB_SIZE); /* unknown: all of it */
 	CHECK(unit_close());
 }
 
@@ -641,7 +647,8 @@ static void superslab_best_pages(void)
 	CHECK(superslab_alloc(1, 0xfe00, SLAB_SIZE, ALLOC_ANY, &memory) == slab(2) &&
 	      memory != RUN_ZERO);
 	CHECK(counters().retouched == 1);
-	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0) && memory != RUN_ZERO);
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0) &&
+	      memory != RUN_ZERO);
 	CHECK(counters().retouched == 5);
 	/* more than is wanted is better than none */
 	put(1, 1);
