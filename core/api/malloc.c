@@ -24,6 +24,16 @@
 #include "slab/blocks.h"
 #include "superslab/arena.h"
 
+void *hak_malloc(size_t size)
+{
+	return malloc_fast(size);
+}
+
+void hak_free(void *block)
+{
+	free_fast(block);
+}
+
 #define SIZE_LIMIT ((size_t)PTRDIFF_MAX)
 
 /**
@@ -80,7 +90,7 @@ static void *try_alloc(struct request *request, enum alloc_which which)
  */
 static bool reclaim(void)
 {
-	bool flushed = cache_flush_own();
+	bool flushed = cache_flush_own(CLASS_FIRST);
 
 	return arena_release_reserve() || flushed;
 }
@@ -126,7 +136,7 @@ static void *alloc(struct request *request)
 	if (NR_SPAN_CLASSES && (request->class == CLASS_SPAN || cache_has_own_spans())) {
 		block = try_alloc(request, ALLOC_BACKED);
 		if (!block)
-			cache_flush_own_spans();
+			cache_flush_own(CLASS_SPAN_FIRST);
 	}
 	if (!block)
 		block = try_alloc(request, ALLOC_ANY);
@@ -441,7 +451,7 @@ bool hak_owns(const void *address)
 
 void hak_flush(void)
 {
-	if (cache_flush_own())
+	if (cache_flush_own(CLASS_FIRST))
 		scan_note(HAK_REAP_FREE);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking and dropping locks: see lock.h. Not inline, since that is not what they
- * cost: a lock is taken for a batch of blocks.
+ * Locking and unlocking: see lock.h. These functions are not inline, since a lock is taken
+ * once for a batch of blocks.
  */
 #include "base/lock.h"
 
@@ -19,10 +19,7 @@ void lock_word_wait(struct lock *lock)
 		hak_host_wait(&lock->word, 2);
 }
 
-/*
- * How a rank is noted: not at all if the holder may be preempted, and go on on
- * another CPU.
- */
+/* How a rank is noted: not at all if its holder may be preempted and go on on another CPU. */
 static unsigned lock_bit(enum lock_rank rank)
 {
 	bool moves = PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE) && rank == LOCK_SCAN;
@@ -30,40 +27,34 @@ static unsigned lock_bit(enum lock_rank rank)
 	return moves ? 0 : 1u << rank;
 }
 
-/* Is a lock of this rank held with interrupts off? */
-static bool lock_has_irq(enum lock_rank rank)
-{
-	return PLATFORM_HAS_IRQ && rank != LOCK_SCAN;
-}
-
 static struct platform_irq lock_irq_save(enum lock_rank rank)
 {
-	return lock_has_irq(rank) ? platform_irq_save() : (struct platform_irq){};
+	return rank == LOCK_SCAN ? (struct platform_irq){} : platform_irq_save();
 }
 
 static void lock_irq_restore(enum lock_rank rank, struct platform_irq irq)
 {
-	if (lock_has_irq(rank))
+	if (rank != LOCK_SCAN)
 		platform_irq_restore(irq);
 }
 
 /*
- * The same as lock_word_wait() with interrupts on in between. They come as if
- * nothing was held, and the CPU may be another afterwards.
+ * As lock_word_wait(), with interrupts on in between, if they were. They come as if the
+ * lock was not waited for, and the CPU may be another one afterwards.
  */
-static struct platform_irq lock_wait_irq(struct lock *lock, enum lock_rank rank,
-					 struct platform_irq irq)
+static struct platform_irq lock_wait(struct lock *lock, enum lock_rank rank,
+				     struct platform_irq irq)
 {
 	for (unsigned i = 0;; i++) {
 		if (i < LOCK_SPINS ? lock_word_try(lock) : lock_word_try_waiting(lock))
 			return irq;
 		*this_held() &= ~lock_bit(rank);
-		platform_irq_restore(irq);
+		lock_irq_restore(rank, irq);
 		if (i < LOCK_SPINS)
 			cpu_relax();
 		else
 			hak_host_wait(&lock->word, 2);
-		irq = platform_irq_save();
+		irq = lock_irq_save(rank);
 		*this_held() |= lock_bit(rank);
 	}
 }
@@ -80,12 +71,8 @@ void lock_lock(struct lock *lock, enum lock_rank rank)
 	hak_assert(this_held_now() >> rank == 0);
 	*held |= lock_bit(rank);
 	atomic_signal_fence(memory_order_seq_cst);
-	if (unlikely(!lock_word_try(lock))) {
-		if (lock_has_irq(rank))
-			irq = lock_wait_irq(lock, rank, irq);
-		else
-			lock_word_wait(lock);
-	}
+	if (unlikely(!lock_word_try(lock)))
+		irq = lock_wait(lock, rank, irq);
 	lock->irq = irq;
 	lock->count++;
 }
@@ -97,6 +84,7 @@ void lock_unlock(struct lock *lock, enum lock_rank rank)
 
 	if (unlikely(*held >= LOCK_FORK))
 		return;
+	hak_assert(READ_ONCE(lock->word));
 	lock_word_unlock(lock);
 	atomic_signal_fence(memory_order_seq_cst);
 	*held &= ~lock_bit(rank);

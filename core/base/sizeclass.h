@@ -104,6 +104,9 @@ enum {
 	NR_CLASSES,
 };
 
+/* What a caller without a cache does, block by block; counted by class. */
+enum uncached { UNCACHED_ALLOC, UNCACHED_FREE, NR_UNCACHED };
+
 /* Those that blocks of users belong to, CLASS_SPAN excepted. */
 #define for_each_class(class)                                                                      \
 	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST;                                    \

@@ -49,16 +49,6 @@ static struct {
 	for (struct list_node *node = registry.caches;                                             \
 	     node && ((cold) = list_entry(node, struct cache_cold, node)); node = node->next)
 
-static void registry_lock(void)
-{
-	lock_lock(&registry.lock, LOCK_META);
-}
-
-static void registry_unlock(void)
-{
-	lock_unlock(&registry.lock, LOCK_META);
-}
-
 void cache_fork_lock(void)
 {
 	lock_fork_lock(&registry.lock);
@@ -67,15 +57,6 @@ void cache_fork_lock(void)
 void cache_fork_unlock(void)
 {
 	lock_fork_unlock(&registry.lock);
-}
-
-/* Return the blocks of all magazines to their slabs. Were there any? */
-bool cache_flush(struct hak_cache *cache)
-{
-	bool any = false;
-
-	for_each_magazine(class) any |= magazine_flush(cache, class);
-	return any;
 }
 
 /**
@@ -91,12 +72,12 @@ void hak_cache_detach(struct hak_cache *cache)
 
 	for_each_magazine(class)
 		magazine_hand_over(cache, class, keeps ? policy_inherited(class) : 0);
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	hak_assert(cold->owner != NOBODY);
 	cold->owner = NOBODY;
 	list_add(&registry.unused, &cold->unused);
 	registry.count--;
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 }
 
 /* A cache goes from @owner to @heir. False if another heir was faster. */
@@ -104,13 +85,13 @@ static bool cache_inherit(struct cache_cold *cold, uint64_t owner, uint64_t heir
 {
 	bool inherits;
 
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	inherits = cold->owner == owner;
 	if (inherits) {
 		cold->owner = heir;
 		registry.count += owner == GONE;
 	}
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 	return inherits;
 }
 
@@ -124,10 +105,10 @@ static void detach_gone(uint64_t caller)
 	struct list_node *node;
 	bool due;
 
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	node = registry.caches;
 	due = is_power_of_two(registry.made);
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 	for (; due && node; node = node->next) {
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
 		uint64_t owner = cold->owner;
@@ -143,7 +124,7 @@ static struct cache_cold *cache_reuse(uint64_t owner)
 {
 	struct cache_cold *cold = NULL;
 
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	if (registry.unused) {
 		cold = list_entry(registry.unused, struct cache_cold, unused);
 		hak_assert(cold->owner == NOBODY);
@@ -151,7 +132,7 @@ static struct cache_cold *cache_reuse(uint64_t owner)
 		cold->owner = owner;
 		registry.count++;
 	}
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 	return cold;
 }
 
@@ -163,11 +144,11 @@ static struct cache_cold *cache_make(uint64_t owner)
 		return NULL;
 	slots_init(cold);
 	cold->owner = owner;
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	list_add(&registry.caches, &cold->node);
 	registry.made++;
 	registry.count++;
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 	return cold;
 }
 
@@ -199,13 +180,21 @@ struct hak_cache *cache_attach(void)
 	return NULL;
 }
 
-/* cache_flush() of the caller's own cache, if it has one. */
-bool cache_flush_own(void)
+/*
+ * Return the blocks in the caller's magazines to their slabs, those of classes from @first on.
+ * Were there any?
+ */
+bool cache_flush_own(unsigned first)
 {
 	struct platform_irq irq = cache_irq_save();
 	struct hak_cache *cache = this_cache();
-	bool any = cache->cold && cache_flush(cache);
+	bool any = false;
 
+	for_each_magazine(class)
+	{
+		if (cache->cold && class >= first)
+			any |= magazine_flush(cache, class);
+	}
 	cache_irq_restore(irq);
 	return any;
 }
@@ -224,16 +213,6 @@ bool cache_has_own_spans(void)
 			return true;
 	}
 	return false;
-}
-
-void cache_flush_own_spans(void)
-{
-	struct platform_irq irq = cache_irq_save();
-	struct hak_cache *cache = this_cache();
-
-	if (cache->cold)
-		for_each_span_class(class) magazine_flush(cache, class);
-	cache_irq_restore(irq);
 }
 
 /* Does @block lie in the caller's magazine, free already? For debug builds. */
@@ -267,7 +246,7 @@ void cache_after_fork(void)
 		if (cold->owner == NOBODY || cold->owner == GONE)
 			continue;
 		if (seize_try_claim(cold->cache)) {
-			seize_unclaim(cold->cache);
+			seize_leave(cold->cache);
 			cold->owner = GONE;
 		} else {
 			list_del(node);
@@ -287,7 +266,7 @@ static bool seize_caches(bool all, bool *excess)
 	struct list_node *claimed = NULL;
 	struct cache_cold *cold;
 
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	for_each_cache(cold, node)
 	{
 		if (!everybody && cold->cache != this_cache() && cold->owner != NOBODY)
@@ -297,7 +276,7 @@ static bool seize_caches(bool all, bool *excess)
 			continue;
 		}
 		if (cold->quiet) {
-			seize_unclaim(cold->cache);
+			seize_leave(cold->cache);
 			continue;
 		}
 		seize_idle(cold->cache, all);
@@ -309,9 +288,9 @@ static bool seize_caches(bool all, bool *excess)
 		list_del(claimed);
 		seize_settle(cold->cache, sure, excess);
 		busy |= !cold->quiet;
-		seize_unclaim(cold->cache);
+		seize_leave(cold->cache);
 	}
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 	return busy;
 }
 
@@ -321,16 +300,16 @@ static unsigned take_excess(unsigned class, void **blocks, unsigned n)
 	struct cache_cold *cold;
 	unsigned taken = 0;
 
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	for_each_cache(cold, node)
 	{
 		if (taken == n || !seize_try_claim(cold->cache))
 			continue;
 		if (cold->magazine[class].seized_top)
 			taken += seize_take(cold->cache, class, blocks + taken, n - taken);
-		seize_unclaim(cold->cache);
+		seize_leave(cold->cache);
 	}
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 	return taken;
 }
 
@@ -339,7 +318,7 @@ static struct cache_cold *take_idle_cache(void)
 {
 	struct cache_cold *idle = NULL;
 
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	for (struct list_node *node = registry.unused; node && !idle; node = node->next) {
 		struct cache_cold *cold = list_entry(node, struct cache_cold, unused);
 
@@ -348,7 +327,7 @@ static struct cache_cold *take_idle_cache(void)
 	}
 	if (idle)
 		list_del(&idle->unused);
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 	return idle;
 }
 
@@ -364,10 +343,10 @@ static void purge_far_slots(void)
 	while (HAS_FAR_SLOTS && (cold = take_idle_cache())) {
 		meta_purge(&cold->cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS],
 			   &cold->cache->slot[CACHE_SLOTS]);
-		registry_lock();
+		lock_lock(&registry.lock, LOCK_META);
 		cold->far_touched = false;
 		list_add(&registry.unused, &cold->unused);
-		registry_unlock();
+		lock_unlock(&registry.lock, LOCK_META);
 	}
 }
 
@@ -403,9 +382,9 @@ uint64_t cache_count(void)
 {
 	uint64_t count;
 
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	count = registry.count;
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 	return count;
 }
 
@@ -414,9 +393,9 @@ void cache_visit(void (*visit)(struct hak_cache *cache, void *ctx), void *ctx)
 {
 	struct cache_cold *cold;
 
-	registry_lock();
+	lock_lock(&registry.lock, LOCK_META);
 	for_each_cache(cold, node) visit(cold->cache, ctx);
-	registry_unlock();
+	lock_unlock(&registry.lock, LOCK_META);
 }
 
 /* The memory of the caches themselves goes with meta_fini(). */

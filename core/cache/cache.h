@@ -28,10 +28,8 @@ HAK_COLD struct hak_cache *cache_attach(void);
 HAK_COLD void hak_cache_detach(struct hak_cache *cache);
 
 /* The caller's own cache, if it has one. */
-HAK_COLD bool cache_flush(struct hak_cache *cache);
-bool cache_flush_own(void);
+bool cache_flush_own(unsigned first);
 bool cache_has_own_spans(void);
-void cache_flush_own_spans(void);
 bool cache_has_own(unsigned class, const void *block);
 
 /* Which blocks cache_scan() returns to their slabs. */

@@ -91,11 +91,6 @@ bool seize_try_claim(struct hak_cache *cache)
 	return lock_word_try(&cache->cold->claim);
 }
 
-void seize_unclaim(struct hak_cache *cache)
-{
-	lock_word_unlock(&cache->cold->claim);
-}
-
 /* Is this the top of a seized magazine, which at most one operation came too late for? */
 static bool is_seized_top(unsigned top)
 {
@@ -182,9 +177,10 @@ void seize_enter(struct hak_cache *cache, unsigned class)
 		open(cache, class);
 }
 
+/* Give the claim up. */
 void seize_leave(struct hak_cache *cache)
 {
-	seize_unclaim(cache);
+	lock_word_unlock(&cache->cold->claim);
 }
 
 /*
@@ -233,7 +229,7 @@ void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 			cold->excess = 0;
 		else if (cold->excess > cold->kept)
 			cold->excess = cold->kept;
-		quiet &= cold->seized_top && cold->excess == cold->kept;
+		quiet &= cold->seized_top && cold->excess == slots_held(cache, class);
 		excess[class] |= cold->excess > 0;
 	}
 	cache->cold->quiet = quiet;

@@ -9,11 +9,10 @@
 
 /* The owner's slow path: from here to seize_leave() the magazine is open and its own. */
 void seize_enter(struct hak_cache *cache, unsigned class);
-void seize_leave(struct hak_cache *cache);
+HAK_COLD void seize_leave(struct hak_cache *cache);
 
-/* Anybody: the claim, by try only. */
+/* Anybody: the claim, by try only. If it is had, seize_leave() gives it up. */
 bool seize_try_claim(struct hak_cache *cache);
-HAK_COLD void seize_unclaim(struct hak_cache *cache);
 
 /* With the claim: the steps, in this order, for one magazine, ... */
 void seize_begin(struct hak_cache *cache, unsigned class);

@@ -187,13 +187,13 @@ const char *check_classes(void)
 	const char *failed = NULL;
 
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES && !failed; ++class) {
-		struct slab_class *sc = class_find(class);
+		struct slab_class *sc = class_find(class) ? class_find(class) : &none;
 
-		class_lock(sc ? sc : &none);
+		lock_lock(&sc->lock, LOCK_CLASS);
 		arena_lock();
-		failed = check_class_locked(class, sc ? sc : &none);
+		failed = check_class_locked(class, sc);
 		arena_unlock();
-		class_unlock(sc ? sc : &none);
+		lock_unlock(&sc->lock, LOCK_CLASS);
 	}
 	return failed;
 }

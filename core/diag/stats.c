@@ -89,7 +89,7 @@ static void read_spans_of(unsigned class, struct class_counters *counters)
 	uint64_t freed = hak_spans.freed[row]; /* first: never more than allocated */
 	uint64_t allocated = hak_spans.allocated[row], slabs = hak_spans.live_slabs;
 
-	if (class != CLASS_SPAN)
+	if (class < CLASS_SPAN)
 		slabs = (allocated - freed) * DIV_ROUND_UP(size_class[class].size, SLAB_SIZE);
 	*counters = (struct class_counters){
 		.allocated = allocated,
@@ -112,7 +112,7 @@ void stats_read_blocks(unsigned class, struct class_counters *counters)
 	sc = class_find(class);
 	if (!sc)
 		return;
-	class_lock(sc);
+	lock_lock(&sc->lock, LOCK_CLASS);
 	*counters = (struct class_counters){
 		.allocated = sc->allocated,
 		.freed = sc->freed,
@@ -121,7 +121,7 @@ void stats_read_blocks(unsigned class, struct class_counters *counters)
 		.retouched = sc->retouched,
 		.locks = sc->lock.count,
 	};
-	class_unlock(sc);
+	lock_unlock(&sc->lock, LOCK_CLASS);
 }
 
 static void read_class(unsigned class, struct hak_class_stats *out)

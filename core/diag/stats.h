@@ -9,7 +9,6 @@
 
 #include <hakmem/stats.h>
 
-#include "base/counters.h"
 #include "cache/layout.h"
 
 /* What is counted of a class where its blocks come from. */

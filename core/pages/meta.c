@@ -45,16 +45,6 @@ static struct {
 	struct free_object *freed[NR_META_KINDS];
 } meta;
 
-void meta_lock(void)
-{
-	lock_lock(&meta.lock, LOCK_META);
-}
-
-void meta_unlock(void)
-{
-	lock_unlock(&meta.lock, LOCK_META);
-}
-
 /* For fork(). */
 void meta_fork_lock(void)
 {
@@ -113,11 +103,11 @@ static struct chunk *chunk_of(uintptr_t address)
 {
 	struct chunk *chunk;
 
-	meta_lock();
+	lock_lock(&meta.lock, LOCK_META);
 	chunk = meta.chunks;
 	while (chunk && address - (uintptr_t)chunk >= chunk->size)
 		chunk = chunk->next;
-	meta_unlock();
+	lock_unlock(&meta.lock, LOCK_META);
 	return chunk;
 }
 
@@ -134,9 +124,9 @@ static bool map_chunk(size_t need)
 	}
 	hak_assert(!chunk_of((uintptr_t)mapping.base) &&
 		   !pagemap_superslab((uintptr_t)mapping.base));
-	meta_lock();
+	lock_lock(&meta.lock, LOCK_META);
 	add_chunk(&mapping, size);
-	meta_unlock();
+	lock_unlock(&meta.lock, LOCK_META);
 	return true;
 }
 
@@ -152,11 +142,11 @@ void *meta_alloc(enum meta_kind kind, size_t size)
 
 	size = ALIGN_UP(size, META_ALIGN);
 	for (;;) {
-		meta_lock();
+		lock_lock(&meta.lock, LOCK_META);
 		object = meta_reuse(kind, size);
 		if (!object)
 			object = meta_cut(size);
-		meta_unlock();
+		lock_unlock(&meta.lock, LOCK_META);
 		if (object || !map_chunk(size))
 			return object;
 	}
@@ -166,10 +156,10 @@ void meta_free(enum meta_kind kind, void *record)
 {
 	struct free_object *object = record;
 
-	meta_lock();
+	lock_lock(&meta.lock, LOCK_META);
 	object->next = meta.freed[kind];
 	meta.freed[kind] = object;
-	meta_unlock();
+	lock_unlock(&meta.lock, LOCK_META);
 }
 
 /**
@@ -203,9 +193,9 @@ size_t meta_bytes(void)
 {
 	size_t bytes;
 
-	meta_lock();
+	lock_lock(&meta.lock, LOCK_META);
 	bytes = meta.bytes;
-	meta_unlock();
+	lock_unlock(&meta.lock, LOCK_META);
 	return bytes;
 }
 
@@ -215,9 +205,9 @@ size_t meta_resident(void)
 	struct chunk *chunk;
 	size_t bytes, sum = 0;
 
-	meta_lock();
+	lock_lock(&meta.lock, LOCK_META);
 	chunk = meta.chunks;
-	meta_unlock();
+	lock_unlock(&meta.lock, LOCK_META);
 	for (; chunk; chunk = chunk->next)
 		sum += pages_resident(chunk, chunk->size, &bytes) == PAGES_MAPPED ? bytes
 										  : chunk->size;

@@ -21,8 +21,6 @@ void meta_free(enum meta_kind kind, void *object);
 bool meta_has(const void *address);
 size_t meta_bytes(void);
 size_t meta_resident(void);
-void meta_lock(void);
-void meta_unlock(void);
 void meta_fork_lock(void);
 void meta_fork_unlock(void);
 void meta_fini(void);

@@ -34,16 +34,6 @@ static struct {
 	bool again; /* it saw what may be idle next time */
 } scan;
 
-static void scan_lock(void)
-{
-	lock_lock(&scan.lock, LOCK_SCAN);
-}
-
-static void scan_unlock(void)
-{
-	lock_unlock(&scan.lock, LOCK_SCAN);
-}
-
 void scan_fork_lock(void)
 {
 	lock_fork_lock(&scan.lock);
@@ -80,7 +70,7 @@ enum scan_state scan_step(size_t budget)
 {
 	enum scan_state state = SCAN_MORE;
 
-	scan_lock();
+	lock_lock(&scan.lock, LOCK_SCAN);
 	if (!scan.begun) {
 		scan.again = cache_scan(CACHE_SCAN_IDLE);
 		claim_first();
@@ -93,7 +83,7 @@ enum scan_state scan_step(size_t budget)
 		scan.begun = false;
 		state = scan.again ? SCAN_AGAIN : SCAN_DONE;
 	}
-	scan_unlock();
+	lock_unlock(&scan.lock, LOCK_SCAN);
 	return state;
 }
 
@@ -125,9 +115,9 @@ size_t scan_all(bool own)
 {
 	uint64_t before = scan_given_back();
 
-	scan_lock();
+	lock_lock(&scan.lock, LOCK_SCAN);
 	if (own)
-		cache_flush_own();
+		cache_flush_own(CLASS_FIRST);
 	else
 		cache_scan(CACHE_SCAN_ALL);
 	arena_release_reserve(); /* what the provider refuses to unmap is purged now */
@@ -135,7 +125,7 @@ size_t scan_all(bool own)
 	while (scan_next(true))
 		;
 	scan.begun = false;
-	scan_unlock();
+	lock_unlock(&scan.lock, LOCK_SCAN);
 	return scan_given_back() - before;
 }
 
@@ -147,11 +137,11 @@ bool hak_idle(size_t budget)
 /* There is no scan while the heap goes. */
 void scan_fini_begin(void)
 {
-	scan_lock();
+	lock_lock(&scan.lock, LOCK_SCAN);
 }
 
 void scan_fini_end(void)
 {
 	scan.begun = false;
-	scan_unlock();
+	lock_unlock(&scan.lock, LOCK_SCAN);
 }

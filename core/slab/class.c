@@ -77,16 +77,6 @@ static struct slab_class *class_make(unsigned class)
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)                       \
 		for (struct slab_class *sc = class_find(class); sc; sc = NULL)
 
-void class_lock(struct slab_class *sc)
-{
-	lock_lock(&sc->lock, LOCK_CLASS);
-}
-
-void class_unlock(struct slab_class *sc)
-{
-	lock_unlock(&sc->lock, LOCK_CLASS);
-}
-
 void class_fork_lock(void)
 {
 	lock_fork_lock(&make_lock);
@@ -254,7 +244,7 @@ static bool add_slabs(unsigned class, void **end, unsigned n, enum alloc_which w
 		return false;
 	chain = init_slabs(superslab_alloc_slabs(slabs ? slabs : 1, which), class);
 	any = chain;
-	class_lock(sc);
+	lock_lock(&sc->lock, LOCK_CLASS);
 	/* somebody else may have been faster */
 	while (chain && !first_partial(sc)) {
 		struct slab *slab = list_entry(chain, struct slab, node);
@@ -265,7 +255,7 @@ static bool add_slabs(unsigned class, void **end, unsigned n, enum alloc_which w
 		*done += alloc_and_relist(sc, slab, end - *done, n - *done);
 	}
 	leave_class(chain);
-	class_unlock(sc);
+	lock_unlock(&sc->lock, LOCK_CLASS);
 	free_slabs(chain, class);
 	return any;
 }
@@ -279,10 +269,10 @@ unsigned class_alloc_partial(unsigned class, void **end, unsigned n)
 
 	if (unlikely(!sc))
 		return 0;
-	class_lock(sc);
+	lock_lock(&sc->lock, LOCK_CLASS);
 	while (done < n && (slab = first_partial(sc)))
 		done += alloc_and_relist(sc, slab, end - done, n - done);
-	class_unlock(sc);
+	lock_unlock(&sc->lock, LOCK_CLASS);
 	return done;
 }
 
@@ -366,9 +356,9 @@ enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detai
 	*detail = 0;
 	if (!sc)
 		return HAK_BUG_UNUSED;
-	class_lock(sc);
+	lock_lock(&sc->lock, LOCK_CLASS);
 	bug = inspect(class, block, detail);
-	class_unlock(sc);
+	lock_unlock(&sc->lock, LOCK_CLASS);
 	return bug;
 }
 
@@ -388,13 +378,13 @@ uint64_t class_free(unsigned class, void *const *blocks, unsigned n)
 	unsigned done;
 	size_t detail;
 
-	class_lock(sc);
+	lock_lock(&sc->lock, LOCK_CLASS);
 	done = free_blocks(sc, class, blocks, n, &emptied);
 	if (unlikely(done < n))
 		bug = inspect(class, blocks[done], &detail);
 	outstanding = sc->allocated - sc->freed;
 	leave_class(emptied);
-	class_unlock(sc);
+	lock_unlock(&sc->lock, LOCK_CLASS);
 	if (unlikely(bug))
 		hak_bug(bug, "free", blocks[done], size_class[class].size, detail);
 	free_slabs(emptied, class);
@@ -461,10 +451,10 @@ void class_claim(struct claim *claim, bool all)
 
 		if (!sc || (claim->unused | claim->slack) >> i & 1)
 			continue;
-		class_lock(sc);
+		lock_lock(&sc->lock, LOCK_CLASS);
 		if (is_listed(slab, class))
 			claim_slab(sc, claim, slab, all);
-		class_unlock(sc);
+		lock_unlock(&sc->lock, LOCK_CLASS);
 	}
 }
 
@@ -477,7 +467,7 @@ void class_free_claimed(const struct claim *claim, int flags)
 		struct slab_class *sc = class_find(class);
 		struct list_node *emptied = NULL;
 
-		class_lock(sc);
+		lock_lock(&sc->lock, LOCK_CLASS);
 		slab->free = (uint16_t)(slab->free + claim->free[slab->index]);
 		slab->unbacked_blocks =
 			(uint16_t)(slab->unbacked_blocks + claim->unbacked_blocks[slab->index]);
@@ -485,7 +475,7 @@ void class_free_claimed(const struct claim *claim, int flags)
 			sc->unbacked_blocks -= slab_back(slab, claim->pages[slab->index]);
 		relist_or_empty(sc, slab, &emptied);
 		leave_class(emptied);
-		class_unlock(sc);
+		lock_unlock(&sc->lock, LOCK_CLASS);
 		free_slabs(emptied, class);
 	}
 }
@@ -497,9 +487,9 @@ uint64_t class_outstanding(unsigned class)
 	uint64_t outstanding = 0;
 
 	if (sc) {
-		class_lock(sc);
+		lock_lock(&sc->lock, LOCK_CLASS);
 		outstanding = sc->allocated - sc->freed;
-		class_unlock(sc);
+		lock_unlock(&sc->lock, LOCK_CLASS);
 	}
 	return outstanding;
 }

@@ -6,7 +6,6 @@
 #define HAKMEM_SLAB_CLASS_H
 
 #include "base/base.h"
-#include "base/counters.h"
 #include "base/lock.h"
 #include "base/sizeclass.h"
 #include "pages/bug.h"
@@ -54,8 +53,6 @@ void class_free_claimed(const struct claim *claim, int flags);
 HAK_COLD uint64_t class_outstanding(unsigned class);
 void class_count_uncached(unsigned class, enum uncached what);
 
-void class_lock(struct slab_class *sc);
-void class_unlock(struct slab_class *sc);
 void class_fork_lock(void);
 void class_fork_unlock(void);
 void class_fini(void);

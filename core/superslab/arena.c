@@ -7,7 +7,8 @@
  *
  * A SuperSlab that is to go is first taken off every list and out of the page map, and then
  * unmapped with the lock dropped. If the provider refuses, it is entered again and stays in
- * the reserve until arena_release_reserve() asks once more.
+ * the reserve until arena_release_reserve() asks once more. In the child of a fork() that
+ * happens in between, it is nobody's.
  *
  * Lock: LOCK_ARENA, for this file and the ones above it in this folder. It is dropped
  * while the provider and meta_alloc() are called.
@@ -159,6 +160,7 @@ static void arena_remove(struct superslab *superslab)
 	list_del(&superslab->all);
 	pagemap_set_superslab(superslab->base, NULL);
 	hak_arena.counters.active--;
+	hak_arena.counters.released++; /* until it turns out that it is refused */
 }
 
 /*
@@ -184,13 +186,12 @@ void arena_enter_and_lock(struct list_node *chain, size_t remapped)
 	arena_note_needed(hak_arena.needed);
 }
 
-/* Take an empty SuperSlab out and append it to a chain. */
-void arena_collect(struct superslab *superslab, struct list_node ***end)
+/* Take an empty SuperSlab out, and put it in front of a chain. */
+void arena_collect(struct superslab *superslab, struct list_node **chain)
 {
 	arena_remove(superslab);
-	superslab->node.next = NULL;
-	**end = &superslab->node;
-	*end = &superslab->node.next;
+	superslab->node.next = *chain;
+	*chain = &superslab->node;
 }
 
 /* The provider would not have these: they stay ours, and backed, until the next trim. */
@@ -206,15 +207,17 @@ static void keep_refused(struct list_node *chain)
 		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
 			superslab->slab[i].unbacked = superslab->slab[i].untouched = 0;
 		arena_enter(superslab);
+		hak_arena.counters.released--;
 		hak_arena.counters.refused++;
 	}
 	arena_unlock();
 }
 
-/* Is @next the neighbour of @superslab, in the same mapping? */
-static bool is_next(const struct superslab *superslab, const struct superslab *next)
+/* Does @below end where @superslab begins, in the same mapping? */
+static bool is_neighbour(const struct superslab *superslab, const struct superslab *below)
 {
-	return next->base == superslab->base + SUPERSLAB_SIZE && next->map_id == superslab->map_id;
+	return below->base + SUPERSLAB_SIZE == superslab->base &&
+	       below->map_id == superslab->map_id;
 }
 
 /* Unmap a chain of collected SuperSlabs, neighbours of one mapping together; bytes. */
@@ -222,20 +225,18 @@ size_t arena_release(struct list_node *chain)
 {
 	size_t released = 0;
 
-	if (!chain)
-		return 0;
 	while (chain) {
-		struct superslab *first = list_entry(chain, struct superslab, node);
-		struct list_node *last = chain, *rest;
+		struct superslab *lowest = list_entry(chain, struct superslab, node), *next;
+		struct list_node *rest;
 		size_t size = SUPERSLAB_SIZE;
 
-		for (; last->next; last = last->next, size += SUPERSLAB_SIZE)
-			if (!is_next(list_entry(last, struct superslab, node),
-				     list_entry(last->next, struct superslab, node)))
+		for (; (rest = lowest->node.next); lowest = next, size += SUPERSLAB_SIZE) {
+			next = list_entry(rest, struct superslab, node);
+			if (!is_neighbour(lowest, next))
 				break;
-		rest = last->next;
-		last->next = NULL;
-		if (pages_unmap((void *)first->base, size)) {
+		}
+		lowest->node.next = NULL;
+		if (pages_unmap((void *)lowest->base, size)) {
 			released += size;
 			descriptor_free(chain);
 		} else {
@@ -243,9 +244,6 @@ size_t arena_release(struct list_node *chain)
 		}
 		chain = rest;
 	}
-	arena_lock();
-	hak_arena.counters.released += released / SUPERSLAB_SIZE;
-	arena_unlock();
 	return released;
 }
 
@@ -284,13 +282,14 @@ void arena_return_reserve(struct superslab *superslab)
 {
 	arena_lock();
 	arena_enter(superslab);
+	hak_arena.counters.released--;
 	arena_unlock();
 }
 
 /* Release empty SuperSlabs until @keep are left; bytes. */
 static size_t release_down_to(size_t keep)
 {
-	struct list_node *chain = NULL, **end = &chain, *node, *next;
+	struct list_node *chain = NULL, *node, *next;
 
 	arena_lock();
 	for (node = hak_arena.empty; node && hak_arena.counters.reserve > keep; node = next) {
@@ -298,7 +297,7 @@ static size_t release_down_to(size_t keep)
 
 		next = node->next;
 		if (!superslab->refused)
-			arena_collect(superslab, &end);
+			arena_collect(superslab, &chain);
 	}
 	arena_unlock();
 	return arena_release(chain);
@@ -361,11 +360,11 @@ void arena_read_counters(struct arena_counters *counters)
 /* Everything goes, used or not. */
 void arena_fini(void)
 {
-	struct list_node *chain = NULL, **end = &chain;
+	struct list_node *chain = NULL;
 
 	arena_lock();
 	while (hak_arena.all)
-		arena_collect(arena_first(), &end);
+		arena_collect(arena_first(), &chain);
 	arena_unlock();
 	arena_release(chain);
 	__builtin_memset(&hak_arena, 0, sizeof(hak_arena));

@@ -52,7 +52,7 @@ HAK_COLD void arena_set_unused(struct superslab *superslab, uint32_t unused);
 size_t arena_in_use(void);
 void arena_note_needed(size_t superslabs);
 HAK_COLD size_t arena_recent_peak(void);
-HAK_COLD void arena_collect(struct superslab *superslab, struct list_node ***end);
+HAK_COLD void arena_collect(struct superslab *superslab, struct list_node **chain);
 HAK_COLD struct superslab *arena_first(void);
 struct superslab *arena_next(struct superslab *superslab);
 

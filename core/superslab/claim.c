@@ -126,7 +126,7 @@ int claim_purge(const struct claim *claim)
 /* Note how the purge went, and free the slabs that are the scan's. @flags: of claim_purge(). */
 void claim_free(const struct claim *claim, int flags)
 {
-	struct list_node *chain = NULL, **end = &chain;
+	struct list_node *chain = NULL;
 	struct superslab *superslab = claim->superslab;
 	uint32_t part;
 
@@ -145,7 +145,7 @@ void claim_free(const struct claim *claim, int flags)
 	part = claim->unused | (claim->slack & ~superslab->claimed);
 	superslab->claimed = 0;
 	if (part)
-		superslab_free_part(superslab, part, &end);
+		superslab_free_part(superslab, part, &chain);
 	arena_unlock();
 	arena_release(chain);
 }

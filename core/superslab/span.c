@@ -36,16 +36,6 @@ static void span_count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static void count_allocated(unsigned class)
-{
-	span_count(&hak_spans.allocated[class - CLASS_SPAN_FIRST], 1);
-}
-
-static void count_freed(unsigned class)
-{
-	span_count(&hak_spans.freed[class - CLASS_SPAN_FIRST], 1);
-}
-
 /* The spans of CLASS_SPAN are longer by so much, all together; shorter if it wraps. */
 static void count_length(uint64_t pages, uint64_t slabs)
 {
@@ -96,13 +86,13 @@ static uintptr_t span_alloc_run(unsigned class, size_t pages, size_t align, enum
 	set_length(head, pages);
 	pagemap_set_class(base, 1, class);
 	pagemap_set_class(base + SLAB_SIZE, slabs - 1, CLASS_SPAN_REST);
-	count_allocated(class);
+	span_count(&hak_spans.allocated[class - CLASS_SPAN_FIRST], 1);
 	return base;
 }
 
 static void span_free_run(struct slab *head)
 {
-	count_freed(head->class);
+	span_count(&hak_spans.freed[head->class - CLASS_SPAN_FIRST], 1);
 	head->class = CLASS_NONE;
 	superslab_free(slab_base(head), slabs_for(head->span_pages));
 }
@@ -195,9 +185,9 @@ static void span_leave_class(struct slab *head)
 {
 	if (!NR_SPAN_CLASSES || head->class == CLASS_SPAN)
 		return;
-	count_freed(head->class);
+	span_count(&hak_spans.freed[head->class - CLASS_SPAN_FIRST], 1);
 	span_count_uncached(head->class, UNCACHED_FREE);
-	count_allocated(CLASS_SPAN);
+	span_count(&hak_spans.allocated[CLASS_SPAN - CLASS_SPAN_FIRST], 1);
 	count_length(head->span_pages, slabs_for(head->span_pages));
 	head->class = CLASS_SPAN;
 	pagemap_set_class(slab_base(head), 1, CLASS_SPAN);

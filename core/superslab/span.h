@@ -6,7 +6,6 @@
 #define HAKMEM_SUPERSLAB_SPAN_H
 
 #include "base/base.h"
-#include "base/counters.h"
 #include "base/sizeclass.h"
 #include "pages/bug.h"
 #include "superslab/superslab.h"

@@ -324,9 +324,9 @@ struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 
 /*
  * These slabs are unused from now on, but for those that a scan has claimed, which are the
- * scan's then. If the SuperSlab is to be unmapped, it is appended to a chain.
+ * scan's then. If the SuperSlab is to be unmapped, it is put in front of a chain.
  */
-void superslab_free_part(struct superslab *superslab, uint32_t part, struct list_node ***end)
+void superslab_free_part(struct superslab *superslab, uint32_t part, struct list_node **chain)
 {
 	size_t reserve = hak_arena.counters.reserve;
 	uint32_t claimed = part & superslab->claimed;
@@ -340,7 +340,7 @@ void superslab_free_part(struct superslab *superslab, uint32_t part, struct list
 	arena_set_unused(superslab, superslab->unused | part);
 	if (superslab->unused == ALL_SLABS && !superslab->refused &&
 	    !policy_keeps(reserve, arena_in_use(), arena_recent_peak()))
-		arena_collect(superslab, end);
+		arena_collect(superslab, chain);
 }
 
 /**
@@ -351,14 +351,14 @@ void superslab_free_part(struct superslab *superslab, uint32_t part, struct list
  */
 void superslab_free(uintptr_t base, size_t slabs)
 {
-	struct list_node *chain = NULL, **end = &chain;
+	struct list_node *chain = NULL;
 
 	pagemap_set_class(base, slabs, CLASS_NONE);
 	arena_lock();
 	while (slabs) {
 		uint32_t part = superslab_part(base, slabs);
 
-		superslab_free_part(pagemap_superslab(base), part, &end);
+		superslab_free_part(pagemap_superslab(base), part, &chain);
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
 	}
@@ -369,7 +369,7 @@ void superslab_free(uintptr_t base, size_t slabs)
 /* The same of single slabs in a chain. Those of one SuperSlab are freed at once. */
 void superslab_free_slabs(struct list_node *slabs)
 {
-	struct list_node *chain = NULL, **end = &chain;
+	struct list_node *chain = NULL;
 
 	for (struct list_node *node = slabs; node; node = node->next)
 		pagemap_set_class(slab_base(list_entry(node, struct slab, node)), 1, CLASS_NONE);
@@ -383,7 +383,7 @@ void superslab_free_slabs(struct list_node *slabs)
 			slabs = slabs->next;
 		} while (slabs &&
 			 slab_superslab(list_entry(slabs, struct slab, node)) == superslab);
-		superslab_free_part(superslab, part, &end);
+		superslab_free_part(superslab, part, &chain);
 	}
 	arena_unlock();
 	arena_release(chain);

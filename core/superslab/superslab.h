@@ -31,6 +31,6 @@ HAK_COLD void superslab_free_slabs(struct list_node *slabs);
 
 /* Slabs of one SuperSlab, as bits, with the lock of the arena held. */
 void superslab_alloc_part(struct superslab *superslab, uint32_t part);
-void superslab_free_part(struct superslab *superslab, uint32_t part, struct list_node ***end);
+void superslab_free_part(struct superslab *superslab, uint32_t part, struct list_node **chain);
 
 #endif

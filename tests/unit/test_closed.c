@@ -70,7 +70,7 @@ static bool close_and_take(unsigned n)
 	CHECK_OR(seize_confirm(own.cache, CLASS_64), false);
 	cold->excess = (uint16_t)n;
 	CHECK_OR(seize_take(own.cache, CLASS_64, blocks, MOST) == n, false);
-	seize_unclaim(own.cache);
+	seize_leave(own.cache);
 	for (unsigned i = 0; i < n; i++)
 		CHECK_OR(blocks[i] == own.held[i], false);
 	if (n)
@@ -131,7 +131,7 @@ static void closed_too_late(void)
 	magazine->top = (uint16_t)(before.top - 1); /* a malloc */
 	CHECK(!seize_confirm(own.cache, CLASS_64));
 	CHECK(magazine->limit == before.limit);
-	seize_unclaim(own.cache);
+	seize_leave(own.cache);
 	own.n--;
 	hak_free(own.held[own.n++]);
 	CHECK(comes_out(NR_LIVE));
@@ -149,7 +149,7 @@ static void closed_by_half(void)
 	CHECK(seize_try_claim(own.cache));
 	seize_begin(own.cache, CLASS_64);
 	magazine->top = (uint16_t)(top - 1);
-	seize_unclaim(own.cache);
+	seize_leave(own.cache);
 	own.n--;
 	hak_free(own.held[own.n++]);
 	CHECK(magazine->top == top && magazine->limit > top);
@@ -362,7 +362,7 @@ static void closed_of_others(void)
 	hak_free(block);
 	CHECK(seize_try_claim(other));
 	CHECK(cache_scan(CACHE_SCAN_ALL));
-	seize_unclaim(other);
+	seize_leave(other);
 	CHECK(class_outstanding(CLASS_1K) == 0);
 	CHECK(!cache_scan(CACHE_SCAN_ALL));
 	hak_cache_detach(this_cache());
@@ -388,7 +388,7 @@ static void closed_phantoms(void)
 	/* a closed magazine counts, too */
 	CHECK(seize_try_claim(own.cache));
 	seize_begin(own.cache, CLASS_64);
-	seize_unclaim(own.cache);
+	seize_leave(own.cache);
 	CHECK(stats_count_phantoms() == 1);
 	span = hak_malloc(100000);
 	CHECK(span && stats_count_phantoms() == 0);

@@ -412,7 +412,7 @@ static void magazine_last_free(void)
 	for (unsigned n = 3 * USUAL; n <= 3 * USUAL + 150; n++) { /* two spills */
 		for (unsigned i = 0; i < n; i++)
 			blocks[i] = magazine_pop(cache, CLASS_64, ALLOC_ANY);
-		cache_flush(cache); /* what else the last refill brought */
+		cache_flush_own(CLASS_FIRST); /* what else the last refill brought */
 		for (unsigned i = 0; i < n - 1; i++)
 			magazine_push(cache, CLASS_64, blocks[i]);
 		CHECK(outstanding(CLASS_64) == held(cache, CLASS_64) + 1);
@@ -585,10 +585,10 @@ static void magazine_flush_own(void)
 	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
-	CHECK(!cache_flush(cache));
+	CHECK(!cache_flush_own(CLASS_FIRST));
 	for_each_magazine(class) blocks[class] = magazine_pop(cache, class, ALLOC_ANY);
-	CHECK(cache_flush(cache));
-	CHECK(!cache_flush(cache));
+	CHECK(cache_flush_own(CLASS_FIRST));
+	CHECK(!cache_flush_own(CLASS_FIRST));
 	for_each_magazine(class)
 	{
 		CHECK(held(cache, class) == 0 && blocks_outstanding(class) >= 1);
@@ -597,7 +597,7 @@ static void magazine_flush_own(void)
 		CHECK(limit(cache, class) == before);
 	}
 	CHECK(!hak_check());
-	CHECK(cache_flush(cache));
+	CHECK(cache_flush_own(CLASS_FIRST));
 	CHECK(unit_fake.outstanding_heap == SUPERSLAB_SIZE); /* the reserve */
 	CHECK(!hak_check());
 	CHECK(unit_close());
