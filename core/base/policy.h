@@ -39,8 +39,8 @@ enum release_mode {
 #define POLICY_META_CHUNK ((size_t)64 << 10)
 
 void policy_set_mode(enum release_mode mode);
-size_t policy_reserve(size_t in_use, size_t peak);
-bool policy_keeps(size_t reserve, size_t in_use, size_t peak);
+HAK_COLD size_t policy_reserve(size_t in_use, size_t peak);
+HAK_COLD bool policy_keeps(size_t reserve, size_t in_use, size_t peak);
 HAK_COLD bool policy_keeps_blocks(size_t in_use);
 
 /* Why the limit of a magazine is reconsidered. */
@@ -54,11 +54,11 @@ enum magazine_event {
 HAK_COLD unsigned policy_first_limit(unsigned class);
 HAK_COLD unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 				    enum magazine_event event);
-unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all);
-unsigned policy_excess(unsigned held, uint64_t gone);
-unsigned policy_inherited(unsigned class);
+HAK_COLD unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all);
+HAK_COLD unsigned policy_excess(unsigned held, uint64_t gone);
+HAK_COLD unsigned policy_inherited(unsigned class);
 
-size_t policy_growth(size_t size, size_t usable);
-bool policy_moves(size_t size, uint64_t mapped);
+HAK_COLD size_t policy_growth(size_t size, size_t usable);
+HAK_COLD bool policy_moves(size_t size, uint64_t mapped);
 
 #endif

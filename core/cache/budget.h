@@ -7,8 +7,8 @@
 
 #include "cache/layout.h"
 
-unsigned budget_limit(const struct hak_cache *cache, unsigned class);
-void budget_set_limit(struct hak_cache *cache, unsigned class, unsigned limit);
-void budget_grow(struct hak_cache *cache, unsigned class, unsigned limit);
+HAK_COLD unsigned budget_limit(const struct hak_cache *cache, unsigned class);
+HAK_COLD void budget_set_limit(struct hak_cache *cache, unsigned class, unsigned limit);
+HAK_COLD void budget_grow(struct hak_cache *cache, unsigned class, unsigned limit);
 
 #endif

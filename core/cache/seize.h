@@ -8,19 +8,19 @@
 #include "cache/layout.h"
 
 /* The owner's slow path: from here to seize_leave() the magazine is open and its own. */
-void seize_enter(struct hak_cache *cache, unsigned class);
+HAK_COLD void seize_enter(struct hak_cache *cache, unsigned class);
 HAK_COLD void seize_leave(struct hak_cache *cache);
 
 /* Anybody: the claim, by try only. If it is had, seize_leave() gives it up. */
-bool seize_try_claim(struct hak_cache *cache);
+HAK_COLD bool seize_try_claim(struct hak_cache *cache);
 
 /* With the claim: the steps, in this order, for one magazine, ... */
-void seize_begin(struct hak_cache *cache, unsigned class);
-bool seize_confirm(struct hak_cache *cache, unsigned class);
+HAK_COLD void seize_begin(struct hak_cache *cache, unsigned class);
+HAK_COLD bool seize_confirm(struct hak_cache *cache, unsigned class);
 HAK_COLD unsigned seize_take(struct hak_cache *cache, unsigned class, void **blocks, unsigned n);
 
 /* ... and for all magazines of a cache that were idle, before the barrier and after it. */
-void seize_idle(struct hak_cache *cache, bool all);
-void seize_settle(struct hak_cache *cache, bool sure, bool *excess);
+HAK_COLD void seize_idle(struct hak_cache *cache, bool all);
+HAK_COLD void seize_settle(struct hak_cache *cache, bool sure, bool *excess);
 
 #endif

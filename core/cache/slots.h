@@ -9,10 +9,10 @@
 
 HAK_COLD void slots_init(struct cache_cold *cold);
 HAK_COLD void slots_move(struct hak_cache *cache, unsigned class, unsigned base);
-uint64_t slots_free(struct hak_cache *cache, unsigned class, unsigned n);
+HAK_COLD uint64_t slots_free(struct hak_cache *cache, unsigned class, unsigned n);
 
 /* Of any cache, as it is just now: the owner may be between two steps. */
 HAK_COLD unsigned slots_held(const struct hak_cache *cache, unsigned class);
-uint64_t slots_pops(const struct hak_cache *cache, unsigned class);
+HAK_COLD uint64_t slots_pops(const struct hak_cache *cache, unsigned class);
 
 #endif

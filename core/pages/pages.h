@@ -16,10 +16,10 @@ bool pages_attach(const struct hak_provider *provider);
 void pages_detach(void);
 
 HAK_COLD bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping *out);
-bool pages_unmap(void *base, size_t size);
+HAK_COLD bool pages_unmap(void *base, size_t size);
 
 /* The HAK_PAGES_* that hold now, or a negative value: contents unchanged. */
-int pages_purge(void *base, size_t size);
+HAK_COLD int pages_purge(void *base, size_t size);
 
 /* Can memory be moved at all? */
 bool pages_moves(void);

@@ -41,17 +41,17 @@ struct slab_class {
 struct slab_class *class_find(unsigned class);
 unsigned class_bucket(const struct slab *slab);
 
-unsigned class_alloc(unsigned class, void **end, unsigned n, enum alloc_which which);
+HAK_COLD unsigned class_alloc(unsigned class, void **end, unsigned n, enum alloc_which which);
 HAK_COLD unsigned class_alloc_partial(unsigned class, void **end, unsigned n);
 uint64_t class_free(unsigned class, void *const *blocks, unsigned n);
 enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detail);
 
 /* What a scan claims of the slabs of a SuperSlab: see superslab/claim.c. */
 HAK_COLD void class_claim(struct claim *claim, bool all);
-void class_free_claimed(const struct claim *claim, int flags);
+HAK_COLD void class_free_claimed(const struct claim *claim, int flags);
 
 HAK_COLD uint64_t class_outstanding(unsigned class);
-void class_count_uncached(unsigned class, enum uncached what);
+HAK_COLD void class_count_uncached(unsigned class, enum uncached what);
 
 void class_fork_lock(void);
 void class_fork_unlock(void);

@@ -81,7 +81,7 @@ static inline unsigned slab_free_run(struct slab *slab, size_t offset, void *con
 	return run;
 }
 
-void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap);
+HAK_COLD void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap);
 unsigned slab_alloc(struct slab *slab, void **end, unsigned n);
 enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t offset,
 			       size_t *detail);
@@ -90,6 +90,6 @@ enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t o
 HAK_COLD unsigned slab_free_pages(const struct slab *slab);
 HAK_COLD unsigned slab_unback(struct slab *slab, unsigned pages);
 HAK_COLD unsigned slab_back(struct slab *slab, unsigned pages);
-unsigned slab_next_unbacked(const struct slab *slab);
+HAK_COLD unsigned slab_next_unbacked(const struct slab *slab);
 
 #endif

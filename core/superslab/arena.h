@@ -42,19 +42,19 @@ extern HAK_HIDDEN struct arena {
 	struct arena_counters counters;
 } hak_arena;
 
-void arena_lock(void);
-void arena_unlock(void);
+HAK_COLD void arena_lock(void);
+HAK_COLD void arena_unlock(void);
 void arena_fork_lock(void);
 void arena_fork_unlock(void);
 
 /* With the lock held. */
 HAK_COLD void arena_set_unused(struct superslab *superslab, uint32_t unused);
-size_t arena_in_use(void);
-void arena_note_needed(size_t superslabs);
+HAK_COLD size_t arena_in_use(void);
+HAK_COLD void arena_note_needed(size_t superslabs);
 HAK_COLD size_t arena_recent_peak(void);
 HAK_COLD void arena_collect(struct superslab *superslab, struct list_node **chain);
 HAK_COLD struct superslab *arena_first(void);
-struct superslab *arena_next(struct superslab *superslab);
+HAK_COLD struct superslab *arena_next(struct superslab *superslab);
 
 /* Without it. */
 HAK_COLD void arena_init(struct list_node *chain, const struct hak_mapping *mapping);
@@ -62,8 +62,8 @@ HAK_COLD void arena_enter_and_lock(struct list_node *chain, size_t remapped);
 HAK_COLD size_t arena_release(struct list_node *chain);
 struct superslab *arena_withdraw_reserve(void);
 void arena_return_reserve(struct superslab *superslab);
-size_t arena_release_reserve(void);
-bool arena_age_reserve(void);
+HAK_COLD size_t arena_release_reserve(void);
+HAK_COLD bool arena_age_reserve(void);
 HAK_COLD bool arena_keeps_blocks(void);
 
 HAK_COLD void arena_read_counters(struct arena_counters *counters);

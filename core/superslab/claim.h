@@ -31,9 +31,9 @@ struct claim {
 	bool again;
 };
 
-void claim_first(void);
+HAK_COLD void claim_first(void);
 HAK_COLD bool claim_next(struct claim *claim, bool all);
 HAK_COLD int claim_purge(const struct claim *claim);
-void claim_free(const struct claim *claim, int flags);
+HAK_COLD void claim_free(const struct claim *claim, int flags);
 
 #endif

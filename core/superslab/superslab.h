@@ -26,11 +26,12 @@ HAK_COLD uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align,
 				   enum alloc_which which, enum run_memory *memory);
 HAK_COLD struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which);
 HAK_COLD bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned slack);
-void superslab_free(uintptr_t base, size_t slabs);
+HAK_COLD void superslab_free(uintptr_t base, size_t slabs);
 HAK_COLD void superslab_free_slabs(struct list_node *slabs);
 
 /* Slabs of one SuperSlab, as bits, with the lock of the arena held. */
-void superslab_alloc_part(struct superslab *superslab, uint32_t part);
-void superslab_free_part(struct superslab *superslab, uint32_t part, struct list_node **chain);
+HAK_COLD void superslab_alloc_part(struct superslab *superslab, uint32_t part);
+HAK_COLD void superslab_free_part(struct superslab *superslab, uint32_t part,
+				  struct list_node **chain);
 
 #endif
