@@ -280,7 +280,7 @@ endif
 
 PACKAGES      := gcc g++ libc6-dev make binutils qemu-system-x86
 TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format \
-		 musl-tools musl-dev gdb pkgconf mandoc man-db
+		 musl-tools musl-dev gdb pkgconf mandoc man-db spin
 
 setup:
 	@tests/setup.sh $(PACKAGES)
@@ -305,7 +305,7 @@ IRQSAVE      := $(O)/irqsave/baremetal
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 
 TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
-	      pkg-config mandoc man
+	      pkg-config mandoc man spin
 test-tools:
 	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || \
 		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done
@@ -378,6 +378,7 @@ endef
 
 define LINUX_SUITES
 lint: tests/lint/run.sh
+model-check: tests/model-check/run.sh
 unit: $(L)/unit
 unit-debug: $(O)/debug/linux/unit
 unit-asan: $(O)/asan/linux/unit
