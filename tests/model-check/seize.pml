@@ -312,11 +312,11 @@ inline magazine_pop(c)
 			:: AT(c, TOP) < limit[c] ->
 				if
 				:: where[1] == SLABS -> b = 1
-				:: else ->
-					if
-					:: where[2] == SLABS -> b = 2
-					:: else -> if :: BLOCKS > 2 && where[BLOCKS] == SLABS -> b = BLOCKS :: else -> break fi
-					fi
+				:: where[1] != SLABS && where[2] == SLABS -> b = 2
+#if BLOCKS > 2
+				:: where[1] != SLABS && where[2] != SLABS && where[3] == SLABS -> b = 3
+#endif
+				:: else -> break
 				fi;
 				where[b] = CACHED;
 				AT(c, TOP) = AT(c, TOP) + 1;
