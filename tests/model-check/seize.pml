@@ -172,7 +172,8 @@ inline seize_open(c)
 		:: else
 		fi;
 		assert(BASE <= AT(c, TOP) && AT(c, TOP) <= limit[c]);
-		assert(limit[c] <= BASE + CAPACITY && AT(c, 0) == 0 && AT(c, 1) == 0 && AT(c, BASE) == 0)
+		assert(limit[c] <= BASE + CAPACITY);
+		assert(AT(c, 0) == 0 && AT(c, 1) == 0 && AT(c, BASE) == 0)
 	}
 }
 
@@ -280,7 +281,11 @@ inline push_fast(c)
 		increment(c);
 		atomic { MAY(c) && stored[c] < DEPTH -> store(c, l, b); l = 1 }
 #else
-		atomic { MAY(c) && stored[c] < DEPTH -> assert(t + 1 > BASE && t + 1 < SLOTS); store(c, t + 1, b) }
+		atomic {
+			MAY(c) && stored[c] < DEPTH ->
+			assert(t + 1 > BASE && t + 1 < SLOTS);
+			store(c, t + 1, b)
+		}
 		increment(c)
 #endif
 	:: else -> l = 0
