@@ -1,66 +1,79 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# No layer of the core reaches up: a file includes only headers of lower rank,
-# and its own. The table is the list of layers, from the bottom. Files of one
-# rank do not know of each other; a file that is not in the table fails, so that
-# whoever adds one decides where it belongs.
+# No layer of the core reaches up: a file includes only headers of the folders
+# below its own, and of its own folder those of the files below it. The table has
+# the folders from the bottom up, with the files of each from the bottom up. Folders
+# of one rank do not know of each other. A file that is not in the table fails:
+# its author decides where it belongs.
 
 . "$(dirname "$0")/lint.sh"
 
-ranks='
-	0	base
-	1	counters format list lock release sizeclass
-	2	pages
-	3	bug pagemap
-	4	inline meta
-	5	descriptor
-	6	runs
-	7	heap
-	8	superslab
-	9	look
-	10	slab span
-	11	blocks
-	12	magazine
-	13	cache fastpath
-	14	check dump reap stats
-	15	fork malloc
+cd "$ROOT" || exit 2
+
+layers='
+	0 base		base list counters format assert lock sizeclass policy
+	1 pages		pages bug pagemap meta
+	2 superslab	descriptor runs arena remap superslab claim span
+	3 slab		slab class blocks
+	4 cache		layout budget seize magazine cache
+	5 reclaim	scan
+	5 diag		stats dump check
+	6 api		fastpath init fork malloc
 '
 
-declare -A rank
-while read -r number names; do
+# The rank of a folder, and the place in it of a unit: FOLDER/NAME, both .c and .h.
+declare -A rank place
+while read -r number folder names; do
+	[ -n "$folder" ] || continue
+	rank[$folder]=$number
 	for name in $names; do
-		rank[$name]=$number
+		place[$folder/$name]=${#place[@]}
 	done
-done <<<"$ranks"
+done <<<"$layers"
+
+# check_include FILE HEADER: why FILE, whose unit has a place, may not include it
+check_include()
+{
+	local file=$1 header=$2
+	local own=${file#core/} unit=${header%.h}
+
+	own=${own%.*}
+	if [[ $header != */* ]]; then
+		echo "$file includes $header without its folder"
+	elif [ -z "${place[$unit]}" ]; then
+		echo "$file includes $header, which has no place"
+	elif [ "${unit%/*}" != "${own%/*}" ]; then
+		[ "${rank[${unit%/*}]}" -lt "${rank[${own%/*}]}" ] ||
+			echo "$file includes $header: ${unit%/*} is not below ${own%/*}"
+	elif [ "${place[$unit]}" -gt "${place[$own]}" ]; then
+		echo "$file includes $header, which is above it"
+	fi
+}
 
 violations()
 {
-	local file name own header
+	local file own header
 
-	for file in "$ROOT"/core/*.[ch]; do
-		own=$(basename "${file%.*}")
-		if [ -z "${rank[$own]}" ]; then
-			echo "core/$own has no rank in tests/lint/include-graph.sh"
+	for file in $(find core -name '*.[ch]' | sort); do
+		own=${file#core/}
+		if [ -z "${place[${own%.*}]}" ]; then
+			echo "$file has no place in tests/lint/include-graph.sh"
 			continue
 		fi
 		while read -r header; do
-			name=${header%.h}
-			if [ -z "${rank[$name]}" ]; then
-				echo "${file#"$ROOT"/} includes $header, which has no rank"
-			elif [ "$name" != "$own" ] && [ "${rank[$name]}" -ge "${rank[$own]}" ]; then
-				echo "${file#"$ROOT"/} (rank ${rank[$own]}) includes $header" \
-					"(rank ${rank[$name]})"
-			fi
-		done < <(sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"([^"]*)".*/\1/p' "$file")
+			check_include "$file" "$header"
+		done < <(sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"([^"]*)".*/\1/p' \
+			"$file")
 	done
 }
 
 # Functions of a higher layer that are called without an include of its header.
 declarations()
 {
-	grep -HnE '^(extern|[a-z_][a-z_0-9 *]*[ *][a-z_0-9]+\(.*\);)' "$ROOT"/core/*.c |
-		grep -vE ':(static|return|goto|extern inline) ' | sed "s|^$ROOT/||; s|\$| (declared outside a header)|"
+	grep -rHnE --include='*.c' '^(extern|[a-z_][a-z_0-9 *]*[ *][a-z_0-9]+\(.*\);)' core |
+		grep -vE ':(static|return|goto|extern inline) ' |
+		sed 's/$/ (declared outside a header)/'
 }
 
 lint_report include-graph "$(violations)"

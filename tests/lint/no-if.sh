@@ -11,12 +11,13 @@ cd "$ROOT" || exit 2
 
 conditionals()
 {
-	grep -HnE '^[[:space:]]*#[[:space:]]*(if|ifdef|ifndef|elif|else|endif)\b' core/*.c
+	grep -rHnE '^[[:space:]]*#[[:space:]]*(if|ifdef|ifndef|elif|else|endif)\b' \
+		core --include='*.c'
 }
 
 platform_names()
 {
-	grep -HnE '__linux__|__unix__|__gnu_linux__|_WIN32' core/*.[ch]
+	grep -rHnE '__linux__|__unix__|__gnu_linux__|_WIN32' core --include='*.[ch]'
 }
 
 # platform.h and cpu.h: what a platform and a CPU lend the core when it is built.
@@ -24,7 +25,8 @@ system_headers()
 {
 	local allowed='stdalign|stdarg|stdatomic|stdbool|stddef|stdint|hakmem/[a-z]+|platform|cpu'
 
-	grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*<' core/*.[ch] include/hakmem/*.h |
+	grep -rHnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*<' \
+		core include/hakmem --include='*.[ch]' |
 		grep -vE "<($allowed)\.h>"
 }
 

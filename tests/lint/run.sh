@@ -1,11 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# All checks of this directory, one after another.
+# All checks of this directory, at once; what they say comes one after another.
 
 cd "$(dirname "$0")" || exit 2
+scratch=$(mktemp -d) || exit 2
+trap 'rm -r "$scratch"' EXIT
+
+checks=(include-graph no-if format undefined man selftest)
+pids=()
+for check in "${checks[@]}"; do
+	"./$check.sh" >"$scratch/$check" 2>&1 &
+	pids+=($!)
+done
+
 status=0
-for check in include-graph no-if format undefined man selftest; do
-	"./$check.sh" || status=1
+for i in "${!checks[@]}"; do
+	wait "${pids[$i]}" || status=1
+	cat "$scratch/${checks[$i]}"
 done
 exit $status

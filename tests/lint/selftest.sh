@@ -73,23 +73,43 @@ tree_case()
 {
 	local name=$1 check=$2 text=$3 output
 
-	if output=$(ROOT=$tree "$here/$check" 2>&1) || ! grep -qF -- "FAIL $text" <<<"$output"; then
+	output=$(ROOT=$tree "$here/$check" 2>&1) && text='(a failure)'
+	echo "$output" >"$scratch/output"
+	if ! grep -qF -- "FAIL $text" <<<"$output"; then
 		lint_fail "finds-$name: ${output//$'\n'/ | }"
 	else
 		echo "ok finds-$name"
 	fi
 }
 
-# A fresh tree of two good files: $1 is appended to its core/meta.c.
+# add FILE TEXT: the file of the tree, after a line with its licence
+add()
+{
+	mkdir -p "$tree/$(dirname "$1")"
+	printf '/* SPDX-License-Identifier: MIT */\n%s' "${2:+$2$'\n'}" >"$tree/$1"
+}
+
+# A new tree of two good files: $1 is appended to its core/pages/meta.c.
 prepare()
 {
 	rm -rf "$tree"
-	mkdir -p "$tree/core" "$tree/include/hakmem"
+	add core/pages/meta.c '#include "pages/pages.h"'
+	[ -z "$1" ] || echo "$1" >>"$tree/core/pages/meta.c"
+	add core/pages/pages.h 'int pages(void);'
+	add include/hakmem/hakmem.h 'int pages(void);'
 	cp "$here/../../.clang-format" "$tree/"
-	printf '/* SPDX-License-Identifier: MIT */\n#include "pages.h"\n' >"$tree/core/meta.c"
-	[ -z "$1" ] || echo "$1" >>"$tree/core/meta.c"
-	printf '/* SPDX-License-Identifier: MIT */\nint pages(void);\n' |
-		tee "$tree/core/pages.h" >"$tree/include/hakmem/hakmem.h"
+}
+
+# accepts NAME CHECK: the check passes for the tree
+accepts()
+{
+	local output
+
+	if output=$(ROOT=$tree "$here/$2" 2>&1); then
+		echo "ok accepts-$1"
+	else
+		lint_fail "accepts-$1: ${output//$'\n'/ | }"
+	fi
 }
 
 test_trees()
@@ -98,39 +118,57 @@ test_trees()
 
 	prepare ''
 	for check in include-graph.sh no-if.sh format.sh; do
-		if ROOT=$tree "$here/$check" >"$scratch/output" 2>&1; then
-			echo "ok accepts-good-files-$check"
-		else
-			lint_fail "accepts-good-files-$check: $(grep FAIL "$scratch/output")"
-		fi
+		accepts "good-files-$check" $check
 	done
-	prepare '#include "slab.h"'
-	tree_case include-upwards include-graph.sh 'include-graph: core/meta.c (rank 4) includes slab.h'
-	prepare '#  include "bitmaps.h"'
-	tree_case include-without-rank include-graph.sh 'include-graph: core/meta.c includes bitmaps.h'
-	prepare ''
-	: >"$tree/core/new.c"
-	tree_case file-without-rank include-graph.sh 'include-graph: core/new has no rank'
 	prepare 'void slab_put(unsigned class);'
-	tree_case declaration include-graph.sh 'declarations-in-headers: core/meta.c:3:'
+	tree_case declaration include-graph.sh 'declarations-in-headers: core/pages/meta.c:3:'
 	prepare '#ifdef CONFIG_HAK_DEBUG'
-	tree_case conditional no-if.sh 'no-conditionals-in-core: core/meta.c:3:'
+	tree_case conditional no-if.sh 'no-conditionals-in-core: core/pages/meta.c:3:'
 	prepare '# if 0'
-	tree_case spaced-conditional no-if.sh 'no-conditionals-in-core: core/meta.c:3:'
+	tree_case spaced-conditional no-if.sh 'no-conditionals-in-core: core/pages/meta.c:3:'
 	prepare 'int x = __linux__;'
-	tree_case platform-name no-if.sh 'no-platform-names-in-core: core/meta.c:3:'
+	tree_case platform-name no-if.sh 'no-platform-names-in-core: core/pages/meta.c:3:'
 	prepare '#include <limits.h>'
-	tree_case system-header no-if.sh 'freestanding-headers: core/meta.c:3:'
+	tree_case system-header no-if.sh 'freestanding-headers: core/pages/meta.c:3:'
+}
+
+# include_case NAME FILE HEADER WHY: a file that may not include the header
+include_case()
+{
+	prepare ''
+	add "core/$2" "#  include \"$3\""
+	tree_case "$1" include-graph.sh "include-graph: core/$2 $4"
+}
+
+test_includes()
+{
+	include_case include-upwards pages/meta.c slab/slab.h \
+		'includes slab/slab.h: slab is not below pages'
+	include_case include-sideways reclaim/scan.c diag/stats.h \
+		'includes diag/stats.h: diag is not below reclaim'
+	include_case include-above pages/pages.h pages/meta.h \
+		'includes pages/meta.h, which is above it'
+	include_case include-without-folder pages/meta.c pages.h \
+		'includes pages.h without its folder'
+	include_case include-without-place pages/meta.c pages/bitmaps.h \
+		'includes pages/bitmaps.h, which has no place'
+	include_case file-without-place pages/new.c pages/pages.h 'has no place'
+	include_case file-without-folder meta.c pages/pages.h 'has no place'
+	prepare ''
+	add core/diag/stats.c '#include "diag/stats.h"'
+	add core/api/malloc.c "$(printf '#include "%s"\n' diag/check.h reclaim/scan.h api/fork.h)"
+	accepts includes-downwards include-graph.sh
 }
 
 test_style()
 {
 	prepare 'int  x;'
-	tree_case format format.sh 'clang-format: core/meta.c:3'
+	tree_case format format.sh 'clang-format: core/pages/meta.c:3'
 	prepare 'int x; // no'
-	tree_case line-comment format.sh 'no-line-comments: core/meta.c:3:'
-	prepare "$(printf 'int f(void)\n{\n'; for i in {1..60}; do printf '\tg();\n'; done; echo '}')"
-	tree_case long-function format.sh 'short-functions: core/meta.c:4: a function of 60 lines'
+	tree_case line-comment format.sh 'no-line-comments: core/pages/meta.c:3:'
+	prepare "$(printf 'int f(void)\n{\n'; printf '\tg(%d);\n' {1..60}; echo '}')"
+	tree_case long-function format.sh \
+		'short-functions: core/pages/meta.c:4: a function of 60 lines'
 	prepare ''
 	echo 'int x;' >"$tree/core/pages.c"
 	tree_case no-licence format.sh 'licence-lines: core/pages.c: no SPDX line first'
@@ -157,18 +195,22 @@ test_manual()
 	local pages=platform/linux/man
 
 	prepare_manual
-	ROOT=$tree "$here/man.sh" >"$scratch/output" 2>&1 && echo "ok accepts-good-manual" ||
-		lint_fail "accepts-good-manual: $(grep FAIL "$scratch/output")"
+	accepts good-manual man.sh
 	echo '.It Ev HAKMEM_TWO' >"$tree/$pages/hakmem.7"
-	tree_case undocumented-option man.sh "options-in-manual: $pages/hakmem.7: there is no .It Ev HAKMEM_ONE"
-	tree_case imaginary-option man.sh "options-in-manual: $pages/hakmem.7: HAKMEM_TWO is not in the table"
+	tree_case undocumented-option man.sh \
+		"options-in-manual: $pages/hakmem.7: there is no .It Ev HAKMEM_ONE"
+	tree_case imaginary-option man.sh \
+		"options-in-manual: $pages/hakmem.7: HAKMEM_TWO is not in the table"
 	sed -i /Nm/d "$tree/$pages/hakmem.3"
-	tree_case unnamed-function man.sh "functions-in-manual: $pages/hakmem.3: there is no .Nm hak_one"
+	tree_case unnamed-function man.sh \
+		"functions-in-manual: $pages/hakmem.3: there is no .Nm hak_one"
 	prepare_manual
 	sed -i /Fn/d "$tree/$pages/hakmem.3"
-	tree_case undocumented-function man.sh "functions-in-manual: $pages/hakmem.3: there is no .Fn hak_one"
+	tree_case undocumented-function man.sh \
+		"functions-in-manual: $pages/hakmem.3: there is no .Fn hak_one"
 	: >"$tree/platform/linux/options.c"
-	tree_case no-option man.sh 'options-in-manual: platform/linux/options.c: no option was found'
+	tree_case no-option man.sh \
+		'options-in-manual: platform/linux/options.c: no option was found'
 }
 
 test_undefined()
@@ -181,7 +223,8 @@ test_undefined()
 		expected=1
 		case $name in hak_host_wait | memcpy) expected=0 ;; esac
 		"$here/undefined.sh" linux "$scratch/object.o" >"$scratch/output" 2>&1
-		if [ $? -eq $expected ] && { [ $expected -eq 0 ] || grep -q "$name" "$scratch/output"; }; then
+		if [ $? -eq $expected ] &&
+			{ [ $expected -eq 0 ] || grep -q "$name" "$scratch/output"; }; then
 			echo "ok undefined-$name"
 		else
 			lint_fail "undefined-$name: $(head -n 1 "$scratch/output")"
@@ -191,6 +234,7 @@ test_undefined()
 
 test_runner
 test_trees
+test_includes
 test_style
 test_manual
 test_undefined

@@ -38,12 +38,12 @@ compile()
 
 	[ "$platform" = baremetal ] && flags='-mno-red-zone -mgeneral-regs-only'
 	[ "$platform" = linux ] && flags=-fPIC
-	for source in "$ROOT"/core/*.c; do
+	for source in $(cd "$ROOT/core" && find . -name '*.c'); do
 		# shellcheck disable=SC2086
 		$cc -std=gnu11 -O2 -ffreestanding -nostdlib -fvisibility=hidden $flags \
 			-DCONFIG_HAK_DEBUG="$debug" -I"$ROOT/include" -I"$ROOT/core" \
 			-I"$ROOT/arch/x86_64" -I"$ROOT/platform/$platform" \
-			-c "$source" -o "$target/$(basename "$source" .c).o" || return
+			-c "$ROOT/core/$source" -o "$target/$(tr / _ <<<"${source#./}").o" || return
 	done
 }
 
@@ -58,14 +58,31 @@ lint_report host-has-8-functions "$([ "$(wc -w <<<"$host")" -le 8 ] || echo "$ho
 
 scratch=$(mktemp -d) || exit 2
 trap 'rm -r "$scratch"' EXIT
+
+check_build()
+{
+	local platform=$1 debug=$2
+	local objects=$scratch/$platform-$debug
+	local name=undefined-symbols-$platform-release
+
+	[ "$debug" = 0 ] || name=undefined-symbols-$platform-debug
+	mkdir "$objects"
+	if compile "$platform" "$debug" "$objects"; then
+		lint_report "$name" "$(check_objects "$platform" "$objects"/*.o)"
+	else
+		lint_fail "$name: the core does not compile"
+	fi
+	lint_finish
+}
+
+builds=()
 for platform in linux baremetal; do
 	for debug in 0 1; do
-		name=undefined-symbols-$platform-$([ $debug = 1 ] && echo debug || echo release)
-		if compile "$platform" "$debug" "$scratch"; then
-			lint_report "$name" "$(check_objects "$platform" "$scratch"/*.o)"
-		else
-			lint_fail "$name: the core does not compile"
-		fi
+		(check_build $platform $debug) &
+		builds+=($!)
 	done
+done
+for build in "${builds[@]}"; do
+	wait "$build" || lint_failures=$((lint_failures + 1))
 done
 lint_finish
