@@ -41,6 +41,40 @@ lint_files()
 		-type f \( "${args[@]:1}" \) -print | sed 's|^\./||' | sort)
 }
 
+# lint_split code|comments FILE ...: what of each line of the files is code, where
+# a string is "", or what is comment, as FILE:LINE:TEXT
+lint_split()
+{
+	local want=$1
+
+	shift
+	[ $# -gt 0 ] || return
+	awk -v want="$want" '
+		BEGIN { token = "/[*]|\"([^\"\\\\]|\\\\.)*\"|\047([^\047\\\\]|\\\\.)*\047" }
+		FNR == 1 { inside = 0 }
+		{
+			rest = $0
+			code = comments = ""
+			while (rest != "") {
+				if (inside) {
+					end = index(rest, "*/")
+					inside = !end
+					comments = comments (end ? substr(rest, 1, end - 1) : rest)
+					rest = end ? substr(rest, end + 2) : ""
+				} else if (match(rest, token)) {
+					inside = substr(rest, RSTART, 1) == "/"
+					code = code substr(rest, 1, RSTART - 1)
+					code = code (inside ? " " : "\"\"")
+					rest = substr(rest, RSTART + RLENGTH)
+				} else {
+					code = code rest
+					rest = ""
+				}
+			}
+			print FILENAME ":" FNR ":" (want == "code" ? code : comments)
+		}' "$@"
+}
+
 lint_finish()
 {
 	[ "$lint_failures" -eq 0 ]
