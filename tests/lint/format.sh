@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# How the sources look: clang-format, a licence line, comments, the length of
-# functions.
+# The form of the sources: clang-format, a licence line, comments, the length of
+# functions and of lines.
 
 . "$(dirname "$0")/lint.sh"
 
 cd "$ROOT" || exit 2
 mapfile -t c_files < <(lint_files '*.c' '*.h' '*.cc')
 mapfile -t other_files < <(lint_files '*.S' '*.ld' '*.sh' '*.py' '*.gdb' '*.mk' Makefile)
+mapfile -t pages < <(lint_files '*.md')
 
 clang_format()
 {
@@ -33,6 +34,10 @@ licence()
 		head -n 2 "$file" | grep -q 'SPDX-License-Identifier: MIT' ||
 			echo "$file: no SPDX line among the first two"
 	done
+	for file in "${pages[@]}"; do
+		[ "$(head -n 1 "$file")" = '<!-- SPDX-License-Identifier: MIT -->' ] ||
+			echo "$file: no SPDX line first"
+	done
 }
 
 comments()
@@ -54,7 +59,24 @@ long_functions()
 
 trailing_space()
 {
-	grep -HnE '[[:space:]]$' "${c_files[@]}" "${other_files[@]}" | sed 's/:[^:]*$/: space at the end/'
+	grep -HnE '[[:space:]]$' "${c_files[@]}" "${other_files[@]}" |
+		sed 's/:[^:]*$/: space at the end/'
+}
+
+long_lines()
+{
+	awk -v most=100 '
+		{
+			n = split($0, part, "\t")
+			width = 0
+			for (i = 1; i < n; i++) {
+				width += length(part[i])
+				width += 8 - width % 8
+			}
+			width += length(part[n])
+			if (width > most)
+				print FILENAME ":" FNR ": " width " columns"
+		}' "${c_files[@]}" "${other_files[@]}"
 }
 
 lint_report clang-format "$(clang_format)"
@@ -62,4 +84,5 @@ lint_report licence-lines "$(licence)"
 lint_report no-line-comments "$(comments)"
 lint_report short-functions "$(long_functions)"
 lint_report no-trailing-space "$(trailing_space)"
+lint_report short-lines "$(long_lines)"
 lint_finish
