@@ -117,7 +117,7 @@ test_trees()
 	local check
 
 	prepare ''
-	for check in include-graph.sh no-if.sh format.sh; do
+	for check in include-graph.sh locks.sh names.sh no-if.sh format.sh; do
 		accepts "good-files-$check" $check
 	done
 	prepare 'void slab_put(unsigned class);'
@@ -160,6 +160,174 @@ test_includes()
 	accepts includes-downwards include-graph.sh
 }
 
+# A tree with an arena and its lock, and a structure whose fields say theirs.
+prepare_locks()
+{
+	prepare ''
+	add core/superslab/arena.h '
+/**
+ * struct slab - what it is
+ * @node: on a list of its class, or of its
+ *	  arena [class, arena]
+ */
+struct slab {
+	struct list_node node;
+	size_t size, used; /* in bytes, while it
+			      is part of a span [arena] */
+	union {
+		/* its number [const] */
+		unsigned number[2];
+	};
+};
+
+extern struct arena {
+	struct lock lock;
+	unsigned maps : 3; /* so far [arena] */
+} arena;
+
+struct request {
+	size_t size;
+};
+
+void arena_lock(void);'
+	add core/superslab/arena.c '
+void arena_lock(void)
+{
+	lock_lock(&arena.lock, LOCK_ARENA);
+}'
+	add core/pages/meta.c '
+static struct lock meta;
+
+void meta_lock(void)
+{
+	lock_lock(&meta, LOCK_META);
+}'
+	add core/superslab/span.c "
+static void f(struct lock *lock)
+{
+	hak_assert(lock_is_held(lock, LOCK_META)); /* meta_lock() */
+	arena_lock();
+	$1
+}"
+}
+
+# lock_case NAME CODE WHY: what a function that has the arena's lock may not do
+lock_case()
+{
+	prepare_locks "$2"
+	tree_case "$1" locks.sh "one-lock: core/superslab/span.c$3"
+}
+
+# silent_field NAME EDIT: a field that does not say its lock, when its comment is edited
+silent_field()
+{
+	prepare_locks ''
+	sed -i "$2" "$tree/core/superslab/arena.h"
+	tree_case "silent-field-$1" locks.sh 'fields-say-their-lock: core/superslab/arena.h:'
+	grep -q "field $1 of struct" "$scratch/output" || lint_fail "silent-field-$1: which?"
+}
+
+test_locks()
+{
+	local file
+
+	prepare_locks ''
+	for file in diag/dump.c api/fork.c; do
+		add core/$file "$(printf '\tarena_lock();\n\tmeta_lock();')"
+	done
+	accepts good-locks locks.sh
+	lock_case two-locks 'meta_lock();' ': takes the locks of superslab/arena and pages/meta'
+	lock_case unknown-lock 'slab_lock();' ':7: slab_lock() is of no place that has a lock'
+	lock_case rank-elsewhere 'lock_lock(x, LOCK_META);' \
+		':7: LOCK_META is named outside its place'
+	lock_case claim 'lock_word_try(x);' ':7: a claim is taken in cache/ alone'
+	lock_case lock-elsewhere 'static struct lock lock;' ':7: locks.sh has no lock here'
+	silent_field node 's/class, arena]/class/'
+	silent_field size 's/ \[arena\] / /'
+	silent_field used 's/ \[arena\] / /'
+	silent_field number 's/\[const\]/[none]/'
+	silent_field maps 's/ \[arena\] / /'
+}
+
+# name_case CODE WORD: an identifier that names an old idea
+name_case()
+{
+	prepare "$1"
+	tree_case "name-${2// /-}" \
+		names.sh "old-identifiers: core/pages/meta.c:3: '${1//[!a-zA-Z_]/}'"
+	grep -qF "say $2" "$scratch/output" || lint_fail "name: '$1' does not say $2"
+}
+
+test_names()
+{
+	name_case 'slab_look()' scan
+	name_case 'CACHE_LOOKS_ALL' scans
+	name_case 'seen_pages' scan_
+	name_case 'heap_first' arena
+	name_case 'take_any()' alloc
+	name_case 'lock_fork_acquire()' lock
+	name_case 'run_bare' unbacked
+	prepare ''
+	add tests/unit/test_meta.c 'int is_filled;'
+	tree_case name-in-test names.sh "old-identifiers: tests/unit/test_meta.c:2: 'is_filled'"
+	prepare 'int lookup, seen, taken, take, my_heap; /* fresh, look() */ char *s = "ripe";
+int x = memory_order_acquire + memory_order_release;'
+	add tests/unit/test_meta.c 'int tail = take_pages(room, heap_size);'
+	accepts other-names names.sh
+	prepare '/* It waits for want of memory. */'
+	tree_case phrase names.sh "old-phrases: core/pages/meta.c:3: 'for want of': say without"
+	prepare "$(printf '/*\n * It waits for\n * want\tof memory.\n */')"
+	tree_case divided-phrase names.sh "old-phrases: core/pages/meta.c:5: 'for want of'"
+	prepare ''
+	printf 'Whoever, reads\n' >"$tree/README.md"
+	tree_case phrase-in-page names.sh "old-phrases: README.md:1: 'whoever'"
+	prepare '/* A fresh clone, stripes, for wanted of, by and large: by itself. */'
+	accepts other-phrases names.sh
+}
+
+test_namesakes()
+{
+	prepare "$(printf 'static int put(void)\n{\n}')"
+	add core/pages/bug.c "$(printf 'static inline struct bug *put(int x)\n{\n}')"
+	tree_case namesakes names.sh 'namesakes: put() stands in core/pages/bug.c core/pages/meta.c'
+	add core/pages/bug.c 'void put(void);'
+	tree_case namesake-of-global names.sh 'namesakes: put() stands in'
+	prepare "$(printf 'static int f(void);\nstatic int f(void)\n{\n\treturn f(1);\n}')"
+	add platform/linux/platform.h "$(printf 'static inline int irq(void)\n{\n}')"
+	add platform/baremetal/platform.h "$(printf 'static inline int irq(void)\n{\n}')"
+	add core/pages/bug.c "$(printf 'int bug(void)\n{\n\tf(irq());\n}')"
+	add core/pages/bug.h 'int bug(void);'
+	accepts other-functions names.sh
+}
+
+# A tree with as few assertions as it may have, and its pages.
+prepare_house()
+{
+	local i
+
+	prepare "$(printf '\thak_assert(%d); /* a */\n' {1..60})"
+	for i in core include; do
+		: >"$tree/$i/README.md"
+	done
+}
+
+test_house()
+{
+	prepare_house
+	add core/pages/bug.c "$(printf '\n/* no\n */\nint x%d;\n' {1..450})"
+	accepts good-house house.sh
+	echo 'int x;' >>"$tree/core/pages/bug.c"
+	tree_case long-file house.sh 'short-files: core/pages/bug.c: 451 lines of code'
+	sed -i '/hak_assert/{s//#define &/;:a;n;ba}' "$tree/core/pages/meta.c"
+	tree_case few-assertions house.sh 'assertions: core has 59 uses of hak_assert()'
+	prepare_house
+	add platform/linux/provider.c ''
+	touch "$tree/platform/README.md"
+	tree_case no-readme-of-platform house.sh 'readmes: platform/linux has no README.md'
+	rm "$tree/core/README.md"
+	tree_case no-readme house.sh 'readmes: core has no README.md'
+}
+
 test_style()
 {
 	prepare 'int  x;'
@@ -170,12 +338,17 @@ test_style()
 	tree_case long-function format.sh \
 		'short-functions: core/pages/meta.c:4: a function of 60 lines'
 	prepare ''
+	echo '# SPDX-License-Identifier: MIT' >"$tree/README.md"
+	tree_case page-without-licence format.sh 'licence-lines: README.md: no SPDX line first'
 	echo 'int x;' >"$tree/core/pages.c"
 	tree_case no-licence format.sh 'licence-lines: core/pages.c: no SPDX line first'
 	printf '#!/bin/sh\n#\n# SPDX-License-Identifier: MIT\n' >"$tree/x.sh"
 	tree_case late-licence format.sh 'licence-lines: x.sh: no SPDX line'
 	printf 'x \n' >"$tree/x.sh"
 	tree_case trailing-space format.sh 'no-trailing-space: x.sh:1: space at the end'
+	printf '# SPDX-License-Identifier: MIT\n#\t%093d\n#%099d\n' 1 2 >"$tree/x.sh"
+	tree_case long-line format.sh 'short-lines: x.sh:2: 101 columns'
+	grep -q x.sh:3 "$scratch/output" && lint_fail 'long-line: 100 columns are allowed'
 }
 
 # A manual that is right, and what is missing when a line of it is not there.
@@ -235,6 +408,10 @@ test_undefined()
 test_runner
 test_trees
 test_includes
+test_locks
+test_names
+test_namesakes
+test_house
 test_style
 test_manual
 test_undefined
