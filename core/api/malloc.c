@@ -17,6 +17,7 @@
 #include "base/policy.h"
 #include "cache/cache.h"
 #include "cache/magazine.h"
+#include "diag/check.h"
 #include "diag/stats.h"
 #include "pages/bug.h"
 #include "pages/meta.h"
@@ -195,19 +196,6 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 	hak_bug(bug, caller, block, 0, 0);
 }
 
-/* For debug builds: is this block of a class free, or in the caller's magazine? */
-static void check_in_use(unsigned class, const void *block, const char *caller)
-{
-	enum hak_bug_code bug;
-	size_t detail;
-
-	bug = blocks_inspect(class, block, &detail);
-	if (!bug && cache_has_own(class, block))
-		bug = HAK_BUG_DOUBLE_FREE;
-	if (bug)
-		hak_bug(bug, caller, block, size_class[class].size, detail);
-}
-
 /* The class of a block, CLASS_SPAN included. Stops the program if it cannot be one. */
 static unsigned class_of_block(const void *block, const char *caller)
 {
@@ -223,7 +211,7 @@ static unsigned class_of_block(const void *block, const char *caller)
 		hak_bug(HAK_BUG_INTERIOR, caller, block, size_class[class].size,
 			address % SLAB_SIZE % size_class[class].size);
 	if (IS_ENABLED(CONFIG_HAK_DEBUG) && class != CLASS_SPAN)
-		check_in_use(class, block, caller);
+		check_block(class, block, caller);
 	return class;
 }
 

@@ -17,7 +17,7 @@ enum release_mode {
 	RELEASE_NEVER,	 /* all are kept */
 };
 
-/* So many empty SuperSlabs are kept if they were needed lately: 512 MiB. Or a quarter of the peak. */
+/* So many empty SuperSlabs, 512 MiB, or a quarter of the peak, are kept if needed lately. */
 #define POLICY_RESERVE_MOST 256u
 
 /* How many intervals between scans count as lately. */

@@ -61,6 +61,7 @@ void budget_set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 		slots_move(cache, class, cold->far);
 		cache->cold->far_touched = true;
 	}
+	hak_assert(limit <= HAK_MAGAZINE_NEAR || cold->base != cold->near || !cold->far);
 	cache->magazine[class].limit = (uint16_t)(cold->base + limit);
 }
 

@@ -215,17 +215,6 @@ bool cache_has_own_spans(void)
 	return false;
 }
 
-/* Does @block lie in the caller's magazine, free already? For debug builds. */
-bool cache_has_own(unsigned class, const void *block)
-{
-	struct platform_irq irq = cache_irq_save();
-	struct hak_cache *cache = this_cache();
-	bool has = cache->cold && magazine_has(cache, class, block);
-
-	cache_irq_restore(irq);
-	return has;
-}
-
 /*
  * In the child of a fork() the owners of all other caches are not there. A cache whose
  * owner was in its slow path may be half-way through a change, and is left alone for
@@ -279,7 +268,7 @@ static bool seize_caches(bool all, bool *excess)
 			seize_leave(cold->cache);
 			continue;
 		}
-		seize_idle(cold->cache, all);
+		for_each_magazine(class) seize_idle(cold->cache, class, all);
 		list_add(&claimed, &cold->claimed);
 	}
 	sure = !everybody || !claimed || hak_host_barrier();
@@ -294,27 +283,27 @@ static bool seize_caches(bool all, bool *excess)
 	return busy;
 }
 
-/* Take up to @n blocks of a class out of seized magazines. */
-static unsigned take_excess(unsigned class, void **blocks, unsigned n)
+/* Collect up to @n blocks of a class from seized magazines. */
+static unsigned collect_excess(unsigned class, void **blocks, unsigned n)
 {
 	struct cache_cold *cold;
-	unsigned taken = 0;
+	unsigned done = 0;
 
 	lock_lock(&registry.lock, LOCK_META);
 	for_each_cache(cold, node)
 	{
-		if (taken == n || !seize_try_claim(cold->cache))
+		if (done == n || !seize_try_claim(cold->cache))
 			continue;
 		if (cold->magazine[class].seized_top)
-			taken += seize_take(cold->cache, class, blocks + taken, n - taken);
+			done += seize_collect(cold->cache, class, blocks + done, n - done);
 		seize_leave(cold->cache);
 	}
 	lock_unlock(&registry.lock, LOCK_META);
-	return taken;
+	return done;
 }
 
-/* Take a cache off the list whose owner ended before the last scan, and whose far slots are to go. */
-static struct cache_cold *take_idle_cache(void)
+/* Take a cache off the list of those without an owner that was idle since the last scan. */
+static struct cache_cold *withdraw_idle(void)
 {
 	struct cache_cold *idle = NULL;
 
@@ -340,7 +329,7 @@ static void purge_far_slots(void)
 {
 	struct cache_cold *cold;
 
-	while (HAS_FAR_SLOTS && (cold = take_idle_cache())) {
+	while (HAS_FAR_SLOTS && (cold = withdraw_idle())) {
 		meta_purge(&cold->cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS],
 			   &cold->cache->slot[CACHE_SLOTS]);
 		lock_lock(&registry.lock, LOCK_META);
@@ -371,7 +360,7 @@ bool cache_scan(enum cache_scan what)
 
 	for_each_magazine(class)
 	{
-		while (excess[class] && (n = take_excess(class, blocks, SCAN_BATCH)))
+		while (excess[class] && (n = collect_excess(class, blocks, SCAN_BATCH)))
 			blocks_free(class, blocks, n);
 	}
 	purge_far_slots();

@@ -30,7 +30,6 @@ HAK_COLD void hak_cache_detach(struct hak_cache *cache);
 /* The caller's own cache, if it has one. */
 bool cache_flush_own(unsigned first);
 bool cache_has_own_spans(void);
-bool cache_has_own(unsigned class, const void *block);
 
 /* Which blocks cache_scan() returns to their slabs. */
 enum cache_scan {

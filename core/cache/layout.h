@@ -27,7 +27,7 @@
  * index that the top may reach. It is 0 while the magazine is seized.
  */
 struct magazine {
-	uint16_t top;	/* [owner], and by one exchange of whoever seizes it */
+	uint16_t top;	/* [owner], and by one exchange of a thread that seizes it */
 	uint16_t limit; /* [claim] */
 };
 

@@ -169,7 +169,7 @@ NO_SANITIZE_THREAD bool magazine_flush(struct hak_cache *cache, unsigned class)
 {
 	unsigned held;
 
-	if (cache->magazine[class].top == cache->cold->magazine[class].base)
+	if (READ_ONCE(cache->magazine[class].top) == cache->cold->magazine[class].base)
 		return false; /* open and empty, as most are: there is nothing to seize either */
 	seize_enter(cache, class);
 	held = slots_held(cache, class);
@@ -191,7 +191,8 @@ NO_SANITIZE_THREAD void magazine_hand_over(struct hak_cache *cache, unsigned cla
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned first = policy_first_limit(class), held;
 
-	if (magazine->top == cold->near && magazine->limit == cold->near + first)
+	if (READ_ONCE(magazine->top) == cold->near &&
+	    READ_ONCE(magazine->limit) == cold->near + first)
 		return; /* it is like that already, as most are */
 	seize_enter(cache, class);
 	held = magazine->top - cold->base;
@@ -206,16 +207,4 @@ NO_SANITIZE_THREAD void magazine_hand_over(struct hak_cache *cache, unsigned cla
 	cold->missed = 0;
 	note_batch(cache, class, false);
 	seize_leave(cache);
-}
-
-/* Does @block lie in the owner's magazine, free already? For debug builds. */
-bool magazine_has(struct hak_cache *cache, unsigned class, const void *block)
-{
-	bool has = false;
-
-	seize_enter(cache, class);
-	for (unsigned i = cache->magazine[class].top; cache->slot[i] && !has; i--)
-		has = cache->slot[i] == block;
-	seize_leave(cache);
-	return has;
 }

@@ -13,6 +13,5 @@ HAK_COLD void *magazine_pop(struct hak_cache *cache, unsigned class, enum alloc_
 HAK_COLD void magazine_push(struct hak_cache *cache, unsigned class, void *block);
 HAK_COLD bool magazine_flush(struct hak_cache *cache, unsigned class);
 HAK_COLD void magazine_hand_over(struct hak_cache *cache, unsigned class, unsigned keep);
-HAK_COLD bool magazine_has(struct hak_cache *cache, unsigned class, const void *block);
 
 #endif

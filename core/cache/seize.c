@@ -25,7 +25,7 @@
  *	   magazine again. Then the owner had read the old top before step 1, in the one
  *	   instruction that moves it, and wrote a new one after it: it has its magazine
  *	   as before.
- *	4. seize_take(): the blocks below the old top are taken, the oldest first
+ *	4. seize_collect(): the blocks below the old top are taken, the oldest first
  *
  * The race with the fast path
  *
@@ -126,8 +126,8 @@ NO_SANITIZE_THREAD bool seize_confirm(struct hak_cache *cache, unsigned class)
 }
 
 /* Step 4: up to @n blocks of the excess. */
-NO_SANITIZE_THREAD unsigned seize_take(struct hak_cache *cache, unsigned class, void **blocks,
-				       unsigned n)
+NO_SANITIZE_THREAD unsigned seize_collect(struct hak_cache *cache, unsigned class, void **blocks,
+					  unsigned n)
 {
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	void **slot = &cache->slot[cold->base + 1];
@@ -184,14 +184,14 @@ void seize_leave(struct hak_cache *cache)
 }
 
 /*
- * Is there anything in this magazine that its owner did not use since the last scan?
- * Then seize it, and note how much of it is excess: everything, if it was not used at all.
+ * Step 1, if the owner did not use all of this magazine since the last scan. Notes how much of
+ * it is excess: everything, if it was not used at all, or if @all may be taken.
  */
-static NO_SANITIZE_THREAD void seize_one(struct hak_cache *cache, unsigned class, bool all)
+NO_SANITIZE_THREAD void seize_idle(struct hak_cache *cache, unsigned class, bool all)
 {
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	uint64_t gone = slots_pops(cache, class) + cold->batches.spilled;
-	uint64_t pushes = cache->pushes[class];
+	uint64_t pushes = READ_ONCE(cache->pushes[class]); /* the owner counts in push_fast() */
 	unsigned held = slots_held(cache, class);
 	unsigned excess = policy_excess(cold->scan_held, gone - cold->scan_gone);
 	bool idle = gone == cold->scan_gone && pushes == cold->scan_pushes;
@@ -206,14 +206,8 @@ static NO_SANITIZE_THREAD void seize_one(struct hak_cache *cache, unsigned class
 		seize_begin(cache, class);
 }
 
-/* Step 1 for a cache: for all its magazines, used or not, if @all. */
-void seize_idle(struct hak_cache *cache, bool all)
-{
-	for_each_magazine(class) seize_one(cache, class, all);
-}
-
 /*
- * Step 3 for a cache: which magazines are seized, and is it all of them, with nothing
+ * Step 3 for all magazines of a cache: which magazines are seized, and is it all of them, with nothing
  * left in them that the scan does not take? @sure: a barrier has passed. Sets @excess of
  * the classes of which there is something to take.
  */
@@ -221,6 +215,7 @@ void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 {
 	bool quiet = sure;
 
+	hak_assert(READ_ONCE(cache->cold->claim.word));
 	for_each_magazine(class)
 	{
 		struct magazine_cold *cold = &cache->cold->magazine[class];

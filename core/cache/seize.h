@@ -17,10 +17,10 @@ HAK_COLD bool seize_try_claim(struct hak_cache *cache);
 /* With the claim: the steps, in this order, for one magazine, ... */
 HAK_COLD void seize_begin(struct hak_cache *cache, unsigned class);
 HAK_COLD bool seize_confirm(struct hak_cache *cache, unsigned class);
-HAK_COLD unsigned seize_take(struct hak_cache *cache, unsigned class, void **blocks, unsigned n);
+HAK_COLD unsigned seize_collect(struct hak_cache *cache, unsigned class, void **blocks, unsigned n);
 
-/* ... and for all magazines of a cache that were idle, before the barrier and after it. */
-HAK_COLD void seize_idle(struct hak_cache *cache, bool all);
+/* ... and what a scan does with them: before the barrier, and after it for a whole cache. */
+HAK_COLD void seize_idle(struct hak_cache *cache, unsigned class, bool all);
 HAK_COLD void seize_settle(struct hak_cache *cache, bool sure, bool *excess);
 
 #endif

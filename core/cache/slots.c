@@ -97,6 +97,6 @@ NO_SANITIZE_THREAD uint64_t slots_pops(const struct hak_cache *cache, unsigned c
 {
 	const struct magazine_batches *batches = &cache->cold->magazine[class].batches;
 
-	return batches->refilled + cache->pushes[class] - batches->spilled -
+	return batches->refilled + READ_ONCE(cache->pushes[class]) - batches->spilled -
 	       slots_held(cache, class);
 }

@@ -313,3 +313,33 @@ const char *hak_check(void)
 		failed = checks[i]();
 	return failed;
 }
+
+/* Does @block lie in the caller's magazine, free already? */
+bool check_is_cached(unsigned class, const void *block)
+{
+	struct platform_irq irq = cache_irq_save();
+	struct hak_cache *cache = this_cache();
+	bool is_cached = false;
+
+	if (cache->cold) {
+		seize_enter(cache, class);
+		for (unsigned i = cache->magazine[class].top; cache->slot[i] && !is_cached; i--)
+			is_cached = cache->slot[i] == block;
+		seize_leave(cache);
+	}
+	cache_irq_restore(irq);
+	return is_cached;
+}
+
+/* Stops the program if this block of a class is free, or in the caller's magazine. */
+void check_block(unsigned class, const void *block, const char *caller)
+{
+	enum hak_bug_code bug;
+	size_t detail;
+
+	bug = blocks_inspect(class, block, &detail);
+	if (!bug && check_is_cached(class, block))
+		bug = HAK_BUG_DOUBLE_FREE;
+	if (bug)
+		hak_bug(bug, caller, block, size_class[class].size, detail);
+}

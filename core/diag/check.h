@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What hak_check() checks, layer by layer. Each returns NULL, or the first invariant that does
- * not hold. See check.c.
+ * What hak_check() checks, layer by layer: each function returns NULL, or the first invariant
+ * that does not hold. And what debug builds check of a block. See check.c.
  */
 #ifndef HAKMEM_DIAG_CHECK_H
 #define HAKMEM_DIAG_CHECK_H
+
+#include "base/base.h"
 
 const char *check_arena(void);
 const char *check_classes(void);
 const char *check_spans(void);
 const char *check_cache(void); /* the caller's own */
+
+/* For debug builds. */
+HAK_COLD bool check_is_cached(unsigned class, const void *block);
+HAK_COLD void check_block(unsigned class, const void *block, const char *caller);
 
 #endif

@@ -119,6 +119,7 @@ static void relist(struct slab_class *sc, struct slab *slab)
 		list_del(&slab->node);
 	}
 	if (listed) {
+		hak_assert(bucket < CLASS_BUCKETS);
 		slab->bucket = (uint8_t)bucket;
 		list_add(&sc->partial[bucket], &slab->node);
 	}
@@ -135,6 +136,7 @@ static void relist_or_empty(struct slab_class *sc, struct slab *slab, struct lis
 		list_del(&slab->node);
 	slab->node.next = *emptied;
 	*emptied = &slab->node;
+	hak_assert(sc->slabs && sc->unbacked_blocks >= slab->unbacked_blocks);
 	sc->slabs--;
 	sc->unbacked_blocks -= slab->unbacked_blocks;
 }
@@ -166,8 +168,12 @@ static uint64_t *alloc_bitmap(struct slab *slab, unsigned class)
 /* Empty slabs, on no list but this chain, are of no class any more. Under the lock. */
 static void leave_class(struct list_node *chain)
 {
-	for (struct list_node *node = chain; node; node = node->next)
-		list_entry(node, struct slab, node)->class = CLASS_NONE;
+	for (struct list_node *node = chain; node; node = node->next) {
+		struct slab *slab = list_entry(node, struct slab, node);
+
+		hak_assert(slab_all_free(slab) == size_class[slab->class].blocks);
+		slab->class = CLASS_NONE;
+	}
 }
 
 /* Free slabs that have left a class. Without the lock. */
@@ -311,8 +317,8 @@ static struct slab *slab_at(unsigned class, const void *block)
  * Free blocks up to the first that cannot be freed. Returns how many. A slab is put on
  * another list only when that is due, since most frees do not change where it belongs.
  */
-static unsigned free_blocks(struct slab_class *sc, unsigned class, void *const *blocks, unsigned n,
-			    struct list_node **emptied)
+static unsigned class_free_run(struct slab_class *sc, unsigned class, void *const *blocks,
+			       unsigned n, struct list_node **emptied)
 {
 	uintptr_t base = (uintptr_t)blocks[0] + SLAB_SIZE; /* not its slab's */
 	struct slab *slab = NULL;
@@ -379,7 +385,7 @@ uint64_t class_free(unsigned class, void *const *blocks, unsigned n)
 	size_t detail;
 
 	lock_lock(&sc->lock, LOCK_CLASS);
-	done = free_blocks(sc, class, blocks, n, &emptied);
+	done = class_free_run(sc, class, blocks, n, &emptied);
 	if (unlikely(done < n))
 		bug = inspect(class, blocks[done], &detail);
 	outstanding = sc->allocated - sc->freed;
@@ -397,8 +403,9 @@ uint64_t class_free(unsigned class, void *const *blocks, unsigned n)
  */
 static NO_SANITIZE_THREAD unsigned class_to_scan(const struct slab *slab, bool all)
 {
-	unsigned class = slab->class;
-	bool due = class < NR_SLAB_CLASSES && (all || slab->changed || slab->idle);
+	unsigned class = READ_ONCE(slab->class);
+	bool due = class < NR_SLAB_CLASSES &&
+		   (all || READ_ONCE(slab->changed) || READ_ONCE(slab->idle));
 
 	return due ? class : CLASS_NONE;
 }

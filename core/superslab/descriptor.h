@@ -70,7 +70,7 @@ _Static_assert(sizeof(struct slab) == 64, "a line of the cache: a slab is found 
 
 /**
  * struct superslab - the descriptor of one SuperSlab
- * @slab:      the descriptors of its slabs; first, so that one is found without an addition
+ * @slab:      the descriptors of its slabs; first, so that one is found by shifting [const]
  * @node:      on the list of empty SuperSlabs, or in a chain [arena]
  * @all:       on the list of all SuperSlabs [arena]
  * @base:      its address [const]

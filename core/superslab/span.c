@@ -122,6 +122,7 @@ void span_free(void *block)
 	struct slab *head = head_of(block);
 	size_t pages = head->span_pages;
 
+	hak_assert(head->class == CLASS_SPAN);
 	count_length(-(uint64_t)pages, -(uint64_t)slabs_for(pages));
 	span_free_run(head);
 }

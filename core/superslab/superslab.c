@@ -74,7 +74,7 @@ static void own_as_class(struct superslab *superslab, uint32_t slabs)
  * @slack:  pages at the end of the last slab that are not wanted
  * @more:   so many slabs besides, anywhere near, if there are some
  * @counts: the owner will keep account of the pages itself: it is a class, not a span
- * @backed: only slabs that are backed: see only_backed()
+ * @backed: only slabs that are backed
  * @candidates: places that may yet be compared
  * @misfit: of the best place so far
  * @base:   where that is
@@ -97,11 +97,6 @@ struct request {
 	size_t unbacked;
 	uint32_t part;
 };
-
-static bool only_backed(const struct request *request)
-{
-	return NR_SPAN_CLASSES && request->backed; /* only where spans have magazines */
-}
 
 /* Up to @n more unused slabs of a SuperSlab, backed if @part is, else unbacked. */
 static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsigned n)
@@ -217,7 +212,7 @@ static uintptr_t find_unused(struct request *request)
 	unsigned list = runs_list(request->slabs);
 
 	request->candidates = POLICY_RUN_CANDIDATES;
-	request->misfit = UNBACKED_MISFIT + !only_backed(request);
+	request->misfit = UNBACKED_MISFIT + !request->backed;
 	request->base = 0;
 	for (uint64_t lists = hak_runs.lists >> list << list; lists; lists &= lists - 1) {
 		struct list_node *node = hak_runs.list[lowest_bit(lists)];
@@ -264,7 +259,7 @@ static uintptr_t alloc_run(struct request *request)
 {
 	uintptr_t base = alloc_unused(request);
 
-	return base || only_backed(request) ? base : alloc_new(request);
+	return base || request->backed ? base : alloc_new(request);
 }
 
 /**
@@ -280,9 +275,10 @@ static uintptr_t alloc_run(struct request *request)
 uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc_which which,
 			  enum run_memory *memory)
 {
-	struct request request = {
-		.slabs = slabs, .slack = slack, .align = align, .backed = which == ALLOC_BACKED
-	};
+	struct request request = { .slabs = slabs,
+				   .slack = slack,
+				   .align = align,
+				   .backed = NR_SPAN_CLASSES && which == ALLOC_BACKED };
 	uintptr_t base = alloc_run(&request);
 
 	*memory = request.zero			 ? RUN_ZERO
@@ -305,7 +301,7 @@ struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 				   .align = SLAB_SIZE,
 				   .more = n - 1,
 				   .counts = true,
-				   .backed = which == ALLOC_BACKED };
+				   .backed = NR_SPAN_CLASSES && which == ALLOC_BACKED };
 	uintptr_t base = alloc_run(&request);
 	struct list_node *chain = NULL;
 	struct superslab *superslab;

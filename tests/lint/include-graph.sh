@@ -16,7 +16,7 @@ layers='
 	1 pages		pages bug pagemap meta
 	2 superslab	descriptor runs arena remap superslab claim span
 	3 slab		slab class blocks
-	4 cache		layout budget seize magazine cache
+	4 cache		layout slots budget seize magazine cache
 	5 reclaim	scan
 	5 diag		stats dump check
 	6 api		fastpath init fork malloc

@@ -69,7 +69,7 @@ static bool close_and_take(unsigned n)
 	seize_begin(own.cache, CLASS_64);
 	CHECK_OR(seize_confirm(own.cache, CLASS_64), false);
 	cold->excess = (uint16_t)n;
-	CHECK_OR(seize_take(own.cache, CLASS_64, blocks, MOST) == n, false);
+	CHECK_OR(seize_collect(own.cache, CLASS_64, blocks, MOST) == n, false);
 	seize_leave(own.cache);
 	for (unsigned i = 0; i < n; i++)
 		CHECK_OR(blocks[i] == own.held[i], false);

@@ -243,14 +243,14 @@ static void magazine_last_in_first_out(void)
 	for (unsigned i = 0; i < 8; i++)
 		blocks[i] = magazine_pop(cache, CLASS_1K, ALLOC_ANY);
 	for (unsigned i = 0; i < 8; i++) {
-		CHECK(!magazine_has(cache, CLASS_1K, blocks[i]));
+		CHECK(!check_is_cached(CLASS_1K, blocks[i]));
 		magazine_push(cache, CLASS_1K, blocks[i]);
-		CHECK(magazine_has(cache, CLASS_1K, blocks[i]));
-		CHECK(!magazine_has(cache, CLASS_64, blocks[i]));
+		CHECK(check_is_cached(CLASS_1K, blocks[i]));
+		CHECK(!check_is_cached(CLASS_64, blocks[i]));
 	}
 	for (unsigned i = 8; i--;) {
 		CHECK(magazine_pop(cache, CLASS_1K, ALLOC_ANY) == blocks[i]);
-		CHECK(!magazine_has(cache, CLASS_1K, blocks[i]));
+		CHECK(!check_is_cached(CLASS_1K, blocks[i]));
 	}
 	CHECK(!hak_check());
 	CHECK(unit_close());
@@ -290,7 +290,7 @@ static void magazine_spills(void)
 	CHECK(outstanding(CLASS_64) == OTHERS + n - first);
 	CHECK(limit(cache, CLASS_64) == USUAL);
 	for (unsigned i = 0; i < freed; i++)
-		CHECK(magazine_has(cache, CLASS_64, blocks[i]) == (i >= first));
+		CHECK(check_is_cached(CLASS_64, blocks[i]) == (i >= first));
 	/* nothing but frees: the next spill takes it down by a quarter */
 	while (held(cache, CLASS_64) < USUAL)
 		magazine_push(cache, CLASS_64, blocks[freed++]);
