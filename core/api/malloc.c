@@ -134,9 +134,9 @@ static void *alloc(struct request *request)
 
 	if (request->size > SIZE_LIMIT || request->align > SIZE_LIMIT)
 		return NULL;
-	if (NR_SPAN_CLASSES && (request->class == CLASS_SPAN || cache_has_own_spans())) {
+	if (NR_SPAN_CLASSES) {
 		block = try_alloc(request, ALLOC_BACKED);
-		if (!block)
+		if (!block && cache_has_own_spans())
 			cache_flush_own(CLASS_SPAN_FIRST);
 	}
 	if (!block)
@@ -174,7 +174,9 @@ void *malloc_large(size_t size)
 	if (HAK_CACHED_MAX <= TABLE_MAX || size > HAK_CACHED_MAX)
 		return malloc_slow(size);
 	block = pop_fast(class_of_large(size));
-	return likely(block) ? block : malloc_slow(size);
+	if (unlikely(!block))
+		block = malloc_slow(size);
+	return block;
 }
 
 /* Not a block of a user: say what it is, and stop. */

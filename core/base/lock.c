@@ -42,8 +42,8 @@ static void lock_irq_restore(enum lock_rank rank, struct platform_irq irq)
  * As lock_word_wait(), with interrupts on in between, if they were. They come as if the
  * lock was not waited for, and the CPU may be another one afterwards.
  */
-static struct platform_irq lock_wait(struct lock *lock, enum lock_rank rank,
-				     struct platform_irq irq)
+static NOINLINE struct platform_irq lock_wait(struct lock *lock, enum lock_rank rank,
+					      struct platform_irq irq)
 {
 	for (unsigned i = 0;; i++) {
 		if (i < LOCK_SPINS ? lock_word_try(lock) : lock_word_try_waiting(lock))

@@ -199,7 +199,7 @@ bool cache_flush_own(unsigned first)
 	return any;
 }
 
-/* Are there spans in the caller's magazines? Every refill asks. */
+/* Are there spans in the caller's magazines? */
 bool cache_has_own_spans(void)
 {
 	struct hak_cache *cache = this_cache();

@@ -69,6 +69,8 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 
 	hak_assert(magazine->top == base && !cache->slot[base]);
 	got = blocks_alloc(class, blocks + want, want, which);
+	if (!got)
+		return;
 	if (got < want)
 		__builtin_memmove(blocks, blocks + want - got, got * sizeof(*blocks));
 	magazine->top = (uint16_t)(base + got);
@@ -76,7 +78,7 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 		    policy_next_limit(limit, capacity, batch, refill_event(cache, class)));
 	cold->missed -= got < cold->missed ? got : cold->missed;
 	note_batch(cache, class, false);
-	cold->batches.refills += got > 0;
+	cold->batches.refills++;
 	cold->batches.refilled += got;
 }
 

@@ -131,7 +131,7 @@ static const char *check_slab(const struct slab *slab)
 		return "slab: empty and not returned";
 	if (listed != (free + unbacked > 0))
 		return "slab: on a list without free blocks, or not with them";
-	if (listed && slab->bucket != class_bucket(slab))
+	if (listed && slab->bucket != slab_bucket(slab))
 		return "slab: on the wrong list";
 	if (pagemap_class(slab_base(slab)) != slab->class)
 		return "page map: class of a slab";
@@ -165,7 +165,7 @@ static const char *check_class_locked(unsigned class, const struct slab_class *s
 			if (superslab->slab[i].class == class)
 				failed = add_slab(&superslab->slab[i], &sums);
 	}
-	for (unsigned bucket = 0; bucket < CLASS_BUCKETS; bucket++)
+	for (unsigned bucket = 0; bucket < SLAB_BUCKETS; bucket++)
 		for (struct list_node *node = sc->partial[bucket]; node; node = node->next)
 			sums.listed--;
 	if (failed)

@@ -37,8 +37,6 @@
 #include "pages/pagemap.h"
 #include "slab/slab.h"
 
-#define QUARTER (SLAB_SIZE / CLASS_QUARTERS)
-
 /* Each is made when its class gets the first slab, and is there until class_fini(). */
 static struct slab_class *_Atomic slab_classes[NR_SLAB_CLASSES];
 
@@ -89,17 +87,6 @@ void class_fork_unlock(void)
 	lock_fork_unlock(&make_lock);
 }
 
-/* The list for a slab that has free blocks. */
-unsigned class_bucket(const struct slab *slab)
-{
-	size_t bytes = slab_all_free(slab) * (size_t)size_class[slab->class].size;
-	unsigned quarters = (unsigned)(bytes / QUARTER);
-
-	if (!slab->free)
-		return CLASS_BUCKETS - 1;
-	return quarters < CLASS_QUARTERS ? quarters : CLASS_QUARTERS - 1;
-}
-
 /*
  * Put a slab on the list where it belongs after its free blocks changed. If only more are
  * freed, it stays there, and is not empty, until there are `relist_at`.
@@ -108,8 +95,8 @@ static void relist(struct slab_class *sc, struct slab *slab)
 {
 	const struct size_class *shape = &size_class[slab->class];
 	bool listed = slab_all_free(slab);
-	unsigned bucket = class_bucket(slab);
-	size_t left = (bucket + 1) * QUARTER - slab_all_free(slab) * (size_t)shape->size;
+	unsigned bucket = slab_bucket(slab);
+	size_t left = (bucket + 1) * SLAB_QUARTER - slab_all_free(slab) * (size_t)shape->size;
 	unsigned more = slab->free ? (unsigned)(left * shape->inverse >> 32) : 0;
 
 	slab->relist_at = (uint16_t)(slab->free + (more ? more : 1));
@@ -119,7 +106,7 @@ static void relist(struct slab_class *sc, struct slab *slab)
 		list_del(&slab->node);
 	}
 	if (listed) {
-		hak_assert(bucket < CLASS_BUCKETS);
+		hak_assert(bucket < SLAB_BUCKETS);
 		slab->bucket = (uint8_t)bucket;
 		list_add(&sc->partial[bucket], &slab->node);
 	}
@@ -143,7 +130,7 @@ static void relist_or_empty(struct slab_class *sc, struct slab *slab, struct lis
 
 static struct slab *first_partial(struct slab_class *sc)
 {
-	for (unsigned bucket = 0; bucket < CLASS_BUCKETS; bucket++)
+	for (unsigned bucket = 0; bucket < SLAB_BUCKETS; bucket++)
 		if (sc->partial[bucket])
 			return list_entry(sc->partial[bucket], struct slab, node);
 	return NULL;

@@ -9,12 +9,9 @@
 #include "base/lock.h"
 #include "base/sizeclass.h"
 #include "pages/bug.h"
+#include "slab/slab.h"
 #include "superslab/claim.h"
 #include "superslab/superslab.h"
-
-/* A list for each quarter of a slab that is free, and one for slabs with no backed free block. */
-#define CLASS_QUARTERS 4u
-#define CLASS_BUCKETS  5u
 
 /**
  * struct slab_class - the slabs of one class
@@ -29,7 +26,7 @@
  */
 struct slab_class {
 	struct lock lock;
-	struct list_node *partial[CLASS_BUCKETS];
+	struct list_node *partial[SLAB_BUCKETS];
 	uint64_t allocated, freed;
 	uint64_t slabs;
 	uint64_t retouched;
@@ -39,7 +36,6 @@ struct slab_class {
 
 /* NULL if the class never had a slab. */
 struct slab_class *class_find(unsigned class);
-unsigned class_bucket(const struct slab *slab);
 
 HAK_COLD unsigned class_alloc(unsigned class, void **end, unsigned n, enum alloc_which which);
 HAK_COLD unsigned class_alloc_partial(unsigned class, void **end, unsigned n);

@@ -19,6 +19,21 @@ static inline unsigned slab_all_free(const struct slab *slab)
 	return (unsigned)slab->free + slab->unbacked_blocks;
 }
 
+/* A list for each quarter of a slab that is free, and one for slabs with no backed free block. */
+#define SLAB_BUCKETS 5u
+#define SLAB_QUARTER (SLAB_SIZE / 4)
+
+/* The list of its class for a slab that has free blocks. */
+static inline unsigned slab_bucket(const struct slab *slab)
+{
+	size_t bytes = slab_all_free(slab) * (size_t)size_class[slab->class].size;
+	unsigned quarters = (unsigned)(bytes / SLAB_QUARTER);
+
+	if (!slab->free)
+		return SLAB_BUCKETS - 1;
+	return quarters < SLAB_BUCKETS - 1 ? quarters : SLAB_BUCKETS - 2;
+}
+
 /* Does a block lie in an unbacked page, wholly or in part? Then it is free. */
 static inline bool slab_is_unbacked(const struct slab *slab, unsigned index)
 {
@@ -64,9 +79,9 @@ static inline unsigned slab_free_run(struct slab *slab, size_t offset, void *con
 		run = slab_count_neighbours(class, index, blocks, n);
 	else if (slab_is_unbacked(slab, index))
 		return 0;
+	word = &slab->bitmap[index / 64];
 	bit = index % 64;
 	mask = ~(uint64_t)0 >> (64 - run) << bit;
-	word = &slab->bitmap[index / 64];
 	twice = *word & mask;
 	if (unlikely(twice)) {
 		run = lowest_bit(twice) - bit;
