@@ -222,8 +222,8 @@ static inline size_t class_of_large(size_t size)
 {
 	unsigned octave = highest_bit(size - 1);
 
-	return ((size - 1) >> (octave - 2) & 3) + 4 * (octave - 16) + NR_PAGE_CLASSES +
-	       CLASS_SPAN_FIRST;
+	return CLASS_SPAN_FIRST + NR_PAGE_CLASSES + 4 * (octave - 16) +
+	       ((size - 1) >> (octave - 2) & 3);
 }
 
 /* The class of any size; CLASS_SPAN above HAK_CACHED_MAX. */
