@@ -23,8 +23,7 @@ SLABS = 32
 SUPERSLAB = SLAB * SLABS
 
 # Variables of the library whose numbers may look like addresses of blocks.
-COUNTERS = ("pages_counters", "hak_heap", "'slab.c'::class_heap", "'span.c'::spans",
-            "'stats.c'::failures")
+COUNTERS = ("pages_counters", "hak_arena", "hak_spans", "'diag/stats.c'::failures")
 
 
 def value(expression):
@@ -46,7 +45,7 @@ def listed(head, struct, member):
     seen = set()
     while int(node):
         if int(node) in seen:
-            raise gdb.GdbError("hak: a list of struct %s bites its tail" % struct)
+            raise gdb.GdbError("hak: a list of struct %s runs in a circle" % struct)
         seen.add(int(node))
         record = (node.cast(gdb.lookup_type("char").pointer()) - offset).cast(kind.pointer())
         record = record.dereference()
@@ -85,8 +84,8 @@ class Slab:
             return
         self.size, self.count = heap.classes[self.klass]
         self.bitmap = int(record["bitmap"])
-        self.purged = int(record["purged"])
-        self.nr_free = int(record["free"]) + int(record["withheld"])
+        self.unbacked = int(record["unbacked"])
+        self.nr_free = int(record["free"]) + int(record["unbacked_blocks"])
 
     def free_blocks(self):
         """Their numbers, as their slab sees it: what lies in magazines is not among them."""
@@ -95,14 +94,14 @@ class Slab:
         words = words_of(self.bitmap, (self.count + 63) // 64 * 8)
         free = set(w * 64 + b for w, word in enumerate(words) if word
                    for b in range(64) if word >> b & 1)
-        if self.purged:
-            free.update(i for i in range(self.count) if self.is_withheld(i))
+        if self.unbacked:
+            free.update(i for i in range(self.count) if self.is_unbacked(i))
         return free
 
-    def is_withheld(self, index):
+    def is_unbacked(self, index):
         first = index * self.size // PAGE
         last = ((index + 1) * self.size - 1) // PAGE
-        return any(self.purged >> page & 1 for page in range(first, last + 1))
+        return any(self.unbacked >> page & 1 for page in range(first, last + 1))
 
     def name(self):
         return "a large block" if self.is_span else "blocks of %d bytes" % self.size
@@ -117,7 +116,7 @@ class Heap:
         first, last = table.type.range()
         self.classes = [(int(table[i]["size"]), int(table[i]["blocks"]))
                         for i in range(first, last + 1)]
-        self.superslabs = list(listed(value("hak_heap")["all"], "superslab", "all"))
+        self.superslabs = list(listed(value("hak_arena")["all"], "superslab", "all"))
         self.slabs = {}  # by the address of each slab
         for superslab in self.superslabs:
             self.add_slabs(superslab)
@@ -142,7 +141,7 @@ class Heap:
 
     def read_magazines(self):
         blocks = {}
-        caches = listed(value("'cache.c'::cache_list")["caches"], "cache_cold", "node")
+        caches = listed(value("'cache/cache.c'::registry")["caches"], "cache_cold", "node")
         for number, cold in enumerate(caches):
             cache = cold["cache"].dereference()
             cache.fetch_lazy()
@@ -153,7 +152,7 @@ class Heap:
                 base, top = int(magazine["base"]), int(cache["magazine"][klass]["top"])
                 if not base:
                     continue
-                held = int(magazine["kept"]) if int(magazine["closed"]) else top - base
+                held = int(magazine["kept"]) if int(magazine["seized_top"]) else top - base
                 found = words_of(slot + (base + 1) * 8, held * 8) if held > 0 else []
                 blocks.update((block, number) for block in found)
         return blocks
@@ -187,8 +186,8 @@ class Hak(gdb.Command):
 class HakHeap(gdb.Command):
     """Show the heap: a line for each size of blocks, and one for each SuperSlab.
 
-Of a SuperSlab: its slabs that are used, free with memory, and free without;
-and the pages without memory in those that are used."""
+Of a SuperSlab: its slabs that are used, that are free and backed by memory, and
+that are free and unbacked; and the unbacked pages of those that are used."""
 
     def __init__(self):
         super().__init__("hak heap", gdb.COMMAND_DATA)
@@ -213,11 +212,11 @@ and the pages without memory in those that are used."""
             print("%10d %10d %8d %8d" % ((size,) + tuple(rows[size])))
         print("%18s %5s %5s %7s %6s" % ("SuperSlab", "used", "free", "purged", "pages"))
         for superslab in heap.superslabs:
-            unused, clean = int(superslab["unused"]), int(superslab["clean"])
-            pages = sum(bits(int(superslab["slab"][i]["purged"])) for i in range(SLABS)
+            unused, unbacked = int(superslab["unused"]), int(superslab["unbacked"])
+            pages = sum(bits(int(superslab["slab"][i]["unbacked"])) for i in range(SLABS)
                         if not unused >> i & 1)
             print("0x%016x %5d %5d %7d %6d" % (int(superslab["base"]), SLABS - bits(unused),
-                                               bits(unused & ~clean), bits(clean), pages))
+                                               bits(unused & ~unbacked), bits(unbacked), pages))
 
 
 class HakBlock(gdb.Command):
@@ -258,11 +257,12 @@ class HakLeaks(gdb.Command):
     """List live blocks that nothing points to: hak leaks [START END]...
 
 A block is reachable if its address, or one inside it that is a multiple of 8 (so
-not an entry of a page table), stands at a multiple of 8 bytes in the writable sections of the program, in a register of any CPU or
-thread, in another reachable block, or between a START and an END (for stacks
-that are elsewhere). What is left out of the list may still be lost, if a stale
-copy of its address is around; what is on it is lost, unless its address is kept
-in some other form, or in memory that was not searched."""
+not an entry of a page table), stands at a multiple of 8 bytes in the writable
+sections of the program, in a register of any CPU or thread, in another reachable
+block, or between a START and an END (for stacks that are elsewhere). What is left
+out of the list may still be lost, if a stale copy of its address is around; what
+is on it is lost, unless its address is kept in some other form, or in memory that
+was not searched."""
 
     def __init__(self):
         super().__init__("hak leaks", gdb.COMMAND_DATA)
@@ -332,7 +332,7 @@ in some other form, or in memory that was not searched."""
         found = set()
         work = []
 
-        def look_at(words):
+        def follow(words):
             for word in words:
                 if low <= word < high and not word & 7:
                     block = heap.find(word)[1]
@@ -349,11 +349,11 @@ in some other form, or in memory that was not searched."""
             return contents[slab.base][first:first + slab.size // 8]
 
         for start, end in ranges:
-            look_at(words_of(start, end - start))
-        look_at(self.registers())
+            follow(words_of(start, end - start))
+        follow(self.registers())
         while work:
             block = work.pop()
-            look_at(words_of_block(block, live[block]))
+            follow(words_of_block(block, live[block]))
         return found
 
     @staticmethod
