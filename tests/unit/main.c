@@ -18,13 +18,13 @@ int main(int argc, char **argv)
 	unit_meta();
 	unit_pagemap();
 	unit_superslab();
-	unit_slab();
+	unit_class();
 	unit_magazine();
 	unit_span();
 	unit_malloc();
-	unit_release();
-	unit_reap();
-	unit_closed();
+	unit_policy();
+	unit_scan();
+	unit_seize();
 	unit_stats();
 	unit_check();
 	return test_finish();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/check: does hak_check() see damage, and name it? Each test makes a heap
+ * core/diag/check.c: does hak_check() see damage, and name it? Each test makes a heap
  * in which the damage is possible, does it, asks, repairs it, and asks again.
  */
 #include "unit.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/format: every conversion, with what C's printf() would make of it.
+ * core/base/format.c: every conversion, with what C's printf() would make of it.
  */
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/list: adding at the front, deleting first, middle, last and only nodes.
+ * core/base/list.h: adding at the front, deleting first, middle, last and only nodes.
  */
 #include "unit.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/lock, core/fork: the words of a lock as one thread sees them, the ranks
- * that it holds, and that fork() leaves no lock taken. What several
- * threads do is the stress test's.
+ * core/base/lock.c and core/api/fork.c: the words of a lock as one thread sees them, the
+ * ranks that it holds, and that fork() leaves no lock taken. The stress test has several
+ * threads.
  */
 #include "unit.h"
 

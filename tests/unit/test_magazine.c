@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/magazine: how limits move, what refills fetch and spills give back, in
+ * core/cache: how limits move, what refills fetch and spills give back, in
  * which order blocks come out; caches that come, go, or cannot be had.
  */
 #include "unit.h"
@@ -370,7 +370,7 @@ static void magazine_room(void)
 	CHECK(unit_close());
 }
 
-/* Who only ever frees gets room for a batch before the first one goes, and then gives all. */
+/* Who only ever frees may keep a batch before the first one goes, and then gives all. */
 static void magazine_only_frees(void)
 {
 	unsigned n = 4 * LEAST, now = 0, spills = 0, spilled = 0;
@@ -439,7 +439,7 @@ static struct hak_cache *open_grown(unsigned *n)
 	return cache;
 }
 
-/* The first spill after a refill is not one of many: whoever does both needs room. */
+/* The first spill after a refill is not one of many: who does both needs a larger limit. */
 static void magazine_first_spill(void)
 {
 	unsigned n, more = 0;
@@ -488,7 +488,7 @@ static void magazine_slow_spill(void)
 }
 
 /* One turn: allocate so many, free them. */
-static void swing(struct hak_cache *cache, unsigned class, unsigned n)
+static void back_and_forth(struct hak_cache *cache, unsigned class, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		blocks[i] = magazine_pop(cache, class, ALLOC_ANY);
@@ -500,7 +500,7 @@ static void swing(struct hak_cache *cache, unsigned class, unsigned n)
  * What is freed and allocated by turns fits the magazine after some of them. When
  * frees keep pace with allocations again, it becomes smaller.
  */
-static void magazine_swings(void)
+static void magazine_back_and_forth(void)
 {
 	unsigned class = CLASS_16K, capacity = size_class[class].capacity, n = capacity / 8 * 7;
 	unsigned usual = capacity < 32 ? capacity : 32, least = capacity;
@@ -511,12 +511,12 @@ static void magazine_swings(void)
 	cache = cache_attach();
 	CHECK(cache && class_alloc(class, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 	for (unsigned turn = 0; turn < 20; turn++)
-		swing(cache, class, n);
+		back_and_forth(cache, class, n);
 	CHECK(limit(cache, class) == capacity);
 	CHECK(cache->cold->burst_budget ==
 	      HAK_CACHE_BURST_BYTES - (ptrdiff_t)(capacity - usual) * size_class[class].size);
 	before = counters(class);
-	swing(cache, class, n);
+	back_and_forth(cache, class, n);
 	after = counters(class);
 	CHECK(after.batches.refills == before.batches.refills);
 	CHECK(after.batches.spills == before.batches.spills);
@@ -538,7 +538,7 @@ static void magazine_swings(void)
 
 /*
  * Who comes after an owner whose magazines grew finds them as small as at first, and
- * empty if looks came by before.
+ * empty if scans came by before.
  */
 static void magazine_next_owner(void)
 {
@@ -552,7 +552,7 @@ static void magazine_next_owner(void)
 		cache = cache_attach();
 		CHECK(cache && class_alloc(class, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 		for (unsigned turn = 0; turn < 20; turn++)
-			swing(cache, class, n);
+			back_and_forth(cache, class, n);
 		CHECK((limit(cache, class) > HAK_MAGAZINE_NEAR) == HAS_FAR_SLOTS);
 		before = counters(class);
 		detach(cache);
@@ -570,7 +570,7 @@ static void magazine_next_owner(void)
 		after = counters(class);
 		CHECK(after.pops == before.pops && after.pushes == before.pushes);
 		for (unsigned turn = 0; turn < 20; turn++)
-			swing(cache, class, n);
+			back_and_forth(cache, class, n);
 		CHECK((limit(cache, class) > HAK_MAGAZINE_NEAR) == HAS_FAR_SLOTS);
 		CHECK(counters(class).pushes == before.pushes + 20 * n && !hak_check());
 		CHECK(unit_close());
@@ -605,8 +605,8 @@ static void magazine_flush_own(void)
 
 /*
  * The counts of a cache that is gone are not. Of its small blocks the next owner gets
- * those that were freed last, half of what a first magazine may hold, unless nobody
- * looks and they might keep more than the last SuperSlab.
+ * those that were freed last, half of what a first magazine may hold, unless no scan
+ * comes by and they might keep more than the last SuperSlab.
  */
 static void magazine_detach(void)
 {
@@ -750,7 +750,7 @@ void unit_magazine(void)
 	TEST_RUN(magazine_last_free);
 	TEST_RUN(magazine_first_spill);
 	TEST_RUN(magazine_slow_spill);
-	TEST_RUN(magazine_swings);
+	TEST_RUN(magazine_back_and_forth);
 	TEST_RUN(magazine_next_owner);
 	TEST_RUN(magazine_flush_own);
 	TEST_RUN(magazine_detach);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/malloc: every function of the API, at the edges of its arguments and at
+ * core/api: every function of the API, at the edges of its arguments and at
  * the edges between classes and spans, over memory that is never zero by luck.
  */
 #include "unit.h"
@@ -510,7 +510,7 @@ static void malloc_realloc_spans(void)
 }
 
 /*
- * A block that moves to grow a little gets room for a quarter more, and gives it
+ * A block that moves to grow a little gets a quarter more, and gives it
  * up. One that grows by much has seen to that itself.
  */
 static void malloc_realloc_room(void)
@@ -625,7 +625,7 @@ static void malloc_exhaustion(void)
 		/* the whole of one slab, of which the magazine has the most */
 		for (unsigned i = 0; i < 64; i++)
 			hak_free(blocks[i]);
-		/* so it must be emptied for whoever wants a slab */
+		/* so it must be emptied for who wants a slab */
 		blocks[0] = round & 1 ? hak_malloc(4000) : hak_malloc(40000);
 		CHECK(blocks[0]);
 		hak_free(blocks[0]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/meta: records are zero, aligned, disjoint and used again by their own
+ * core/pages/meta.c: records are zero, aligned, disjoint and used again by their own
  * kind; chunks are as few as can be and all go back.
  */
 #include "unit.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/pagemap: what was never entered is absent, whatever the address; what
- * was entered is found, and only that. The addresses here are nobody's.
+ * core/pages/pagemap.c: what was never entered is absent, whatever the address; what
+ * was entered is found, and only that. No memory stands behind the addresses here.
  */
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/pages: attaching, the checks of what a provider returns, the counts.
+ * core/pages/pages.c: attaching, the checks of what a provider returns, the counts.
  */
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/sizeclass: the tables and the arithmetic, against a list of the sizes
+ * core/base/sizeclass.c: the tables and the arithmetic, against a list of the sizes
  * that is written out here and a search that any reader believes.
  */
 #include "unit.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/span: lengths, classes of the page map, growing and shrinking where
+ * core/superslab/span.c: lengths, classes of the page map, growing and shrinking where
  * they are, counters. slab(n) is the n-th of the provider's arena.
  */
 #include "unit.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/stats: exact counts after known calls, equations that always hold, a
+ * core/diag/stats.c: exact counts after known calls, equations that always hold, a
  * snapshot of any size, text and JSON that can be read and agree with it.
  */
 #include "unit.h"
@@ -189,8 +189,8 @@ static void stats_of_spans(void)
 	CHECK(unit_close());
 }
 
-/* Without a cache every call is one that bypassed a magazine. */
-static void stats_of_bypasses(void)
+/* Without a cache every call counts as uncached. */
+static void stats_of_uncached(void)
 {
 	void *block;
 
@@ -277,7 +277,7 @@ static void stats_of_locks(void)
 	for (unsigned i = 0; i < 100; i++)
 		hak_free(hak_malloc(64));
 	read_stats();
-	if (!IS_ENABLED(CONFIG_HAK_DEBUG)) /* which looks at each block that is freed */
+	if (!IS_ENABLED(CONFIG_HAK_DEBUG)) /* which inspects each block that is freed */
 		CHECK(stats.class_locks == class_locks + 2 * class_reads);
 	CHECK(stats.superslab_locks == superslab_locks + 2 * superslab_reads);
 	hak_flush(); /* a batch, and its slab goes */
@@ -519,7 +519,7 @@ void unit_stats(void)
 	TEST_RUN(stats_of_a_class);
 	TEST_RUN(stats_of_a_magazine_on_the_move);
 	TEST_RUN(stats_of_spans);
-	TEST_RUN(stats_of_bypasses);
+	TEST_RUN(stats_of_uncached);
 	TEST_RUN(stats_of_failures);
 	TEST_RUN(stats_of_bitmaps);
 	TEST_RUN(stats_of_misses);

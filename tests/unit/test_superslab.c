@@ -628,7 +628,7 @@ static void superslab_residence(void)
 /* Of places for a run, the one that has just the pages that are wanted. */
 static void superslab_best_pages(void)
 {
-	static const unsigned spare[] = { 0xf000, 0xff00, 0xfff0 };
+	static const unsigned slack[] = { 0xf000, 0xff00, 0xfff0 };
 	enum run_memory memory;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
@@ -637,7 +637,7 @@ static void superslab_best_pages(void)
 	put(2, 1);
 	put(0, 1);
 	for (unsigned i = 0; i < 3; i++)
-		CHECK(superslab_alloc(1, spare[i], SLAB_SIZE, ALLOC_ANY, &memory) == slab(2 * i));
+		CHECK(superslab_alloc(1, slack[i], SLAB_SIZE, ALLOC_ANY, &memory) == slab(2 * i));
 	CHECK(scan_all(true) == (4 + 8 + 12) * PAGE_SIZE);
 	put(0, 1);
 	put(2, 1);
@@ -658,8 +658,8 @@ static void superslab_best_pages(void)
 	CHECK(unit_close());
 }
 
-/* Only slabs that have memory; only platforms whose magazines hold spans ask for that. */
-static void superslab_filled(void)
+/* Only backed slabs; only platforms whose magazines hold spans ask for that. */
+static void superslab_backed_only(void)
 {
 	enum run_memory memory;
 
@@ -678,20 +678,20 @@ static void superslab_filled(void)
 	CHECK(unit_close());
 }
 
-/* A slab for a class, all but the last @bare pages of which are then touched; its number. */
-static long take_for_class(unsigned bare, enum alloc_which which)
+/* A slab for a class, all but the last @unbacked pages of which are then touched; its number. */
+static long take_for_class(unsigned unbacked, enum alloc_which which)
 {
 	struct list_node *chain = superslab_alloc_slabs(1, which);
 	struct slab *taken = chain ? list_entry(chain, struct slab, node) : NULL;
 
 	if (!chain || chain->next)
 		return -1;
-	taken->unbacked &= (uint16_t)(ALL_PAGES << (PAGES_PER_SLAB - bare));
+	taken->unbacked &= (uint16_t)(ALL_PAGES << (PAGES_PER_SLAB - unbacked));
 	taken->untouched &= taken->unbacked;
 	return (long)((slab_base(taken) - slab(0)) / SLAB_SIZE);
 }
 
-/* A class gets a slab that has memory, one of the fullest, before one that has none. */
+/* A class gets a backed slab, one of the fullest, before an unbacked one. */
 static void superslab_for_class(void)
 {
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
@@ -720,7 +720,7 @@ static void superslab_for_class(void)
 }
 
 /* A run across SuperSlabs gets what empty ones have that are no neighbours; or not. */
-static void superslab_furnishes(void)
+static void superslab_remaps(void)
 {
 	if (!PLATFORM_MOVES)
 		return;
@@ -755,7 +755,7 @@ static void superslab_furnishes(void)
 }
 
 /* Only some of its pages go, and those are rubbish from then on: it is not taken for zero. */
-static void superslab_furnishes_in_part(void)
+static void superslab_remaps_in_part(void)
 {
 	enum run_memory memory;
 	char *block;
@@ -780,7 +780,7 @@ static void superslab_furnishes_in_part(void)
 }
 
 /* Of the empty ones that which stands alone goes first, and what it lacks stays lacking. */
-static void superslab_furnishes_from_alone(void)
+static void superslab_remaps_from_alone(void)
 {
 	enum run_memory memory;
 
@@ -856,10 +856,10 @@ void unit_superslab(void)
 	TEST_RUN(superslab_no_leaf);
 	TEST_RUN(superslab_residence);
 	TEST_RUN(superslab_best_pages);
-	TEST_RUN(superslab_filled);
+	TEST_RUN(superslab_backed_only);
 	TEST_RUN(superslab_for_class);
-	TEST_RUN(superslab_furnishes);
-	TEST_RUN(superslab_furnishes_in_part);
-	TEST_RUN(superslab_furnishes_from_alone);
+	TEST_RUN(superslab_remaps);
+	TEST_RUN(superslab_remaps_in_part);
+	TEST_RUN(superslab_remaps_from_alone);
 	TEST_RUN(superslab_shortest_across);
 }

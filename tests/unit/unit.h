@@ -25,7 +25,7 @@
 extern struct fake unit_fake;
 
 /*
- * A fresh heap over a fake provider. What a test that failed left behind goes
+ * A new heap over a fake provider. What a test that failed left behind goes
  * first. @align: of the provider's memory, 0 if it does not matter.
  */
 bool unit_open_aligned(size_t capacity, size_t align, unsigned flags, enum fake_purge purge);
@@ -78,13 +78,13 @@ void unit_pages(void);
 void unit_meta(void);
 void unit_pagemap(void);
 void unit_superslab(void);
-void unit_slab(void);
+void unit_class(void);
 void unit_magazine(void);
 void unit_span(void);
 void unit_malloc(void);
-void unit_release(void);
-void unit_reap(void);
-void unit_closed(void);
+void unit_policy(void);
+void unit_scan(void);
+void unit_seize(void);
 void unit_stats(void);
 void unit_check(void);
 

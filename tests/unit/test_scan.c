@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/reap and what it walks over: which pages of a slab, and which unused
- * slabs, are purged, when, and in how many calls; what is in blocks that stay;
- * what is handed out again; providers that refuse, and a slab that changes
- * while its pages are being purged.
+ * core/reclaim/scan.c and what it walks over: which pages of a slab, and which unused
+ * slabs, are purged, when, and in how many calls; what is in blocks that stay; what is
+ * handed out again; providers that refuse, and a slab that changes while its pages are
+ * being purged.
  */
 #include "unit.h"
 
@@ -127,7 +127,7 @@ static bool check_page(unsigned class, unsigned page)
 	return true;
 }
 
-static void reap_page_arithmetic(void)
+static void scan_page_arithmetic(void)
 {
 	unsigned unused = 0;
 
@@ -144,7 +144,7 @@ static void reap_page_arithmetic(void)
 }
 
 /* What a slab has behind its last block may have memory from an owner before. */
-static void reap_behind_the_last(void)
+static void scan_behind_the_last(void)
 {
 	void *span, *block;
 
@@ -237,8 +237,8 @@ static bool are_purged(unsigned pages, size_t before, unsigned long calls)
 	return is_sound();
 }
 
-/* One look: it purges exactly these pages. */
-static bool look_purges(unsigned pages)
+/* One scan: it purges exactly these pages. */
+static bool scan_purges(unsigned pages)
 {
 	unsigned long calls = unit_fake.calls[FAKE_PURGE];
 	size_t before = unit_fake.purged;
@@ -262,8 +262,8 @@ static uint64_t retouched(void)
 	return stats.retouched_bytes;
 }
 
-/* Take blocks of the slab again: those with memory behind them first. */
-static bool take_again(unsigned n)
+/* Allocate blocks of the slab again: backed ones come first. */
+static bool alloc_again(unsigned n)
 {
 	while (n) {
 		unsigned want = n < BATCH ? n : BATCH, resident = count_resident(), touched = 0;
@@ -315,20 +315,20 @@ static bool check_class(unsigned class)
 		if (round % 3 == 2) {
 			CHECK_OR(trim_purges(expected), false);
 		} else {
-			CHECK_OR(look_purges(0) && look_purges(expected), false);
+			CHECK_OR(scan_purges(0) && scan_purges(expected), false);
 		}
-		CHECK_OR(look_purges(0) && look_purges(0), false);
+		CHECK_OR(scan_purges(0) && scan_purges(0), false);
 		CHECK_OR(!hak_idle(SIZE_MAX), false); /* all is done */
-		CHECK_OR(take_again(below(model.blocks - count_live() + 1)), false);
+		CHECK_OR(alloc_again(below(model.blocks - count_live() + 1)), false);
 	}
-	CHECK_OR(take_again(model.blocks - count_live()), false);
+	CHECK_OR(alloc_again(model.blocks - count_live()), false);
 	for (unsigned i = 0; i < model.blocks; i++)
 		drop(i);
 	CHECK_OR(slabs_used() == 0 && !hak_check(), false);
 	return unit_close();
 }
 
-static void reap_all_classes(void)
+static void scan_all_classes(void)
 {
 	seed = 4711;
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
@@ -338,54 +338,54 @@ static void reap_all_classes(void)
 	}
 }
 
-static void reap_whole_pages(void)
+static void scan_whole_pages(void)
 {
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
 	/* 3 to 5 are neighbours; of page 9 one block stays */
 	drop_pages(0x8238, 36);
-	CHECK(look_purges(0));
-	CHECK(look_purges(0x8038));
+	CHECK(scan_purges(0));
+	CHECK(scan_purges(0x8038));
 	CHECK(unit_fake.calls[FAKE_PURGE] == 2);
 	hak_stats_read(&stats, sizeof(stats));
 	CHECK(stats.purged_bytes == 4 * PAGE_SIZE && stats.provider_purges == 2);
-	CHECK(look_purges(0) && !hak_idle(SIZE_MAX));
+	CHECK(scan_purges(0) && !hak_idle(SIZE_MAX));
 	/* three blocks of page 9 before any that has to be fetched back */
-	CHECK(take_again(3) && model.unbacked == 0x8038 && retouched() == 0);
-	CHECK(take_again(1) && model.unbacked == 0x8030 && retouched() == PAGE_SIZE);
-	CHECK(take_again(3) && model.unbacked == 0x8030 && retouched() == PAGE_SIZE);
-	CHECK(take_again(9) && model.unbacked == 0 && retouched() == 4 * PAGE_SIZE);
+	CHECK(alloc_again(3) && model.unbacked == 0x8038 && retouched() == 0);
+	CHECK(alloc_again(1) && model.unbacked == 0x8030 && retouched() == PAGE_SIZE);
+	CHECK(alloc_again(3) && model.unbacked == 0x8030 && retouched() == PAGE_SIZE);
+	CHECK(alloc_again(9) && model.unbacked == 0 && retouched() == 4 * PAGE_SIZE);
 	CHECK(unit_close());
 }
 
-/* Not what was used between two looks. */
-static void reap_used_between(void)
+/* What was used between two scans stays. */
+static void scan_used_between(void)
 {
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
 	drop_pages(0x000f, 64);
-	CHECK(look_purges(0));
-	CHECK(take_again(1)); /* block 0 */
+	CHECK(scan_purges(0));
+	CHECK(alloc_again(1)); /* block 0 */
 	drop(0);
-	CHECK(look_purges(0));
+	CHECK(scan_purges(0));
 	drop_pages(0x00f0, 64); /* frees alone do not keep what is free */
-	CHECK(look_purges(0x000f));
-	CHECK(look_purges(0x00f0));
+	CHECK(scan_purges(0x000f));
+	CHECK(scan_purges(0x00f0));
 	CHECK(unit_close());
 }
 
-/* What was taken from a slab between two looks does not hide what is left. */
-static void reap_taken_between(void)
+/* What was allocated from a slab between two scans does not hide what is left. */
+static void scan_allocated_between(void)
 {
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
 	drop_pages(0x00ff, 64);
-	CHECK(look_purges(0));
-	CHECK(take_again(1)); /* block 0, for good */
-	CHECK(look_purges(0));
-	CHECK(look_purges(0x00fe));
+	CHECK(scan_purges(0));
+	CHECK(alloc_again(1)); /* block 0, for good */
+	CHECK(scan_purges(0));
+	CHECK(scan_purges(0x00fe));
 	CHECK(unit_close());
 }
 
-/* Pages that nobody has touched have nothing behind them. */
-static void reap_fresh(void)
+/* Untouched pages have nothing behind them. */
+static void scan_untouched(void)
 {
 	void *batch[8];
 
@@ -405,7 +405,7 @@ static void reap_fresh(void)
 }
 
 /* Neighbours in two slabs, of different classes, are one call. */
-static void reap_two_slabs(void)
+static void scan_two_slabs(void)
 {
 	void *batch[2];
 
@@ -414,7 +414,7 @@ static void reap_two_slabs(void)
 	CHECK((uintptr_t)batch[1] == model.base + SLAB_SIZE);
 	drop_pages(0xf000, 64);
 	class_free(CLASS_32K, batch + 1, 1); /* the first half */
-	CHECK(look_purges(0));
+	CHECK(scan_purges(0));
 	hak_idle(SIZE_MAX);
 	CHECK(unit_fake.purged == 12 * PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
 	CHECK(address_to_slab(model.base)->unbacked == 0xf000 && !hak_check());
@@ -422,13 +422,13 @@ static void reap_two_slabs(void)
 	CHECK(unit_close());
 }
 
-static void reap_double_free(void)
+static void scan_double_free(void)
 {
 	size_t detail;
 
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
 	drop_pages(0x00f0, 64);
-	CHECK(look_purges(0) && look_purges(0x00f0));
+	CHECK(scan_purges(0) && scan_purges(0x00f0));
 	CHECK(class_inspect(CLASS_1024, block(16), &detail) == HAK_BUG_DOUBLE_FREE && !detail);
 	CHECK(class_inspect(CLASS_1024, block(31), &detail) == HAK_BUG_DOUBLE_FREE);
 	CHECK(class_inspect(CLASS_1024, block(15), &detail) == HAK_BUG_NONE);
@@ -445,8 +445,8 @@ static uint64_t purges_refused(void)
 	return stats.provider_purges_refused;
 }
 
-/* They stay as they were, and nobody asks again before a trim. */
-static void reap_refused(void)
+/* The pages stay as they were, and the provider is not asked again before a trim. */
+static void scan_refused(void)
 {
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_REFUSE));
 	drop_pages(0x80f0, 64); /* two calls, if the first were granted */
@@ -460,7 +460,7 @@ static void reap_refused(void)
 		hak_idle(SIZE_MAX);
 	CHECK(!hak_idle(SIZE_MAX));
 	CHECK(unit_fake.calls[FAKE_PURGE] == 1);
-	CHECK(take_again(30) && retouched() == 0);
+	CHECK(alloc_again(30) && retouched() == 0);
 	CHECK(hak_trim(HAK_TRIM_OWN) == 0);
 	CHECK(unit_fake.calls[FAKE_PURGE] == 2 && purges_refused() == 2 && is_sound());
 	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && purges_refused() == 3);
@@ -471,22 +471,22 @@ static void reap_refused(void)
 	unit_fake.options.purge = FAKE_PURGE_ZERO;
 	CHECK(trim_purges(purgeable_pages()) && model.unbacked);
 	drop_pages(0x0003, 64);
-	CHECK(look_purges(0) && look_purges(0x0003));
+	CHECK(scan_purges(0) && scan_purges(0x0003));
 	CHECK(unit_close());
 }
 
 /* The second of two calls: what the first purged counts as there, too. */
-static void reap_refused_half(void)
+static void scan_refused_half(void)
 {
 	CHECK(open_slab(CLASS_16, FAKE_PURGE_ZERO));
 	drop_pages(0x80f0, 0);
-	CHECK(look_purges(0));
+	CHECK(scan_purges(0));
 	fake_fail(&unit_fake, FAKE_PURGE, 2, false, FAKE_FAILS);
 	hak_idle(SIZE_MAX);
 	CHECK(unit_fake.purged == 4 * PAGE_SIZE && purges_refused() == 1);
 	CHECK(is_sound());
-	CHECK(take_again(1000) && retouched() == 0);
-	CHECK(take_again(model.blocks - count_live()));
+	CHECK(alloc_again(1000) && retouched() == 0);
+	CHECK(alloc_again(model.blocks - count_live()));
 	CHECK(unit_close());
 }
 
@@ -523,7 +523,7 @@ static void drop_all(void)
 }
 
 /* It is returned when that is over, with its pages known, purged or not. */
-static void reap_empty_meanwhile(void)
+static void scan_empty_meanwhile(void)
 {
 	static const unsigned classes[] = { CLASS_16, CLASS_1024, CLASS_32K };
 
@@ -532,7 +532,7 @@ static void reap_empty_meanwhile(void)
 
 		CHECK(open_slab(classes[i / 2], FAKE_PURGE_ZERO));
 		drop_pages(0x00f0, model.blocks - 1);
-		CHECK(look_purges(0));
+		CHECK(scan_purges(0));
 		hook(drop_all);
 		if (fails)
 			fake_fail(&unit_fake, FAKE_PURGE, 1, false, FAKE_FAILS);
@@ -549,53 +549,53 @@ static void drop_more(void)
 	drop_pages(0x0f00, 64);
 }
 
-/* Nor is what is freed while other pages are being purged. */
-static void reap_free_meanwhile(void)
+/* What is freed while other pages are being purged waits for its own two scans. */
+static void scan_free_meanwhile(void)
 {
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
 	drop_pages(0x000f, 64);
-	CHECK(look_purges(0));
+	CHECK(scan_purges(0));
 	hook(drop_more);
-	CHECK(look_purges(0x000f));
-	CHECK(look_purges(0));
-	CHECK(look_purges(0x0f00));
+	CHECK(scan_purges(0x000f));
+	CHECK(scan_purges(0));
+	CHECK(scan_purges(0x0f00));
 	CHECK(unit_close());
 }
 
-static void *taken_meanwhile;
+static void *allocated_meanwhile;
 
-static void take_one(void)
+static void alloc_one(void)
 {
 	size_t detail;
 
-	CHECK(class_alloc(CLASS_1024, &taken_meanwhile + 1, 1, ALLOC_ANY) == 1);
+	CHECK(class_alloc(CLASS_1024, &allocated_meanwhile + 1, 1, ALLOC_ANY) == 1);
 	CHECK(class_inspect(CLASS_1024, block(0), &detail) == HAK_BUG_DOUBLE_FREE);
 	drop(40); /* it may be freed into */
 }
 
-static void reap_take_meanwhile(void)
+static void scan_alloc_meanwhile(void)
 {
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
 	drop_pages(0x000f, 64);
-	CHECK(look_purges(0));
-	hook(take_one);
-	CHECK(look_purges(0x000f));
-	CHECK((uintptr_t)taken_meanwhile / SLAB_SIZE != model.base / SLAB_SIZE);
-	class_free(CLASS_1024, &taken_meanwhile, 1);
-	CHECK(take_again(1) && model.live[40]);
+	CHECK(scan_purges(0));
+	hook(alloc_one);
+	CHECK(scan_purges(0x000f));
+	CHECK((uintptr_t)allocated_meanwhile / SLAB_SIZE != model.base / SLAB_SIZE);
+	class_free(CLASS_1024, &allocated_meanwhile, 1);
+	CHECK(alloc_again(1) && model.live[40]);
 	CHECK(unit_close());
 }
 
 /* ---------------------------------------------------------------- whole slabs */
 
 /* A slab whose last block goes is returned, with what is known of its pages. */
-static void reap_emptied(void)
+static void scan_emptied(void)
 {
 	void *one;
 
 	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
 	drop_pages(0x00ff, 64);
-	CHECK(look_purges(0) && look_purges(0x00ff));
+	CHECK(scan_purges(0) && scan_purges(0x00ff));
 	for (unsigned i = 0; i < model.blocks; i++)
 		drop(i);
 	CHECK(slabs_used() == 0 && !hak_check());
@@ -610,7 +610,7 @@ static void reap_emptied(void)
 }
 
 /* An unused slab of a SuperSlab that stays: as pages are. */
-static void reap_unused_slabs(void)
+static void scan_unused_slabs(void)
 {
 	void *two[2], *block[6];
 
@@ -643,7 +643,7 @@ static void reap_unused_slabs(void)
 }
 
 /* So goes what a large block that became smaller gave up, page by page. */
-static void reap_shrunk_span(void)
+static void scan_shrunk_span(void)
 {
 	char *large;
 
@@ -668,8 +668,8 @@ static void reap_shrunk_span(void)
 	CHECK(unit_close());
 }
 
-/* A span in a slab that was used before: behind its end, 7 pages are nobody's. */
-static char *open_tail(enum fake_purge purge)
+/* A span in a slab that was used before: the 7 pages behind its end are its slack. */
+static char *open_slack(enum fake_purge purge)
 {
 	char *span;
 
@@ -684,10 +684,10 @@ static char *open_tail(enum fake_purge purge)
 	return span;
 }
 
-/* They go, and nothing of the span; and are known as gone when the slab is used again. */
-static void reap_tail(void)
+/* The slack goes, and nothing of the span; it is known as gone when the slab is used again. */
+static void scan_slack(void)
 {
-	char *span = open_tail(FAKE_PURGE_ZERO);
+	char *span = open_slack(FAKE_PURGE_ZERO);
 
 	CHECK(span);
 	CHECK(!hak_idle(SIZE_MAX));
@@ -696,7 +696,7 @@ static void reap_tail(void)
 	      unit_is_zero(span + 9 * PAGE_SIZE, 7 * PAGE_SIZE));
 	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && !hak_check());
 	hak_free(span);
-	/* the next one is longer by two pages, and its tail has no memory already */
+	/* the next one is longer by two pages, and its slack is unbacked already */
 	CHECK(at(unit_span_alloc(11 * PAGE_SIZE)) == at(span) && retouched() == 2 * PAGE_SIZE);
 	unit_fill(span, 11 * PAGE_SIZE, 3);
 	CHECK(!hak_idle(SIZE_MAX) && hak_trim(HAK_TRIM_ALL) == 0);
@@ -712,10 +712,10 @@ static void reap_tail(void)
 	CHECK(unit_close());
 }
 
-/* Not in vain, when the provider refuses. */
-static void reap_tail_refused(void)
+/* A provider that refuses is asked once. */
+static void scan_slack_refused(void)
 {
-	char *span = open_tail(FAKE_PURGE_REFUSE);
+	char *span = open_slack(FAKE_PURGE_REFUSE);
 
 	CHECK(span);
 	while (hak_idle(SIZE_MAX))
@@ -726,30 +726,30 @@ static void reap_tail_refused(void)
 	CHECK(unit_close());
 }
 
-static char *tail_span;
+static char *slack_span;
 
 static void free_span(void)
 {
 	uint64_t before = slabs_used();
 
-	hak_free(tail_span);
-	/* nobody is to have the slab while its pages go */
-	CHECK(slabs_used() == before && !pagemap_class((uintptr_t)tail_span));
-	CHECK(at(unit_span_alloc(SLAB_SIZE)) != at(tail_span));
+	hak_free(slack_span);
+	/* no caller gets the slab while its pages go */
+	CHECK(slabs_used() == before && !pagemap_class((uintptr_t)slack_span));
+	CHECK(at(unit_span_alloc(SLAB_SIZE)) != at(slack_span));
 }
 
-static void reap_span_freed_meanwhile(void)
+static void scan_span_freed_meanwhile(void)
 {
 	for (unsigned fails = 0; fails < 2; fails++) {
-		tail_span = open_tail(FAKE_PURGE_ZERO);
-		CHECK(tail_span);
+		slack_span = open_slack(FAKE_PURGE_ZERO);
+		CHECK(slack_span);
 		hook(free_span);
 		if (fails)
 			fake_fail(&unit_fake, FAKE_PURGE, 1, false, FAKE_FAILS);
 		hak_idle(SIZE_MAX);
 		CHECK(!hooked.meanwhile && !test_has_failed());
 		CHECK(slabs_used() == 2 && !hak_check());
-		CHECK(at(unit_span_alloc(SLAB_SIZE)) == at(tail_span));
+		CHECK(at(unit_span_alloc(SLAB_SIZE)) == at(slack_span));
 		CHECK(retouched() == (fails ? 0 : 7 * PAGE_SIZE));
 		CHECK(unit_close());
 	}
@@ -759,27 +759,27 @@ static void resize_span(void)
 {
 	char *moved;
 
-	CHECK(at(hak_realloc(tail_span, 8 * PAGE_SIZE + 1)) == at(tail_span));
+	CHECK(at(hak_realloc(slack_span, 8 * PAGE_SIZE + 1)) == at(slack_span));
 	/* what is being purged cannot be written to: it grows elsewhere */
-	moved = hak_realloc(tail_span, 10 * PAGE_SIZE);
-	CHECK(moved && at(moved) != at(tail_span) && unit_is_filled(moved, 9 * PAGE_SIZE, 2));
-	tail_span = moved;
+	moved = hak_realloc(slack_span, 10 * PAGE_SIZE);
+	CHECK(moved && at(moved) != at(slack_span) && unit_is_filled(moved, 9 * PAGE_SIZE, 2));
+	slack_span = moved;
 }
 
-static void reap_span_resized_meanwhile(void)
+static void scan_span_resized_meanwhile(void)
 {
-	tail_span = open_tail(FAKE_PURGE_ZERO);
-	CHECK(tail_span);
+	slack_span = open_slack(FAKE_PURGE_ZERO);
+	CHECK(slack_span);
 	hook(resize_span);
 	hak_idle(SIZE_MAX);
 	CHECK(!hooked.meanwhile && !test_has_failed());
 	CHECK(slabs_used() == 2 && !hak_check());
-	CHECK(unit_is_filled(tail_span, 9 * PAGE_SIZE, 2));
+	CHECK(unit_is_filled(slack_span, 9 * PAGE_SIZE, 2));
 	CHECK(unit_close());
 }
 
-/* Whatever purged memory reads. */
-static void reap_calloc(void)
+/* calloc gives zeros, whatever purged memory reads. */
+static void scan_calloc(void)
 {
 	static const size_t sizes[] = { 24, 500, 3000, 9000, 30000, 100000, 400000 };
 	static const enum fake_purge purges[] = { FAKE_PURGE_ZERO, FAKE_PURGE_DIRTY };
@@ -811,8 +811,8 @@ static void reap_calloc(void)
 
 /* ---------------------------------------------------------------------- pieces */
 
-/* A look is as many pieces as there are SuperSlabs, and one that finds the end. */
-static void reap_pieces(void)
+/* A scan is as many pieces as there are SuperSlabs, and one that finds the end. */
+static void scan_pieces(void)
 {
 	void *large[5];
 
@@ -833,7 +833,7 @@ static void reap_pieces(void)
 	while (hak_idle(2))
 		;
 	CHECK(!hak_idle(SIZE_MAX) && unit_fake.calls[FAKE_PURGE] == 5);
-	/* a trim in the middle of a look ends it */
+	/* a trim in the middle of a scan ends it */
 	CHECK(scan_step(3) == SCAN_MORE);
 	CHECK(hak_trim(HAK_TRIM_OWN) == 0);
 	CHECK(scan_step(5) == SCAN_MORE && scan_step(1) == SCAN_DONE);
@@ -847,29 +847,29 @@ static void reap_pieces(void)
 	CHECK(unit_close());
 }
 
-void unit_reap(void)
+void unit_scan(void)
 {
-	TEST_RUN(reap_page_arithmetic);
-	TEST_RUN(reap_behind_the_last);
-	TEST_RUN(reap_all_classes);
-	TEST_RUN(reap_whole_pages);
-	TEST_RUN(reap_used_between);
-	TEST_RUN(reap_taken_between);
-	TEST_RUN(reap_fresh);
-	TEST_RUN(reap_two_slabs);
-	TEST_RUN(reap_double_free);
-	TEST_RUN(reap_refused);
-	TEST_RUN(reap_refused_half);
-	TEST_RUN(reap_empty_meanwhile);
-	TEST_RUN(reap_free_meanwhile);
-	TEST_RUN(reap_take_meanwhile);
-	TEST_RUN(reap_emptied);
-	TEST_RUN(reap_unused_slabs);
-	TEST_RUN(reap_shrunk_span);
-	TEST_RUN(reap_tail);
-	TEST_RUN(reap_tail_refused);
-	TEST_RUN(reap_span_freed_meanwhile);
-	TEST_RUN(reap_span_resized_meanwhile);
-	TEST_RUN(reap_calloc);
-	TEST_RUN(reap_pieces);
+	TEST_RUN(scan_page_arithmetic);
+	TEST_RUN(scan_behind_the_last);
+	TEST_RUN(scan_all_classes);
+	TEST_RUN(scan_whole_pages);
+	TEST_RUN(scan_used_between);
+	TEST_RUN(scan_allocated_between);
+	TEST_RUN(scan_untouched);
+	TEST_RUN(scan_two_slabs);
+	TEST_RUN(scan_double_free);
+	TEST_RUN(scan_refused);
+	TEST_RUN(scan_refused_half);
+	TEST_RUN(scan_empty_meanwhile);
+	TEST_RUN(scan_free_meanwhile);
+	TEST_RUN(scan_alloc_meanwhile);
+	TEST_RUN(scan_emptied);
+	TEST_RUN(scan_unused_slabs);
+	TEST_RUN(scan_shrunk_span);
+	TEST_RUN(scan_slack);
+	TEST_RUN(scan_slack_refused);
+	TEST_RUN(scan_span_freed_meanwhile);
+	TEST_RUN(scan_span_resized_meanwhile);
+	TEST_RUN(scan_calloc);
+	TEST_RUN(scan_pieces);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/release: the policy, as what it is, a function of its arguments; and
- * what it comes to in the heap: which empty SuperSlabs stay, and how long.
+ * core/base/policy.c: the policy as a function of its arguments; and its effect on the
+ * heap: which empty SuperSlabs stay, and how long.
  */
 #include "unit.h"
 
@@ -10,7 +10,7 @@
 #include <superslab/superslab.h>
 
 /* What was needed lately, but no more than 512 MiB or a quarter of it. */
-static void release_reserve_size(void)
+static void policy_reserve_size(void)
 {
 	CHECK(policy_reserve(0, 0) == 0 && policy_reserve(5, 5) == 0);
 	CHECK(policy_reserve(7, 5) == 0);
@@ -27,7 +27,7 @@ static void release_reserve_size(void)
 		}
 }
 
-static void release_modes(void)
+static void policy_modes(void)
 {
 	CHECK(policy_keeps_blocks(0) && policy_keeps_blocks(1) && !policy_keeps_blocks(2));
 	policy_set_mode(RELEASE_NEVER);
@@ -46,6 +46,16 @@ static void release_modes(void)
 	policy_set_mode(RELEASE_AT_ONCE);
 }
 
+/* What a magazine held and did not need is its excess. */
+static void policy_excess_blocks(void)
+{
+	CHECK(policy_excess(0, 0) == 0 && policy_excess(0, 5) == 0);
+	CHECK(policy_excess(8, 0) == 8 && policy_excess(8, 3) == 5);
+	CHECK(policy_excess(8, 7) == 1 && policy_excess(8, 8) == 0);
+	CHECK(policy_excess(8, 9) == 0 && policy_excess(112, UINT64_MAX) == 0);
+	CHECK(policy_excess(112, (uint64_t)1 << 32) == 0);
+}
+
 static uint64_t active(void)
 {
 	struct arena_counters counters;
@@ -54,10 +64,10 @@ static uint64_t active(void)
 	return counters.active;
 }
 
-/* A sawtooth of 10 SuperSlabs, with or without a look in each of its teeth. */
-static void release_sawtooth(void)
+/* A sawtooth of 10 SuperSlabs, with or without a scan in each of its teeth. */
+static void policy_sawtooth(void)
 {
-	unsigned long maps = 0, looks = 0;
+	unsigned long maps = 0, scans = 0;
 	void *block[10];
 
 	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
@@ -77,15 +87,15 @@ static void release_sawtooth(void)
 	/* some intervals without it, and it is gone */
 	CHECK(hak_idle(SIZE_MAX) && active() == 10);
 	while (hak_idle(SIZE_MAX))
-		looks++;
-	CHECK(looks < 10 && active() == 0);
+		scans++;
+	CHECK(scans < 10 && active() == 0);
 	CHECK(!hak_check());
 	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
 }
 
 /* Part of what was needed lately is needed still: the rest goes. */
-static void release_decay(void)
+static void policy_decay(void)
 {
 	void *block[10];
 
@@ -99,7 +109,7 @@ static void release_decay(void)
 	while (hak_idle(1))
 		;
 	CHECK(active() == 3 && !hak_idle(SIZE_MAX));
-	/* nobody is there to look: at once, but for one */
+	/* no scan will come by: all but one go at once */
 	policy_set_mode(RELEASE_AT_ONCE);
 	hak_free(block[0]);
 	hak_free(block[1]);
@@ -113,7 +123,7 @@ static void release_decay(void)
 }
 
 /* To and fro over the edge of a SuperSlab asks the provider for nothing. */
-static void release_no_thrash(void)
+static void policy_no_thrash(void)
 {
 	unsigned long maps, unmaps;
 	void *first, *second;
@@ -139,11 +149,12 @@ static void release_no_thrash(void)
 	CHECK(unit_close());
 }
 
-void unit_release(void)
+void unit_policy(void)
 {
-	TEST_RUN(release_reserve_size);
-	TEST_RUN(release_modes);
-	TEST_RUN(release_sawtooth);
-	TEST_RUN(release_decay);
-	TEST_RUN(release_no_thrash);
+	TEST_RUN(policy_reserve_size);
+	TEST_RUN(policy_modes);
+	TEST_RUN(policy_excess_blocks);
+	TEST_RUN(policy_sawtooth);
+	TEST_RUN(policy_decay);
+	TEST_RUN(policy_no_thrash);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/cache and core/magazine: what a look takes out of magazines, and what
- * becomes of an operation of the owner that was under way meanwhile. That one
- * is played by hand here, as the head of magazine.c describes it.
+ * core/cache/seize.c: what a scan takes out of magazines, and what becomes of an
+ * operation of the owner that was under way meanwhile. The tests play that operation by
+ * hand, as the head of seize.c describes it.
  */
 #include "unit.h"
 
@@ -29,15 +29,6 @@ static struct {
 	unsigned n;
 } own;
 
-static void closed_surplus(void)
-{
-	CHECK(policy_excess(0, 0) == 0 && policy_excess(0, 5) == 0);
-	CHECK(policy_excess(8, 0) == 8 && policy_excess(8, 3) == 5);
-	CHECK(policy_excess(8, 7) == 1 && policy_excess(8, 8) == 0);
-	CHECK(policy_excess(8, 9) == 0 && policy_excess(112, UINT64_MAX) == 0);
-	CHECK(policy_excess(112, (uint64_t)1 << 32) == 0);
-}
-
 /* A heap with @n blocks of 64 bytes in the magazine, and a few live ones. */
 static bool prepare(unsigned n)
 {
@@ -58,8 +49,8 @@ static bool prepare(unsigned n)
 	return true;
 }
 
-/* Close the magazine of 64 bytes and take its @n oldest blocks. */
-static bool close_and_take(unsigned n)
+/* Seize the magazine of 64 bytes and take its @n oldest blocks. */
+static bool seize_and_take(unsigned n)
 {
 	struct magazine_cold *cold = &own.cache->cold->magazine[CLASS_64];
 	void *blocks[MOST];
@@ -105,19 +96,19 @@ static bool comes_out(unsigned live)
 }
 
 /* Nothing was under way. */
-static void closed_and_opened(void)
+static void seize_and_reopen(void)
 {
 	for (unsigned n = 0; n <= MOST; n++)
 		for (unsigned taken = 0; taken <= n; taken++) {
-			CHECK(prepare(n) && close_and_take(taken));
+			CHECK(prepare(n) && seize_and_take(taken));
 			CHECK(own.cache->magazine[CLASS_64].top == MAGAZINE_SEIZED);
 			CHECK(own.cache->magazine[CLASS_64].limit == 0);
 			CHECK(comes_out(NR_LIVE));
 		}
 }
 
-/* The owner moved the top between reading and writing it: not closed at all. */
-static void closed_too_late(void)
+/* The owner moved the top after it was read: the magazine is not seized at all. */
+static void seize_too_late(void)
 {
 	struct magazine *magazine;
 	struct magazine before;
@@ -137,8 +128,8 @@ static void closed_too_late(void)
 	CHECK(comes_out(NR_LIVE));
 }
 
-/* The same, and nobody could tell: the owner finds out when it comes by. */
-static void closed_by_half(void)
+/* The same, and no barrier told of it: the owner finds out in its slow path. */
+static void seize_half_done(void)
 {
 	struct magazine *magazine;
 	uint16_t top;
@@ -161,13 +152,13 @@ static void closed_by_half(void)
  * path, another thread may use the cache (CONFIG_HAK_IRQSAVE): it finds nothing to pop
  * nor a place to push, and nothing behind the cache.
  */
-static void closed_during_malloc(void)
+static void seize_during_malloc(void)
 {
 	for (unsigned n = 1; n <= MOST; n++)
 		for (unsigned taken = 0; taken <= n; taken++) {
 			void *block;
 
-			CHECK(prepare(n) && close_and_take(taken));
+			CHECK(prepare(n) && seize_and_take(taken));
 			CHECK(cpu_decrement_to_zero(&own.cache->magazine[CLASS_64].top));
 			CHECK(!pop_fast(CLASS_64) && !push_fast(CLASS_64, own.live[0]));
 			CHECK(own.cache->magazine[CLASS_64].top == 0);
@@ -183,7 +174,7 @@ static void closed_during_malloc(void)
 }
 
 /* How the owner comes back. */
-enum way { BY_MALLOC, BY_FREE, BY_FLUSH, BY_CHECK, BY_DETACH, BY_LOOK, NR_WAYS };
+enum way { BY_MALLOC, BY_FREE, BY_FLUSH, BY_CHECK, BY_DETACH, BY_SCAN, NR_WAYS };
 
 /* The block that was freed meanwhile was the last of the live ones. */
 static bool come_back(enum way way)
@@ -222,7 +213,7 @@ static bool come_back(enum way way)
 }
 
 /* free had written its block above the top, and counts up. */
-static void closed_during_free(void)
+static void seize_during_free(void)
 {
 	for (unsigned n = 0; n < MOST; n++)
 		for (unsigned taken = 0; taken <= n; taken++)
@@ -230,7 +221,7 @@ static void closed_during_free(void)
 				CHECK(prepare(n));
 				own.cache->slot[own.cache->magazine[CLASS_64].top + 1] =
 					own.live[NR_LIVE - 1];
-				CHECK(close_and_take(taken));
+				CHECK(seize_and_take(taken));
 				cpu_increment(&own.cache->magazine[CLASS_64].top);
 				CHECK(!pop_fast(CLASS_64) && !push_fast(CLASS_64, own.live[0]));
 				own.cache->pushes[CLASS_64]++;
@@ -239,8 +230,8 @@ static void closed_during_free(void)
 			}
 }
 
-/* What was not used between two looks goes with the second. */
-static void closed_when_idle(void)
+/* What was not used between two scans goes with the second. */
+static void seize_when_idle(void)
 {
 	CHECK(prepare(6));
 	CHECK(cache_scan(CACHE_SCAN_IDLE)); /* it was used before */
@@ -250,7 +241,7 @@ static void closed_when_idle(void)
 	CHECK(slots_held(own.cache, CLASS_64) == 0 && own.cache->cold->quiet);
 	CHECK(!cache_scan(CACHE_SCAN_IDLE));
 	own.n = 0;
-	/* only what is used again is looked at again */
+	/* only what is used again is scanned again */
 	hak_free(own.live[NR_LIVE - 1]);
 	CHECK(!own.cache->cold->quiet);
 	cache_scan(CACHE_SCAN_IDLE);
@@ -258,8 +249,8 @@ static void closed_when_idle(void)
 	CHECK(comes_out(NR_LIVE - 1));
 }
 
-/* The magazine is empty; what is put in now is not taken by the next look. */
-static bool fresh_one_stays(void)
+/* The magazine is empty; the next scan does not take what is freed into it now. */
+static bool later_one_stays(void)
 {
 	hak_free(own.live[NR_LIVE - 1]);
 	own.held[0] = own.live[NR_LIVE - 1];
@@ -269,19 +260,19 @@ static bool fresh_one_stays(void)
 	return comes_out(NR_LIVE - 1);
 }
 
-/* What a look took is not there any more, and no surplus at the next one. */
-static void closed_and_forgotten(void)
+/* What a scan took is gone, and is no excess at the next one. */
+static void seize_and_forget(void)
 {
 	CHECK(prepare(6));
 	cache_scan(CACHE_SCAN_IDLE);
 	cache_scan(CACHE_SCAN_IDLE);
 	CHECK(class_outstanding(CLASS_64) == NR_LIVE);
-	CHECK(fresh_one_stays());
+	CHECK(later_one_stays());
 	/* nor is what the owner gave back itself */
 	CHECK(prepare(6));
 	cache_scan(CACHE_SCAN_IDLE);
 	hak_flush();
-	CHECK(fresh_one_stays());
+	CHECK(later_one_stays());
 	/* half of them goes, then the other half is used */
 	CHECK(prepare(6));
 	cache_scan(CACHE_SCAN_IDLE);
@@ -300,7 +291,7 @@ static void closed_and_forgotten(void)
 	CHECK(unit_close());
 }
 
-static void closed_at_once(void)
+static void seize_at_once(void)
 {
 	CHECK(prepare(6));
 	CHECK(!cache_scan(CACHE_SCAN_ALL));
@@ -317,8 +308,8 @@ static void closed_at_once(void)
 	}
 }
 
-/* A magazine that was used a little loses what it had to spare, the oldest. */
-static void closed_in_part(void)
+/* A magazine that was used a little loses what it did not need, the oldest first. */
+static void seize_in_part(void)
 {
 	for (unsigned n = 1; n <= MOST; n++)
 		for (unsigned pops = 0; pops <= n + 1; pops++) {
@@ -343,7 +334,7 @@ static void closed_in_part(void)
 }
 
 /* An owner that ended and one that works: their magazines are apart. */
-static void closed_of_others(void)
+static void seize_of_others(void)
 {
 	struct hak_cache *other;
 	void *block;
@@ -373,7 +364,7 @@ static void closed_of_others(void)
 }
 
 /* SuperSlabs that are kept by nothing but blocks in magazines. */
-static void closed_phantoms(void)
+static void seize_phantoms(void)
 {
 	void *span;
 
@@ -385,7 +376,7 @@ static void closed_phantoms(void)
 	CHECK(stats_count_phantoms() == 1);
 	hak_stats_read(&stats, sizeof(stats));
 	CHECK(stats.superslabs_phantom == 1 && stats.total.live_blocks == 0);
-	/* a closed magazine counts, too */
+	/* a seized magazine counts, too */
 	CHECK(seize_try_claim(own.cache));
 	seize_begin(own.cache, CLASS_64);
 	seize_leave(own.cache);
@@ -399,18 +390,17 @@ static void closed_phantoms(void)
 	CHECK(unit_close());
 }
 
-void unit_closed(void)
+void unit_seize(void)
 {
-	TEST_RUN(closed_surplus);
-	TEST_RUN(closed_and_opened);
-	TEST_RUN(closed_too_late);
-	TEST_RUN(closed_by_half);
-	TEST_RUN(closed_during_malloc);
-	TEST_RUN(closed_during_free);
-	TEST_RUN(closed_when_idle);
-	TEST_RUN(closed_and_forgotten);
-	TEST_RUN(closed_at_once);
-	TEST_RUN(closed_in_part);
-	TEST_RUN(closed_of_others);
-	TEST_RUN(closed_phantoms);
+	TEST_RUN(seize_and_reopen);
+	TEST_RUN(seize_too_late);
+	TEST_RUN(seize_half_done);
+	TEST_RUN(seize_during_malloc);
+	TEST_RUN(seize_during_free);
+	TEST_RUN(seize_when_idle);
+	TEST_RUN(seize_and_forget);
+	TEST_RUN(seize_at_once);
+	TEST_RUN(seize_in_part);
+	TEST_RUN(seize_of_others);
+	TEST_RUN(seize_phantoms);
 }

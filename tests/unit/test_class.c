@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/slab: which blocks a refill gets, and in which order; the bitmaps, also
- * those of bitmaps; that slabs come and go when they should.
+ * core/slab: which blocks a refill gets, and in which order; the bitmaps, also those of
+ * bitmaps; that slabs come and go when they should.
  */
 #include "unit.h"
 
@@ -19,8 +19,8 @@
 /* A slab of the smallest blocks has 8192 of them. */
 static void *blocks[8192];
 
-/* Take @n blocks into blocks[@from] .. in the order in which they are used. */
-static unsigned take(unsigned class, unsigned from, unsigned n)
+/* Allocate @n blocks into blocks[@from] .. in the order in which they are used. */
+static unsigned alloc_blocks(unsigned class, unsigned from, unsigned n)
 {
 	unsigned taken = 0;
 
@@ -37,7 +37,7 @@ static unsigned take(unsigned class, unsigned from, unsigned n)
 	return taken;
 }
 
-static void put(unsigned class, unsigned from, unsigned n)
+static void free_blocks(unsigned class, unsigned from, unsigned n)
 {
 	class_free(class, blocks + from, n);
 }
@@ -64,7 +64,7 @@ static struct slab *slab_of(const void *block)
 }
 
 /* Each class: all blocks of a slab, rising, disjoint, and all back again. */
-static void slab_whole(void)
+static void class_whole(void)
 {
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
@@ -72,7 +72,7 @@ static void slab_whole(void)
 		unsigned n = size_class[class].blocks;
 		uintptr_t base;
 
-		CHECK(take(class, 0, n) == n);
+		CHECK(alloc_blocks(class, 0, n) == n);
 		base = (uintptr_t)blocks[0];
 		CHECK(base % SLAB_SIZE == 0);
 		for (unsigned i = 0; i < n; i++)
@@ -83,8 +83,8 @@ static void slab_whole(void)
 		CHECK(slab_of(blocks[0])->free == 0);
 		CHECK(!check_classes() && !check_arena());
 		/* the last and the first come back first */
-		put(class, n - 1, 1);
-		put(class, 0, n - 1);
+		free_blocks(class, n - 1, 1);
+		free_blocks(class, 0, n - 1);
 		CHECK(counters(class).slabs == 0 && counters(class).freed == before.freed + n);
 		CHECK(slabs_used() == 0 && pagemap_class(base) == CLASS_NONE);
 	}
@@ -92,7 +92,7 @@ static void slab_whole(void)
 }
 
 /* The order of an array that is filled downwards: end[-1] is used first. */
-static void slab_batch(void)
+static void class_batch(void)
 {
 	void *batch[6] = { 0 };
 	uintptr_t base;
@@ -108,46 +108,46 @@ static void slab_batch(void)
 }
 
 /* A partial slab before an unused one before a new SuperSlab. */
-static void slab_refill_order(void)
+static void class_refill_order(void)
 {
 	unsigned n = size_class[CLASS_1024].blocks;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(take(CLASS_1024, 0, n) == n);
+	CHECK(alloc_blocks(CLASS_1024, 0, n) == n);
 	CHECK(slabs_used() == 1);
-	put(CLASS_1024, 10, 3);
+	free_blocks(CLASS_1024, 10, 3);
 	/* what is partial is all that a request for more gets ... */
 	CHECK(class_alloc(CLASS_1024, blocks + n + 20, 20, ALLOC_ANY) == 3);
 	CHECK(slabs_used() == 1);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(blocks[n + 19 - i] == blocks[10 + i]);
 	/* ... and only when there is nothing, an unused slab is taken */
-	CHECK(take(CLASS_1024, n, 1) == 1);
+	CHECK(alloc_blocks(CLASS_1024, n, 1) == 1);
 	CHECK(slabs_used() == 2 && unit_fake.calls[FAKE_MAP_HEAP] == 1);
 	CHECK((uintptr_t)blocks[n] == (uintptr_t)blocks[0] + SLAB_SIZE);
 	while (slabs_used() < 32)
-		CHECK(take(CLASS_512, 2 * n, 128) == 128);
+		CHECK(alloc_blocks(CLASS_512, 2 * n, 128) == 128);
 	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 1);
-	CHECK(take(CLASS_32K, 4 * n, 1) == 1);
+	CHECK(alloc_blocks(CLASS_32K, 4 * n, 1) == 1);
 	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 2 && slabs_used() == 33);
 	CHECK(!check_classes());
 	CHECK(unit_close());
 }
 
 /* Of the partial slabs the fullest, by quarters. */
-static void slab_fullest_first(void)
+static void class_fullest_first(void)
 {
 	unsigned n = size_class[CLASS_1024].blocks; /* 64 */
 	const struct slab *slab[4];
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(take(CLASS_1024, 0, 4 * n) == 4 * n);
+	CHECK(alloc_blocks(CLASS_1024, 0, 4 * n) == 4 * n);
 	for (unsigned i = 0; i < 4; i++)
 		slab[i] = slab_of(blocks[i * n]);
-	put(CLASS_1024, 3 * n, 15); /* less than a quarter free */
-	put(CLASS_1024, 1 * n, 16);
-	put(CLASS_1024, 0 * n, 33);
-	put(CLASS_1024, 2 * n, 63);
+	free_blocks(CLASS_1024, 3 * n, 15); /* less than a quarter free */
+	free_blocks(CLASS_1024, 1 * n, 16);
+	free_blocks(CLASS_1024, 0 * n, 33);
+	free_blocks(CLASS_1024, 2 * n, 63);
 	CHECK(slab[3]->bucket == 0 && slab[1]->bucket == 1);
 	CHECK(slab[0]->bucket == 2 && slab[2]->bucket == 3);
 	CHECK(!check_classes());
@@ -167,20 +167,20 @@ static void slab_fullest_first(void)
 }
 
 /* The lowest block that is free, also after lower ones were freed. */
-static void slab_lowest_first(void)
+static void class_lowest_first(void)
 {
 	unsigned n = size_class[CLASS_16].blocks;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(take(CLASS_16, 0, n) == n);
-	put(CLASS_16, 3000, 2);
-	CHECK(take(CLASS_16, 3000, 1) == 1);
+	CHECK(alloc_blocks(CLASS_16, 0, n) == n);
+	free_blocks(CLASS_16, 3000, 2);
+	CHECK(alloc_blocks(CLASS_16, 3000, 1) == 1);
 	CHECK(blocks[3000] == (char *)blocks[0] + 3000 * 16);
-	put(CLASS_16, 70, 1); /* below where the last one was found */
+	free_blocks(CLASS_16, 70, 1); /* below where the last one was found */
 	CHECK(slab_of(blocks[0])->hint <= 1);
-	CHECK(take(CLASS_16, 70, 1) == 1);
+	CHECK(alloc_blocks(CLASS_16, 70, 1) == 1);
 	CHECK(blocks[70] == (char *)blocks[0] + 70 * 16);
-	CHECK(take(CLASS_16, 3001, 1) == 1);
+	CHECK(alloc_blocks(CLASS_16, 3001, 1) == 1);
 	CHECK(blocks[3001] == (char *)blocks[0] + 3001 * 16);
 	CHECK(slab_of(blocks[0])->free == 0);
 	CHECK(!check_classes());
@@ -188,7 +188,7 @@ static void slab_lowest_first(void)
 }
 
 /* Above 128 blocks the bitmap is a block of a class of its own. */
-static void slab_bitmaps(void)
+static void class_bitmaps(void)
 {
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class) {
@@ -198,7 +198,7 @@ static void slab_bitmaps(void)
 		uint64_t taken = counters(CLASS_BITMAP_512).allocated;
 		const struct slab *slab;
 
-		CHECK(take(class, 0, 1) == 1);
+		CHECK(alloc_blocks(class, 0, 1) == 1);
 		slab = slab_of(blocks[0]);
 		CHECK((slab->bitmap == slab->inline_bits) == inline_bits);
 		CHECK(slab->free == n - 1);
@@ -213,7 +213,7 @@ static void slab_bitmaps(void)
 			CHECK(bitmaps->bitmap == bitmaps->inline_bits);
 		}
 		CHECK(!check_classes());
-		put(class, 0, 1);
+		free_blocks(class, 0, 1);
 		CHECK(slabs_used() == 0);
 		CHECK(counters(CLASS_BITMAP_512).slabs == 0);
 		CHECK(counters(CLASS_BITMAP_1024).slabs == 0);
@@ -222,19 +222,19 @@ static void slab_bitmaps(void)
 }
 
 /* Many slabs share one slab of bitmaps. */
-static void slab_bitmaps_shared(void)
+static void class_bitmaps_shared(void)
 {
 	unsigned n = size_class[CLASS_448].blocks;
 
 	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(n == 146);
 	for (unsigned i = 0; i < 40; i++)
-		CHECK(take(CLASS_448, i * n, n) == n);
+		CHECK(alloc_blocks(CLASS_448, i * n, n) == n);
 	CHECK(counters(CLASS_448).slabs == 40);
 	CHECK(counters(CLASS_BITMAP_512).slabs == 1);
 	CHECK(counters(CLASS_BITMAP_512).allocated == 40);
 	CHECK(slabs_used() == 41);
-	put(CLASS_448, 0, 40 * n);
+	free_blocks(CLASS_448, 0, 40 * n);
 	CHECK(counters(CLASS_BITMAP_512).freed == 40 && slabs_used() == 0);
 	CHECK(!check_classes() && !check_arena());
 	CHECK(unit_close());
@@ -249,7 +249,7 @@ static void swap(unsigned i, unsigned j)
 }
 
 /* Whatever the order in which blocks are freed, each bit is set, and lists are right. */
-static void slab_put_orders(void)
+static void class_free_orders(void)
 {
 	unsigned n = size_class[CLASS_448].blocks, total = 3 * n;
 	uint64_t random = 1;
@@ -258,7 +258,7 @@ static void slab_put_orders(void)
 	for (unsigned order = 0; order < 5; order++) {
 		unsigned step = order == 4 ? 7 : total;
 
-		CHECK(take(CLASS_448, 0, total) == total && counters(CLASS_448).slabs == 3);
+		CHECK(alloc_blocks(CLASS_448, 0, total) == total && counters(CLASS_448).slabs == 3);
 		for (unsigned i = 0; i < total / 2 && order == 1; i++)
 			swap(i, total - 1 - i); /* falling */
 		for (unsigned i = 0; i + 1 < total && order == 2; i += 2)
@@ -268,7 +268,7 @@ static void slab_put_orders(void)
 			swap(i, (unsigned)(random >> 33) % (i + 1));
 		}
 		for (unsigned i = 0; i < total; i += step) {
-			put(CLASS_448, i, total - i < step ? total - i : step);
+			free_blocks(CLASS_448, i, total - i < step ? total - i : step);
 			CHECK(!check_classes());
 		}
 		CHECK(slabs_used() == 0 && !check_arena());
@@ -277,34 +277,34 @@ static void slab_put_orders(void)
 }
 
 /* A slab without live blocks goes at once, also one that was full before. */
-static void slab_emptied(void)
+static void class_emptied(void)
 {
 	unsigned n = size_class[CLASS_32K].blocks;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(n == 2);
-	CHECK(take(CLASS_32K, 0, 6) == 6);
+	CHECK(alloc_blocks(CLASS_32K, 0, 6) == 6);
 	CHECK(slabs_used() == 3);
-	put(CLASS_32K, 2, 2); /* the middle one, in one batch */
+	free_blocks(CLASS_32K, 2, 2); /* the middle one, in one batch */
 	CHECK(slabs_used() == 2 && counters(CLASS_32K).slabs == 2);
 	CHECK(pagemap_class((uintptr_t)blocks[2]) == CLASS_NONE);
-	put(CLASS_32K, 0, 1);
+	free_blocks(CLASS_32K, 0, 1);
 	CHECK(slabs_used() == 2 && !check_classes());
-	put(CLASS_32K, 1, 1);
-	put(CLASS_32K, 4, 2);
+	free_blocks(CLASS_32K, 1, 1);
+	free_blocks(CLASS_32K, 4, 2);
 	CHECK(slabs_used() == 0 && counters(CLASS_32K).slabs == 0);
 	CHECK(counters(CLASS_32K).allocated == 6 && counters(CLASS_32K).freed == 6);
 	CHECK(!check_classes());
 	CHECK(unit_close());
 }
 
-static void slab_inspection(void)
+static void class_inspection(void)
 {
 	size_t detail = 1;
 	char *block, *base;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(take(CLASS_448, 0, 2) == 2);
+	CHECK(alloc_blocks(CLASS_448, 0, 2) == 2);
 	base = blocks[0];
 	block = blocks[1];
 	CHECK(class_inspect(CLASS_448, block, &detail) == HAK_BUG_NONE && detail == 0);
@@ -318,43 +318,43 @@ static void slab_inspection(void)
 	CHECK(class_inspect(CLASS_16, block, &detail) == HAK_BUG_UNUSED);
 	CHECK(class_inspect(CLASS_448, unit_fake.arena + 8 * MIB, &detail) == HAK_BUG_FOREIGN);
 	CHECK(class_inspect(CLASS_448, NULL, &detail) == HAK_BUG_FOREIGN);
-	put(CLASS_448, 1, 1);
+	free_blocks(CLASS_448, 1, 1);
 	CHECK(class_inspect(CLASS_448, block, &detail) == HAK_BUG_DOUBLE_FREE);
 	CHECK(class_inspect(CLASS_448, base, &detail) == HAK_BUG_NONE);
 	CHECK(unit_close());
 }
 
-static void slab_failures(void)
+static void class_failures(void)
 {
 	enum run_memory memory;
 
 	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &memory));
 	/* one slab is left, and two are needed: one for its bitmap */
-	CHECK(take(CLASS_16, 0, 1) == 0);
+	CHECK(alloc_blocks(CLASS_16, 0, 1) == 0);
 	CHECK(slabs_used() == 31 && counters(CLASS_16).slabs == 0);
 	CHECK(counters(CLASS_BITMAP_512).slabs == 0);
 	CHECK(!check_classes() && !check_arena());
-	CHECK(take(CLASS_1024, 0, 65) == 64);
+	CHECK(alloc_blocks(CLASS_1024, 0, 65) == 64);
 	CHECK(slabs_used() == 32 && counters(CLASS_1024).allocated == 64);
-	CHECK(take(CLASS_1024, 0, 1) == 0);
-	put(CLASS_1024, 17, 1);
-	CHECK(take(CLASS_1024, 70, 5) == 1 && blocks[70] == blocks[17]);
+	CHECK(alloc_blocks(CLASS_1024, 0, 1) == 0);
+	free_blocks(CLASS_1024, 17, 1);
+	CHECK(alloc_blocks(CLASS_1024, 70, 5) == 1 && blocks[70] == blocks[17]);
 	CHECK(!check_classes());
 	CHECK(unit_close());
 }
 
-void unit_slab(void)
+void unit_class(void)
 {
-	TEST_RUN(slab_whole);
-	TEST_RUN(slab_batch);
-	TEST_RUN(slab_refill_order);
-	TEST_RUN(slab_fullest_first);
-	TEST_RUN(slab_lowest_first);
-	TEST_RUN(slab_bitmaps);
-	TEST_RUN(slab_bitmaps_shared);
-	TEST_RUN(slab_put_orders);
-	TEST_RUN(slab_emptied);
-	TEST_RUN(slab_inspection);
-	TEST_RUN(slab_failures);
+	TEST_RUN(class_whole);
+	TEST_RUN(class_batch);
+	TEST_RUN(class_refill_order);
+	TEST_RUN(class_fullest_first);
+	TEST_RUN(class_lowest_first);
+	TEST_RUN(class_bitmaps);
+	TEST_RUN(class_bitmaps_shared);
+	TEST_RUN(class_free_orders);
+	TEST_RUN(class_emptied);
+	TEST_RUN(class_inspection);
+	TEST_RUN(class_failures);
 }
