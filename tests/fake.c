@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The provider of tests/fake.h. One arena, one word per page of it; every
- * search is linear, and every byte that changes hands is overwritten, so that
- * whoever uses what is not theirs reads rubbish or destroys nothing but that.
+ * The provider of tests/fake.h. One arena, one word per page of it; every search is
+ * linear, and every byte that changes hands is overwritten. So a user of memory that is
+ * not its own reads rubbish, or destroys nothing but that.
  *
  * Lock: one, spinning; the provider's contract allows any thread at any time.
  */

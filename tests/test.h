@@ -42,7 +42,7 @@ void test_fail(const char *file, int line, const char *what);
 bool test_has_failed(void);
 int test_finish(void);
 
-/* Prints as core/format.h does. */
+/* Prints as core/base/format.h does. */
 void test_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Arguments of main(), without a C library: are these the same? */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spikes, and what hak_idle() makes of them, on one CPU and without a thread
- * that looks: for bare metal, where frames of 2 MiB are counted; on Linux the
- * same with pages.
+ * Spikes, and what hak_idle() makes of them, on one CPU and without a thread that
+ * scans: for bare metal, where frames of 2 MiB are counted; on Linux the same with
+ * pages.
  *
  *	idle [MIB]		spikes of so many MiB (96)
  *

@@ -96,9 +96,9 @@ static uint64_t gained(const struct hak_stats *now)
 static uint64_t magazine_share(void)
 {
 	uint64_t frees = row->flushed.total.frees - row->before.total.frees;
-	uint64_t bypassed = row->flushed.total.uncached_frees - row->before.total.uncached_frees;
+	uint64_t uncached = row->flushed.total.uncached_frees - row->before.total.uncached_frees;
 
-	return share(frees - bypassed, frees);
+	return share(frees - uncached, frees);
 }
 
 static void print_percent(uint64_t hundredths)
@@ -143,7 +143,7 @@ static void print_row(void)
 
 /*
  * The least possible number of SuperSlabs, whatever the blocks' number; nothing
- * failed, nothing bypassed, nothing left but the reserve. At a million blocks,
+ * failed, no call uncached, nothing left but the reserve. At a million blocks,
  * where pages are counted one by one, 1.3 % for all bitmaps, descriptors, the
  * page map and the magazines together.
  */

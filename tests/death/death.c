@@ -182,7 +182,7 @@ static void *free_it(void *block)
 	return NULL;
 }
 
-/* A thread without a cache takes the slow path, which looks at once. */
+/* A thread without a cache takes the slow path, which inspects the block at once. */
 static void interior_by_new_thread(void)
 {
 	pthread_t thread;
@@ -332,7 +332,7 @@ static void own_bitmap(void)
 }
 
 /* 1365 blocks of 48 bytes leave 16 of a slab. */
-static void tail_of_slab(void)
+static void end_of_slab(void)
 {
 	uintptr_t block = (uintptr_t)allocate(48);
 
@@ -489,7 +489,7 @@ static const struct crime crimes[] = {
 	CRIME(own_descriptor, AT_ONCE, "free", INTERNAL),
 	CRIME(own_cache, AT_ONCE, "free", INTERNAL),
 	CRIME(own_bitmap, AT_ONCE, "free", INTERNAL),
-	CRIME(tail_of_slab, AT_FLUSH, "free", UNUSED),
+	CRIME(end_of_slab, AT_FLUSH, "free", UNUSED),
 	CRIME(unused_slab, AT_ONCE, "free", UNUSED),
 	CRIME(realloc_foreign, AT_ONCE, "realloc", MAPPED),
 	CRIME(realloc_interior, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),

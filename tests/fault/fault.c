@@ -139,7 +139,7 @@ static unsigned char content(unsigned index, size_t i)
 	return (unsigned char)(index * 37 + i * 11 + (i >> 8) + 1);
 }
 
-/* Not every byte of a large block is looked at: a few on each of its pages. */
+/* Not every byte of a large block is checked: a few on each of its pages. */
 static size_t after(size_t i, size_t size)
 {
 	size_t step = size <= 2048 ? 1 : 1021;
@@ -317,10 +317,10 @@ static void drop_every(unsigned nth)
 		drop(i);
 }
 
-/* Whoever looks at intervals comes by, and gives back what he has seen twice. */
-static void look_twice(void)
+/* Two scans, which give back what both of them found idle. */
+static void scan_twice(void)
 {
-	for (unsigned looks = 0; looks < 2; looks++) {
+	for (unsigned scans = 0; scans < 2; scans++) {
 		hak_idle(1);
 		check_all();
 		hak_idle(SIZE_MAX);
@@ -334,7 +334,7 @@ static void first_part(void)
 	check_all();
 	allocate_spans();
 	drop(work.n - 1);
-	look_twice();
+	scan_twice();
 	drop(work.n - 2);
 	drop(work.n - 4);
 	(void)hak_trim(HAK_TRIM_ALL);
@@ -348,7 +348,7 @@ static void first_part(void)
 static void second_part(void)
 {
 	drop_every(2);
-	look_twice();
+	scan_twice();
 	allocate_zeroed();
 	resize_some();
 	check_all();
@@ -370,7 +370,7 @@ static void last_part(void)
 	CHECK(stats.total.live_blocks == 0);
 	CHECK(stats.total.magazine_blocks == 0);
 	CHECK(stats.slabs_used == 0);
-	look_twice();
+	scan_twice();
 	(void)hak_trim(HAK_TRIM_ALL);
 	check_all();
 }
@@ -579,7 +579,7 @@ static size_t fill_twice(size_t size)
 	return first;
 }
 
-static size_t fills_fresh[NR_SIZES];
+static size_t fills_alone[NR_SIZES];
 
 static void full_with_each_size(void)
 {
@@ -588,7 +588,7 @@ static void full_with_each_size(void)
 	for (size_t size = hak_good_size(1); n < NR_SIZES && size < 1500000; n++) {
 		if (!heap_open(SMALL_CAPACITY, n % 2 ? 0 : 0, FAKE_PURGE_DIRTY))
 			return;
-		fills_fresh[n] = fill_twice(size);
+		fills_alone[n] = fill_twice(size);
 		heap_close();
 		if (test_has_failed())
 			return;
@@ -613,10 +613,10 @@ static void full_with_all_sizes(void)
 		if (size > 65536)
 			hak_flush(); /* what lies in magazines is in the way of runs */
 		count = fill_twice(size);
-		if (count != fills_fresh[n])
-			test_print("size %zu: %zu blocks, in a fresh heap %zu\n", size, count,
-				   fills_fresh[n]);
-		CHECK(count == fills_fresh[n]);
+		if (count != fills_alone[n])
+			test_print("size %zu: %zu blocks, in a new heap %zu\n", size, count,
+				   fills_alone[n]);
+		CHECK(count == fills_alone[n]);
 		size = next_size(size);
 	}
 	(void)hak_trim(HAK_TRIM_ALL);

@@ -203,7 +203,8 @@ test_bad_input()
 	esac
 }
 
-# A copy that runs as its owner, whoever calls it: the library linked, as LD_PRELOAD is ignored there.
+# A copy that runs as its owner, not as its caller. The library is linked, as LD_PRELOAD
+# is ignored there.
 test_setuid()
 {
 	local dir other=nobody

@@ -731,7 +731,7 @@ static void without_it_a_reserve_is_kept(void)
 		free(blocks[i]);
 }
 
-/* Whoever trims looks already: what he gives up on the way does not make him look again. */
+/* A trim scans already: what it gives up on the way does not begin another scan. */
 static void trim_without_it(void)
 {
 	size_t (*trim)(enum hak_trim_level) = dlsym(RTLD_DEFAULT, "hak_trim");
@@ -742,7 +742,7 @@ static void trim_without_it(void)
 		void *block = malloc(100); /* its magazine is filled */
 
 		free(block);
-		sleep_ms(500); /* it is time for a look */
+		sleep_ms(500); /* it is time for a scan */
 		trim(i % 2 ? HAK_TRIM_ALL : HAK_TRIM_OWN);
 	}
 	spike_end();

@@ -22,7 +22,7 @@
 #define NR_THREADS   (2 * BOOT_MAX_CPUS + 8u)
 #define STACK_SIZE   32768u
 #define TICKS	     50000 /* of 1 ns: 20 kHz */
-#define OPS_PER_LOOK 1000u
+#define OPS_PER_SCAN 1000u
 #define FLAGS	     0x202 /* interrupts on */
 
 struct thread {
@@ -91,11 +91,11 @@ static struct interrupt_frame *tick(struct interrupt_frame *frame)
 	return next ? next->frame : cpus[cpu].home;
 }
 
-static void look(struct thread *thread)
+static void give_back(struct thread *thread)
 {
 	if (thread != threads)
 		hak_flush();
-	else if (thread->ops % (4 * OPS_PER_LOOK))
+	else if (thread->ops % (4 * OPS_PER_SCAN))
 		hak_idle(4);
 	else
 		hak_trim(HAK_TRIM_ALL);
@@ -108,8 +108,8 @@ static _Noreturn void thread_runs(struct thread *thread)
 
 		thread->inside = true;
 		traffic_exchange(&traffic_mail[mail], &thread->random);
-		if (thread->ops % OPS_PER_LOOK == 0)
-			look(thread);
+		if (thread->ops % OPS_PER_SCAN == 0)
+			give_back(thread);
 		thread->inside = false;
 		thread->moved += this_cpu()->id != cpu;
 		thread->ops += 2;

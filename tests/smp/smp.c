@@ -25,7 +25,7 @@
 
 #define TIMER_TICKS    500000 /* of 1 ns */
 #define HANDLER_BLOCKS 4
-#define OPS_PER_LOOK   20000
+#define OPS_PER_SCAN   20000
 #define BURST	       300
 
 static unsigned long cpus_expected, ops_wanted;
@@ -46,7 +46,7 @@ static struct cpu_state {
 	struct block *_Atomic own[HANDLER_BLOCKS];
 } __attribute__((aligned(64))) states[BOOT_MAX_CPUS];
 
-static _Atomic bool looks; /* the first CPU may hold the claims of others */
+static _Atomic bool scanning; /* the first CPU may hold the claims of others */
 
 static struct cpu_state *this_state(void)
 {
@@ -61,7 +61,7 @@ static struct interrupt_frame *tick(struct interrupt_frame *frame)
 		return frame;
 	state->ticks++;
 	state->locks += lock_is_any_held();
-	if (!looks && state->cache->cold && state->cache->cold->claim.word)
+	if (!scanning && state->cache->cold && state->cache->cold->claim.word)
 		state->inside[state->doing]++;
 	for (unsigned i = 0; i < HANDLER_BLOCKS; i++)
 		traffic_exchange(&state->own[i], &state->random);
@@ -126,14 +126,14 @@ static void burst(struct cpu_state *state, uint64_t *random)
 }
 
 /* One CPU gives back what is idle meanwhile, of all. */
-static void look(unsigned long turn)
+static void scan(unsigned long turn)
 {
-	looks = true;
+	scanning = true;
 	if (turn % 8)
 		hak_idle(4);
 	else
 		hak_trim(HAK_TRIM_ALL);
-	looks = false;
+	scanning = false;
 }
 
 static void pass_blocks(void *unused)
@@ -150,8 +150,8 @@ static void pass_blocks(void *unused)
 		for (unsigned i = 0; i < BURST; i++)
 			pass_one(state, &random);
 		burst(state, &random);
-		if (!this_cpu()->id && state->ops / OPS_PER_LOOK > turn)
-			look(turn++);
+		if (!this_cpu()->id && state->ops / OPS_PER_SCAN > turn)
+			scan(turn++);
 	}
 	timer_stop(state);
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that allocate, pass on and free each other's blocks; threads whose
- * magazines are closed all the time; threads that come and go; processes that
- * fork meanwhile. Every block carries a pattern
- * that depends on who made it, checked by whoever frees it, so that a block
- * that two have at once is seen. When all is done the heap has to be sound and
- * empty.
+ * Threads that allocate, pass on and free each other's blocks; threads whose magazines
+ * are seized all the time; threads that come and go; processes that fork meanwhile.
+ * Every block carries a pattern that depends on who made it, and who frees it checks
+ * that, so that a block that two have at once is seen. When all is done the heap has to
+ * be sound and empty.
  *
  *	stress [--threads N] [--ops N] [--seconds N] [--seed N]
  *
@@ -368,7 +367,7 @@ static void blocks_passed_on(void)
 	check_empty();
 }
 
-/* ----------------------------------------------------- magazines closed meanwhile */
+/* ----------------------------------------------------- magazines seized meanwhile */
 
 #define NR_HELD 256u
 
@@ -450,7 +449,7 @@ static void *full_speed_thread(void *number)
 	return NULL;
 }
 
-static void *closing_thread(void *unused)
+static void *seizing_thread(void *unused)
 {
 	(void)unused;
 	for (unsigned i = 0; at_work; i++) {
@@ -464,9 +463,9 @@ static void *closing_thread(void *unused)
 	return NULL;
 }
 
-static void magazines_closed_meanwhile(void)
+static void magazines_seized_meanwhile(void)
 {
-	work_beside(closing_thread, full_speed_thread);
+	work_beside(seizing_thread, full_speed_thread);
 }
 
 /* ------------------------------------------------------------------ thread churn */
@@ -818,7 +817,7 @@ int main(int argc, char **argv)
 		TEST_RUN(class_made_in_fork); /* before any other uses it */
 		TEST_RUN(blocks_exchanged);
 		TEST_RUN(blocks_passed_on);
-		TEST_RUN(magazines_closed_meanwhile);
+		TEST_RUN(magazines_seized_meanwhile);
 		TEST_RUN(threads_come_and_go);
 		TEST_RUN(forks_among_threads);
 		TEST_RUN(fork_in_signal_handler);
