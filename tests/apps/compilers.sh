@@ -61,5 +61,5 @@ for compiler in g++ clang++; do
 	echo "result $compiler-program $(./x)"
 done
 gcc -flto=2 -O2 -std=gnu11 -w -Iinclude -Icore -Iarch/x86_64 -Iplatform/linux -shared -fPIC \
-	-frandom-seed=1 core/*.c platform/linux/*.c -o lto.so
+	-frandom-seed=1 core/*/*.c platform/linux/*.c -o lto.so
 echo "result gcc-lto $(nm -D --defined-only lto.so | awk '{ print $2, $3 }' | sha256sum)"
