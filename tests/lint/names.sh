@@ -20,7 +20,7 @@ identifiers='
 	all	unseen		changed
 	all	^_seen_[a-z]	scan_
 	core	bare		unbacked
-	all	filled		backed
+	core	filled		backed
 	all	withheld	unbacked
 	all	withhold	unback
 	all	fresh		untouched

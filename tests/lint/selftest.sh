@@ -267,12 +267,13 @@ test_names()
 	name_case 'take_any()' alloc
 	name_case 'lock_fork_acquire()' lock
 	name_case 'run_bare' unbacked
+	name_case 'page_filled' backed
 	prepare ''
-	add tests/unit/test_meta.c 'int is_filled;'
-	tree_case name-in-test names.sh "old-identifiers: tests/unit/test_meta.c:2: 'is_filled'"
+	add tests/unit/test_meta.c 'int is_withheld;'
+	tree_case name-in-test names.sh "old-identifiers: tests/unit/test_meta.c:2: 'is_withheld'"
 	prepare 'int lookup, seen, taken, take, my_heap; /* fresh, look() */ char *s = "ripe";
 int x = memory_order_acquire + memory_order_release;'
-	add tests/unit/test_meta.c 'int tail = take_pages(room, heap_size);'
+	add tests/unit/test_meta.c 'int tail = take_pages(room, heap_size), is_filled;'
 	accepts other-names names.sh
 	prepare '/* It waits for want of memory. */'
 	tree_case phrase names.sh "old-phrases: core/pages/meta.c:3: 'for want of': say without"
