@@ -495,7 +495,7 @@ static uintptr_t make_room(uintptr_t base, uintptr_t end)
 	return base + size;
 }
 
-static void add(uintptr_t base, uintptr_t end)
+static void frames_add(uintptr_t base, uintptr_t end)
 {
 	uintptr_t head_end, tail;
 
@@ -522,7 +522,7 @@ HAK_COLD int hak_region_add(uintptr_t base, size_t size)
 	else if (!(base = make_room(base, end)))
 		error = HAK_REGION_SMALL;
 	else
-		add(base, end);
+		frames_add(base, end);
 	frames_unlock();
 	return error;
 }

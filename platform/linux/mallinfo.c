@@ -29,7 +29,7 @@
 #include "base/sizeclass.h"
 #include "diag/stats.h"
 
-/* What is needed here: no pages and no blocks in magazines are looked at for it. */
+/* What is needed here, without a walk over pages or over blocks in magazines. */
 #define HEAP_COUNTERS offsetof(struct hak_stats, resident_bytes)
 
 struct summary {
@@ -42,7 +42,7 @@ struct summary {
 };
 
 /* Blocks of a class that are free in its slabs. What moves while it is read may seem to be less. */
-static uint64_t free_blocks(const struct hak_class_stats *row)
+static uint64_t mallinfo_free_blocks(const struct hak_class_stats *row)
 {
 	uint64_t all =
 		row->block_bytes > SLAB_MAX ? 0 : row->slabs * (SLAB_SIZE / row->block_bytes);
@@ -72,8 +72,8 @@ static void summarise(const struct hak_stats *stats, struct summary *out)
 
 		out->fast_blocks += row->magazine_blocks;
 		out->fast += row->magazine_blocks * row->block_bytes;
-		out->free_blocks += free_blocks(row);
-		out->free += free_blocks(row) * row->block_bytes;
+		out->free_blocks += mallinfo_free_blocks(row);
+		out->free += mallinfo_free_blocks(row) * row->block_bytes;
 	}
 }
 
@@ -185,7 +185,7 @@ HAK_API int malloc_info(int options, FILE *stream)
 	hak_format(to_stream, stream, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n");
 	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++) {
 		const struct hak_class_stats *row = &stats.classes[i];
-		uint64_t count = free_blocks(row);
+		uint64_t count = mallinfo_free_blocks(row);
 
 		if (count)
 			hak_format(

@@ -48,7 +48,7 @@ static struct option {
 	},
 	[HAK_OPTION_REAPER] = {
 		.name = "HAKMEM_REAPER",
-		.help = "0: no thread for that; malloc and free look when it is time",
+		.help = "0: no thread for that; malloc and free scan when it is time",
 		.type = SWITCH, .most = 1, .value = 1,
 	},
 	[HAK_OPTION_STATS] = {
@@ -89,7 +89,7 @@ static bool parse_number(const char *text, long *value)
 	return true;
 }
 
-static bool parse(struct option *option, const char *text)
+static bool options_parse(struct option *option, const char *text)
 {
 	long value;
 
@@ -214,7 +214,7 @@ void hak_options_read(void)
 	for (unsigned i = 0; i < HAK_NR_OPTIONS; i++) {
 		const char *text = getenv(options[i].name);
 
-		if (text && !parse(&options[i], text))
+		if (text && !options_parse(&options[i], text))
 			warn(&options[i], text);
 	}
 	warn_of_unknown();
