@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who gives idle memory back on Linux: a thread that looks (core/reap.c) ten
- * times in HAKMEM_PURGE_DELAY_MS. What is freed goes at the second look after
- * that; SuperSlabs that become empty, when they were not needed for six, which
- * for those that only blocks in magazines kept begins with the second: so all has
- * gone one delay later. The delay is 500 ms because a program that grew
- * and shrank by 240 MiB every 100 to 200 ms took 1.4 to 2.2 times the CPU time,
- * for page faults, with 200 ms.
+ * The reaper: the thread that gives idle memory back on Linux. It scans the heap
+ * (core/reclaim/scan.c) ten times in HAKMEM_PURGE_DELAY_MS.
  *
- * It is started when the program has asked for 4 MiB: a smaller heap is not
- * worth a thread. It is started by malloc only, because glibc frees memory with
- * its lock for thread stacks held, which pthread_create() needs. It ends with
- * the last other thread that has a cache, so that a process whose main thread
- * has left by pthread_exit() can end; the other waits for that, since the last
- * one calls the handlers of exit(), which need more stack. And it is not there in
- * the child of a fork(), which starts its own when it has grown by as much.
+ * Freed memory goes at the second scan after it was freed. An empty SuperSlab goes when
+ * it was not needed for six intervals. A SuperSlab that only blocks in magazines kept
+ * becomes empty with the second scan. So everything has gone one delay later. The delay
+ * is 500 ms because a program that grew and shrank by 240 MiB every 100 to 200 ms took
+ * 1.4 to 2.2 times the CPU time, for page faults, with 200 ms.
  *
- * It takes at most a hundredth of a CPU for looks that find nothing: the pause
- * after one of these grows with what it cost, up to ten times, but not beyond the
- * moment in which SuperSlabs become empty.
+ * The thread is started when the program has asked for 4 MiB: a smaller heap is not
+ * worth a thread. Only malloc starts it, because glibc frees memory with its lock for
+ * thread stacks held, which pthread_create() needs. It ends with the last other thread
+ * that has a cache, so that a process whose main thread has left by pthread_exit() can
+ * end. That other thread waits until it has ended, since the last thread calls the
+ * handlers of exit(), which need more stack. The child of a fork() has no reaper, and
+ * starts its own when it has grown by as much.
  *
- * Where there is to be no thread (HAKMEM_REAPER=0), or none can be had, whoever
- * comes through a slow path looks when it is time. (Replacing one of 64 blocks of up
- * to 8 MiB takes 4 us either way; 460 us if SuperSlabs that become empty are not kept
- * until such a look, but go at once.)
+ * Scans that find nothing take at most a hundredth of a CPU: the pause after one of them
+ * grows with its cost, up to ten intervals. It ends early when a SuperSlab becomes empty.
  *
- * Lock: none; three words that change by atomic operations.
+ * Where no thread is wanted (HAKMEM_REAPER=0), or none can be started, the slow paths of
+ * malloc and free scan when it is time. SuperSlabs that become empty are kept until such
+ * a scan: to unmap and map one for each large block would cost much more than the block.
+ *
+ * Lock: none. The words of `reaper` change by atomic operations.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -48,10 +47,10 @@
 
 #define GROWN	 ((uint64_t)4 << 20)
 #define STACK	 ((size_t)256 << 10)
-#define SHARE	 100u /* of the time, at most one part goes to looks in vain */
+#define SHARE	 100u /* of the time, at most one part goes to scans that find nothing */
 #define STRETCH	 10u
 #define STEP	 16u /* SuperSlabs in a piece: fork() waits for one at most */
-#define LOOKS	 10u /* in a delay */
+#define SCANS	 10u /* in a delay */
 #define NS_IN_MS 1000000u
 
 enum reaper_state {
@@ -63,11 +62,11 @@ enum reaper_state {
 
 static struct {
 	_Atomic unsigned state;
-	_Atomic unsigned asleep; /* 1: sleeps until somebody makes it 0 */
+	_Atomic unsigned asleep; /* 1: the thread sleeps until somebody makes it 0 */
 	_Atomic unsigned ending; /* 1: the thread is to end */
-	_Atomic uint64_t due;	 /* inline: when to look next, in nanoseconds */
+	_Atomic uint64_t due;	 /* inline: when to scan next, in nanoseconds */
 	uint64_t requested;	 /* what was asked of the kernel before */
-	_Atomic bool joinable; /* `thread` is to be ended, and waited for, by who makes it false */
+	_Atomic bool joinable;	 /* who makes it false ends `thread` and waits for it */
 	pthread_t thread;
 } reaper;
 
@@ -80,7 +79,7 @@ bool hak_host_barrier(void)
 	if (unsupported)
 		return false;
 	done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
-	if (!done) { /* the first time, also after a fork() */
+	if (!done) { /* the first time, or the first time after a fork() */
 		syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 		done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 		unsupported = !done;
@@ -101,10 +100,10 @@ static uint64_t interval_ns(void)
 {
 	uint64_t delay = (uint64_t)hak_option(HAK_OPTION_PURGE_DELAY_MS) * NS_IN_MS;
 
-	return delay / LOOKS > NS_IN_MS ? delay / LOOKS : NS_IN_MS;
+	return delay / SCANS > NS_IN_MS ? delay / SCANS : NS_IN_MS;
 }
 
-/* Until *word is not @seen, or the time is over; 0 is for ever. */
+/* Wait until *word is not @seen, or the time is over; 0 is for ever. */
 static void wait(_Atomic unsigned *word, unsigned seen, uint64_t ns)
 {
 	struct timespec time = { (time_t)(ns / (1000 * NS_IN_MS)), (long)(ns % (1000 * NS_IN_MS)) };
@@ -112,8 +111,8 @@ static void wait(_Atomic unsigned *word, unsigned seen, uint64_t ns)
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ns ? &time : NULL, NULL, 0);
 }
 
-/* One look; and how many intervals to wait then. */
-static enum scan_state look(unsigned *pause)
+/* Scan once. Sets how many intervals to wait then. */
+static enum scan_state scan(unsigned *pause)
 {
 	uint64_t before = scan_given_back(), start = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
 	enum scan_state state;
@@ -128,7 +127,7 @@ static enum scan_state look(unsigned *pause)
 	return state;
 }
 
-static void wait_between_looks(unsigned pause)
+static void wait_between_scans(unsigned pause)
 {
 	uint64_t emptied = scan_count_emptied();
 
@@ -137,15 +136,15 @@ static void wait_between_looks(unsigned pause)
 	while (--pause && !reaper.ending && scan_count_emptied() == emptied);
 }
 
-/* Nothing is left to wait for: sleep until something happens. */
+/* No later scan would find more: sleep until something is freed. */
 static void sleep_unless_needed(void)
 {
 	unsigned pause;
 
 	reaper.asleep = 1;
 	scan_awake = false;
-	/* what happened before this was seen, by this look or by hak_host_reap() */
-	if (look(&pause) == SCAN_AGAIN)
+	/* this scan sees what happened before this; hak_host_reap() sees what happens later */
+	if (scan(&pause) == SCAN_AGAIN)
 		reaper.asleep = 0;
 	while (reaper.asleep && !reaper.ending)
 		wait(&reaper.asleep, 1, 0);
@@ -159,10 +158,10 @@ static void *reaper_runs(void *unused)
 	(void)unused;
 	policy_set_mode(RELEASE_LATER);
 	for (;;) {
-		wait_between_looks(pause);
+		wait_between_scans(pause);
 		if (reaper.ending)
 			break;
-		if (look(&pause) == SCAN_DONE)
+		if (scan(&pause) == SCAN_DONE)
 			sleep_unless_needed();
 	}
 	policy_set_mode(RELEASE_AT_ONCE);
@@ -172,7 +171,7 @@ static void *reaper_runs(void *unused)
 	return NULL;
 }
 
-/* With all signals blocked: they are for the program's own threads. */
+/* The thread has all signals blocked: they are for the program's own threads. */
 static int create(void)
 {
 	pthread_attr_t attributes;
@@ -189,7 +188,7 @@ static int create(void)
 	return failed;
 }
 
-/* There is no thread: malloc and free look. */
+/* There is no thread: malloc and free scan. */
 static void do_without(void)
 {
 	reaper.state = REAPER_INLINE;
@@ -201,7 +200,7 @@ static void start(void)
 	unsigned none = REAPER_NONE;
 	int saved = errno;
 
-	/* not by a thread that has ended already: nobody would end this one */
+	/* not by a thread that has no cache any more: no thread would end this one */
 	if (this_cache() == CACHE_NEVER)
 		return;
 	/* first: pthread_create() calls malloc */
@@ -219,12 +218,12 @@ static void start(void)
 	}
 	if (hak_option(HAK_OPTION_VERBOSE))
 		hak_say(reaper.state == REAPER_RUNS ? "a thread gives memory back"
-						    : "no thread can be had; malloc and free look");
+						    : "no thread can be had; malloc and free scan");
 	errno = saved;
 }
 
-/* Nobody else does it: look, if it is time and nobody else is about it. */
-static void look_inline(void)
+/* There is no thread: scan, if it is time and no other caller scans. */
+static void scan_inline(void)
 {
 	uint64_t due = reaper.due;
 	unsigned pause;
@@ -232,7 +231,7 @@ static void look_inline(void)
 	if (clock_ns(CLOCK_MONOTONIC_COARSE) < due ||
 	    !atomic_compare_exchange_strong(&reaper.due, &due, UINT64_MAX))
 		return;
-	look(&pause);
+	scan(&pause);
 	reaper.due = clock_ns(CLOCK_MONOTONIC_COARSE) + pause * interval_ns();
 }
 
@@ -253,12 +252,12 @@ void hak_host_reap(enum hak_reap_why why)
 		break;
 	case REAPER_INLINE:
 		if (pages_counters.requested >= GROWN)
-			look_inline();
+			scan_inline();
 		break;
 	}
 }
 
-/* A thread has given its cache back. If it was the last one, the reaper ends before it. */
+/* A thread has given its cache back. If it was the last one, the reaper ends before it does. */
 void hak_reaper_thread_ended(void)
 {
 	pthread_t thread;
