@@ -21,10 +21,9 @@
  * So a page that is used again soon costs its report twice over again, and in
  * large pieces memory goes and comes for a tenth. All sizes are reported
  * nevertheless, as with survivors scattered over the heap nothing but 4 KiB
- * pages is free, and the heap asks only for what it found unused at two looks,
- * neighbours in one call; a spike of 400 MiB of which one block in a hundred
- * stays falls to 1.1 times the pages that hold one. Of free frames few go at a
- * time, since whoever wants one waits meanwhile, maybe with interrupts off.
+ * pages is free, and the heap asks only for what two scans found unused,
+ * neighbours in one call. Of free frames few go at a time, since a caller that
+ * wants one waits meanwhile, maybe with interrupts off.
  *
  * Owns two bits for each frame: `held`, the host has it, and `absent`, which is
  * frames.c's to explain. `busy` is the lock: who finds it taken leaves the work

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reason for a NULL: errno if the image has a newlib, else nothing; nor in an
- * interrupt handler, where it would be that of whom it interrupted.
+ * The reason for a NULL is stored in errno if the image has a newlib. It is not stored in
+ * an interrupt handler, since errno there is that of the code that was interrupted.
  *
- * newlib reaches errno through __errno(). The reference is weak, so that an
- * image without a C library links; in one with newlib, whoever reads errno has
- * brought the function in.
+ * newlib reaches errno through __errno(). The reference is weak, so that an image
+ * without a C library links. In one with newlib, the code that reads errno has brought
+ * the function in.
  */
 #include "machine.h"
 

@@ -52,7 +52,7 @@ size_t hak_frames_free(void);
 extern const struct hak_provider hak_frames_provider;
 
 /*
- * For whoever can give memory to a host: balloon_frames.c, which is linked only
+ * For code that can give memory to a host: balloon_frames.c, which is linked only
  * where it is wanted, and then calls hak_frames_set_host().
  */
 

@@ -80,7 +80,7 @@ void hak_console_write(const char *text, size_t length);
 
 /**
  * hak_console_sink() - the console for hak_dump(), hak_stats_text() and the like
- * @ctx: is not looked at
+ * @ctx: is not read
  */
 void hak_console_sink(void *ctx, const char *text, size_t length);
 

@@ -6,11 +6,11 @@
  * _malloc_r() and the like, with a struct _reent first that says where errno
  * is. With all six of those defined nothing of newlib's heap is linked; with
  * malloc() alone an image would have two heaps. So they are all in this one
- * file: whoever needs one gets all. An image that calls none of them itself
+ * file: an image that needs one gets all. An image that calls none of them itself
  * needs `-u _malloc_r` on the linker's command line, before newlib, lest
  * newlib's own be found first.
  *
- * Owns nothing. Errors set errno (error.c); the struct _reent is not looked at,
+ * Owns nothing. Errors set errno (error.c); the struct _reent is not read,
  * because __errno() finds the same one. Built without newlib's headers.
  */
 #include <hakmem/hakmem.h>

@@ -189,7 +189,7 @@ static int find_in_memory(struct virtio_device *device, unsigned kind, uintptr_t
 /**
  * hak_virtio_find() - find a device
  * @kind:  VIRTIO_*
- * @mmio:  where to look on a machine without PCI: the first of
+ * @mmio:  where to search on a machine without PCI: the first of
  * @count: windows of 512 bytes; may be 0
  *
  * With PCI, nothing is read there: it might be some other device.

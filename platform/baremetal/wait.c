@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for a lock where nobody can put a thread to sleep: look again soon.
- * The holder is on another CPU, inside a critical section of some hundred
- * instructions; or it looks what to give back, for which malloc and free never
- * wait. Owns nothing. A kernel with a scheduler may do better and defines both
- * functions itself.
+ * Waiting for a lock where no scheduler can put a thread to sleep: the caller reads the
+ * word again soon. The holder is on another CPU, inside a critical section of some
+ * hundred instructions; or it scans, for which malloc and free never wait. This file owns
+ * nothing. A kernel with a scheduler may do better and defines both functions itself.
  */
 #include <hakmem/host.h>
 

@@ -215,9 +215,10 @@ static int linux_purge(void *ctx, void *base, size_t size)
 }
 
 /*
- * Is this one mapping to the kernel, and not several side by side? Asked to make
- * it longer than there are addresses, it first looks whether it is one (else it says
- * EFAULT), and then finds no room for it, or no leave to lock as much.
+ * Is this one mapping to the kernel, and not several side by side? The kernel is asked to
+ * make it longer than there are addresses. It first checks that it is one mapping (else
+ * it says EFAULT), and then finds that there are not so many addresses, or that the
+ * process may not lock as much.
  */
 static bool is_one_mapping(void *base, size_t size)
 {
@@ -228,9 +229,9 @@ static bool is_one_mapping(void *base, size_t size)
 }
 
 /*
- * A move has failed, for want of memory for page tables or of some that nobody has
- * claimed, and may have unmapped its target first. Then map that again; if that fails,
- * too, the next access stops the program.
+ * A move has failed, since there was no memory for page tables or none that the system
+ * lets a process commit. It may have unmapped its target first. Then the target is mapped
+ * again. If that fails, too, the next access stops the program.
  */
 static void map_again(void *base, size_t size)
 {

@@ -15,7 +15,7 @@
  * their interrupts can come. Nothing here can fail.
  *
  * Not a dump of all registers: the line is for a person who has the image and
- * addr2line; whoever needs more attaches GDB to QEMU.
+ * addr2line. Who needs more attaches GDB to QEMU.
  */
 #include "boot.h"
 
