@@ -21,7 +21,8 @@ SAN           ?=
 CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE
 
 ifeq ($(wildcard arch/$(ARCH)/cpu.h),)
-$(error ARCH=$(ARCH) is not supported; there is: $(patsubst arch/%/cpu.h,%,$(wildcard arch/*/cpu.h)))
+$(error ARCH=$(ARCH) is not supported; there is: \
+	$(patsubst arch/%/cpu.h,%,$(wildcard arch/*/cpu.h)))
 endif
 ifneq ($(filter-out address undefined thread,$(SAN)),)
 $(error SAN=$(SAN) is unknown; there is: address undefined thread)
@@ -144,7 +145,8 @@ $(L)/obj/$(OPERATORS).o: $(OPERATORS).cc $(FLAGS_STAMP)
 
 $(L)/libhakmem.so: $(LIBRARY) $(call linux_objects,$(SHARED)) $(L)/obj/$(OPERATORS).o \
 		platform/linux/exports.map
-	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,initfirst,-z,now,-z,relro,-soname,libhakmem.so.0 \
+	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,initfirst,-z,now,-z,relro \
+		-Wl,-soname,libhakmem.so.0 \
 		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
 		$(filter %.o,$^) -o $@
 	@ln -sf libhakmem.so $(L)/libhakmem.so.0
@@ -263,7 +265,8 @@ newlib_objects := $(patsubst %,$(B)/obj/newlib/%.o,tests/qemu/newlib qemu/newlib
 # newlib's heap first.
 $(B)/newlib.elf: $(newlib_objects) $(call bm_objects,$(BOOT)) $(B)/libhakmem.a qemu/image.ld
 	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) -u _malloc_r -Map=$(B)/newlib.map $(filter %.o,$^) \
-		--start-group $(B)/libhakmem.a $(NEWLIB)/lib/libc.a $(NEWLIB)/lib/libm.a --end-group -o $@
+		--start-group $(B)/libhakmem.a $(NEWLIB)/lib/libc.a $(NEWLIB)/lib/libm.a \
+		--end-group -o $@
 
 # ------------------------------------------------------------------ benchmarks
 
@@ -325,18 +328,20 @@ qemu-builds:
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf)
 
 # What runs in QEMU.
+MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
 SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M
+PREEMPT_RUN := qemu/run.sh $(IRQSAVE)/preempt.elf
 MEMORY_RUN := qemu/run.sh $(B)/memory-map.elf
 define QEMU_SUITES
 qemu-unit 240: qemu/run.sh $(B)/unit.elf
 qemu-unit-pc 240: qemu/run.sh $(B)/unit.elf --machine pc
-qemu-model 60: qemu/run.sh $(B)/model.elf --memory 256M
+qemu-model 60: $(MODEL_RUN)
 qemu-fault 150: qemu/run.sh $(B)/fault.elf
 qemu-unit-smp-2 240: qemu/run.sh $(B)/unit.elf --smp 2
 qemu-unit-smp-8-pc 240: qemu/run.sh $(B)/unit.elf --smp 8 --machine pc
 qemu-unit-smp-4-icount 420: qemu/run.sh $(B)/unit.elf --smp 4 --icount
-qemu-model-smp-4 60: qemu/run.sh $(B)/model.elf --smp 4 --memory 256M
-qemu-model-smp-8-pc-icount 60: qemu/run.sh $(B)/model.elf --smp 8 --machine pc --memory 256M --icount
+qemu-model-smp-4 60: $(MODEL_RUN) --smp 4
+qemu-model-smp-8-pc-icount 60: $(MODEL_RUN) --smp 8 --machine pc --icount
 qemu-fault-smp-4-pc 240: qemu/run.sh $(B)/fault.elf --smp 4 --machine pc
 qemu-smp-1 60: $(SMP_RUN) -- --cpus 1
 qemu-smp-2-icount 60: $(SMP_RUN) --smp 2 --icount -- --cpus 2
@@ -351,9 +356,9 @@ qemu-smp-cost 60: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
 qemu-irqsave-unit 300: qemu/run.sh $(IRQSAVE)/unit.elf
 qemu-irqsave-model 60: qemu/run.sh $(IRQSAVE)/model.elf --memory 256M
 qemu-irqsave-smp 60: qemu/run.sh $(IRQSAVE)/smp.elf --memory 40M --smp 2 -- --cpus 2
-qemu-irqsave-preempt-1 60: qemu/run.sh $(IRQSAVE)/preempt.elf
-qemu-irqsave-preempt-4 60: qemu/run.sh $(IRQSAVE)/preempt.elf --smp 4
-qemu-irqsave-preempt-4-pc-icount 60: qemu/run.sh $(IRQSAVE)/preempt.elf --smp 4 --machine pc --icount
+qemu-irqsave-preempt-1 60: $(PREEMPT_RUN)
+qemu-irqsave-preempt-4 60: $(PREEMPT_RUN) --smp 4
+qemu-irqsave-preempt-4-pc-icount 60: $(PREEMPT_RUN) --smp 4 --machine pc --icount
 qemu-memory-4-mib 60: $(MEMORY_RUN) --memory 4M
 qemu-memory-6-mib 60: $(MEMORY_RUN) --memory 6M
 qemu-memory-6-mib-pc 60: $(MEMORY_RUN) --memory 6M --machine pc
@@ -453,13 +458,17 @@ help:
 	@echo '  uninstall       remove what install put there; with the same variables'
 	@echo '  deb             Debian packages, in $(O)/deb'
 	@echo '  deb-test        install, use and remove them in a system of its own; needs root'
-	@echo '  app-test        real programs with and without the library; APPS="git perl": only these'
+	@echo '  app-test        real programs with and without the library;'
+	@echo '                  APPS="git perl": only these'
 	@echo '  setup-deb, setup-apps'
 	@echo '                  install what deb and deb-test, or app-test, need'
-	@echo '  qemu-debug      boot IMAGE, stopped, with GDB and the commands of qemu/hakmem-gdb.py'
-	@echo "  image           an image of SRC='case.c ...', the boot kit and the library: OUT=case.elf,"
-	@echo '                  with IMAGE_CFLAGS=; boot it with qemu/run.sh case.elf'
-	@echo '  qemu-bench      what the library costs an image, beside newlib, and what is required'
+	@echo '  qemu-debug      boot IMAGE, stopped, with GDB and the commands of'
+	@echo '                  qemu/hakmem-gdb.py'
+	@echo "  image           an image of SRC='case.c ...', the boot kit and the library:"
+	@echo '                  OUT=case.elf, with IMAGE_CFLAGS=;'
+	@echo '                  boot it with qemu/run.sh case.elf'
+	@echo '  qemu-bench      what the library costs an image, beside newlib, and what is'
+	@echo '                  required'
 	@echo '  example         the example unikernel, from an installed copy of the library'
 	@echo '  install-baremetal PREFIX=DIR'
 	@echo '                  the bare-metal archive and its headers'

@@ -171,7 +171,10 @@ _Noreturn void boot_main(const struct pvh_start_info *info)
 	smp_init();
 	copy_memory_map(info);
 	argc = split_command_line(info);
-	/* from here on the loader's memory may be overwritten, and null faults: QEMU's pc has it there */
+	/*
+	 * From here on the loader's memory may be overwritten, and null faults: QEMU's pc
+	 * has it there.
+	 */
 	paging_guard(0, new_pages);
 	boot_memory_ticks -= cpu_read_tsc();
 	add_low_memory();

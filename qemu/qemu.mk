@@ -12,9 +12,11 @@ KIT_HEADERS := $(wildcard include/hakmem/*.h) \
 prefix_given = $(filter command environment,$(firstword $(origin PREFIX)))
 
 install-baremetal: $(B)/libhakmem.a
-	@[ -n "$(prefix_given)" ] || { echo "install-baremetal: say where to: PREFIX=" >&2; exit 1; }
+	@[ -n "$(prefix_given)" ] || \
+		{ echo "install-baremetal: say where to: PREFIX=" >&2; exit 1; }
 	@mkdir -p $(DESTDIR)$(PREFIX)/include/hakmem $(DESTDIR)$(PREFIX)/lib
-	$(call say,INSTALL,$(DESTDIR)$(PREFIX))cp $(KIT_HEADERS) $(DESTDIR)$(PREFIX)/include/hakmem/ && \
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX))\
+		cp $(KIT_HEADERS) $(DESTDIR)$(PREFIX)/include/hakmem/ && \
 		cp $(B)/libhakmem.a $(DESTDIR)$(PREFIX)/lib/
 
 # The example sees nothing but what was installed, and a newlib.
@@ -108,4 +110,5 @@ endif
 
 # As a kernel would link it that wants what it uses, and nothing else.
 $(B)/size.elf: $(call bm_objects,tests/qemu/size $(BOOT)) $(B)/libhakmem.a qemu/image.ld
-	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) --gc-sections -Map=$(B)/size.map $(filter %.o %.a,$^) -o $@
+	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) --gc-sections -Map=$(B)/size.map \
+		$(filter %.o %.a,$^) -o $@

@@ -31,7 +31,8 @@ fill_in = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIB
 # space would make two files of one.
 install_directories = $(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(MANDIR)
 define check_directories
-$(if $(and $(BINDIR),$(LIBDIR),$(INCLUDEDIR),$(MANDIR)),,$(error a directory to install to is empty))
+$(if $(and $(BINDIR),$(LIBDIR),$(INCLUDEDIR),$(MANDIR)),,\
+	$(error a directory to install to is empty))
 $(if $(filter-out /%,$(PREFIX) $(install_directories) $(DESTDIR)),$(error PREFIX, DESTDIR and \
 	directories must begin with / and have no spaces: \
 	$(filter-out /%,$(PREFIX) $(install_directories) $(DESTDIR))))
@@ -45,7 +46,8 @@ install: linux
 	$(INSTALL) -m 644 $(L)/libhakmem.so $(DESTDIR)$(LIBDIR)/libhakmem.so.$(VERSION)
 	ln -sf libhakmem.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libhakmem.so
-	$(foreach page,$(MAN_PAGES),$(INSTALL) -m 644 $(page) $(DESTDIR)$(call man_directory,$(page))/ &&) :
+	$(foreach page,$(MAN_PAGES),\
+		$(INSTALL) -m 644 $(page) $(DESTDIR)$(call man_directory,$(page))/ &&) :
 	$(fill_in) platform/linux/hakmem.pc.in >$(L)/hakmem.pc
 	$(INSTALL) -m 644 $(L)/hakmem.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
 	$(fill_in) platform/linux/hakmem-run.in >$(L)/hakmem-run

@@ -231,7 +231,8 @@ test_commands()
 	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 	command_case ls 'ls -lR /usr/share/doc /usr/include | md5sum'
 	command_case sort 'sort --parallel=2 -S 64M -n numbers | md5sum'
-	command_case awk 'awk "{ s[\$1 % 50021] += \$1 } END { for (i in s) n += s[i]; print n }" numbers'
+	command_case awk 'awk "{ s[\$1 % 50021] += \$1 }
+		END { for (i in s) n += s[i]; print n }" numbers'
 	command_case shell 'for ((i = 0; i < 20000; i++)); do a[i]=$i$i; done; echo "${#a[*]}"'
 	command_case tar 'tar cf - --sort=name -C /usr/include . | tar tf - | md5sum'
 	command_case make 'printf "all: a b\n\t@echo c\na b:\n\t@echo \$@\n" | make -s -f -'

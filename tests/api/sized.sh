@@ -13,7 +13,8 @@ scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 ulimit -c 0
 
-if ! ${CXX:-g++} -std=c++17 -w -fno-builtin -fsized-deallocation -x c++ - -o "$scratch/sized" <<-'END'
+compiler="${CXX:-g++} -std=c++17 -w -fno-builtin -fsized-deallocation"
+if ! $compiler -x c++ - -o "$scratch/sized" <<-'END'
 	#include <cstdlib>
 	#include <new>
 	extern "C" __attribute__((weak)) void free_sized(void *, size_t);
@@ -27,7 +28,9 @@ if ! ${CXX:-g++} -std=c++17 -w -fno-builtin -fsized-deallocation -x c++ - -o "$s
 		case 'a': ::operator delete(::operator new(64), size); break;
 		case 'b': ::operator delete[](::operator new[](64), size); break;
 		case 'c': ::operator delete(::operator new(640, align), 10 * size, align); break;
-		case 'd': ::operator delete[](::operator new[](640, align), 10 * size, align); break;
+		case 'd':
+			::operator delete[](::operator new[](640, align), 10 * size, align);
+			break;
 		case 'e': free_sized(std::malloc(64), size); break;
 		case 'f': free_aligned_sized(std::aligned_alloc(128, 640), 128, 10 * size); break;
 		case 'g': free_sized(std::malloc(6400000), 100000 * size); break;

@@ -20,12 +20,13 @@ git config --global gc.auto 0
 awk 'BEGIN {
 	srand(1)
 	for (c = 1; c <= 80; c++) {
-		printf "commit refs/heads/%s\ncommitter x <x@example.com> %d +0000\ndata 4\nc%03d\n",
-			(c % 10 ? "main" : "side" c % 4), 1577836800 + c, c
+		printf "commit refs/heads/%s\ncommitter x <x@example.com> %d +0000\n" \
+			"data 4\nc%03d\n", (c % 10 ? "main" : "side" c % 4), 1577836800 + c, c
 		for (f = 0; f < 8; f++) {
 			text = ""
 			for (l = 0; l < 300; l++)
-				text = text "line " l " of " int(rand() * 20) " in " c % (l + 1) "\n"
+				text = text "line " l " of " int(rand() * 20) \
+					" in " c % (l + 1) "\n"
 			printf "M 100644 inline d%d/f%d\ndata %d\n%s\n", c % 7, (c * f) % 40,
 				length(text), text
 		}
@@ -45,5 +46,6 @@ git repack -a -d -f -q --depth=50 --window=50
 echo "result verify $(git verify-pack .git/objects/pack/*.idx && echo good)"
 echo "result grep $(git grep --threads=2 -c 'of 7 in' HEAD | sha256sum)"
 echo "result blame $(git blame d1/f8 | sha256sum)"
-echo "result merge $(git merge -q --allow-unrelated-histories -s ours -m merge origin/side2 && git rev-parse HEAD)"
+echo "result merge $(git merge -q --allow-unrelated-histories -s ours -m merge origin/side2 &&
+	git rev-parse HEAD)"
 echo "result archive $(git archive HEAD | sha256sum)"

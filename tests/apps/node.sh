@@ -26,7 +26,8 @@ const run = (n) => new Promise((resolve, reject) => {
 (async () => {
 	for (let round = 0; round < 4; round++) {
 		const results = await Promise.all([0, 1, 2, 3].map((i) => run(round * 4 + i)));
-		console.log(`result workers-${round}`, hash(results.map((r) => hash(r.buffer) + r.text).join()));
+		const all = results.map((r) => hash(r.buffer) + r.text).join();
+		console.log(`result workers-${round}`, hash(all));
 	}
 	const parts = await Promise.all([...Array(64).keys()].map(async (i) => {
 		const text = Buffer.alloc(300000, `part ${i} `);
@@ -60,6 +61,7 @@ let at = 0;
 for (const [key, value] of map)
 	for (const byte of value.subarray(0, 300))
 		buffer[at++ % buffer.length] ^= byte;
-parentPort.postMessage({ buffer, text: [...map.keys()].sort().join().slice(0, 1000) }, [buffer.buffer]);
+const text = [...map.keys()].sort().join().slice(0, 1000);
+parentPort.postMessage({ buffer, text }, [buffer.buffer]);
 END
 node main.js

@@ -34,7 +34,10 @@ for my $i (1 .. 20000) {
 	$node->{end} = [ (1) x ($i % 5) ];
 }
 my $copy = dclone($tree);
-sub size { my $n = shift; ref $n eq 'HASH' ? 1 + eval { my $s = 0; $s += size($_) for values %$n; $s } : @$n }
+sub size {
+	my $n = shift;
+	ref $n eq 'HASH' ? 1 + eval { my $s = 0; $s += size($_) for values %$n; $s } : @$n;
+}
 print "result tree ", size($tree), " ", size($copy), "\n";
 
 for (1 .. 20000) {

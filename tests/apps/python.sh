@@ -15,8 +15,8 @@ tests()
 
 	shift
 	for module; do
-		env $environment python3 -m test --timeout 300 --tempdir . --junit-xml "$PWD/$module.xml" \
-			"$module" >&2
+		env $environment python3 -m test --timeout 300 --tempdir . \
+			--junit-xml "$PWD/$module.xml" "$module" >&2
 		status=$?
 		echo "result $module status $status, $(python3 - "$module.xml" <<-'END'
 			import sys, xml.etree.ElementTree
@@ -30,7 +30,7 @@ tests()
 	done
 }
 
-tests PYTHONHASHSEED=0 test_threading test_thread test_queue test_subprocess test_fork1 test_ctypes \
-	test_gc
+tests PYTHONHASHSEED=0 test_threading test_thread test_queue test_subprocess test_fork1 \
+	test_ctypes test_gc
 tests 'PYTHONHASHSEED=0 PYTHONMALLOC=malloc' test_json test_pickle test_dict test_list test_deque \
 	test_bytes test_unicode test_re test_itertools test_xml_etree test_array test_zlib test_bz2

@@ -70,8 +70,9 @@ probe()
 	local name=$1 command=$2 log count=0
 
 	rm -rf "$scratch/probe" && mkdir "$scratch/probe"
+	# the command is not exec()ed, so that it has a log of its own
 	(cd "$scratch/probe" && LD_PRELOAD=$library LD_DEBUG=bindings LD_DEBUG_OUTPUT=debug \
-		timeout 20 bash -c "$command"$'\n:' >output 2>&1 </dev/null) # not exec()ed: a log of its own
+		timeout 20 bash -c "$command"$'\n:' >output 2>&1 </dev/null)
 	for log in "$scratch"/probe/debug.*; do
 		count=$((count + 1))
 		if ! grep -qE "to $library .*symbol .(malloc|calloc|realloc)'" "$log"; then
@@ -126,7 +127,8 @@ show()
 
 	for base in "$logs/$name.without" "$logs/$name.with"; do
 		tail -n 1 "$base.cost" | awk -v what="$name ${base##*.}" '{
-			printf "%-24s %8.1f s %8.1f s of CPU %8.1f MiB\n", what, $1, $2 + $3, $4 / 1024 }'
+			printf "%-24s %8.1f s %8.1f s of CPU %8.1f MiB\n",
+				what, $1, $2 + $3, $4 / 1024 }'
 	done
 	while read -r _ key _; do
 		printf '    %-30s %14s %14s\n' "$key" "$(value "$name.without" info "$key")" \
@@ -152,8 +154,8 @@ app()
 	for how in without with; do
 		status=$(cat "$logs/$name.$how.status")
 		[ "$status" -eq 0 ] && pass && continue
-		fail "$name: status $status $how the library: $(tail -n 3 "$logs/$name.$how.errors" |
-			tr '\n' '|')"
+		fail "$name: status $status $how the library: $(
+			tail -n 3 "$logs/$name.$how.errors" | tr '\n' '|')"
 	done
 	if grep -aqs '^hakmem: ' "$logs/$name.with.errors"; then
 		fail "$name: $(grep -am 1 '^hakmem: ' "$logs/$name.with.errors")"

@@ -22,8 +22,8 @@ bench-memory: $(L)/libhakmem.so $(L)/bench/memory
 	@O=$(O) tests/bench/memory.sh
 
 # The peers, the programs, and what counts and draws.
-BENCH_PACKAGES  = $(PACKAGES) libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4 gnuplot-nox valgrind \
-		  redis-server redis-tools sqlite3 python3
+BENCH_PACKAGES  = $(PACKAGES) libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4 gnuplot-nox \
+		  valgrind redis-server redis-tools sqlite3 python3
 setup-bench:
 	@tests/setup.sh $(BENCH_PACKAGES)
 

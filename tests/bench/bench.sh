@@ -103,11 +103,12 @@ add_replaces()
 		missing+=("no replace with 1000000 blocks: QUICK leaves it out")
 		return
 	fi
-	add "replace 1000000 16..1024" $((ms * 12 / 10 + 1000)) 0 "bench replace live=1000000 ms=$ms"
+	add "replace 1000000 16..1024" $((ms * 12 / 10 + 1000)) 0 \
+		"bench replace live=1000000 ms=$ms"
 	if [ "$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)" -ge 8 ]; then
-		[ $turns -le $turns_of_slow ] ||
-			missing+=("replace 1000000 16..32768 has $turns_of_slow turns, since it is slow")
 		slow="replace 1000000 16..32768"
+		[ $turns -le $turns_of_slow ] ||
+			missing+=("$slow has $turns_of_slow turns, since it is slow")
 		add "$slow" $(((ms + 8000) * turns_of_slow / turns)) 0 \
 			"bench replace live=1000000 most=32768 ms=$ms"
 	else
@@ -321,8 +322,10 @@ trace_one()
 	shift 2
 	line=$(LD_PRELOAD=${library[$peer]} timeout -k 1 $limit "$programs/memory" "$@" trace=50 \
 		2>>"$out/errors.txt") || status=$?
-	awk -v who="$workload,$peer" '$1 == "trace" { print who "," $2 "," $3 }' <<<"$line" >>"$trace"
-	[ $status -eq 0 ] || [ -n "$interrupted" ] || row 0 "$workload" "$peer" "$(status_name $status)" ""
+	awk -v who="$workload,$peer" '$1 == "trace" { print who "," $2 "," $3 }' \
+		<<<"$line" >>"$trace"
+	[ $status -eq 0 ] || [ -n "$interrupted" ] ||
+		row 0 "$workload" "$peer" "$(status_name $status)" ""
 }
 
 run_traces()
@@ -370,12 +373,14 @@ describe_machine()
 
 	echo "date: $(date -u '+%Y-%m-%d %H:%M UTC')"
 	echo "machine: $(sed -nE 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)," \
-		"$(nproc) CPUs, $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)"
+		"$(nproc) CPUs," \
+		"$(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)"
 	echo "kernel: $(uname -sr)"
 	echo "transparent huge pages: $(sed -nE 's/.*\[(.*)\].*/\1/p' $thp 2>/dev/null)"
 	echo "load before: $(cut -d ' ' -f 1 /proc/loadavg)"
 	echo "compiler: $(${CC:-gcc} --version | head -n 1)"
-	echo "hakmem: $(git -C "$here" describe --always --dirty 2>/dev/null || echo "version unknown")"
+	echo "hakmem: $(git -C "$here" describe --always --dirty 2>/dev/null ||
+		echo "version unknown")"
 	for name in glibc:libc6 mimalloc:libmimalloc2.0 jemalloc:libjemalloc2 \
 		tcmalloc:libtcmalloc-minimal4; do
 		[ -z "${library[${name%%:*}]}" ] ||

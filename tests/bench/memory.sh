@@ -229,7 +229,8 @@ make_table()
 		END {
 			for (row = 1; row <= last; row++) {
 				for (i = 1; i <= 3 + peers; i++)
-					printf "| %" (i == 1 ? "-" : "") width[i] "s ", cells[row, i]
+					printf "| %" (i == 1 ? "-" : "") width[i] "s ",
+						cells[row, i]
 				print "|"
 				for (i = 1; row == 1 && i <= 3 + peers; i++) {
 					dashes = sprintf("%" width[i] + 1 "s", "")

@@ -21,7 +21,8 @@ add_peer()
 		names+=("$1")
 		library[$1]=$(realpath "$2")
 	else
-		missing+=("no $1 ($2)${3:+: run 'make setup-bench', or install the Debian package $3}")
+		missing+=("no $1 ($2)${3:+: run 'make setup-bench',\
+ or install the Debian package $3}")
 	fi
 }
 

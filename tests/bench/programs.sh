@@ -42,17 +42,22 @@ make_c_file()
 	awk -v functions="$1" 'BEGIN {
 		print "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>"
 		for (i = 0; i < functions; i++) {
-			printf "struct s%d { struct s%d *next; int a[%d]; double d; };\n", i, i, i % 7 + 2
+			printf "struct s%d { struct s%d *next; int a[%d]; double d; };\n",
+				i, i, i % 7 + 2
 			printf "static inline int g%d(struct s%d *s, int x)\n{\n", i, i
-			printf "\tfor (int i = 0; i < %d; i++)\n\t\ts->a[i] = x * i + %d;\n", i % 7 + 2, i
+			printf "\tfor (int i = 0; i < %d; i++)\n\t\ts->a[i] = x * i + %d;\n",
+				i % 7 + 2, i
 			printf "\ts->d += x;\n\treturn s->a[1] ^ x;\n}\n"
-			printf "int f%d(struct s%d *s, const char *text, int x)\n{\n\tint y = 0;\n", i, i
+			printf "int f%d(struct s%d *s, const char *text, int x)\n{\n", i, i
+			printf "\tint y = 0;\n"
 			printf "\tfor (; s; s = s->next) {\n\t\tswitch (x %% 5) {\n"
 			for (j = 0; j < 5; j++)
 				printf "\t\tcase %d: y += g%d(s, y + %d) * x; break;\n", j, i, j
-			printf "\t\t}\n\t\tif (strlen(text) > (size_t)y)\n\t\t\tprintf(\"%%d %%s\\n\", y, text);\n"
+			printf "\t\t}\n\t\tif (strlen(text) > (size_t)y)\n"
+			printf "\t\t\tprintf(\"%%d %%s\\n\", y, text);\n"
 			if (i)
-				printf "\t\ty += f%d(malloc(sizeof(struct s%d)), text + 1, x);\n", i - 1, i - 1
+				printf "\t\ty += f%d(malloc(sizeof(struct s%d)), text + 1, x);\n",
+					i - 1, i - 1
 			printf "\t\tx = x * 31 + y;\n\t}\n\treturn y;\n}\n"
 		}
 	}'
@@ -71,7 +76,8 @@ make_sql_file()
 		CREATE INDEX person_name ON person(name);
 		CREATE INDEX person_town ON person(town, born);
 		SELECT t.name, count(*), avg(p.born), group_concat(substr(p.name, 1, 3))
-			FROM person p JOIN town t ON t.id = p.town GROUP BY t.name ORDER BY 2 DESC, 1;
+			FROM person p JOIN town t ON t.id = p.town
+			GROUP BY t.name ORDER BY 2 DESC, 1;
 		SELECT upper(name) || born AS x FROM person ORDER BY x DESC LIMIT 1000;
 		SELECT count(*) FROM person a JOIN person b ON a.name = b.name AND a.id < b.id;
 		UPDATE person SET name = name || ' junior' WHERE born > 1990;
@@ -146,9 +152,13 @@ run()
 		# not -I, which makes Python ignore all of these
 		unset PYTHONPATH PYTHONHOME
 		PYTHONMALLOC=malloc PYTHONHASHSEED=1 PYTHONDONTWRITEBYTECODE=1 exec "$starter" \
-			"$library" "$python" -s -S "$here/suite.py" "$(cat "$directory/python-rounds")"
+			"$library" "$python" -s -S "$here/suite.py" \
+			"$(cat "$directory/python-rounds")"
 		;;
-	sqlite) exec "$starter" "$library" sqlite3 -bail -init "$directory/sqlite.sql" :memory: .quit ;;
+	sqlite)
+		exec "$starter" "$library" sqlite3 -bail -init "$directory/sqlite.sql" \
+			:memory: .quit
+		;;
 	gcc) exec "$starter" "$library" gcc -O2 -S -o /dev/null "$directory/large.c" ;;
 	*) usage ;;
 	esac

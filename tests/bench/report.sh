@@ -36,7 +36,8 @@ draw_ratios()
 	columns=$(head -n 1 "$charts/$what.dat" | tr '\t' '\n' | wc -l)
 	[ $rows -gt 0 ] || return 0
 	gnuplot <<-END
-		set terminal svg size 900,$((rows * 18 + 140)) dynamic background rgb 'white' font 'sans,12'
+		set terminal svg size 900,$((rows * 18 + 140)) dynamic background rgb 'white' \\
+			font 'sans,12'
 		set output '$out/$what.svg'
 		set title '$title'
 		set datafile separator '\t'
@@ -60,7 +61,8 @@ draw_trace()
 	local workload=$1 file=$2 peer plots=
 
 	while read -r peer; do
-		awk -F , -v w="$workload" -v p="$peer" '$1 == w && $2 == p { print $3 / 1000, $4 / 1024 }' \
+		awk -F , -v w="$workload" -v p="$peer" \
+			'$1 == w && $2 == p { print $3 / 1000, $4 / 1024 }' \
 			"$out/trace.csv" >"$charts/$file-$peer"
 		plots="$plots${plots:+, }'$charts/$file-$peer' with lines lw 2 title '$peer'"
 	done < <(awk -F , -v w="$workload" '$1 == w && !seen[$2]++ { print $2 }' "$out/trace.csv")

@@ -115,14 +115,16 @@ test_bad_peers()
 	local o=$scratch/o results=$scratch/o/bench/results.csv ended
 
 	make_bad_libraries
-	O=$o TURNS=2 LIMIT=1 ONLY='^(pair 16|calloc 16..1024)$' QUICK=1 PEERS="crash=$scratch/crash.so \
-		hang=$scratch/hang.so dirty=$scratch/dirty.so gone=$scratch/gone.so nonsense" \
+	O=$o TURNS=2 LIMIT=1 ONLY='^(pair 16|calloc 16..1024)$' QUICK=1 \
+		PEERS="crash=$scratch/crash.so hang=$scratch/hang.so dirty=$scratch/dirty.so \
+		gone=$scratch/gone.so nonsense" \
 		PATH=$scratch/path "$here/bench.sh" >"$scratch/output" 2>&1
 	ended=$?
-	check bad-peers-are-no-failure "status $ended: $(tail -n 1 "$scratch/output")" [ $ended -eq 0 ]
+	check bad-peers-are-no-failure "status $ended: $(tail -n 1 "$scratch/output")" \
+		[ $ended -eq 0 ]
 	check runs-in-turns "$(sed -n '2,4p;$p' "$results")" \
-		[ "$(sed -nE 's/^[12],pair 16,(hakmem|glibc|crash),.*/\1/p' "$results" | tr '\n' ' ')" = \
-			"hakmem glibc crash glibc crash hakmem " ]
+		[ "$(sed -nE 's/^[12],pair 16,(hakmem|glibc|crash),.*/\1/p' "$results" |
+			tr '\n' ' ')" = "hakmem glibc crash glibc crash hakmem " ]
 	has crash-is-a-row "$results" '^2,pair 16,crash,crashes \(signal 4\),,,,$'
 	has hang-is-a-row "$results" '^1,pair 16,hang,hangs,'
 	has wrong-calloc-is-a-row "$results" '^1,calloc 16..1024,dirty,fails \(1\),'
@@ -131,7 +133,8 @@ test_bad_peers()
 	has bad-peer "$scratch/output" '^bench: PEERS: nonsense is not NAME=/PATH.so'
 	has no-valgrind "$scratch/output" "^bench: no valgrind.*make setup-bench"
 	has no-gnuplot "$scratch/output" "^bench: no gnuplot.*make setup-bench"
-	has report-of-failures "$o/bench/results.md" '^- pair 16: crash crashes \(signal 4\) in turn 1$'
+	has report-of-failures "$o/bench/results.md" \
+		'^- pair 16: crash crashes \(signal 4\) in turn 1$'
 	has report-of-missing "$o/bench/results.md" '^- no gnuplot'
 	check no-charts "there is one" not ls "$o/bench/"*.svg 2>/dev/null
 	O=$o TURNS=x "$here/bench.sh" 2>"$scratch/output"
@@ -208,22 +211,26 @@ test_report()
 	canned_rows >"$out/results.csv"
 	printf '%s\n' 'workload,peer,ms,kib' 'over time: x,hakmem,0,1' 'over time: x,hakmem,50,9' \
 		>"$out/trace.csv"
-	printf '| a | required | hakmem | met |\n|---|---|---|---|\n| b | <= 1 | 2 | no |\n| c | <= 1 | - | - |\n' \
-		>"$out/memory.md"
+	printf '%s\n' '| a | required | hakmem | met |' '|---|---|---|---|' \
+		'| b | <= 1 | 2 | no |' '| c | <= 1 | - | - |' >"$out/memory.md"
 	echo "machine: of cardboard" >"$out/machine.txt"
 	"$here/report.sh" "$out" >"$scratch/output"
 	check report-is-made "status $?" [ $? -eq 0 ]
 	has report-machine "$report" '^- machine: of cardboard$'
-	has report-median "$report" '^\| pair 16 \| \*\*5\.0 ±1900%\*\* \| 11\.0 ±18% \| 8\.0 ±0% \| 0\.62 \|$'
-	has report-failure-in-table "$report" '^\| larson 8 threads \| 32\.0 ±0% \| fails \| \*\*20\.0 ±0%\*\* \| 1\.60 \|$'
+	has report-median "$report" \
+		'^\| pair 16 \| \*\*5\.0 ±1900%\*\* \| 11\.0 ±18% \| 8\.0 ±0% \| 0\.62 \|$'
+	has report-failure-in-table "$report" \
+		'^\| larson 8 threads \| 32\.0 ±0% \| fails \| \*\*20\.0 ±0%\*\* \| 1\.60 \|$'
 	has report-mean "$report" '^\| \*\*all\*\* \| 1 \| 0\.45 \| 1\.00 \| 1\.00 \|$'
-	has report-mean-required "$report" 'geometric mean \| at most 0\.95 \| 1\.00 \(2 workloads\) \| \*\*no\*\* \|'
+	has report-mean-required "$report" \
+		'geometric mean \| at most 0\.95 \| 1\.00 \(2 workloads\) \| \*\*no\*\* \|'
 	has report-single-peer "$report" 'single peer.* 1\.00 \(jemalloc\) \| \*\*no\*\* \|'
 	has report-worst "$report" 'slowest workload.* 1\.60 \(larson 8 threads\) \| \*\*no\*\* \|'
 	has report-instructions "$report" 'pair 16 B, instructions.* at most 44 \| 43\.0 \| yes \|'
 	has report-memory "$report" '^\| pair 16 \| 2\.0 \| \*\*1\.0\*\* \| 4\.0 \| 2\.00 \|$'
 	has report-p99.99-met "$report" 'p99\.99 of malloc.* 300\.0 \(best peer 400\.0\) \| yes \|'
-	has report-p99.99-not-met "$report" 'p99\.99 of free.* 500\.0 \(best peer 400\.0\) \| \*\*no\*\* \|'
+	has report-p99.99-not-met "$report" \
+		'p99\.99 of free.* 500\.0 \(best peer 400\.0\) \| \*\*no\*\* \|'
 	has report-locks "$report" 'Larson.* 12\.5 .*\*\*no\*\* \|'
 	has report-not-measured "$report" '^\| pair of 1 MiB.* not measured \| - \|$'
 	has report-promises "$report" '^\| memory promises.* 1\.00 \(1 of 2\) \| \*\*no\*\* \|$'
@@ -264,7 +271,8 @@ test_memory_trace()
 	LD_PRELOAD=$library "$programs/memory" spike scattered mib=16 settle=100 trace=20 \
 		>"$scratch/output" 2>&1
 	check memory-trace "status $?" [ $? -eq 0 ]
-	has memory-line "$scratch/output" '^spike scattered .* ns=[0-9.]+ ops=[0-9]+ peak_kib=[0-9]+ '
+	has memory-line "$scratch/output" \
+		'^spike scattered .* ns=[0-9.]+ ops=[0-9]+ peak_kib=[0-9]+ '
 	has memory-trace-lines "$scratch/output" '^trace [0-9]+ [1-9][0-9]*$'
 }
 

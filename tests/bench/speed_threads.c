@@ -11,9 +11,9 @@
  * all of those, through rings of 4096 pointers: with two threads the pipe of one
  * producer and one consumer, the worst case of allocators that give blocks back
  * to whom they came from. Consumers read what they get, as one who gets a message
- * does: an allocator gains nothing by leaving the block's cache line alone. After xmalloc-test (Lever and Boreham, "malloc()
- * Performance in a Multithreaded Linux Environment", 2000). An operation is a
- * block that goes all the way.
+ * does: an allocator gains nothing by leaving the block's cache line alone. After
+ * xmalloc-test (Lever and Boreham, "malloc() Performance in a Multithreaded Linux
+ * Environment", 2000). An operation is a block that goes all the way.
  *
  * churn: threads that come, allocate 100 blocks of the sizes given, free them
  * and go, two at a time; as when every request has a thread of its own. An

@@ -143,10 +143,12 @@ test_budget()
 	}
 	for prefix in '' hak_; do
 		for size in 16 64; do
-			read -ra once < <(counts ${prefix}malloc $size $pairs ${prefix}malloc ${prefix}free)
+			read -ra once < <(counts ${prefix}malloc $size $pairs \
+				${prefix}malloc ${prefix}free)
 			read -ra twice < <(counts ${prefix}malloc $size $((2 * pairs)) \
 				${prefix}malloc ${prefix}free)
-			budget_case ${prefix}malloc-$size $most_malloc "${once[0]:-0}" "${twice[0]:-0}"
+			budget_case ${prefix}malloc-$size $most_malloc "${once[0]:-0}" \
+				"${twice[0]:-0}"
 			budget_case ${prefix}free-$size $most_free "${once[1]:-0}" "${twice[1]:-0}"
 		done
 	done

@@ -18,10 +18,12 @@ copy()
 {
 	unshare --mount --propagation private bash -c '
 		mount -t tmpfs -o size=1g none "$1" && mkdir "$1"/{upper,work,system} &&
-		mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" none "$1/system" &&
+		mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" \
+			none "$1/system" &&
 		mount -t proc none "$1/system/proc" && mount --rbind /dev "$1/system/dev" &&
 		mkdir -p "$1/system/packages" && cp "$2"/*.deb "$3/user.c" "$1/system/packages/" &&
-		echo ready && cd / && exec chroot "$1/system" bash -s' - "$scratch" "$directory" "$here"
+		echo ready && cd / && exec chroot "$1/system" bash -s' \
+		- "$scratch" "$directory" "$here"
 }
 
 copy >"$scratch.log" 2>&1 <<'EOF_SYSTEM' || echo 'FAIL the system ended early' >>"$scratch.log"
@@ -53,7 +55,8 @@ packages='hakmem libhakmem0 libhakmem-dev'
 before=$(files)
 check clean-before test "$(dpkg-query -W $packages 2>/dev/null | wc -l)" -eq 0
 check installs dpkg -i hakmem_*.deb libhakmem0_*.deb libhakmem-dev_*.deb
-check configured test "$(dpkg-query -W -f '${Status}\n' $packages | sort -u)" = 'install ok installed'
+check configured test "$(dpkg-query -W -f '${Status}\n' $packages | sort -u)" = \
+	'install ok installed'
 check verifies dpkg --verify $packages
 check in-cache bash -c 'ldconfig -p | grep -q "libhakmem.so.0 "'
 check runs bash -c 'hakmem-run cat /proc/self/maps | grep -q "/usr/lib/.*/libhakmem.so"'
@@ -61,7 +64,8 @@ check runs-by-name bash -c 'LD_PRELOAD=libhakmem.so.0 cat /proc/self/maps | grep
 check refuses-nothing bash -c 'hakmem-run 2>&1 | grep -q "no program given"'
 check builds bash -c 'gcc user.c $(pkg-config --cflags --libs hakmem) -o user'
 check links ./user
-check builds-static bash -c 'gcc -static user.c $(pkg-config --static --cflags --libs hakmem) -o user'
+check builds-static bash -c \
+	'gcc -static user.c $(pkg-config --static --cflags --libs hakmem) -o user'
 check links-static ./user
 for page in 1,hakmem-run 3,hakmem 7,hakmem; do
 	check "manual-$page" bash -c "man ${page%,*} ${page#*,} | grep -q 'SEE ALSO'"
@@ -77,7 +81,8 @@ check not-in-cache bash -c '! ldconfig -p | grep -q libhakmem'
 EOF_SYSTEM
 
 if ! grep -qx ready "$scratch.log"; then
-	echo "FAIL no system to install into (needs root and overlayfs): $(tail -n 1 "$scratch.log")"
+	echo "FAIL no system to install into (needs root and overlayfs):" \
+		"$(tail -n 1 "$scratch.log")"
 	echo FAIL >>"$scratch.log"
 else
 	grep -v '^ready$' "$scratch.log"

@@ -42,8 +42,9 @@ test_destdir()
 	local directories=(DESTDIR="$staged" PREFIX=/opt/x LIBDIR=/$lib MANDIR=/opt/man)
 
 	check destdir-install make_here install "${directories[@]}"
-	same destdir-files "./opt/man/man1/hakmem-run.1 ./opt/man/man3/hakmem.3 ./opt/man/man7/hakmem.7\
- ./opt/x/bin/hakmem-run ./opt/x/include/hakmem/hakmem.h ./opt/x/include/hakmem/provider.h\
+	same destdir-files "./opt/man/man1/hakmem-run.1 ./opt/man/man3/hakmem.3\
+ ./opt/man/man7/hakmem.7 ./opt/x/bin/hakmem-run\
+ ./opt/x/include/hakmem/hakmem.h ./opt/x/include/hakmem/provider.h\
  ./opt/x/include/hakmem/stats.h ./$lib/libhakmem.a ./$lib/libhakmem.so ./$lib/libhakmem.so.0\
  ./$lib/libhakmem.so.0.1.0 ./$lib/pkgconfig/hakmem.pc " "$(files_in "$staged")"
 	check destdir-is-written-nowhere bash -c "! grep -r '$staged' '$staged/opt'"
@@ -69,7 +70,8 @@ test_headers()
 	for header in hakmem stats provider; do
 		for flags in 'gcc -x c -std=c99' 'gcc -x c -std=gnu17' 'g++ -x c++ -std=c++11' \
 			'g++ -x c++ -std=c++20'; do
-			check "header-$header-${flags##*=}" bash -c "echo '#include <hakmem/$header.h>' |
+			check "header-$header-${flags##*=}" bash -c \
+				"echo '#include <hakmem/$header.h>' |
 				$flags -Wall -Wextra -pedantic -Werror \
 				-I'$1/include' -fsyntax-only -"
 		done
@@ -84,7 +86,8 @@ test_programs()
 		check "dynamic-$language-builds" bash -c "gcc -x $language -Wall -Wextra -pedantic \
 			-Werror '$here/user.c' -x none \$(pkg-config --cflags --libs hakmem) \
 			-o '$scratch/dynamic'"
-		same "dynamic-$language-runs" used "$(LD_LIBRARY_PATH=$prefix/lib "$scratch/dynamic")"
+		same "dynamic-$language-runs" used \
+			"$(LD_LIBRARY_PATH=$prefix/lib "$scratch/dynamic")"
 		check "static-$language-builds" bash -c "gcc -static -x $language '$here/user.c' \
 			-x none \$(pkg-config --static --cflags --libs hakmem) -o '$scratch/static'"
 		same "static-$language-runs" used "$("$scratch/static")"
@@ -101,11 +104,13 @@ test_wrapper()
 
 	same run-preloads "$library" "$($run sh -c 'echo $LD_PRELOAD')"
 	check run-malloc bash -c "$run cat /proc/self/maps | grep -q '$1/lib/libhakmem.so'"
-	same run-keeps-preload "$library:libc.so.6" "$(LD_PRELOAD=libc.so.6 $run sh -c 'echo $LD_PRELOAD')"
+	same run-keeps-preload "$library:libc.so.6" \
+		"$(LD_PRELOAD=libc.so.6 $run sh -c 'echo $LD_PRELOAD')"
 	same run-arguments 'a b|*|' "$($run printf '%s|' 'a b' '*')"
 	same run-status 7 "$($run sh -c 'exit 7'; echo $?)"
 	same run-nothing 2 "$($run 2>"$scratch/error"; echo $?)"
-	check run-nothing-error grep -q 'no program given; usage: hakmem-run PROGRAM' "$scratch/error"
+	check run-nothing-error \
+		grep -q 'no program given; usage: hakmem-run PROGRAM' "$scratch/error"
 	same run-unknown 127 "$($run no-such-program 2>"$scratch/error"; echo $?)"
 	check run-unknown-error grep -q no-such-program "$scratch/error"
 	mv "$1/lib" "$1/elsewhere"
@@ -122,8 +127,9 @@ test_manual()
 	for page in "$1"/share/man/man?/*; do
 		name=manual-${page##*/}
 		check "$name-lint" mandoc -T lint -W warning "$page"
-		same "$name-warnings" '' "$(LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -P cat "$page" \
-			2>&1 >"$scratch/page")"
+		same "$name-warnings" '' \
+			"$(LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -P cat "$page" \
+				2>&1 >"$scratch/page")"
 		check "$name-text" grep -q 'SEE ALSO' "$scratch/page"
 	done
 	sed -n '/^\.Bd -literal/,/^\.Ed/{/^\./!p}' "$1/share/man/man3/hakmem.3" |
@@ -161,7 +167,8 @@ test_mistakes()
 	for variable in PREFIX=usr 'PREFIX=/a b' LIBDIR= 'DESTDIR=some/place' BINDIR=bin; do
 		same "refuses-$variable" 2 "$(make_here install DESTDIR="$scratch/no" "$variable" \
 			>"$scratch/error" 2>&1; echo $?)"
-		check "refuses-$variable-error" grep -qE 'must begin with /|is empty' "$scratch/error"
+		check "refuses-$variable-error" \
+			grep -qE 'must begin with /|is empty' "$scratch/error"
 	done
 	check refusal-writes-nothing test ! -e "$scratch/no"
 }

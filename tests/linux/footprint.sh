@@ -15,8 +15,8 @@ status=0
 
 build()
 {
-	${CC:-gcc} -std=gnu11 -O2 -w -fno-builtin -I"$here/../../include" "$here/footprint.c" -pthread \
-		-o "$scratch/$1" "${@:2}" 2>"$scratch/errors"
+	${CC:-gcc} -std=gnu11 -O2 -w -fno-builtin -I"$here/../../include" "$here/footprint.c" \
+		-pthread -o "$scratch/$1" "${@:2}" 2>"$scratch/errors"
 }
 
 # A small one to start others: what it has resident counts as theirs before they begin.

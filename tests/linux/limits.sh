@@ -53,8 +53,9 @@ test_mappings()
 {
 	local reaper
 
-	$cc -std=gnu11 -O1 -g -w -fno-builtin -I"$here/../../include" "$here/maps.c" -L"$directory" \
-		-Wl,-rpath,"$directory" -lhakmem -o "$scratch/maps" || fail "mappings-build"
+	$cc -std=gnu11 -O1 -g -w -fno-builtin -I"$here/../../include" "$here/maps.c" \
+		-L"$directory" -Wl,-rpath,"$directory" -lhakmem -o "$scratch/maps" ||
+		fail "mappings-build"
 	for reaper in 0 1; do
 		if HAKMEM_REAPER=$reaper "$scratch/maps" 2>"$scratch/errors"; then
 			echo "ok mappings-reaper-$reaper"

@@ -118,7 +118,8 @@ test_values()
 
 	for value in '' x 1x 2 -1 99999999999; do
 		with HAKMEM_REAPER="$value" -- "$scratch/probe"
-		expect "reaper-is-not-'$value'" 1 "${who}HAKMEM_REAPER is 0\|1; using 1, not \"$value\"$"
+		expect "reaper-is-not-'$value'" 1 \
+			"${who}HAKMEM_REAPER is 0\|1; using 1, not \"$value\"$"
 	done
 	for value in -2 60001 1.5 five; do
 		with HAKMEM_PURGE_DELAY_MS="$value" -- "$scratch/probe"
@@ -132,7 +133,8 @@ test_values()
 	with HAKMEM_FOO=1 HAKMEM_REAPR=0 -- "$scratch/probe"
 	expect unknown 1 "${who}unknown option( HAKMEM_FOO| HAKMEM_REAPR){2}; HAKMEM_HELP=1 lists"
 	with HAKMEM_REAPER=0 HAKMEM_VERBOSE=1 -- "$scratch/probe"
-	expect verbose 1 "${who}runs with HELP=0 PURGE_DELAY_MS=500 REAPER=0 STATS=0 THP=default VER"
+	expect verbose 1 \
+		"${who}runs with HELP=0 PURGE_DELAY_MS=500 REAPER=0 STATS=0 THP=default VER"
 	with HAKMEM_VERBOSE=1 -- "$scratch/probe"
 	expect verbose-about-thread 2 "${who}a thread gives memory back$"
 	(ulimit -v 12000 && with HAKMEM_VERBOSE=1 HAKMEM_REAPER=0 -- "$scratch/probe")
@@ -215,7 +217,8 @@ test_setuid()
 	fi
 	dir=$(mktemp -d /var/tmp/hakmem.XXXXXX) && chmod 755 "$dir" || return
 	cp "$library" "$dir/libhakmem.so.0" && chmod 644 "$dir/libhakmem.so.0" &&
-		$cc -w -fno-builtin -x c - -o "$dir/probe" -x none "$library" -Wl,-rpath,"$dir" <<-'END'
+		$cc -w -fno-builtin -x c - -o "$dir/probe" -x none "$library" \
+			-Wl,-rpath,"$dir" <<-'END'
 			#include <stdio.h>
 			#include <stdlib.h>
 			int main(void) { return printf("%p\n", malloc(1)) < 0; }

@@ -112,7 +112,8 @@ spike()
 {
 	local peak kept
 
-	begin spike && within 600 says '^now: freed' || { bad spike "it did not come so far"; return; }
+	begin spike && within 600 says '^now: freed' ||
+		{ bad spike "it did not come so far"; return; }
 	peak=$(status_of VmHWM)
 	kept=$(((peak - before) / 20))
 	if [ $((peak - before)) -lt $((380 << 10)) ]; then
@@ -138,16 +139,14 @@ spike()
 
 scattered()
 {
-	local pages
+	local pages result
 
 	begin scattered && within 600 says '^now: freed' ||
 		{ bad scattered "it did not come so far"; return; }
 	pages=$(sed -nE 's/^now: freed, ([0-9]+) KiB.*/\1/p' "$scratch/console")
-	if within 20 resident_is_at_most $((before + pages * 5 / 4)); then
-		ok scattered "$pages KiB of pages hold a live byte, $((resident - before)) are there"
-	else
-		bad scattered "$pages KiB of pages hold a live byte, $((resident - before)) are there"
-	fi
+	result=ok
+	within 20 resident_is_at_most $((before + pages * 5 / 4)) || result=bad
+	$result scattered "$pages KiB of pages hold a live byte, $((resident - before)) are there"
 	balloon $memory
 }
 

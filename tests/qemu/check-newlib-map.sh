@@ -28,7 +28,8 @@ grep -q 'libhakmem\.a(newlib\.o)' "$map" || fail "the library's newlib.o is not 
 # Of full and of nano newlib: what holds or manages its heap. Wrappers around
 # the functions we define (malloc.o, reallocf.o, valloc.o) are not in the list.
 heap='malloc|free|cfree|calloc|realloc|mlign|memalign|msize|mallinfo|mallopt|mstats'
-found=$(grep -oE "libc\.a\((lib_a-)?(nano-)?(($heap)r|mallocr[a-z]*|freer|mlock|mstats|sbrkr|sbrk|_sbrk)\.o\)" "$map" |
+members="($heap)r|mallocr[a-z]*|freer|mlock|mstats|sbrkr|sbrk|_sbrk"
+found=$(grep -oE "libc\.a\((lib_a-)?(nano-)?($members)\.o\)" "$map" |
 	sort -u | tr '\n' ' ')
 [ -z "$found" ] || fail "newlib's own heap is linked: $found"
 

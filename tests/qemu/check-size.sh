@@ -30,7 +30,13 @@ sum()
 		$4 ~ /libhakmem\.a\(/ {
 			split($1, part, ".")
 			if (index(kinds, " " part[2] " ")) print $3
-		}' "$map" | { total=0; while read -r size; do total=$((total + size)); done; echo $total; }
+		}' "$map" | {
+		total=0
+		while read -r size; do
+			total=$((total + size))
+		done
+		echo $total
+	}
 }
 
 # limit NAME BYTES MOST
@@ -45,7 +51,8 @@ limit static_data "$(sum data bss)" $most_data
 
 # Optional parts that this image does not ask for.
 unwanted=$(nm "$image" | awk '{ print $NF }' |
-	grep -E '^hak_(balloon|virtio|stats_text|stats_json|dump|check)|_json$|_check$' | tr '\n' ' ')
+	grep -E '^hak_(balloon|virtio|stats_text|stats_json|dump|check)|_json$|_check$' |
+	tr '\n' ' ')
 if [ -z "$unwanted" ]; then
 	echo "ok size_optional_parts"
 else

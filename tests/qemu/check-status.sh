@@ -35,7 +35,8 @@ for machine in microvm pc; do
 	expect success 0 '' "$machine" 0
 	expect failure 7 '' "$machine" 7
 	expect panic 101 'as asked' "$machine" panic
-	expect exception 101 'exception 14 (page fault): rip 0x.* cr2 0xdeadbeef0' "$machine" exception
+	expect exception 101 \
+		'exception 14 (page fault): rip 0x.* cr2 0xdeadbeef0' "$machine" exception
 	expect double_free 101 'double free of a block of 64 bytes' "$machine" double-free
 	expect overflow 101 'exception 14 (page fault): rip 0x' "$machine" overflow
 	expect triple_fault 126 'triple fault' "$machine" triple-fault
@@ -74,9 +75,11 @@ export QEMU=$scratch/qemu KVM=$scratch/qemu
 
 KIND=works expect kvm_works 0 'this is KVM' microvm 0 --accel auto
 KIND=works expect kvm_not_asked_for 0 '^$' microvm 0
-KIND=refuses expect kvm_refuses 0 'TCG, as KVM cannot be used: the probe did not' microvm 0 --accel auto
+KIND=refuses expect kvm_refuses 0 \
+	'TCG, as KVM cannot be used: the probe did not' microvm 0 --accel auto
 KIND=hangs expect kvm_hangs 0 'TCG, as KVM cannot be used: the probe did not' microvm 0 --accel auto
 KIND=refuses expect kvm_insisted 125 'KVM cannot be used: the probe did not' microvm 0 --accel kvm
-KVM=$scratch/none expect kvm_missing 0 'TCG, as KVM cannot be used: no access' microvm 0 --accel auto
+KVM=$scratch/none expect kvm_missing 0 \
+	'TCG, as KVM cannot be used: no access' microvm 0 --accel auto
 KIND=works expect kvm_icount 125 'icount needs --accel tcg' microvm 0 --accel kvm --icount
 exit $failed

@@ -122,7 +122,10 @@ static void sizeclass_every_size(void)
 	CHECK(class_of(SIZE_MAX) == CLASS_SPAN);
 }
 
-/* At most a fifth of a block is wasted up to 8 KiB, a quarter up to 21760, then half, or a seventh. */
+/*
+ * At most a fifth of a block is wasted up to 8 KiB, a quarter up to 21760, then half, or a
+ * seventh.
+ */
 static void sizeclass_waste(void)
 {
 	for (size_t size = 129; size <= SLAB_MAX; size++) {
