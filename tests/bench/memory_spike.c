@@ -95,14 +95,14 @@ void run_small(const char *variant)
 static void worker_init(struct worker *worker, uint64_t bytes)
 {
 	worker->random = random_seed((uint64_t)(worker - workers));
-	worker->budget = bytes / LIKELY_AVERAGE * 5 / 4;
-	worker->blocks = map_resident(worker->budget * sizeof(*worker->blocks));
+	worker->room = bytes / LIKELY_AVERAGE * 5 / 4;
+	worker->blocks = map_resident(worker->room * sizeof(*worker->blocks));
 }
 
 static void worker_allocate(struct worker *worker, uint64_t bytes)
 {
 	for (uint64_t live = 0; live < bytes; worker->count++) {
-		if (worker->count == worker->budget)
+		if (worker->count == worker->room)
 			fail("memory: the sizes are smaller than they can be\n");
 		worker->blocks[worker->count] = block_new(mix_size(&mix, &worker->random));
 		live += worker->blocks[worker->count].size;

@@ -73,11 +73,11 @@ static void buffers_prepare(void)
 
 static void buffer_append(struct buffer *buffer, size_t n)
 {
-	if (buffer->used + n > buffer->budget) {
-		buffer->budget = (buffer->used + n) * 3 / 2;
-		buffer->base = realloc(buffer->base, buffer->budget);
+	if (buffer->used + n > buffer->room) {
+		buffer->room = (buffer->used + n) * 3 / 2;
+		buffer->base = realloc(buffer->base, buffer->room);
 		if (!buffer->base)
-			fail("bench: no memory for %zu bytes\n", buffer->budget);
+			fail("bench: no memory for %zu bytes\n", buffer->room);
 	}
 	touch(buffer->base + buffer->used, n);
 	buffer->used += n;
