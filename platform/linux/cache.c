@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One cache per thread: attached by the thread's first miss, given back by the
- * destructor of a pthread key.
+ * Each thread has a cache. The thread's first miss attaches it, and the destructor of a
+ * pthread key gives it back.
  *
- * Other destructors of the same thread may run after ours and allocate or
- * free. They find CACHE_NEVER, the second stand-in, and work without a
- * cache: a new one would have nobody to give it back.
+ * Other destructors of the same thread may run after ours and allocate or free. They find
+ * CACHE_NEVER, the second stand-in, and work without a cache, since no destructor would
+ * give back a new one.
  *
- * glibc runs destructors in four rounds. Of the end of a thread that first calls
- * us in the last of them nobody is told: its cache is found to be nobody's when
- * there would have to be more caches.
+ * glibc runs destructors in four rounds. If a thread first calls us in the last round, no
+ * destructor of ours runs. The core finds such a cache when it would have to make more
+ * caches (owner_is_gone()).
  *
  * pthread_setspecific() may itself allocate. By then the thread's pointer is
  * set, so that call is an ordinary one.
@@ -26,7 +26,7 @@
 #include "linux.h"
 #include "reclaim/scan.h"
 
-/* Said again, or gcc would use in this file the model that calls __tls_get_addr(). */
+/* The model is said again, or gcc would use the one that calls __tls_get_addr(). */
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
 
 __thread struct hak_cache *hak_tls_cache INITIAL_EXEC = CACHE_NONE;
@@ -65,7 +65,7 @@ uint64_t this_owner(void)
 	return (uint64_t)getpid() << 32 | (unsigned)syscall(SYS_gettid);
 }
 
-/* Not in another process: a copy that nobody told us of has threads with other numbers. */
+/* In another process the answer is no: a copy by an unknown fork() has other thread numbers. */
 bool owner_is_gone(uint64_t owner)
 {
 	pid_t process = (pid_t)(owner >> 32), thread = (pid_t)owner;

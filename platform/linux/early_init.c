@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shared library is initialised before all others, libc among them: see fork.c.
- * What is needed then of what libc has not set yet, the dynamic linker passes to
- * constructors. (It is glibc's; others pass nothing, so the archive has not this.)
+ * The shared library is initialised before all others, libc among them: see fork.c. It
+ * needs something then that libc has not set yet. The dynamic linker passes that to
+ * constructors. (glibc's linker does; others pass nothing, so the archive lacks this file.)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,7 +14,7 @@ __attribute__((constructor(101))) static void go_before_libc(int argc, char **ar
 	char *slash;
 
 	if (environ || *program_invocation_short_name)
-		return; /* libc is ready: there was another to be the first */
+		return; /* libc is ready: another library was the first */
 	environ = envp;
 	if (!argc)
 		return;

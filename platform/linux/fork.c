@@ -2,11 +2,11 @@
 /*
  * Around fork() all locks are held, so that the child finds the heap in order.
  *
- * They are to be taken last: what others do when a process forks may wait for
- * threads that allocate. What is registered first is called last, so this is done
- * before all others register: the shared library is marked to be initialised
- * first, as glibc 2.34 and later does, and in a static program this constructor is
- * one of the first. (The archive in a program with shared libraries comes after those.)
+ * Our handler has to take them last: the handlers of others may wait for threads that
+ * allocate. The handler that is registered first is called last, so ours is registered
+ * before all others. The shared library is marked to be initialised first, which glibc
+ * 2.34 and later does, and in a static program this constructor is one of the first. (In
+ * a program with shared libraries, the archive is initialised after these.)
  */
 #include <pthread.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * _Fork(), the fork() that calls no handlers, in place of the C library's: its
- * child is to find the heap in order as well. Only a signal handler has to be
- * content with it, and we wait for nothing that one could have interrupted.
+ * _Fork(), the fork() that calls no handlers, in place of the C library's: its child is
+ * to find the heap in order as well. Signal handlers may call it, so it waits for nothing
+ * that a signal handler could have interrupted.
  *
- * In the shared library alone. In a static program there would be no other one
- * behind it, and what fork() itself calls there would be ours.
+ * Only the shared library has it. In a static program the C library's own could not be
+ * reached behind it, and fork() itself would call ours.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,7 +19,7 @@ pid_t _Fork(void);
 
 static pid_t (*next)(void);
 
-/* Early, as handlers may not ask the dynamic linker. */
+/* This is asked early, as signal handlers may not ask the dynamic linker. */
 __attribute__((constructor)) static void find_next(void)
 {
 	*(void **)&next = dlsym(RTLD_NEXT, "_Fork");
@@ -31,7 +31,7 @@ __attribute__((visibility("default"))) pid_t _Fork(void)
 
 	if (!next)
 		find_next();
-	if (!next) { /* a C library that has none */
+	if (!next) { /* this C library has none */
 		errno = ENOSYS;
 		return -1;
 	}

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first and the last thing that the library does in a process by itself.
- * Others have long allocated before the one, and will after the other: all that
- * happens here could be left out.
+ * The first and the last thing that the library does in a process by itself. Other
+ * constructors allocate before the first, and other destructors after the last, so
+ * nothing here is needed for malloc and free to work.
  *
- * The statistics come from a destructor: after the handlers of atexit(), and not
- * if the program leaves by _exit() or by a signal. They go to what was stderr at
- * the start, kept open a second time: many programs close it when they end, to
- * see whether all was written, or open something else in its place.
+ * A destructor prints the statistics. It runs after the handlers of atexit(), and does
+ * not run if the program leaves by _exit() or by a signal. The statistics go to what was
+ * stderr at the start, which is kept open a second time: many programs close stderr when
+ * they end, to see whether all was written, or open something else in its place.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "linux.h"
 #include "options.h"
 
-#define HIGH_FILE 100 /* out of the way of programs that count on certain numbers */
+#define HIGH_FILE 100 /* a high number, since some programs count on certain low ones */
 
 static struct {
 	int file;

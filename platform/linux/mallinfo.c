@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What glibc's programs ask a heap about itself and ask it to be: mallinfo(3),
- * malloc_stats(3), malloc_info(3), mallopt(3). The words of these pages are of a
- * heap with arenas, bins and mappings; here
+ * What glibc's programs ask a heap about itself, and how they set it: mallinfo(3),
+ * malloc_stats(3), malloc_info(3), mallopt(3). These pages speak of a heap with arenas,
+ * bins and mappings. Here
  *
  *	an arena	  is all there is, but for what counts as mapped
  *	a mapped block	  is one that no size class has
@@ -10,8 +10,8 @@
  *	a free block	  is one that is free in a slab of its class
  *	the top		  is the reserve of empty SuperSlabs
  *
- * All follows from one snapshot (hakmem/stats.h). Nothing here allocates, but
- * for the stream that malloc_info() is given.
+ * All figures follow from one snapshot (hakmem/stats.h). Nothing here allocates; only the
+ * stream that malloc_info() is given may.
  *
  * Lock: none.
  */
@@ -108,7 +108,7 @@ static int clamp(size_t n)
 	return n < INT_MAX ? (int)n : INT_MAX;
 }
 
-/* Its fields are too small for the heaps of today: they say so by their largest value. */
+/* The fields are too small for large heaps: they say so by their largest value. */
 HAK_API struct mallinfo mallinfo(void)
 {
 	struct mallinfo2 info = mallinfo2();
@@ -202,14 +202,14 @@ HAK_API int malloc_info(int options, FILE *stream)
 	return 0;
 }
 
-/* glibc's bounds, beyond which it returns 0. */
+/* Beyond these bounds of glibc's mallopt() returns 0. */
 #define MOST_FAST (80 * (int)sizeof(size_t) / 4)
 #define MOST_MMAP (32 << 20)
 
 /*
- * Thresholds, arenas and bins are advice to another heap: taken, and of no
- * effect. To fill blocks is a promise, which is not kept here: 0, as for what
- * nobody knows.
+ * Thresholds, arenas and bins are advice to another heap: it is accepted and has no
+ * effect. To fill blocks would be a promise, which is not kept here, so mallopt() returns
+ * 0, as for an unknown parameter.
  */
 HAK_API int mallopt(int parameter, int value)
 {

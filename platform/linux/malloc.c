@@ -14,7 +14,7 @@
 
 #define PAGE ((size_t)4096)
 
-/* Of C23, so glibc 2.36 declares neither; and cfree() no more. */
+/* Two are of C23, which glibc 2.36 does not know, and cfree() it declares no more. */
 void free_sized(void *block, size_t size);
 void free_aligned_sized(void *block, size_t align, size_t size);
 void cfree(void *block);
@@ -50,13 +50,13 @@ HAK_API void *reallocarray(void *block, size_t n, size_t size)
 	return hak_realloc(block, bytes);
 }
 
-/* EINVAL for an alignment that is no power of two: as glibc does since 2.38. */
+/* An alignment that is no power of two gives EINVAL, as in glibc since 2.38. */
 HAK_API void *aligned_alloc(size_t align, size_t size)
 {
 	return hak_aligned_alloc(align, size);
 }
 
-/* As glibc's: an alignment that is no power of two means the next one. */
+/* An alignment that is no power of two means the next one, as in glibc. */
 HAK_API void *memalign(size_t align, size_t size)
 {
 	size_t power = 1;
@@ -109,7 +109,7 @@ HAK_API int malloc_trim(size_t pad)
 	return hak_trim(HAK_TRIM_ALL) > 0;
 }
 
-/* Those of C23, and what SunOS called free(). */
+/* The functions of C23, and the name that free() had in SunOS. */
 HAK_API void free_sized(void *block, size_t size)
 {
 	hak_free_sized(block, size);
@@ -126,9 +126,9 @@ HAK_API void cfree(void *block)
 }
 
 /*
- * By these names programs reach glibc's own functions past a wrapper of theirs.
- * With two heaps one would get the blocks of the other. The static C library
- * asks for some of them too, and would bring its heap along.
+ * By these names programs that wrap malloc reach glibc's own functions. With two heaps
+ * one would get the blocks of the other. The static C library asks for some of these
+ * names, too, and would bring its heap along.
  */
 #if __has_attribute(copy) /* gcc has it, and asks for it */
 #define LIBC_ALIAS(name) __attribute__((visibility("default"), alias(#name), copy(name)))

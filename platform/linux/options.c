@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options that a program's environment sets: one table, which is also what
- * HAKMEM_HELP prints. A value that makes no sense counts as not set, with one
- * line that says so; and all names that nobody knows are one line. Programs that
- * run with more rights than their caller ignore the lot.
+ * The options that a program's environment sets, in one table, which HAKMEM_HELP prints.
+ * A value that makes no sense counts as not set, and one line says so. Another line names
+ * all unknown options. Programs that run with more rights than their caller ignore the
+ * environment.
  *
- * Read once, by a constructor: before that libc has no environment, and the
- * defaults hold. Nothing here allocates.
+ * A constructor reads the environment once. Before that libc has none, and the defaults
+ * hold. Nothing here allocates.
  */
 #define _GNU_SOURCE
 #include "options.h"
@@ -69,7 +69,7 @@ static struct option {
 	},
 };
 
-/* A copy: some programs write over their environment, to be seen by another name. */
+/* This is a copy: some programs write over their environment, to change their name. */
 static char file_name[PATH_MAX];
 
 static bool parse_number(const char *text, long *value)
@@ -180,7 +180,7 @@ static bool is_known(const char *name, size_t length)
 	return false;
 }
 
-/* A misspelt name is one that nobody would notice otherwise. */
+/* Unknown names are told, since a misspelt one would not be noticed otherwise. */
 static void warn_of_unknown(void)
 {
 	struct hak_line names = { 0 };

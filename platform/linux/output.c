@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text for people, without memory: lines to stderr that begin with the name and
- * the number of the process, since what several processes say ends up in one
- * place; and longer text, collected so that it is written in few pieces.
+ * Text for people, without memory. Lines to stderr begin with the name and the number of
+ * the process, since the lines of several processes may end up in one place. Longer text
+ * is collected, so that it is written in few pieces.
  *
- * Whatever happens here, errno stays what it was. Lock: none.
+ * errno stays what it was, also after a failure. Lock: none.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,7 +40,7 @@ static void write_line(const char *text, size_t length)
 	parts[1] = (struct iovec){ (char *)text, length };
 	parts[2] = (struct iovec){ "\n", 1 };
 	if (writev(STDERR_FILENO, parts, 3) < 0) {
-		/* nobody is listening */
+		/* the other end is closed */
 	}
 	errno = saved;
 }
@@ -56,7 +56,7 @@ void hak_say(const char *format, ...)
 	write_line(line.text, line.length);
 }
 
-/* A line of the core's begins with "hakmem: ", to which the process is added. */
+/* A line of the core begins with "hakmem: ", to which the process is added. */
 void hak_say_line(const char *line)
 {
 	static const char prefix[] = "hakmem: ";
@@ -76,7 +76,7 @@ void hak_output_flush(struct hak_output *out)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			break; /* the disk is full, or nobody is listening */
+			break; /* the disk is full, or the other end is closed */
 		text += n;
 		out->length -= (size_t)n;
 	}
@@ -100,7 +100,7 @@ void hak_output_append(void *ctx, const char *text, size_t length)
 	}
 }
 
-/* The start of a longer text: whose it is. */
+/* A longer text starts with the process that it is from. */
 void hak_output_begin(struct hak_output *out, const char *what)
 {
 	struct hak_line line = { 0 };

@@ -5,20 +5,17 @@
  * back. The kernel places mappings from high to low addresses one below the
  * other, so after the first SuperSlab that is rare.
  *
- * A heap that grows gets address space ahead of what it asks for, up to a
- * quarter of what it has: each mapping that is made keeps the page faults of
- * other threads waiting. (8 threads that allocate and touch 128 MiB: 284 instead
- * of 365 ns a block.) No memory is behind it, and it is unmapped before a mapping
- * fails.
+ * A heap that grows gets address space ahead of what it asks for, up to a quarter of what
+ * it has, since page faults of other threads wait for each mapping that is made. No memory
+ * is behind it, and it is unmapped before a mapping fails.
  *
- * Pages come by faults, also those of slabs that are about to be filled. Getting 16 at
- * once (MADV_POPULATE_WRITE) takes 1.2 instead of 1.45 us for each: 6 % off the time in
- * which one thread's heap grows, 1.4 off that of eight, for 1.6 % more memory and a
- * malloc that takes 19 us.
+ * Pages come by faults, also those of slabs that will be written to soon. To get a slab's
+ * pages at once (MADV_POPULATE_WRITE) would make a heap grow a little faster, but it costs
+ * memory, and a malloc that does it takes much longer than all others.
  *
- * Whatever happens here, errno stays what it was: free() must not change it.
+ * errno stays what it was, also after a failure: free() must not change it.
  *
- * Lock: none; the kernel has its own.
+ * Lock: none. The kernel has its own.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,7 +35,7 @@ static void *map_anywhere(size_t size, int protection)
 	return base == MAP_FAILED ? NULL : base;
 }
 
-/* Map with enough room to align in, then cut. All or nothing. */
+/* Map enough to align in, then cut. All is mapped, or nothing. */
 static void *map_and_cut(size_t size, size_t align, int protection)
 {
 	size_t room = size + align - HAK_GRANULE, before;
@@ -124,7 +121,7 @@ static bool drop_ahead(void)
 	return true;
 }
 
-/* Huge pages where they are wanted, or where they are not. A kernel without any says no. */
+/* Ask for huge pages, or for none. A kernel that has none refuses, which does no harm. */
 static void advise(void *base, size_t size)
 {
 	switch (hak_option(HAK_OPTION_THP)) {
@@ -243,14 +240,13 @@ static void map_again(void *base, size_t size)
 }
 
 /*
- * Page tables move, not bytes. What is left behind stays mapped, which needs
- * Linux 5.7; before that it refuses.
+ * Page tables move, not bytes. What is left behind stays mapped, which needs Linux 5.7;
+ * older kernels refuse.
  *
- * Only what is one mapping: of several Linux before 6.17 refuses to move any, but
- * unmaps the target before it finds out; since then it moves one after the other,
- * and stops half-way if there are as many mappings as there may be. There are
- * several wherever what was moved is used beyond its end, and where a program has
- * advised the kernel of a part of its block.
+ * Only a single mapping is moved. Linux before 6.17 refuses to move several, but unmaps the
+ * target before it finds out. Later kernels move one after the other, and stop half-way if
+ * there are as many mappings as there may be. There are several wherever a moved block is
+ * used beyond its end, and where a program has advised the kernel of a part of its block.
  */
 static int linux_move(void *ctx, void *from, void *to, size_t size)
 {

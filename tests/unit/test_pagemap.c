@@ -31,7 +31,7 @@ static void pagemap_absent(void)
 		CHECK(is_absent(address) && is_absent(address + LEAF_BYTES - 1));
 }
 
-/* As superslab.c does: the page map is given the memory for its leaves. */
+/* As descriptor.c does: the page map is given the memory for its leaves. */
 static bool add_leaf(uintptr_t address)
 {
 	struct pagemap_leaf *leaf = meta_alloc(META_LEAF, sizeof(*leaf));
