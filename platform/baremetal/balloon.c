@@ -2,18 +2,18 @@
 /*
  * The virtio balloon as a device: reports pages that are free ("free page
  * reporting"), and moves pages between the machine and its host on the host's
- * request ("inflate", "deflate"). Which pages, and when, is for others to say
+ * request ("inflate", "deflate"). The caller says which pages, and when
  * (balloon_frames.c, or a kernel).
  *
- * The host may drop reported pages and need not. So they are not said to read
- * zero afterwards; page poisoning, which would settle that, costs the host the
- * right to back them with its zero page, and is not agreed to.
+ * The host may drop reported pages, and may keep them. So they are not said to read
+ * zero afterwards. Page poisoning would settle that, but the host could not back them
+ * with its zero page then, so the driver does not agree to it.
  *
- * Owns the device, its queues and the list of page numbers in them.
+ * This file owns the device, its queues and the list of page numbers in them.
  *
- * Lock: one, over a call of the device. Who holds another lock that an interrupt
- * handler may want does not wait for it: hak_balloon_try_report() gives up. Not
- * entered from interrupts.
+ * Lock: one, over a call of the device. A caller that holds another lock, which an
+ * interrupt handler may want, does not wait for this one: hak_balloon_try_report() gives
+ * up. Interrupt handlers call nothing here.
  */
 #include "balloon.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory back to the host, through the virtio balloon that it gave this
- * machine. Linked only into images that call it.
+ * Memory goes back to the host through the virtio balloon that it gave this machine.
+ * Only images that call it are linked with it.
  *
  * A kernel that uses hak_frames_provider calls hak_balloon_start() and
  * hak_balloon_poll(). One with a provider of its own calls hak_balloon_init(),
@@ -33,18 +33,18 @@ enum hak_balloon_error {
  * @mmio:  on a machine without PCI, where it may be: the first of
  * @count: windows of 512 bytes for devices
  *
- * Once, before hak_init(): memory that the heap has by then is not purged.
- * Returns 0 or an enum hak_balloon_error; everything works without one.
+ * It is called once, before hak_init(): memory that the heap has by then is not purged.
+ * Returns 0 or an enum hak_balloon_error. Everything else works without a balloon.
  */
 int hak_balloon_start(uintptr_t mmio, unsigned count);
 
 /**
  * hak_balloon_poll() - do a piece of what there is to do with the host
  *
- * For the idle loop, beside hak_idle(): hands the host what it asks for, takes
- * back what it returns, and reports free frames, at most 4 MiB a call. Returns
- * whether there may be more to do now. Without a balloon, or while another CPU
- * is at it, false. Not from an interrupt.
+ * The idle loop calls it beside hak_idle(). It hands the host what it asks for, takes
+ * back what it returns, and reports free frames, at most 4 MiB a call. Returns whether
+ * there may be more to do now; false without a balloon, or while another CPU does it.
+ * Interrupt handlers may not call it.
  *
  * The host's wishes are seen here only, so an idle loop should come by now and
  * then even if nothing happens.
@@ -54,7 +54,7 @@ bool hak_balloon_poll(void);
 /**
  * hak_balloon_held() - bytes that the host has asked for and got
  *
- * In whole frames, so up to 2 MiB less than it asks for.
+ * These are whole frames, so the host gets up to 2 MiB less than it asks for.
  */
 size_t hak_balloon_held(void);
 
@@ -66,9 +66,9 @@ int hak_balloon_init(uintptr_t mmio, unsigned count);
 /**
  * hak_balloon_report() - what is in these pages is not needed any more
  *
- * They may be used again at any time, and then read as zeros or as before: a
- * host need not do it. Returns when the host has seen it: 0, or -1 if there is
- * no balloon or the host takes no reports. Not from an interrupt.
+ * They may be used again at any time. They read as zeros then, or as before: a host may
+ * ignore the report. Returns when the host has seen it: 0, or -1 if there is no balloon
+ * or the host takes no reports. Interrupt handlers may not call it.
  */
 int hak_balloon_report(void *base, size_t size);
 
@@ -83,7 +83,7 @@ bool hak_balloon_try_report(void *base, size_t size);
 size_t hak_balloon_wanted(void);
 
 /**
- * hak_balloon_give() - let the host have pages; nobody may touch them
+ * hak_balloon_give() - let the host have pages, which the machine may not touch then
  * hak_balloon_take() - pages that the host had are ours again
  * @held: bytes that it has after that
  */

@@ -1,33 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What goes to the host, and when. Free frames are reported from the idle loop;
- * pages inside frames that the heap uses as the heap purges them; and frames
- * are given away and taken back as the host asks.
+ * What goes to the host, and when. The idle loop reports free frames. Pages inside frames
+ * that the heap uses are reported as the heap purges them. Frames are given away and
+ * taken back as the host asks.
  *
- * A frame is not reported when it becomes free, but when there is time: that
- * costs free() nothing, and what is used again soon never goes. The heap gives
- * frames back only when it has not needed them for a while, so there is no
- * second delay here.
+ * A frame is not reported when it becomes free, but when the CPU is idle. So free() is
+ * not slowed down, and a frame that is used again soon stays. The heap gives frames back
+ * only when it has not needed them for a while, so there is no second delay here.
  *
- * How large a range must be for a report to pay: QEMU 7.2 under TCG on a busy
- * machine of 2.6 GHz (balloon.elf cost), in thousands of cycles:
+ * To touch a page again costs about twice its report (balloon.elf cost measures both), and
+ * in large pieces memory goes and comes for a tenth. All sizes are reported nevertheless:
+ * with survivors scattered over the heap only 4 KiB pages are free, and the heap asks only
+ * for what two scans found unused, neighbours in one call. Few free frames go at a time,
+ * since a caller that wants one waits meanwhile, maybe with interrupts off.
  *
- *	range		a report	to touch 4 KiB of it again
- *	4 KiB		22		45	(the host gives 4 KiB pages)
- *	64 KiB		185		45
- *	2 MiB		500		25
- *	16 MiB		300		1	(the host gives 2 MiB pages)
- *
- * So a page that is used again soon costs its report twice over again, and in
- * large pieces memory goes and comes for a tenth. All sizes are reported
- * nevertheless, as with survivors scattered over the heap nothing but 4 KiB
- * pages is free, and the heap asks only for what two scans found unused,
- * neighbours in one call. Of free frames few go at a time, since a caller that
- * wants one waits meanwhile, maybe with interrupts off.
- *
- * Owns two bits for each frame: `held`, the host has it, and `absent`, which is
- * frames.c's to explain. `busy` is the lock: who finds it taken leaves the work
- * to who has it.
+ * This file owns two bits for each frame: `held`, the host has it, and `absent`, which
+ * frames.c explains. `busy` is the lock: a caller that finds it taken leaves the work to
+ * its holder.
  *
  * Failure: when there is no free frame the host waits for what it asked for.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nothing is known here of how to reach other CPUs, so blocks are taken out of
- * the caller's own magazines only. That is all there are on a single CPU. A
- * kernel with several that wants those of idle CPUs back defines this function
- * itself (arch/x86_64/boot/smp.c does, with non-maskable interrupts). Owns nothing.
+ * This file does not know how to reach other CPUs, so blocks are taken out of the
+ * caller's own magazines only. A single CPU has no others. A kernel with several CPUs
+ * that wants the blocks of idle ones back defines this function itself, as
+ * arch/x86_64/boot/smp.c does with non-maskable interrupts.
  */
 #include <hakmem/host.h>
 

@@ -2,12 +2,12 @@
 /*
  * Text out through the first serial port, a 16550, by polling.
  *
- * Owns the port. No lock: a report must come out whatever the other CPUs do,
- * at the price of lines that may mix. A machine without the port reads as all
- * ones, "ready", so nothing ever waits for it.
+ * This file owns the port. There is no lock: a report must come out whatever the other
+ * CPUs do, so their lines may mix. On a machine without the port all bits read as one,
+ * which means "ready", so nothing ever waits for it.
  *
- * Lines end in a bare newline: what runs in QEMU is read by programs, and a
- * terminal on the host adds the carriage return itself.
+ * Lines end in a newline without a carriage return: programs read what runs in QEMU, and
+ * a terminal on the host adds the carriage return itself.
  */
 #include "machine.h"
 
@@ -33,7 +33,7 @@ void hak_console_init(void)
 	io_write8(COM_INTERRUPTS, 0);
 	io_write8(COM_LINE, COM_LINE_8N1);
 	io_write8(COM_FIFO, 0x07);  /* on, both directions empty */
-	io_write8(COM_MODEM, 0x03); /* DTR and RTS: there is somebody here */
+	io_write8(COM_MODEM, 0x03); /* DTR and RTS: this end is ready */
 }
 
 void hak_console_write(const char *text, size_t length)

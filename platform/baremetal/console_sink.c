@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The console as a sink of text. In a file of its own, so that a kernel that
- * has its own hak_console_write() can use it.
+ * The console as a sink of text. It has a file of its own, so that a kernel with its own
+ * hak_console_write() can use it.
  */
 #include "machine.h"
 

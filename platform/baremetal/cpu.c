@@ -2,10 +2,10 @@
 /*
  * The private area of a CPU, which GS points to, and the cache in it.
  *
- * GS rather than an array indexed by the CPU's number: this_cache() is one
- * instruction, and an interrupt between two cannot make it answer for another
- * CPU. The areas are the caller's, so that their number is as well. Only the
- * owner writes one, so there is no lock. Nothing can fail.
+ * With GS, and not an array indexed by the CPU's number, this_cache() is one instruction,
+ * and no interrupt in the middle can make it answer for another CPU. The caller provides
+ * the areas, and so decides how many there are. Only its CPU writes an area, so there is
+ * no lock. Nothing can fail.
  */
 #include "machine.h"
 

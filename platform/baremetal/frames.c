@@ -6,12 +6,12 @@
  *
  * Every frame of the address space is in one of three states:
  *
- *	unknown	not ours
+ *	unknown	it is not the provider's
  *	whole	bit set in frames.known; free while it is set in frames.free too
  *	split	has a struct split that does the same for its pages: a frame of
  *		which only a part is memory (below 1 MiB, around the image, at
- *		the end of a region), or one that was taken to be split when
- *		the pages of those had run out
+ *		the end of a region), or a whole one that was split when no
+ *		pages of the others were left
  *
  * The struct split lives in a page of its frame, marked known and not free, so
  * there is no table of regions or of splits to overflow, and a split costs
@@ -44,7 +44,7 @@
 #define PAGE_SIZE	HAK_GRANULE
 #define NR_FRAMES	HAK_FRAMES_MAX
 #define PAGES_PER_FRAME (FRAME_SIZE / PAGE_SIZE)
-#define FIRST_FRAMES	((size_t)512) /* that there are bitmaps for at first */
+#define FIRST_FRAMES	((size_t)512) /* the first bitmaps are for so many */
 #define NONE		((size_t)-1)
 
 struct split {
@@ -63,7 +63,7 @@ static uint64_t first_bitmaps[BITMAPS_SIZE(FIRST_FRAMES) / sizeof(uint64_t)];
 static struct {
 	atomic_flag lock;
 	struct platform_irq irq; /* what interrupts were before it was taken */
-	struct split *splits;	 /* in the order of their making */
+	struct split *splits;	 /* the oldest first */
 	size_t total, nr_free;
 	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
@@ -178,7 +178,7 @@ static struct split *split_create(size_t frame, size_t page)
 
 	*split = (struct split){ .frame = frame, .nr_known = 1 };
 	bits_fill(split->known, page, 1, true);
-	/* At the end: what has been split last is used last, and so gets whole again. */
+	/* It goes to the end: what was split last is used last, and so becomes whole again. */
 	while (*last)
 		last = &(*last)->next;
 	*last = split;
@@ -330,7 +330,7 @@ static bool put_frames(uintptr_t base, size_t size)
 	return true;
 }
 
-/* Refuses what is not in use: the least that an error elsewhere should break. */
+/* It refuses what is not in use, so that an error elsewhere breaks nothing here. */
 static HAK_COLD int frames_unmap(void *ctx, void *base, size_t size)
 {
 	uintptr_t address = (uintptr_t)base;
@@ -547,7 +547,7 @@ size_t hak_frames_free(void)
 	return nr_free;
 }
 
-/* Once, before the heap is used; @host is there for ever. */
+/* It is called once, before the heap is used. @host stays for ever. */
 void hak_frames_set_host(const struct hak_frames_host *host)
 {
 	frames_lock();
@@ -572,8 +572,8 @@ static size_t next_unreported(size_t from)
  * hak_frames_report() - report free frames that have not been reported
  * @most: at most so many, which are neighbours
  *
- * Holds the lock meanwhile, so that nobody is refused memory that is only on
- * its way; so others may wait for as long as the host takes. Returns how many.
+ * It holds the lock meanwhile, so that no caller is refused memory because it is being
+ * reported. So others may wait for as long as the host takes. Returns how many.
  */
 size_t hak_frames_report(size_t most)
 {

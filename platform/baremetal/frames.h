@@ -29,7 +29,7 @@ enum hak_region_error {
  * @base: its address, any alignment
  * @size: in bytes, any
  *
- * The memory must be mapped one to one and be used by nobody else. May be called
+ * The memory must be mapped one to one and have no other user. May be called
  * from an interrupt. Partial pages at its ends are left alone. A region that ends
  * above 1 GiB, and above all before it by more than their bitmaps reach, gives one
  * or two of its first pages for larger bitmaps. Regions may be added in any order
@@ -48,7 +48,7 @@ size_t hak_frames_total(void);
  */
 size_t hak_frames_free(void);
 
-/* For hak_init(). Has no zeroed memory and no move; purges through a balloon only. */
+/* For hak_init(). It has no zeroed memory and no move, and purges through a balloon only. */
 extern const struct hak_provider hak_frames_provider;
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping a machine of which nothing is known: halt this CPU, interrupts off
- * so that it stays so. The status is lost. An image that knows better defines
- * hak_machine_exit() itself.
+ * Stopping a machine of which nothing is known: this CPU halts, with interrupts off so
+ * that it stays so. The status is lost. An image that knows how to stop its machine
+ * defines hak_machine_exit() itself.
  */
 #include "machine.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Giving memory back where an idle loop calls hak_idle(): nobody has to be told
- * that there is something to give back. Owns nothing. A kernel that would rather
- * wake a thread for it defines this function itself.
+ * Giving memory back where an idle loop calls hak_idle(): no thread has to be told that
+ * there is something to give back. A kernel that would rather wake a thread for it
+ * defines this function itself.
  */
 #include <hakmem/host.h>
 

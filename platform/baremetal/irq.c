@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts off, and as they were, in ring 0. Owns nothing, cannot fail. A
- * kernel whose code runs in ring 3, where `cli` faults, or that keeps interrupts
- * from its handlers in software, defines both functions itself.
+ * Interrupts off, and as they were, in ring 0. Neither function can fail. A kernel whose
+ * code runs in ring 3, where `cli` faults, or that keeps interrupts from its handlers in
+ * software, defines both functions itself.
  */
 #include <hakmem/host.h>
 

@@ -25,15 +25,14 @@ extern "C" {
  * @cpu: its memory, for ever; may be the beginning of something larger
  * @id:  its number, for messages
  *
- * Fills it and sets GS. To be called on each CPU before anything else of the
- * allocator, and again on all others when one has called hak_fini(): what they had
- * is gone. That is all that a CPU needs. A kernel that has GS point to an
- * area of its own lets that begin with a struct hak_cpu, and calls this once
- * it is there.
+ * Fills it and sets GS. Each CPU calls it before anything else of the allocator, and
+ * all others call it again when one has called hak_fini(), since their caches are gone.
+ * A CPU needs nothing else. A kernel that has GS point to an area of its own lets that
+ * begin with a struct hak_cpu, and calls this once the area is there.
  */
 void hak_cpu_init(struct hak_cpu *cpu, unsigned id);
 
-/* What a CPU allocates through that has no cache yet, and an interrupt handler. */
+/* Stand-ins: for a CPU that has no cache yet, and for an interrupt handler. */
 extern struct hak_cache *const hak_cache_none, *const hak_cache_never;
 
 /**
@@ -44,8 +43,8 @@ extern struct hak_cache *const hak_cache_none, *const hak_cache_never;
  * by block. (hak_idle(), hak_trim() and hak_check() may not be called.)
  * Interrupts may be on or off, and handlers may nest.
  *
- * Not for non-maskable interrupts and exceptions, which come where others
- * cannot: they may not allocate.
+ * Handlers of non-maskable interrupts and of exceptions may not allocate, since these
+ * come where others cannot.
  *
  * Returns what hak_interrupt_leave() needs, which is called on the same CPU.
  */
@@ -86,7 +85,7 @@ void hak_console_sink(void *ctx, const char *text, size_t length);
 
 /**
  * hak_machine_exit() - stop the machine
- * @status: 0 for success; whom it is told depends on the machine
+ * @status: 0 for success; who learns of it depends on the machine
  *
  * The library's own halts this CPU for ever; the image for QEMU has a better
  * one (qemu/exit.c).

@@ -7,11 +7,11 @@
  * is. With all six of those defined nothing of newlib's heap is linked; with
  * malloc() alone an image would have two heaps. So they are all in this one
  * file: an image that needs one gets all. An image that calls none of them itself
- * needs `-u _malloc_r` on the linker's command line, before newlib, lest
- * newlib's own be found first.
+ * needs `-u _malloc_r` on the linker's command line, before newlib, so that newlib's own
+ * is not found first.
  *
- * Owns nothing. Errors set errno (error.c); the struct _reent is not read,
- * because __errno() finds the same one. Built without newlib's headers.
+ * Errors set errno (error.c). The struct _reent is not read, because __errno() finds the
+ * same one. This file is built without newlib's headers.
  */
 #include <hakmem/hakmem.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end: one line on the console, with the number of the CPU, then a failing
- * exit. Owns nothing but the word that says whose end it is, takes no lock, so
- * that it works wherever it is called from, also in an exception.
+ * The end: one line on the console, with the number of the CPU, then a failing exit. This
+ * file owns the word that says which CPU panicked first. It takes no lock, so that it
+ * works wherever it is called from, also in an exception.
  *
- * When several CPUs panic the first one is reported, and the others wait for it
- * to stop the machine. One that panics while it reports is let through.
+ * When several CPUs panic, the first one is reported, and the others wait for it to stop
+ * the machine. A CPU that panics while it reports may go on.
  */
 #include "machine.h"
 
@@ -17,7 +17,7 @@
 
 _Noreturn void hak_host_panic(const char *line)
 {
-	static _Atomic unsigned whose; /* the number of the CPU, plus one; 0: nobody's */
+	static _Atomic unsigned whose; /* the number of the CPU, plus one; 0: none */
 	unsigned nobody = 0, mine = this_cpu()->id + 1;
 
 	cpu_interrupts_off();

@@ -2,11 +2,10 @@
 /*
  * The four functions that compilers call whether or not there is a C library.
  *
- * Own nothing, cannot fail, run in any context. Copies and fills are string
- * instructions, eight bytes at a time: fast enough on every CPU, short, and
- * not something that a compiler recognises as a memcpy() and turns into a
- * call to itself. They are weak, because a C library that is linked too may
- * bring one of them, and they are all in one object.
+ * They cannot fail, and run in any context. Copies and fills are string instructions,
+ * eight bytes at a time: they are short, fast enough on every CPU, and no compiler takes
+ * them for a memcpy() and makes a call to itself of it. They are weak, because a C
+ * library that is linked too may bring one of them, and they are all in one object.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding a virtio device and talking to it: the legacy interface, which the
- * devices of QEMU's pc (PCI) and microvm (memory-mapped) have, without
- * interrupts. One buffer is under way at a time and the caller waits for it,
- * because what is done here is rare, and done when there is time.
+ * Finding a virtio device and talking to it: the legacy interface, which the devices of
+ * QEMU's pc (PCI) and microvm (memory-mapped) have, without interrupts. One buffer is
+ * under way at a time, and the caller waits for it, because calls are rare and come from
+ * an idle CPU.
  *
  *	buffers given  =  index of the available ring
  *	buffers back   =  index of the used ring, the same between two calls
  *
- * Owns nothing: a device and its queues are the caller's, and so is the lock.
- * Memory is mapped one to one, so an address is what the device calls it.
+ * A device and its queues are the caller's, and so is the lock. Memory is mapped one to
+ * one, so the device uses the same addresses.
  *
- * Failure: an error code before the device is told that the driver is there. A
- * device that keeps a buffer for ever hangs the caller: memory that it might
- * still drop can be given to nobody.
+ * Failure: an error code before the device is told that the driver is there. A device
+ * that keeps a buffer for ever hangs the caller, since no other user can have memory that
+ * the device might still drop.
  */
 #include "virtio.h"
 
@@ -142,7 +142,7 @@ static bool has_pci(void)
 	return pci_read(0, PCI_ID) != ~0u;
 }
 
-/* Bus 0 alone: no machine that boots here has bridges in front of its balloon. */
+/* Only bus 0 is searched: no machine that boots here has its balloon behind a bridge. */
 static int find_on_pci(struct virtio_device *device, unsigned kind)
 {
 	int error = VIRTIO_NONE;

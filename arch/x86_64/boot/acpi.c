@@ -3,8 +3,8 @@
  * Which CPUs there are, from ACPI: the root pointer leads to a table of tables,
  * one of which (MADT, signature "APIC") lists the local APICs.
  *
- * Owns nothing, allocates nothing, cannot fail: tables that make no sense list
- * no CPU. They are in memory below 4 GiB that the memory map calls reserved.
+ * This file allocates nothing and cannot fail: tables that make no sense list no CPU. They
+ * are in memory below 4 GiB that the memory map calls reserved.
  */
 #include "boot.h"
 

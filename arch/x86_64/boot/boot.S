@@ -9,13 +9,12 @@
  * 4 GiB mapped one to one, SSE enabled, and boot_main() called. The other CPUs
  * come the same way, from smp_entry.S.
  *
- * The tables are data, filled by the assembler: nothing to compute means
- * nothing to get wrong before there is a console. The first 2 MiB are mapped
- * in 4 KiB pages for the sake of two: the one below the boot stack, which is
- * absent, so that an overflow faults, and page 0, which goes as soon as the
- * loader's data in it has been read, so that a null pointer does. Everything
- * else is in 2 MiB pages; 1 GiB pages would be fewer, but QEMU's default CPU
- * has none.
+ * The tables are data that the assembler fills: nothing is computed, so nothing can go
+ * wrong before there is a console. The first 2 MiB are mapped in 4 KiB pages for the sake
+ * of two pages. The one below the boot stack is absent, so that an overflow faults. Page
+ * 0 is unmapped as soon as the loader's data in it has been read, so that a null pointer
+ * faults. Everything else is in 2 MiB pages; 1 GiB pages would be fewer, but QEMU's
+ * default CPU has none.
  */
 #include "boot.h"
 

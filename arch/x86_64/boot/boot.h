@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What start-up has of this CPU: the tables of boot.S, traps and interrupts,
- * page tables, the local APIC, the other CPUs. Part of the boot image, not of
- * the library.
+ * What start-up uses of this CPU: the tables of boot.S, traps and interrupts, page
+ * tables, the local APIC, the other CPUs. It is a part of the boot image, not of the
+ * library.
  */
 #ifndef HAKMEM_ARCH_BOOT_H
 #define HAKMEM_ARCH_BOOT_H
@@ -73,7 +73,7 @@ struct interrupt_frame {
 /**
  * traps_init() - make every exception of this CPU end in one line and a panic
  *
- * After hak_cpu_init(), and after the console works.
+ * It is called after hak_cpu_init(), and after the console works.
  */
 void traps_init(struct trap_area *area);
 
@@ -134,7 +134,7 @@ void lapic_timer(uint32_t ticks);
  * @rsdp: the address of ACPI's root pointer, or 0
  * @ids:  set to the APIC ids of the first @most of them
  *
- * Returns how many there are, also if these are more; 0 if nobody says.
+ * Returns how many there are, also if these are more; 0 if there is no list.
  */
 unsigned acpi_cpus(uint64_t rsdp, uint32_t *ids, unsigned most);
 
@@ -157,9 +157,9 @@ void smp_init(void);
 /**
  * smp_start() - start the other CPUs; they wait for work
  * @rsdp:  as for acpi_cpus()
- * @alloc: returns memory in pages that nobody will free, or NULL
+ * @alloc: returns memory in pages that is never freed, or NULL
  *
- * What goes wrong is a panic.
+ * Any failure is a panic.
  */
 void smp_start(uint64_t rsdp, void *(*alloc)(size_t size));
 
@@ -171,8 +171,8 @@ unsigned smp_count(void);
 /**
  * smp_run() - call a function on every CPU at once, the caller's included
  *
- * On the first CPU only. Returns when all have returned. Interrupts are off in
- * it on the other CPUs.
+ * Only the first CPU may call it. Returns when all have returned. On the other CPUs the
+ * function runs with interrupts off.
  */
 void smp_run(void (*function)(void *argument), void *argument);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC: what a CPU sends interrupts to others with, and its timer.
+ * The local APIC: a CPU sends interrupts to others with it, and it has a timer.
  *
- * Owns the APIC of the CPU that runs; an address, the same for all. No lock. A
- * machine without an APIC has one CPU and no need of this. Nothing can fail;
- * what is sent to a CPU that is not there is lost.
+ * This file owns the APIC of the CPU that runs, which has the same address on all. There
+ * is no lock. A machine without an APIC has one CPU and needs none of this. Nothing can
+ * fail: what is sent to a CPU that is not there is lost.
  *
- * Registers in memory and not the MSRs of x2APIC, which QEMU's default CPU does
- * not have; ids up to 254 are enough here.
+ * It uses the registers in memory and not the MSRs of x2APIC, which QEMU's default CPU
+ * does not have; ids up to 254 are enough here.
  */
 #include "boot.h"
 

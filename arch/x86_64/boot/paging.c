@@ -3,12 +3,13 @@
  * Page tables after start-up: memory above 4 GiB, page 0, and the guards below
  * stacks. What else is below 4 GiB was mapped by boot.S.
  *
- * Owns the entries of boot_pdpt from the fifth on. Only RAM is mapped, one to
- * one, in 2 MiB pages: a wild pointer faults instead of reaching a device that
- * a big table would have covered. These entries only ever change from absent
- * to present, so no TLB flush is needed; of guards only this CPU has to know.
+ * This file owns the entries of boot_pdpt from the fifth on. Only RAM is mapped, one to
+ * one, in 2 MiB pages: a wild pointer faults instead of reaching a device that a big table
+ * would have covered. These entries only ever change from absent to present, so no TLB
+ * flush is needed. Only this CPU has to know of guards.
  *
- * Start-up only, no lock. On failure what was mapped stays, which is harmless.
+ * It runs at start-up only, without a lock. On failure what was mapped stays, which is
+ * harmless.
  */
 #include "boot.h"
 

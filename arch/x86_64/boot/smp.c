@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The other CPUs of an image: how they start, what they do, how they are made
- * to pass a barrier.
+ * The other CPUs of an image: how they start, what they do, how they are made to pass a
+ * barrier.
  *
- * Each has an area that GS points to, a stack with a guard below it, and when
- * it has nothing to do sleeps until smp_run() has something. The first CPU
- * starts them one after the other (INIT, then the page to start at), so there
- * is one set of words for the one that is on its way.
+ * Each has an area that GS points to, and a stack with a guard below it. A CPU without
+ * work sleeps until smp_run() has some. The first CPU starts the others one after the
+ * other (INIT, then the page to start at), so there is one set of words for the one that
+ * is on its way.
  *
  *	cpus[0 .. nr_cpus - 1]	run and take interrupts, for ever
  *
- * The barrier is a non-maskable interrupt, because the CPUs that it must reach
- * may have interrupts off, and may be waiting for a lock that the caller holds.
- * One at a time; each CPU notes which it has passed. One that waits for work is
- * let sleep: it will pass a barrier when it gets some. One that was not started
- * has no magazines.
+ * The barrier is a non-maskable interrupt, because the CPUs that it must reach may have
+ * interrupts off, and may be waiting for a lock that the caller holds. There is one at a
+ * time, and each CPU notes which it has passed. A CPU that waits for work may sleep on: it
+ * will pass a barrier when it gets some. A CPU that was not started has no magazines.
  *
- * Lock: `barrier.busy`, which spins with interrupts off. What fails while CPUs
- * are started is a panic: an image that runs with fewer than it was given would
- * do so in silence.
+ * Lock: `barrier.busy`, which spins with interrupts off. A failure while CPUs are started
+ * is a panic: an image would run with fewer CPUs than it was given, and nothing would
+ * tell of it.
  */
 #include "boot.h"
 
@@ -81,15 +80,15 @@ static struct boot_cpu *this_boot_cpu(void)
 	return (struct boot_cpu *)this_cpu();
 }
 
-/* All that it is for is to end a cpu_wait_for_interrupt(). */
+/* It only ends a cpu_wait_for_interrupt(). */
 static struct interrupt_frame *wake(struct interrupt_frame *frame)
 {
 	return frame;
 }
 
 /*
- * The interrupt is the barrier; noting it is seq_cst, and so orders the rest. False
- * if nobody here has sent it.
+ * The interrupt is the barrier. It is noted with seq_cst, which orders the rest. False if
+ * no CPU of this image has sent it.
  */
 static bool take_nmi(void)
 {
@@ -118,7 +117,7 @@ _Noreturn void smp_main(struct boot_cpu *cpu)
 	hak_cpu_init(&cpu->cpu, nr_cpus);
 	traps_init(&cpu->traps);
 	lapic_init();
-	/* barriers that began before it was there are none of its business */
+	/* it need not pass barriers that began before it was there */
 	cpu->barrier = barrier.number;
 	atomic_fetch_add(&nr_cpus, 1);
 	for (;;) {

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The 32 entries for exceptions. Each makes the stack look like a struct
- * trap_frame and ends in trap_report(), which does not return: so nothing is
- * saved.
+ * The 32 entries for exceptions. Each lays out the stack as a struct trap_frame and ends
+ * in trap_report(), which does not return: so nothing is saved.
  *
- * The entries for interrupts, and for the one that cannot be masked, make it
- * look like a struct interrupt_frame, and go on with the one that
- * interrupt_dispatch() returns. Kernel code uses no vector registers, so none
- * are saved.
+ * The entries for interrupts, and for the one that cannot be masked, lay it out as a
+ * struct interrupt_frame, and go on with the one that interrupt_dispatch() returns.
+ * Kernel code uses no vector registers, so none are saved.
  */
 #include "boot.h"
 

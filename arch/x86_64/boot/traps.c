@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPU exceptions: one readable line, then hak_host_panic(). Interrupts: whatever
- * an image has set.
+ * CPU exceptions print one readable line and call hak_host_panic(). Interrupts call the
+ * handler that an image has set.
  *
- * Owns the interrupt descriptor table, one for all CPUs, and a CPU's task state,
- * which names the stack that exceptions run on. It is a stack of their own,
- * because an overflow of the CPU's stack is one of the things to report; and it
- * is one for all of them, because none returns. An exception during a report
- * starts the stack anew, is reported likewise, and ends at the third. The
- * interrupt that cannot be masked does return, and may come at any moment, so it
- * has a third stack. Other interrupts take what is there.
+ * This file owns the interrupt descriptor table, one for all CPUs, and a CPU's task state,
+ * which names the stack that exceptions run on. It is a stack of their own, because an
+ * overflow of the CPU's stack is one of the things to report; and it is one for all of
+ * them, because none returns. An exception during a report starts the stack anew and is
+ * reported likewise; the third one ends it. The interrupt that cannot be masked does
+ * return, and may come at any moment, so it has a third stack. Other interrupts use the
+ * stack that they find.
  *
- * No lock: the table is written before other CPUs start, handlers are set before
- * their interrupts can come. Nothing here can fail.
+ * There is no lock: the table is written before other CPUs start, and handlers are set
+ * before their interrupts can come. Nothing here can fail.
  *
- * Not a dump of all registers: the line is for a person who has the image and
+ * A report is no dump of all registers: the line is for a person who has the image and
  * addr2line. Who needs more attaches GDB to QEMU.
  */
 #include "boot.h"
