@@ -8,8 +8,9 @@
 
 cd "$ROOT" || exit 2
 
-# Parts of identifiers, as _ divides them: where (all, or core alone), the word, and
-# what is said instead. A word with ^ or $ is a pattern for _identifier_; one with
+# Parts of identifiers, as _ divides them: where (all; core alone; or inner, which is
+# core without cache/, where blocks are taken from others), the word, and what is said
+# instead. A word with ^ or $ is a pattern for _identifier_; one with
 # ( is for functions only.
 identifiers='
 	all	look		scan
@@ -37,7 +38,7 @@ identifiers='
 	all	class_heap	slab_class
 	all	hak_heap	arena
 	core	^_heap_		arena
-	core	take(		alloc
+	inner	take(		alloc
 	core	put(		free
 	all	lock_release	lock_unlock
 	all	cache_release	unlock
@@ -77,13 +78,15 @@ old_identifiers()
 	awk -v public="^($public)\$" '
 		function judge(id, core, padded, i, word)
 		{
-			if (tolower(id) ~ public)
-				return ""
 			padded = "_" tolower(id) "_"
 			sub(/\(_$/, "_", padded)
+			if (substr(padded, 2, length(padded) - 2) ~ public)
+				return ""
 			for (i = 1; i <= n; i++) {
 				word = words[i]
-				if (scope[i] == "core" && !core || word ~ /\($/ && id !~ /\($/)
+				if (scope[i] == "core" && !core || scope[i] == "inner" && core != 2)
+					continue
+				if (word ~ /\($/ && id !~ /\($/)
 					continue
 				sub(/\($/, "", word)
 				if (word ~ /[$^]/ ? padded ~ word : index(padded, "_" word "_")) {
@@ -107,7 +110,7 @@ old_identifiers()
 			match($0, /^[^:]*:[0-9]*:/)
 			where = substr($0, 1, RLENGTH)
 			rest = substr($0, RLENGTH + 1)
-			core = where ~ /^core\//
+			core = where ~ /^core\/cache\// ? 1 : where ~ /^core\// ? 2 : 0
 			while (match(rest, /[A-Za-z_][A-Za-z_0-9]*\(?/)) {
 				id = substr(rest, RSTART, RLENGTH)
 				rest = substr(rest, RSTART + RLENGTH)

@@ -272,8 +272,9 @@ test_names()
 	add tests/unit/test_meta.c 'int is_withheld;'
 	tree_case name-in-test names.sh "old-identifiers: tests/unit/test_meta.c:2: 'is_withheld'"
 	prepare 'int lookup, seen, taken, take, my_heap; /* fresh, look() */ char *s = "ripe";
-int x = memory_order_acquire + memory_order_release;'
+int x = memory_order_acquire + memory_order_release; void __tsan_acquire(void *);'
 	add tests/unit/test_meta.c 'int tail = take_pages(room, heap_size), is_filled;'
+	add core/cache/seize.c 'int seize_take(int class);'
 	accepts other-names names.sh
 	prepare '/* It waits for want of memory. */'
 	tree_case phrase names.sh "old-phrases: core/pages/meta.c:3: 'for want of': say without"
