@@ -203,7 +203,7 @@ static void destructors_of_threads_allocate(void)
 
 static _Atomic unsigned last_blocks;
 
-/* In the last round, after which nobody is told of the end of the thread. */
+/* In the last round, after which no destructor runs at the end of the thread. */
 static void last_destructor(void *round)
 {
 	char *first = NULL;

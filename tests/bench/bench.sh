@@ -25,7 +25,7 @@
 #	LIST	if set, the workloads and their commands are listed, and nothing is run
 #	LIMIT	seconds after which a run counts as hanging, default 180
 #
-# A row is written when its run ends. Whoever interrupts has what was measured so
+# A row is written when its run ends. An interrupted run has what was measured so
 # far, and the report of it.
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -12,7 +12,7 @@
  * Nothing ever becomes free for long, and there is nothing to be gained; what
  * is done all the same is lost.
  *
- * aging: a server that serves other requests by and by: each phase has its own
+ * aging: a server whose requests change over time: each phase has its own
  * sizes, and as many bytes live as the one before. The blocks of a phase die at
  * random during the next one, but for one in `keep`: these stay where they are,
  * one here, one there, until the end. One in 1024 is a block in 3 % of the pages

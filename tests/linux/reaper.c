@@ -309,7 +309,7 @@ static void growth_starts_it(void)
 	CHECK(threads() == 2);
 }
 
-/* All signals but the two that nobody can block, and the two that glibc keeps. */
+/* All signals but the two that cannot be blocked, and the two that glibc keeps. */
 static void has_name_and_no_signals(void)
 {
 	uint64_t unblockable =
@@ -523,7 +523,7 @@ static void *full_thread(void *number)
 	return NULL;
 }
 
-/* The delay is so long here that nobody empties them before. */
+/* The delay is so long here that no scan empties them before. */
 static void child_takes_magazines_over(void)
 {
 	pthread_t thread[NR_THREADS];

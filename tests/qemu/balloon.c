@@ -9,7 +9,7 @@
  *				stays
  *	balloon.elf cost	prints what it costs to report, and to touch again
  *
- * Each line that begins with "now:" is a state that the host looks at; the host
+ * Each line that begins with "now:" is a state that the host checks; the host
  * answers by what it asks of the balloon.
  */
 #include <balloon.h>

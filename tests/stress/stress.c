@@ -181,7 +181,7 @@ static void destroy(struct block *block)
 
 /* ------------------------------------------------------------------- mailboxes */
 
-/* Whoever puts a block in takes out what was there. */
+/* Put a block in, and take out what was there. */
 static struct block *_Atomic mail[NR_MAILS];
 
 static struct block *exchange(struct block *block, uint64_t r)

@@ -140,7 +140,7 @@ static void magazine_limits(void)
 	}
 }
 
-/* The stand-in: empty and full at once in every class, and nobody's. */
+/* The stand-in: empty and full at once in every class, without an owner. */
 static void magazine_stand_in(void)
 {
 	CHECK(this_cache() == CACHE_NONE);

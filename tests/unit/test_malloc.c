@@ -290,7 +290,7 @@ static void malloc_owns(void)
 	hak_free(block);
 	hak_flush();
 	CHECK(!hak_owns(block));
-	/* the slab of bitmaps that this makes is nobody's block */
+	/* the slab of bitmaps that this makes is no block of the program */
 	block = hak_malloc(16);
 	CHECK(block && hak_owns(block));
 	for (size_t i = 0; i < SLABS_PER_SUPERSLAB; i++) {
@@ -479,7 +479,7 @@ static void malloc_realloc_spans(void)
 	block = hak_malloc(4 * SLAB_SIZE);
 	CHECK(block);
 	unit_fill(block, 4 * SLAB_SIZE, 4);
-	/* nobody is behind it */
+	/* no span is behind it */
 	CHECK(at(hak_realloc(block, 10 * SLAB_SIZE)) == at(block));
 	CHECK(hak_usable_size(block) == 10 * SLAB_SIZE);
 	behind = hak_malloc(SLAB_SIZE);
@@ -671,7 +671,7 @@ static void malloc_flush_and_trim(void)
 	CHECK(unit_close());
 }
 
-/* One heap after the other, with blocks that nobody freed. */
+/* One heap after the other, with blocks that were not freed. */
 static void malloc_many_heaps(void)
 {
 	for (unsigned i = 0; i < 20; i++) {

@@ -180,7 +180,7 @@ static void pages_residence(void)
 	size_t bytes = 1;
 
 	pages_detach();
-	/* nobody has asked for memory yet: the host's own provider knows, if there is one */
+	/* no memory was asked for yet: the host's own provider knows, if there is one */
 	CHECK((pages_resident(NULL, HAK_GRANULE, &bytes) == PAGES_UNKNOWN) ==
 	      (platform_provider() == NULL));
 	CHECK(bytes == 0);

@@ -226,7 +226,7 @@ static void stats_of_failures(void)
 	CHECK(unit_close());
 }
 
-/* Slabs of bitmaps are used, and nobody's: of both kinds. */
+/* Slabs of bitmaps of both kinds are used, and hold no block of the program. */
 static void stats_of_bitmaps(void)
 {
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));

@@ -465,7 +465,7 @@ static void superslab_new_mapping_in_old_place(void)
 	CHECK(unit_close());
 }
 
-/* Is the memory known to be zero? Only if nobody can have written to it. */
+/* Is the memory known to be zero? Only if nothing can have been written to it. */
 static void superslab_zero(void)
 {
 	enum run_memory memory = RUN_BACKED;
