@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The words that every layer uses: units, a few macros, bit arithmetic.
- * Only the compiler's own headers are included here or anywhere in core/.
+ * The words that every layer uses: units, a few macros, assertions, arithmetic of bits. See
+ * assert.c for what a failed assertion does.
+ *
+ * Here and in all of core/, only headers of the compiler itself are included, so that the
+ * core builds where there is no C library.
  */
 #ifndef HAKMEM_BASE_BASE_H
 #define HAKMEM_BASE_BASE_H
@@ -28,32 +31,32 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /*
- * Keep what the compiler knows about a value from what follows. No instruction:
- * the fast path uses it where the compiler is too clever to use the addressing
- * modes of the machine.
+ * The compiler forgets what it knows about a value. This is no instruction. The fast path
+ * uses it where the compiler would otherwise compute an address that the machine can
+ * compute inside of a load.
  */
 #define OPTIMIZER_HIDE_VAR(value) __asm__("" : "+r"(value))
 
 /*
- * One load, and one store, that the compiler neither repeats, nor leaves out, nor
- * exchanges with another of these: for words that others access meanwhile.
+ * One load, and one store, of a word that others access meanwhile. The compiler does not
+ * repeat it, leave it out, or exchange it with another of these.
  */
 #define READ_ONCE(x)	     (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
 
-/* The compiler moves no access to memory across this one. */
+/* The compiler moves no access to memory across this. */
 #define COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
 
-/* Data that code of other files reaches without a detour through the GOT. */
+/* For data that other files of the library reach directly, without the GOT. */
 #define HAK_HIDDEN __attribute__((visibility("hidden")))
 
-/* For what is called now and then by a function that would need a frame for it. */
+/* For a function whose frame would slow down its caller, which rarely calls it. */
 #define NOINLINE __attribute__((noinline))
 
-/* For plain reads of what others write: races on purpose, explained there. */
+/* For a function that reads what others write meanwhile. It says why that is right. */
 #define NO_SANITIZE_THREAD __attribute__((no_sanitize("thread")))
 
-/* Order that ThreadSanitizer cannot see: what came before RELEASE, before ACQUIRE. */
+/* Order that ThreadSanitizer cannot see: what came before RELEASE came before ACQUIRE. */
 #ifdef __SANITIZE_THREAD__
 void __tsan_release(void *address);
 void __tsan_acquire(void *address);
@@ -71,12 +74,25 @@ void __tsan_acquire(void *address);
 
 #define DIV_ROUND_UP(x, d) (((x) + (d)-1) / (d))
 
+/* Print the condition that does not hold, and stop the program or the machine. */
+_Noreturn void hak_assert_failed(const char *what);
+
+/* What must be true. Every build compiles the condition, debug builds test it. */
+#define hak_assert(condition)                                                                      \
+	do {                                                                                       \
+		if (IS_ENABLED(CONFIG_HAK_DEBUG) && unlikely(!(condition)))                        \
+			hak_assert_failed(#condition);                                             \
+	} while (0)
+
 static inline bool is_power_of_two(size_t x)
 {
 	return x && !(x & (x - 1));
 }
 
-/* In place of __builtin_popcountll, which calls a library without -mpopcnt. */
+/*
+ * How many bits of @x are set? Without -mpopcnt, __builtin_popcountll() would call a library
+ * of the compiler. This sums up neighbours in parallel (Warren, "Hacker's Delight", 5-1).
+ */
 static inline unsigned count_bits(uint64_t x)
 {
 	x -= (x >> 1) & 0x5555555555555555u;
@@ -88,28 +104,22 @@ static inline unsigned count_bits(uint64_t x)
 /* The lowest set bit of @x, which is not 0. */
 static inline unsigned lowest_bit(uint64_t x)
 {
+	hak_assert(x);
 	return (unsigned)__builtin_ctzll(x);
 }
 
 /* The highest set bit of @x, which is not 0. */
 static inline unsigned highest_bit(uint64_t x)
 {
+	hak_assert(x);
 	return 63u - (unsigned)__builtin_clzll(x);
 }
 
-/* @n bits from bit @first up; @n is 1 .. 32, and they fit in 32. */
+/* @n bits from bit @first up, in a word of 32; @n is not 0. */
 static inline uint32_t bit_run(unsigned first, unsigned n)
 {
+	hak_assert(n && first + n <= 32);
 	return (uint32_t)((((uint64_t)1 << n) - 1) << first);
 }
-
-_Noreturn void hak_assert_failed(const char *what);
-
-/* What must be true; compiled in every build, tested in debug builds. */
-#define hak_assert(condition)                                                                      \
-	do {                                                                                       \
-		if (IS_ENABLED(CONFIG_HAK_DEBUG) && unlikely(!(condition)))                        \
-			hak_assert_failed(#condition);                                             \
-	} while (0)
 
 #endif

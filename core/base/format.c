@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A small printf. Text goes to the sink in pieces as it is made, so there is
- * no buffer to overflow and nothing to allocate.
+ * A small printf. The text goes to a sink piece by piece as it is made, so there is no buffer
+ * that could overflow, and nothing is allocated.
  *
- * Not in the C library's place but where there is none, or where calling it
- * might allocate: in the statistics and in the report of a bug.
+ * It is for places that have no C library, or must not call it, because it might allocate:
+ * the statistics, and the report of a bug.
+ *
+ * Lock: none. Failure: none; a conversion that is not known is printed as it stands.
  */
 #include "base/format.h"
 
-#define NUMBER_MOST 24 /* a sign, digits and a terminator */
+#include "base/base.h"
 
+#define NUMBER_MOST 24 /* 20 digits, a sign, and the terminator */
+
+/* One conversion, as the format asks for it. */
 struct conversion {
 	bool left, zero, is_long;
 	size_t width;
-	size_t sign; /* characters that come before zeros */
+	size_t sign; /* length of the sign, which stands before zeros */
 	char number[NUMBER_MOST];
 };
 
-/* Flags, width and length at @format; returns what is behind them. */
-static const char *parse(const char *format, struct conversion *conv)
+/* Read flags, width and length modifier at @format. Returns what is behind them. */
+static const char *format_parse(const char *format, struct conversion *conv)
 {
 	conv->left = conv->zero = conv->is_long = false;
 	conv->width = conv->sign = 0;
@@ -36,7 +41,10 @@ static const char *parse(const char *format, struct conversion *conv)
 	}
 }
 
-/* The text of a number, behind a sign if it has one. */
+/*
+ * The text of a number: it is written from the end of the buffer towards its start, so the
+ * characters of @sign are given from the last to the first.
+ */
 static const char *number(struct conversion *conv, uint64_t value, unsigned radix, const char *sign)
 {
 	char *at = conv->number + NUMBER_MOST - 1;
@@ -48,9 +56,11 @@ static const char *number(struct conversion *conv, uint64_t value, unsigned radi
 	} while (value);
 	while (sign[conv->sign])
 		*--at = sign[conv->sign++];
+	hak_assert(at >= conv->number);
 	return at;
 }
 
+/* Fill up to @width characters, if @length were printed. */
 static void pad(hak_sink *sink, void *ctx, char with, size_t length, size_t width)
 {
 	for (; length < width; length++)
@@ -62,7 +72,7 @@ static bool is_number(char letter)
 	return letter == 'd' || letter == 'u' || letter == 'x';
 }
 
-/* The text of an argument. A sign is given from its end. */
+/* The text of an argument. */
 static const char *convert(struct conversion *conv, char letter, uint64_t value)
 {
 	switch (letter) {
@@ -90,7 +100,7 @@ void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args)
 		size_t length;
 
 		if (*format++ == '%') {
-			format = parse(format, &conv);
+			format = format_parse(format, &conv);
 			if (*format == '%')
 				text = "%";
 			else if (*format == 's' || *format == 'p')
@@ -101,7 +111,7 @@ void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args)
 							    : va_arg(args, unsigned int));
 			format += text != NULL;
 		}
-		if (!text) { /* as it stands */
+		if (!text) { /* no conversion, or an unknown one */
 			while (*format && *format != '%')
 				format++;
 			sink(ctx, start, (size_t)(format - start));
@@ -135,6 +145,7 @@ void hak_line_append(void *ctx, const char *text, size_t length)
 {
 	struct hak_line *line = ctx;
 
+	hak_assert(line->length < sizeof(line->text));
 	while (length-- && line->length < sizeof(line->text) - 1)
 		line->text[line->length++] = *text++;
 	line->text[line->length] = '\0';

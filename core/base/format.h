@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text without a C library and without memory: a small printf into a callback.
- * Used for the statistics, for the line that reports a bug, and by whatever
- * has to print where there is no stdio.
+ * Text without a C library and without memory: a small printf that calls a sink. The
+ * statistics use it, the reports of bugs, and images that have no stdio. See format.c.
  */
 #ifndef HAKMEM_BASE_FORMAT_H
 #define HAKMEM_BASE_FORMAT_H
@@ -13,20 +12,24 @@
 #include <hakmem/stats.h>
 #include <platform.h>
 
-/* A line for hak_format() to write into; what does not fit is cut off. */
+/* A line that hak_format() writes into. What does not fit is cut off. */
 struct hak_line {
 	size_t length;
-	char text[192];
+	char text[192]; /* terminated after each call of hak_line_append() */
 };
 
-/* The sink of a struct hak_line, @ctx; it stays terminated. */
+/* The sink of a struct hak_line, which is its @ctx. */
 void hak_line_append(void *ctx, const char *text, size_t length);
 
 /**
  * hak_format() - format text into a sink
+ * @sink:   gets the text, in pieces of any length
+ * @ctx:    is handed to the sink
+ * @format: as for printf(), but of conversions only %s, %p, %d, %u, %x and %%. The length
+ *	    modifiers l and z, a width, and the flags - and 0 may stand before the letter.
+ *	    Other conversions are printed as they stand.
  *
- * Knows %s, %p, %d %u %x with the length modifiers l and z, %%, and a width
- * with the flags - and 0. Unknown conversions are printed as they stand. May be called in any context that the sink may.
+ * May be called wherever the sink may be called, also with locks held. It cannot fail.
  */
 void hak_format(hak_sink *sink, void *ctx, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one place that words the report of a bug. The line is built on the
- * stack, since the heap is what has just been found to be in disorder.
+ * The words for a bug of the program. The line is built on the stack, since the heap is what
+ * has just been found in disorder. The pointer is printed, and nothing is read through it.
  *
- * Lock: none held, none taken, so that the host may do as it likes.
+ * Lock: none is held or taken, so hak_host_panic() may do what it likes.
  */
 #include "pages/bug.h"
 
 #include <hakmem/host.h>
 
 #include "base/format.h"
+#include "base/lock.h"
 #include "pages/pages.h"
 
+/* The provider may know what is at the address of a block that is not ours. */
 static const char *where_foreign(const void *block)
 {
 	uintptr_t page = (uintptr_t)block & ~(uintptr_t)(HAK_GRANULE - 1);
@@ -27,7 +29,10 @@ static const char *where_foreign(const void *block)
 	}
 }
 
-/* For the caller, the pointer, and as arguments say @detail and @size, or @size alone. */
+/*
+ * The arguments are the caller, the pointer, @detail and @size. A double free has no detail,
+ * so its size is given in both places.
+ */
 static const char *const formats[] = {
 	[HAK_BUG_UNUSED] = "hakmem: %s(%p): memory of the heap that is not in use",
 	[HAK_BUG_INTERNAL] = "hakmem: %s(%p): memory that the allocator itself uses",
@@ -42,16 +47,9 @@ _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *b
 	struct hak_line line = { 0 };
 	const char *format = formats[code] ? formats[code] : where_foreign(block);
 
+	hak_assert(code > HAK_BUG_NONE && code < ARRAY_SIZE(formats) && !lock_is_any_held());
 	if (code == HAK_BUG_DOUBLE_FREE)
 		detail = size;
 	hak_format(hak_line_append, &line, format, caller, block, detail, size);
-	hak_host_panic(line.text);
-}
-
-_Noreturn void hak_assert_failed(const char *what)
-{
-	struct hak_line line = { 0 };
-
-	hak_format(hak_line_append, &line, "hakmem: assertion failed: %s", what);
 	hak_host_panic(line.text);
 }

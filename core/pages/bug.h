@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What a program can do wrong, and how it is told. See bug.c.
+ */
 #ifndef HAKMEM_PAGES_BUG_H
 #define HAKMEM_PAGES_BUG_H
 
@@ -6,23 +9,23 @@
 
 enum hak_bug_code {
 	HAK_BUG_NONE,
-	HAK_BUG_FOREIGN,     /* not in the heap */
-	HAK_BUG_UNUSED,	     /* in the heap, in a slab or span not in use */
-	HAK_BUG_INTERNAL,    /* memory of the allocator itself */
-	HAK_BUG_INTERIOR,    /* inside a block: @detail bytes from its start */
-	HAK_BUG_DOUBLE_FREE, /* of a block that is free */
-	HAK_BUG_WRONG_SIZE,  /* a sized free with a @detail that does not fit */
+	HAK_BUG_FOREIGN,     /* the pointer is not into the heap */
+	HAK_BUG_UNUSED,	     /* it is into a slab that is not in use */
+	HAK_BUG_INTERNAL,    /* it is into memory of the allocator itself */
+	HAK_BUG_INTERIOR,    /* it is into a block, @detail bytes from the start */
+	HAK_BUG_DOUBLE_FREE, /* the block is free already */
+	HAK_BUG_WRONG_SIZE,  /* the size that was given, @detail, does not fit the block */
 };
 
 /**
- * hak_bug() - report a misuse of the heap and stop
- * @code:   what it is
- * @caller: the function that was misused, "free"
- * @block:  the pointer; never read through
- * @size:   of the block it belongs to, where there is one
+ * hak_bug() - report a misuse of the heap in one line, and stop
+ * @code:   what it is, but not HAK_BUG_NONE
+ * @caller: the function that was misused, "free" for instance
+ * @block:  the pointer that it was given; nothing is read through it
+ * @size:   how long the block is that it belongs to, in bytes, if there is one
  * @detail: as @code says
  *
- * One line to hak_host_panic(). Called with no lock held.
+ * Called with no lock held, since hak_host_panic() is. May be called in an interrupt handler.
  */
 _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *block, size_t size,
 		       size_t detail);
