@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locking and unlocking: see lock.h. These functions are not inline, since a lock is taken
- * once for a batch of blocks.
+ * How a lock is taken, waited for and dropped. lock.h states the order of locks.
+ *
+ * A waiting caller first spins for a moment, since locks are held for short times, and then
+ * lets the host wait. These functions are not inline: a lock is taken once for a whole batch
+ * of blocks.
+ *
+ *	held by the caller  ==>  its rank is noted in *this_held(), and no higher one is
+ *	held for fork()	    <=>	 forker is set
  */
 #include "base/lock.h"
 
+/* How often a caller tries to take a lock before it waits, or gives up, in fork(). */
 #define LOCK_SPINS	100
 #define LOCK_FORK_SPINS 10000 /* half a millisecond */
 
@@ -19,7 +26,11 @@ void lock_word_wait(struct lock *lock)
 		hak_host_wait(&lock->word, 2);
 }
 
-/* How a rank is noted: not at all if its holder may be preempted and go on on another CPU. */
+/*
+ * The bit that notes a rank. With CONFIG_HAK_IRQSAVE the holder of LOCK_SCAN may be preempted
+ * and go on on another CPU. A bit in the word of a CPU would then be left behind, so there
+ * is none.
+ */
 static unsigned lock_bit(enum lock_rank rank)
 {
 	bool moves = PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE) && rank == LOCK_SCAN;
@@ -39,8 +50,9 @@ static void lock_irq_restore(enum lock_rank rank, struct platform_irq irq)
 }
 
 /*
- * As lock_word_wait(), with interrupts on in between, if they were. They come as if the
- * lock was not waited for, and the CPU may be another one afterwards.
+ * As lock_word_wait(), but between two tries interrupts are as they were before, and the
+ * rank is not noted: what comes in then finds no lock held. The caller may be on another CPU
+ * afterwards. Returns what interrupts were there.
  */
 static NOINLINE struct platform_irq lock_wait(struct lock *lock, enum lock_rank rank,
 					      struct platform_irq irq)
@@ -70,9 +82,11 @@ void lock_lock(struct lock *lock, enum lock_rank rank)
 	}
 	hak_assert(this_held_now() >> rank == 0);
 	*held |= lock_bit(rank);
+	/* a signal handler sees the note before the lock is taken: see fork_prepare() */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (unlikely(!lock_word_try(lock)))
 		irq = lock_wait(lock, rank, irq);
+	hak_assert(!lock->forker);
 	lock->irq = irq;
 	lock->count++;
 }
@@ -84,17 +98,19 @@ void lock_unlock(struct lock *lock, enum lock_rank rank)
 
 	if (unlikely(*held >= LOCK_FORK))
 		return;
-	hak_assert(READ_ONCE(lock->word));
+	hak_assert(this_held_now() >> rank == lock_bit(rank) >> rank);
 	lock_word_unlock(lock);
+	/* a signal handler sees the note until the lock is dropped: see fork_prepare() */
 	atomic_signal_fence(memory_order_seq_cst);
 	*held &= ~lock_bit(rank);
 	lock_irq_restore(rank, irq);
 }
 
 /*
- * If fork() is called where malloc was interrupted, the caller may hold this lock, or
- * keep its holder waiting: then it does without, unless the lock is free in a moment,
- * as most are.
+ * A signal handler may call fork() where it has interrupted malloc. Then the caller may hold
+ * this lock itself, or the holder may wait for a lock that the caller holds. To wait for it
+ * could take for ever. So the caller tries for a while, since most locks are free in a
+ * moment, and then does without.
  */
 void lock_fork_lock(struct lock *lock)
 {
@@ -106,14 +122,20 @@ void lock_fork_lock(struct lock *lock)
 	}
 	if (!interrupted)
 		lock_word_lock(lock);
-	if (got || !interrupted)
-		lock->forker = this_held();
+	if (got || !interrupted) {
+		hak_assert(!lock->forker);
+		WRITE_ONCE(lock->forker, this_held());
+	}
 }
 
-void lock_fork_unlock(struct lock *lock)
+/*
+ * Drop the lock, if lock_fork_lock() got it. If it did not, this reads a word that the holder
+ * may write meanwhile, there. What the holder writes is never the caller's own value.
+ */
+NO_SANITIZE_THREAD void lock_fork_unlock(struct lock *lock)
 {
-	if (lock->forker != this_held())
+	if (READ_ONCE(lock->forker) != this_held())
 		return;
-	lock->forker = NULL;
+	WRITE_ONCE(lock->forker, NULL);
 	lock_word_unlock(lock);
 }

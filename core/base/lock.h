@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock, and the order in which locks may be taken:
+ * The lock, and the order in which locks may be taken. See lock.c.
  *
  *	LOCK_SCAN < LOCK_CLASS < LOCK_ARENA < LOCK_META
  *
- * A holder of one may take another of a higher rank, never of the same or a
- * lower one, and drops them in the opposite order; nobody holds any while
- * calling the provider or the host, but for LOCK_SCAN, for which malloc and
- * free never wait. Debug builds check both. fork() takes all of them in this
- * order. Which ranks a thread or CPU holds is noted before it takes the lock
- * and after it has dropped it, so that a signal handler can tell whether it
- * interrupted us.
+ * The holder of a lock may take another one of a higher rank, never one of the same or a
+ * lower rank, and drops them in the opposite order. Nobody calls the provider with a lock
+ * held, but for LOCK_SCAN, which malloc and free never wait for. Debug builds check all of
+ * this. Which functions of the host are called with a lock held is said in host.h.
  *
- * On bare metal interrupt handlers may allocate, so all locks but LOCK_SCAN,
- * which handlers never take, are held with interrupts off. While one is waited
- * for they are on again, if they were. What they were is kept in the lock,
- * where only the holder reads and writes it.
+ * Which ranks a thread or CPU holds is noted in *this_held(): before it takes the lock, and
+ * until after it has dropped it. So a signal handler that forks can tell whether it has
+ * interrupted the allocator.
  *
- * The word is 0 when free, 1 when held, 2 when held and somebody may wait
- * (the three-state mutex of Drepper, "Futexes are tricky"). Waiting is the
- * host's: a futex on Linux, a pause on bare metal.
+ * On bare metal, interrupt handlers may allocate. So all locks but LOCK_SCAN, which handlers
+ * never take, are held with interrupts off. While a caller waits for one, interrupts are on
+ * again, if they were on before. What they were is kept in the lock, where only the holder
+ * reads and writes it.
+ *
+ * The word is 0 if the lock is free, 1 if it is held, and 2 if it is held and somebody may
+ * wait for it: the mutex of Drepper, "Futexes are tricky" (2004). The host does the waiting:
+ * Linux has a futex for it, bare metal spins.
  */
 #ifndef HAKMEM_BASE_LOCK_H
 #define HAKMEM_BASE_LOCK_H
@@ -36,31 +37,43 @@ enum lock_rank {
 	LOCK_META,
 };
 
+/**
+ * struct lock - a lock that is free when it is all zero
+ * @word:   0, 1 or 2, as said above [atomic]
+ * @forker: *this_held() of the thread that holds the lock for fork(), or NULL. Only the
+ *	    holder writes it, others compare it with their own.
+ * @irq:    what interrupts were before the lock was taken; the holder's
+ * @count:  how often it was taken by lock_lock(); the holder's
+ */
 struct lock {
 	_Atomic unsigned word;
-	unsigned *forker;	 /* *this_held() of the thread that holds it for fork() */
-	struct platform_irq irq; /* what interrupts were before it was taken */
-	uint64_t count;		 /* times; the holder's to count */
+	unsigned *forker;
+	struct platform_irq irq;
+	uint64_t count;
 };
 
+/*
+ * The functions lock_word_*() know nothing of ranks and interrupts. The lock functions below
+ * use them, and claims, which have no rank (cache/seize.c).
+ */
 static inline bool lock_word_try(struct lock *lock)
 {
 	unsigned seen = 0;
 
-	/* acquire: pairs with the release in lock_word_unlock() */
+	/* acquire: pairs with the exchange in lock_word_unlock() */
 	return atomic_compare_exchange_strong_explicit(&lock->word, &seen, 1, memory_order_acquire,
 						       memory_order_relaxed);
 }
 
-/* Take it if it is free; if not, note that somebody waits. */
+/* Take the lock if it is free. If it is not, note that somebody waits. */
 static inline bool lock_word_try_waiting(struct lock *lock)
 {
+	/* acquire: pairs with the exchange in lock_word_unlock() */
 	return atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) == 0;
 }
 
 void lock_word_wait(struct lock *lock);
 
-/* Without regard to rank or interrupts. */
 static inline void lock_word_lock(struct lock *lock)
 {
 	if (unlikely(!lock_word_try(lock)))
@@ -70,32 +83,47 @@ static inline void lock_word_lock(struct lock *lock)
 static inline void lock_word_unlock(struct lock *lock)
 {
 	/*
-	 * release: what the holder wrote is seen by the next lock_word_lock();
-	 * seq_cst, which costs nothing here, for what scan_note() reads afterwards
+	 * release: pairs with the acquire of the next holder. It is seq_cst, which costs
+	 * nothing on top, so that scan_note() may read the state of the platform after it.
 	 */
-	if (unlikely(atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst) == 2))
+	unsigned word = atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst);
+
+	hak_assert(word);
+	if (unlikely(word == 2))
 		hak_host_wake(&lock->word);
 }
 
 /*
- * *this_held(): a bit for each rank that the caller, or what it interrupted,
- * holds, and above them how many times it is inside fork(), where it holds all
- * locks and needs no other.
+ * What *this_held() is made of: a bit for each rank that the caller holds, or that the code
+ * holds which it has interrupted, and above them a count of how many times the caller is
+ * inside fork(). There it holds all locks, and takes none.
  */
 #define LOCK_RANKS 0xffu
 #define LOCK_FORK  0x100u
 
-/* Is any held that others may wait for inside malloc and free? */
+/* Does the caller hold a lock that others may wait for inside malloc and free? */
 static inline bool lock_is_any_held(void)
 {
 	return this_held_now() & LOCK_RANKS & ~(1u << LOCK_SCAN);
 }
 
-/* For fork(), which takes all, in order, and drops those that it got. */
+/* For fork(), which takes all locks in their order, and drops those that it got. */
 void lock_fork_lock(struct lock *lock);
 void lock_fork_unlock(struct lock *lock);
 
+/**
+ * lock_lock() - take a lock, and wait for it if need be
+ * @rank: its rank, which is above that of every lock that the caller holds
+ *
+ * Interrupts are off on return, but for LOCK_SCAN. May be called in an interrupt handler,
+ * but for LOCK_SCAN. Inside fork() it does nothing.
+ */
 HAK_COLD void lock_lock(struct lock *lock, enum lock_rank rank);
+
+/**
+ * lock_unlock() - drop a lock that lock_lock() took
+ * @rank: as it was given there; the caller holds no lock of a higher rank
+ */
 HAK_COLD void lock_unlock(struct lock *lock, enum lock_rank rank);
 
 #endif

@@ -49,12 +49,12 @@ static void lock_ranks(void)
 	lock_lock(&meta, LOCK_META);
 	CHECK(*this_held() == 14u);
 	CHECK(class.word == 1 && superslab.word == 1 && meta.word == 1);
-	/* in any order */
-	lock_unlock(&superslab, LOCK_ARENA);
-	CHECK(*this_held() == 10u);
-	lock_unlock(&class, LOCK_CLASS);
-	CHECK(lock_is_any_held());
+	/* in the opposite order */
 	lock_unlock(&meta, LOCK_META);
+	CHECK(*this_held() == 6u);
+	lock_unlock(&superslab, LOCK_ARENA);
+	CHECK(lock_is_any_held());
+	lock_unlock(&class, LOCK_CLASS);
 	CHECK(*this_held() == 0 && !lock_is_any_held());
 	CHECK(class.word == 0 && superslab.word == 0 && meta.word == 0);
 	/* a lower one may be skipped */
