@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The policy: how much is kept for speed, and when memory goes back. The layers ask, and
- * act on the answer. Functions of their arguments and of one word, the mode; no lock.
+ * The policy: how much memory is kept for speed, and when it goes back. The layers ask, and
+ * act on the answer. The functions depend on their arguments, and on one word, the mode.
  *
- * Scans (reclaim/scan.c) come by at intervals. What is free goes when two scans in
- * succession found it free and it was not used between them: a block in a magazine, a page
- * of a slab, an unused slab. So nothing goes that a program takes again at once, and
- * nothing stays longer than two intervals. The slack behind the end of a span goes at the
- * first scan, since the span is there to stay.
+ * Scans (reclaim/scan.c) come by at intervals. A block in a magazine, a page of a slab or an
+ * unused slab is idle if a scan found it free and nobody has used it since. What the next
+ * scan finds idle goes back. So nothing goes back that a program is about to use again, and
+ * nothing stays longer than two intervals. The slack of a span goes back at the first scan,
+ * since the span is not expected to need it.
  *
- * SuperSlabs that become empty are kept as long as one of the last intervals saw that many
- * in use: a program that grows and shrinks faster than that does not pay for it in page
- * faults. They are kept up to a bound, and the rest goes at once. Where no scan comes by, a
- * single one is kept: enough for a program that frees and allocates across the edge of a
- * SuperSlab.
+ * Empty SuperSlabs are kept as long as one of the last intervals saw that many in use, up to
+ * a bound, and the others go back at once. So a program that grows and shrinks faster than
+ * that does not pay for page faults. Where no scan comes by, a single one is kept: that is
+ * enough for a program that frees and allocates across the edge of a SuperSlab.
+ *
+ * To keep what was in use lately, and release the rest, is the working set of the depots in
+ * illumos (umem.c).
+ *
+ * Lock: none. The mode is one word, read relaxed: a caller may act on the one before.
  */
 #include "base/policy.h"
 
@@ -27,8 +31,8 @@ void policy_set_mode(enum release_mode mode)
 }
 
 /*
- * How many empty SuperSlabs are worth keeping, when @in_use are not empty, and at most
- * @peak were not at once lately?
+ * How many empty SuperSlabs are worth keeping? @in_use are not empty now, and @peak is the
+ * most that were needed at once lately.
  */
 size_t policy_reserve(size_t in_use, size_t peak)
 {
@@ -52,8 +56,8 @@ bool policy_keeps(size_t reserve, size_t in_use, size_t peak)
 }
 
 /*
- * May the owner of a cache that ends leave blocks to the next one? Where no scan comes by,
- * not if they could keep more than the single SuperSlab that stays anyway.
+ * May an owner that ends leave blocks in its cache for the next owner? Where no scan comes
+ * by, such blocks may keep no SuperSlab but the single one that stays anyway.
  */
 bool policy_keeps_blocks(size_t in_use)
 {
@@ -61,22 +65,22 @@ bool policy_keeps_blocks(size_t in_use)
 	       atomic_load_explicit(&release_mode, memory_order_relaxed) != RELEASE_AT_ONCE;
 }
 
-/* How many blocks may a magazine hold when nothing is known of its use? */
+/* How many blocks may a magazine hold whose use is not known yet? */
 unsigned policy_first_limit(unsigned class)
 {
 	return class_has_spans(class) ? 1 : MAGAZINE_MIN;
 }
 
 /*
- * How many blocks stay in the magazine of an owner that ends? Half of what it may hold
- * then: a full one would let go of a batch as soon as something is freed.
+ * How many blocks stay in the magazine of an owner that ends? Half of what the next owner may
+ * hold at first: a full magazine would spill a batch as soon as that one frees a block.
  */
 unsigned policy_inherited(unsigned class)
 {
 	return size_class[class].size <= SMALL_MAX ? policy_first_limit(class) / 2 : 0;
 }
 
-/* Twice the limit, but not above @most if it is not there already. */
+/* Twice the limit, but at most @most; a limit above @most stays as it is. */
 static unsigned doubled(unsigned limit, unsigned most)
 {
 	if (limit >= most)
@@ -84,18 +88,29 @@ static unsigned doubled(unsigned limit, unsigned most)
 	return limit * 2 < most ? limit * 2 : most;
 }
 
+/* A quarter less than the limit, but at least @least. */
+static unsigned lowered(unsigned limit, unsigned least)
+{
+	limit -= limit / 4;
+	return limit > least ? limit : least;
+}
+
 /**
- * policy_next_limit() - how many blocks a magazine should be allowed to hold from now on
- * @limit:    how many it may hold so far
- * @capacity: the most that the class allows
- * @batch:    the most that move at once
+ * policy_next_limit() - how many blocks may a magazine hold from now on?
+ * @limit:    how many blocks it may hold so far
+ * @capacity: the most that its class allows, in blocks
+ * @batch:    the most blocks that move at once
+ * @event:    what happened to the magazine
  *
- * A refill doubles the limit, up to two batches: larger batches make allocation cheaper, and
- * what they fetch is about to be used. If it fetches what was just spilled, it doubles the
- * limit up to the capacity: with room for these blocks, neither had been necessary. When
- * allocations and frees keep pace again, what is beyond two batches goes, a quarter of the
- * limit with each refill. Frees alone take as much with each spill, since nobody waits for
- * what such a magazine collects. A magazine that is freed into gets a batch at least.
+ * A refill doubles the limit, up to two batches: what is fetched is about to be used, and
+ * larger batches cost less for each block. A refill that fetches blocks which were spilled a
+ * moment ago doubles the limit up to the capacity: with a higher limit, neither would have
+ * been necessary. When allocations and frees keep pace again, what the limit has beyond two
+ * batches goes, a quarter of the limit with each refill. A spill among hardly anything but
+ * frees takes a quarter as well, since nobody is about to use what such a magazine collects.
+ * After any spill the limit is at least a batch.
+ *
+ * Returns 1 .. @capacity.
  */
 unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 			   enum magazine_event event)
@@ -103,48 +118,64 @@ unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 	unsigned usual = capacity / 2 < batch ? capacity : batch * 2;
 	unsigned least = usual / 2;
 
+	hak_assert(limit && limit <= capacity && batch);
 	if (least < MAGAZINE_MIN)
 		least = usual < MAGAZINE_MIN ? usual : MAGAZINE_MIN;
 	switch (event) {
 	case MAGAZINE_REFILL_MISSED:
-		return doubled(limit, capacity);
+		limit = doubled(limit, capacity);
+		break;
 	case MAGAZINE_REFILL_STEADY:
-		if (limit > usual)
-			return limit - limit / 4 > usual ? limit - limit / 4 : usual;
-		return doubled(limit, usual);
+		limit = limit > usual ? lowered(limit, usual) : doubled(limit, usual);
+		break;
 	case MAGAZINE_REFILL:
-		return doubled(limit, usual);
+		limit = doubled(limit, usual);
+		break;
 	case MAGAZINE_SPILL_AGAIN:
-		limit -= limit / 4;
+		limit = lowered(limit, least);
 		break;
 	case MAGAZINE_SPILL:
+		limit = limit > least ? limit : least;
 		break;
 	}
-	return limit > least ? limit : least;
+	hak_assert(limit && limit <= capacity);
+	return limit;
 }
 
-/*
- * How many of @held blocks does a spill free, if @limit may stay? At most a batch, if @all
- * may go. Else at most half of that and half of the blocks: where they are wanted back,
- * fewer are after some turns, and what is left suffices.
+/**
+ * policy_spill() - how many blocks of a full magazine does a spill free?
+ * @held:  how many blocks the magazine holds, at least @limit
+ * @limit: how many it may hold
+ * @batch: the most blocks that move at once
+ * @all:   the program frees and hardly allocates: nothing of this will be wanted back
+ *
+ * A batch, if @all. If not, half of a batch, or as many as leave half of the limit, if that
+ * is less: a program that wants blocks back then finds some still there, and after some turns
+ * spills no more. In any case so many that one more block fits.
+ *
+ * Returns 1 .. @held.
  */
 unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all)
 {
 	unsigned most = batch < held ? batch : held, least = held - limit + 1;
 
+	hak_assert(limit && limit <= held);
 	if (!all)
 		most = (batch + 1) / 2 < held - limit / 2 ? (batch + 1) / 2 : held - limit / 2;
+	hak_assert(most <= held && least <= held);
 	return most > least ? most : least;
 }
 
 /**
- * policy_excess() - how many blocks a magazine held and did not need
- * @held: how many it held at the last scan
+ * policy_excess() - how many blocks did a magazine hold all the time and not need?
+ * @held: how many blocks it held at the last scan
  * @gone: how many were popped or spilled since
  *
- * A lower bound of its low-water mark. With so many gone it cannot have sunk deeper. As
- * long as frees put back what malloc takes, the mark itself is far higher, but to note it
- * would cost the fast path.
+ * The answer is a lower bound: with @gone blocks gone, the magazine cannot have sunk below
+ * @held - @gone. Where frees push what malloc pops, it never sank near that. But to note its
+ * lowest level would cost the fast path.
+ *
+ * Returns 0 .. @held.
  */
 unsigned policy_excess(unsigned held, uint64_t gone)
 {
@@ -152,20 +183,22 @@ unsigned policy_excess(unsigned held, uint64_t gone)
 }
 
 /*
- * How many bytes more than @size does a span get that has outgrown its @usable bytes? If it
- * grows in small steps, a quarter: else it would be copied at every step.
+ * A span has outgrown its @usable bytes and gets @size. How many more does it get to grow
+ * into? A quarter, if it grows in small steps: it would be copied at every step otherwise.
  */
 size_t policy_growth(size_t size, size_t usable)
 {
+	hak_assert(size > usable);
 	return size - usable <= usable / 4 ? size / 4 : 0;
 }
 
-/* So much is copied before page tables of as much have moved. */
+/* Less than so much is copied faster than its page tables can be moved. */
 #define MOVE_LEAST ((size_t)128 << 10)
 
 /*
- * Nor does less move than one in so many parts of the heap. What has moved is a mapping of
- * its own, or several, of which Linux lets a process have 65530 (vm.max_map_count).
+ * Nor does a span move that is less than one in so many parts of all mapped memory. What has
+ * moved is one mapping of its own or a few, and Linux lets a process have 65530 of them
+ * (vm.max_map_count).
  */
 #define MOVE_PARTS 8192u
 

@@ -1,51 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Small memory for the allocator's own records: descriptors of SuperSlabs,
- * caches, page-map leaves, heaps of classes. They live far from the blocks,
- * because records at the start of 2 MiB-aligned memory would all compete for the
- * same cache sets, and because an overflow of a block must not reach them.
+ * Memory for the allocator's own records: descriptors of SuperSlabs, caches, leaves of the
+ * page map, classes. They lie far from the blocks. Records at the start of memory that is
+ * aligned to 2 MiB would all compete for the same sets of the processor's caches, and an
+ * overflow of a block must not reach them.
  *
- * Chunks come from the provider and are cut from front to back; what is freed
- * is kept on a list of its kind, last in, first out, and used again. No chunk
- * returns to the provider before hak_fini(), only pages inside a large record that
- * has no use for them: the sum of all records is about 0.1 % of the heap at its
- * largest.
+ * There are a few kinds of records, and all records of a kind have one size. The provider
+ * gives chunks, which are cut into records from front to back. A freed record goes on the
+ * list of its kind, and the last one that was freed is used first. Chunks stay until
+ * hak_fini(); all that goes back before are pages in the middle of large records, by
+ * meta_purge(). An allocator that can do more would have to be as good as the one it serves,
+ * and all records together are about a thousandth of the heap at its largest.
  *
- * A general allocator here would have to be as good as the one it serves;
- * a few kinds of one size each do not need one.
+ *	next <= end, and both lie in one chunk, or are NULL
+ *	bytes  ==  sum of the sizes of the chunks
  *
- * Lock: one, LOCK_META. Failure: NULL, nothing changed.
+ * Lock: LOCK_META. The provider is called with the lock dropped. A chunk is not changed once
+ * it is on the list, but for @purgeable, so its fields are read without the lock.
+ *
+ * Failure: meta_alloc() returns NULL, and nothing has changed. Nothing else can fail.
  */
 #include "pages/meta.h"
 
 #include <cpu.h>
 
 #include "base/lock.h"
+#include "base/policy.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 
-#define META_CHUNK ((size_t)64 << 10)
-
+/* The start of a chunk; its records follow. */
 struct chunk {
 	struct chunk *next;
 	size_t size;
-	bool purgeable;
+	bool purgeable; /* the provider takes purges of it; cleared without the lock */
 };
 
+/* What lies in a freed record. */
 struct free_object {
 	struct free_object *next;
 };
 
 static struct {
 	struct lock lock;
-	struct chunk *chunks; /* all, newest first */
-	char *next, *end;     /* what is left of one of them */
-	bool zero;	      /* ... and whether it reads zero */
-	size_t bytes;
+	struct chunk *chunks; /* all of them, the newest first */
+	char *next, *end;     /* the part of one of them that is not cut yet */
+	bool zero;	      /* that part reads zero */
+	size_t bytes;	      /* the sum of all chunks */
 	struct free_object *freed[NR_META_KINDS];
 } meta;
 
-/* For fork(). */
 void meta_fork_lock(void)
 {
 	lock_fork_lock(&meta.lock);
@@ -56,6 +60,7 @@ void meta_fork_unlock(void)
 	lock_fork_unlock(&meta.lock);
 }
 
+/* A freed record of this kind, or NULL. With the lock held. */
 static void *meta_reuse(enum meta_kind kind, size_t size)
 {
 	struct free_object *object = meta.freed[kind];
@@ -67,10 +72,12 @@ static void *meta_reuse(enum meta_kind kind, size_t size)
 	return object;
 }
 
+/* A new record, or NULL if no chunk has so much left. With the lock held. */
 static void *meta_cut(size_t size)
 {
 	void *object = meta.next;
 
+	hak_assert(meta.next <= meta.end && (uintptr_t)object % META_ALIGN == 0);
 	if ((size_t)(meta.end - meta.next) < size)
 		return NULL;
 	meta.next += size;
@@ -79,13 +86,14 @@ static void *meta_cut(size_t size)
 	return object;
 }
 
-/* Cut from the new chunk, or go on with the old one, whichever is longer. */
+/* Enter a new chunk. Records are cut from it, unless more is left of the old one. */
 static void add_chunk(const struct hak_mapping *mapping, size_t size)
 {
 	struct chunk *chunk = mapping->base;
 	char *start = (char *)chunk + META_ALIGN;
 	char *end = (char *)chunk + size;
 
+	hak_assert((uintptr_t)chunk % HAK_GRANULE == 0 && size > META_ALIGN);
 	chunk->size = size;
 	chunk->purgeable = mapping->flags & HAK_PAGES_PURGE;
 	chunk->next = meta.chunks;
@@ -98,7 +106,7 @@ static void add_chunk(const struct hak_mapping *mapping, size_t size)
 	}
 }
 
-/* The chunk that has @address, or NULL. */
+/* The chunk in which @address lies, or NULL. */
 static struct chunk *chunk_of(uintptr_t address)
 {
 	struct chunk *chunk;
@@ -111,10 +119,11 @@ static struct chunk *chunk_of(uintptr_t address)
 	return chunk;
 }
 
+/* Get another chunk, of which @need bytes can be cut. A small one, if there is no larger one. */
 static bool map_chunk(size_t need)
 {
 	size_t least = ALIGN_UP(need + META_ALIGN, HAK_GRANULE);
-	size_t size = ALIGN_UP(least, META_CHUNK);
+	size_t size = ALIGN_UP(least, POLICY_META_CHUNK);
 	struct hak_mapping mapping;
 
 	if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping)) {
@@ -131,15 +140,18 @@ static bool map_chunk(size_t need)
 }
 
 /**
- * meta_alloc() - a record, all zero and aligned to META_ALIGN
- * @size: the size of every record of this kind
+ * meta_alloc() - allocate a record
+ * @kind: what it is for
+ * @size: how long it is, in bytes; the same for every record of this kind
  *
- * Takes no lock that a caller may hold; calls the provider.
+ * May call the provider, so no lock is held but that of the scan. May be called in an
+ * interrupt handler. Returns memory that is all zero and aligned to META_ALIGN, or NULL.
  */
 void *meta_alloc(enum meta_kind kind, size_t size)
 {
 	void *object;
 
+	hak_assert(kind < NR_META_KINDS && size);
 	size = ALIGN_UP(size, META_ALIGN);
 	for (;;) {
 		lock_lock(&meta.lock, LOCK_META);
@@ -152,10 +164,18 @@ void *meta_alloc(enum meta_kind kind, size_t size)
 	}
 }
 
+/**
+ * meta_free() - free a record
+ * @kind:   as it was given to meta_alloc()
+ * @record: not NULL; its contents are lost
+ *
+ * May be called in an interrupt handler, and with locks of a lower rank held.
+ */
 void meta_free(enum meta_kind kind, void *record)
 {
 	struct free_object *object = record;
 
+	hak_assert((uintptr_t)record % META_ALIGN == 0 && meta_has(record));
 	lock_lock(&meta.lock, LOCK_META);
 	object->next = meta.freed[kind];
 	meta.freed[kind] = object;
@@ -163,11 +183,17 @@ void meta_free(enum meta_kind kind, void *record)
 }
 
 /**
- * meta_purge() - give back what is behind the whole pages of a part of a record
- * @start: what is between this
- * @end:   and this may be anything afterwards
+ * meta_purge() - release the memory of the whole pages in a part of a record
+ * @start: of the part, in bytes, any alignment
+ * @end:   of the part
+ *
+ * The contents between @start and @end are lost. Calls the provider, so no lock is held but
+ * that of the scan.
+ *
+ * Who purges other records may clear @purgeable meanwhile, here. Then the provider is asked
+ * once more than necessary.
  */
-void meta_purge(const void *start, const void *end)
+NO_SANITIZE_THREAD void meta_purge(const void *start, const void *end)
 {
 	uintptr_t base = ALIGN_UP((uintptr_t)start, PAGE_SIZE);
 	size_t size = ((uintptr_t)end & ~(uintptr_t)(PAGE_SIZE - 1)) - base;
@@ -177,18 +203,21 @@ void meta_purge(const void *start, const void *end)
 	if (base >= (uintptr_t)end || !size)
 		return;
 	chunk = chunk_of(base);
-	if (!chunk->purgeable)
+	hak_assert(chunk && base + size <= (uintptr_t)chunk + chunk->size);
+	if (!READ_ONCE(chunk->purgeable))
 		return;
 	flags = pages_purge((void *)base, size);
 	if (flags >= 0 && !(flags & HAK_PAGES_PURGE))
-		chunk->purgeable = false;
+		WRITE_ONCE(chunk->purgeable, false);
 }
 
+/* Does any address, of a record or not, lie in the memory of the records? */
 bool meta_has(const void *address)
 {
 	return chunk_of((uintptr_t)address);
 }
 
+/* How many bytes are mapped for records, used or not? */
 size_t meta_bytes(void)
 {
 	size_t bytes;
@@ -199,7 +228,10 @@ size_t meta_bytes(void)
 	return bytes;
 }
 
-/* Chunks are never unmapped, so the list may be walked with the lock dropped. */
+/*
+ * How many of these bytes are backed? Asks the provider; if it does not know, all are. Chunks
+ * stay, so the list is walked with the lock dropped.
+ */
 size_t meta_resident(void)
 {
 	struct chunk *chunk;
@@ -214,7 +246,7 @@ size_t meta_resident(void)
 	return sum;
 }
 
-/* Every record is gone after this. */
+/* Unmap all chunks, with every record. Nobody else may be inside the allocator. */
 void meta_fini(void)
 {
 	struct chunk *chunk, *next;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Memory for the allocator's own records. See meta.c.
+ */
 #ifndef HAKMEM_PAGES_META_H
 #define HAKMEM_PAGES_META_H
 
 #include "base/base.h"
 
-/* One kind, one size. */
+/* What a record is for. All records of a kind have the same size. */
 enum meta_kind {
 	META_SUPERSLAB,
 	META_CACHE,
@@ -13,14 +16,16 @@ enum meta_kind {
 	NR_META_KINDS,
 };
 
-#define META_ALIGN ((size_t)64)
+#define META_ALIGN ((size_t)64) /* bytes: a line of the processor's caches */
 
 void *meta_alloc(enum meta_kind kind, size_t size);
+void meta_free(enum meta_kind kind, void *record);
 void meta_purge(const void *start, const void *end);
-void meta_free(enum meta_kind kind, void *object);
+
 bool meta_has(const void *address);
 size_t meta_bytes(void);
 size_t meta_resident(void);
+
 void meta_fork_lock(void);
 void meta_fork_unlock(void);
 void meta_fini(void);
