@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tables of sizeclass.h, filled in by the compiler: constants, so that the
- * first allocation of a process needs no initialisation.
+ * The tables of sizeclass.h. The compiler fills them in, so they are constants, and the first
+ * allocation of a process needs no initialisation. There is nothing to lock.
  */
 #include "base/sizeclass.h"
 
+/* The row of a class whose blocks lie in slabs, ... */
 #define SLAB_ROW(size, capacity)                                                                   \
 	{                                                                                          \
 		(size), CLASS_INVERSE(size), (uint16_t)(65536 / (size)), (uint16_t)(capacity),     \
 			BATCH_FIT(size)                                                            \
 	}
 #define SLAB_CLASS(class, below, size) [class] = SLAB_ROW(size, SLAB_CAPACITY(size)),
+
+/* ... and of one whose blocks are spans. */
 #define SPAN_CLASS(class, below, size)                                                             \
 	[class] = { (size), 0, 0, SPAN_CAPACITY(size), BATCH_FIT(size) },
 
@@ -20,6 +23,7 @@ const struct size_class size_class[CLASS_SPAN] = {
 	[CLASS_BITMAP_1024] = SLAB_ROW(1024, 0), PAGE_CLASSES(SPAN_CLASS) LARGE_CLASSES(SPAN_CLASS)
 };
 
+/* The entries of a table that lead to a class: for the sizes above @below, up to @size. */
 #define RANGE(class, below, size, step)                                                            \
 	[(below) / (step) + 1 ...(size) / (step)] =                                                \
 		(class) < CLASS_SMALLEST ? CLASS_SMALLEST : (class),

@@ -1,36 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Size classes: the one table from which everything that depends on the size
- * of a block is computed when the compiler runs.
+ * Size classes: one table, from which the compiler computes everything that depends on the
+ * size of a block. See sizeclass.c for what it makes of it.
  *
- * 8, then steps of 16 to 128 (one step of 8 would save nothing that alignment
- * does not take back), then four per doubling to 8 KiB (internal waste at most
- * 20 %, about 10 % on average), the first of the four halved from 1024 to 4096:
- * what is a little larger than a power of two, a page of a database with its
- * header, is common. (SQLite so needs 10 % less, as much as with eight steps
- * everywhere; those change nothing for redis, Python and gcc. 100000 blocks of 16 to
- * 1024 bytes need 2 % less with them, 1000 of these 15 % more, since each class has
- * pages and magazines of its own.) Then parts: a slab divided by 7, 6, 5, 4, 3 and 2,
- * rounded down to 128 bytes. Where memory comes page by page, which is where spans
- * have magazines, there are four more that are whole pages; what these leave of a slab
- * has no memory.
+ * The sizes are 8, then steps of 16 up to 128, then four per doubling up to 8 KiB. So at most
+ * a fifth of a block of more than 64 bytes stays unused. There is no class of 24 bytes, nor
+ * one of 40, since blocks of more than 8 bytes are aligned to 16. From 1024 to 4096 the first
+ * of the four steps is halved, because programs often ask for a little more than a power of
+ * two: a page and its header. More steps everywhere would not pay, since every class has
+ * pages and magazines of its own.
  *
- * Blocks of these classes lie in slabs. Above them come spans, runs of whole
- * slabs: up to 64 KiB in steps of pages, because a page that is not used need not
- * have memory, then four per doubling again, as far as the magazines of a platform
- * hold blocks so large. Larger ones, and those that were resized, are CLASS_SPAN,
- * of any number of pages.
+ * Above 8 KiB come parts of a slab: a slab divided by 7, 6, 5, 4, 3 and 2, rounded down to
+ * 128 bytes. Where spans have magazines, memory comes page by page. There four more classes
+ * are whole pages, and the rest of the slab, which no block covers, is never backed.
  *
- * A block goes from one user to the next with all pages that any of them has touched.
- * So the steps of pages from 13 to 64 KiB take 4 % off an aging heap of blocks of up
- * to 64 KiB (128 MiB live, 154 resident without and 148 with them).
+ * Blocks of all these classes lie in slabs. Larger ones are spans, runs of whole slabs, of
+ * which a page that is not used need not be backed. Up to 64 KiB their classes go in steps
+ * of pages: a block goes from one user to the next with every page that any of them has
+ * touched, so wider steps would keep pages that the next user has no use for. Above that
+ * there are again four per doubling, as far as the magazines of the platform hold blocks so
+ * large. Yet larger spans, and those that were resized, are of CLASS_SPAN and have any number
+ * of pages.
  *
- * Up to 1 KiB every size is a multiple of 8, then of 128, so that two small
- * tables of bytes lead from any size up to TABLE_MAX to its class.
+ * Up to 1 KiB every size is a multiple of 8, and above that one of 128. So two small tables
+ * of bytes lead from any size up to TABLE_MAX to its class.
  *
- * Class 0 is "not a block": absent memory. It, CLASS_SPAN, the rest of spans,
- * and the two classes of the allocator's own, for bitmaps, have no magazine, so
- * that a free of any of them takes the slow path by itself.
+ * Class 0, CLASS_NONE, is no block at all: memory that is not ours. That class, CLASS_SPAN,
+ * CLASS_SPAN_REST and the two classes of bitmaps have no magazines, so a free of any of them
+ * takes the slow path by itself.
  */
 #ifndef HAKMEM_BASE_SIZECLASS_H
 #define HAKMEM_BASE_SIZECLASS_H
@@ -55,8 +52,8 @@
 	X(36, 7168, 8192)
 
 /*
- * The parts of slabs, then the spans that the tables lead to, and those above: none
- * where spans have no magazines.
+ * The parts of slabs, then the spans that the tables lead to, then larger spans. Where spans
+ * have no magazines, there are no classes of them.
  */
 #if HAK_CACHED_MAX
 #define PART_CLASSES(X)										\
@@ -73,7 +70,7 @@
 	X(61, 131072, 163840) X(62, 163840, 196608) X(63, 196608, 229376) X(64, 229376, 262144)	\
 	X(65, 262144, 327680) X(66, 327680, 393216) X(67, 393216, 458752) X(68, 458752, 524288)	\
 	X(69, 524288, 655360) X(70, 655360, 786432) X(71, 786432, 917504) X(72, 917504, 1048576)
-#define TABLE_MAX ((size_t)65536) /* found in a table; above it: computed */
+#define TABLE_MAX ((size_t)65536) /* up to here, tables tell the class */
 #else
 #define PART_CLASSES(X)										\
 	X(37, 8192, 9344) X(38, 9344, 10880) X(39, 10880, 13056) X(40, 13056, 16384)		\
@@ -85,7 +82,7 @@
 #endif
 /* clang-format on */
 
-/* How many there are in a list. */
+/* How many classes are in a list. */
 #define ONE_MORE(class, below, size) +1
 #define NR_PAGE_CLASSES		     (0 PAGE_CLASSES(ONE_MORE))
 #define NR_SPAN_CLASSES		     (NR_PAGE_CLASSES LARGE_CLASSES(ONE_MORE))
@@ -94,29 +91,29 @@ enum {
 	CLASS_NONE,
 	CLASS_FIRST = 1,
 	CLASS_SLAB_LAST = 0 SMALL_CLASSES(ONE_MORE) MEDIUM_CLASSES(ONE_MORE) PART_CLASSES(ONE_MORE),
-	CLASS_BITMAP_512,  /* bitmaps of classes of 16 bytes and more */
-	CLASS_BITMAP_1024, /* those of 8 bytes */
-	NR_SLAB_CLASSES,   /* the classes whose slabs have bitmaps are below */
+	CLASS_BITMAP_512,  /* bitmaps of slabs whose blocks have 16 bytes or more */
+	CLASS_BITMAP_1024, /* bitmaps of slabs whose blocks have 8 bytes */
+	NR_SLAB_CLASSES,   /* all classes below this one have slabs */
 	CLASS_SPAN_FIRST = NR_SLAB_CLASSES,
 	CLASS_LAST = NR_SPAN_CLASSES ? CLASS_SPAN_FIRST + NR_SPAN_CLASSES - 1 : CLASS_SLAB_LAST,
-	CLASS_SPAN = CLASS_SPAN_FIRST + NR_SPAN_CLASSES, /* the first slab of any other span */
-	CLASS_SPAN_REST,				 /* the other slabs of any span */
+	CLASS_SPAN = CLASS_SPAN_FIRST + NR_SPAN_CLASSES, /* spans of any other length */
+	CLASS_SPAN_REST, /* in the page map: the slabs of a span behind its first */
 	NR_CLASSES,
 };
 
-/* What a caller without a cache does, block by block; counted by class. */
+/* A caller without a cache goes uncached, block by block. It is counted by class. */
 enum uncached { UNCACHED_ALLOC, UNCACHED_FREE, NR_UNCACHED };
 
-/* Those that blocks of users belong to, CLASS_SPAN excepted. */
+/* The classes that blocks of users belong to, without CLASS_SPAN. */
 #define for_each_class(class)                                                                      \
 	for (unsigned class = CLASS_FIRST; class <= CLASS_LAST;                                    \
 	     class = class == CLASS_SLAB_LAST ? CLASS_SPAN_FIRST : class + 1)
 
-/* Of these, those of spans. */
+/* The classes of spans among them. */
 #define for_each_span_class(class)                                                                 \
 	for (unsigned class = CLASS_SPAN_FIRST; class < CLASS_SPAN; ++class)
 
-/* The one behind it, the first again behind the last. */
+/* The class behind @class; behind the last one comes the first. */
 static inline unsigned class_after(unsigned class)
 {
 	return class == CLASS_LAST	  ? CLASS_FIRST
@@ -124,15 +121,15 @@ static inline unsigned class_after(unsigned class)
 					  : class + 1;
 }
 
-#define SMALL_MAX   ((size_t)1024)  /* found in the first table */
-#define SLAB_MAX    ((size_t)32768) /* above it: spans */
+#define SMALL_MAX   ((size_t)1024)  /* up to here, the first table tells the class */
+#define SLAB_MAX    ((size_t)32768) /* larger blocks are spans */
 #define SMALL_STEP  8u
 #define MEDIUM_STEP 128u
 
-/* Blocks that a magazine may hold at first: of spans only one. */
+/* So many blocks a magazine may hold at first; of spans only one. */
 #define MAGAZINE_MIN 8u
 
-/* Most blocks that a magazine of a class holds: HAK_MAGAZINE_BYTES, within limits. */
+/* The most blocks that a magazine of a class may hold: HAK_MAGAZINE_BYTES, within limits. */
 #define MAGAZINE_FIT(size)                                                                         \
 	(HAK_MAGAZINE_BYTES / (size) > HAK_MAGAZINE_MAX ? HAK_MAGAZINE_MAX                         \
 							: HAK_MAGAZINE_BYTES / (size))
@@ -141,13 +138,10 @@ static inline unsigned class_after(unsigned class)
 	((size) > HAK_CACHED_MAX ? 0u : MAGAZINE_FIT(size) < 1u ? 1u : MAGAZINE_FIT(size))
 
 /*
- * What moves between a magazine and the slabs in one batch, at most: blocks and
- * bytes. With 128 blocks, producers and consumers take twice as many locks, and 1
- * of 10000 frees among 100000 live blocks takes 2000 instead of 350 ns. With 512
- * KiB, few classes of large blocks take all the room that there is: replacing 1000
- * of up to 32 KiB takes 160 instead of 147 instructions. With 128 KiB it takes 128,
- * and all classes fill what room they have, which is 2 MiB more of 128 that stay
- * resident.
+ * The most blocks, and the most bytes, that move between a magazine and the slabs at once.
+ * With fewer blocks, threads that pass blocks on to each other would take more locks. With
+ * fewer bytes, all classes would fill their budget, and more memory would stay in magazines.
+ * With more bytes, a few classes of large blocks would use up the budget of all.
  */
 #define BATCH_MOST  512u
 #define BATCH_BYTES (256u << 10)
@@ -156,15 +150,16 @@ static inline unsigned class_after(unsigned class)
 	 : BATCH_BYTES / (size) < 1u	   ? 1u                                                    \
 					   : BATCH_BYTES / (size))
 
+/* See class_block_index(). */
 #define CLASS_INVERSE(size) (uint32_t)((((uint64_t)1 << 32) + (size)-1) / (size))
 
 /**
  * struct size_class - what follows from a size
- * @size:     bytes of a block
- * @inverse:  2^32 / size, rounded up: see class_block_index()
- * @blocks:   blocks in a slab; 0 for spans
- * @capacity: most blocks in a magazine; 0: there is none
- * @batch:    most that move to or from it at once
+ * @size:     how long a block is, in bytes
+ * @inverse:  2^32 / size, rounded up; 0 for spans
+ * @blocks:   how many blocks lie in a slab; 0 for spans
+ * @capacity: the most blocks in a magazine; 0 if the class has none
+ * @batch:    the most blocks that move to or from a magazine at once
  */
 struct size_class {
 	uint32_t size;
@@ -177,10 +172,10 @@ struct size_class {
 extern HAK_HIDDEN const struct size_class size_class[CLASS_SPAN];
 
 /*
- * The slots of a cache. All magazines begin in near ones, close together, so that
- * a program that allocates little touches few pages; one that is to hold more
- * than HAK_MAGAZINE_NEAR blocks moves to far ones. For each class its blocks and
- * one that stays NULL, here and there.
+ * How many slots a cache has: see cache/slots.c. A magazine begins in near slots. These lie
+ * close together, so that a program that allocates little touches few pages. A magazine that
+ * may hold more than HAK_MAGAZINE_NEAR blocks moves to far slots. A class has a slot for each
+ * block, and one more that stays NULL, here and there.
  */
 #define NEAR_SLOTS(capacity)                                                                       \
 	((capacity) > HAK_MAGAZINE_NEAR ? 1 + HAK_MAGAZINE_NEAR : (capacity) ? 1 + (capacity) : 0)
@@ -198,10 +193,10 @@ extern HAK_HIDDEN const struct size_class size_class[CLASS_SPAN];
 	(MAGAZINE_NEAR_SLOTS SMALL_CLASSES(SLAB_FAR) MEDIUM_CLASSES(SLAB_FAR)                      \
 		 PART_CLASSES(SLAB_FAR) PAGE_CLASSES(SPAN_FAR) LARGE_CLASSES(SPAN_FAR))
 
-/* The smallest class that a request may get: HAK_MIN_ALIGN is its alignment. */
+/* The smallest class that a request gets: its blocks are aligned to HAK_MIN_ALIGN. */
 #define CLASS_SMALLEST (HAK_MIN_ALIGN > 8 ? CLASS_FIRST + 1 : CLASS_FIRST)
 
-/* Class by size in steps of SMALL_STEP for 0 .. SMALL_MAX, and likewise above. */
+/* The class by size, in steps of SMALL_STEP up to SMALL_MAX, of MEDIUM_STEP up to TABLE_MAX. */
 extern HAK_HIDDEN const uint8_t small_class[SMALL_MAX / SMALL_STEP + 1];
 extern HAK_HIDDEN const uint8_t medium_class[TABLE_MAX / MEDIUM_STEP + 1];
 
@@ -229,11 +224,16 @@ static inline size_t class_of_large(size_t size)
 /* The class of any size; CLASS_SPAN above HAK_CACHED_MAX. */
 static inline unsigned class_of(size_t size)
 {
-	if (size <= SMALL_MAX)
-		return (unsigned)class_of_small(size);
+	size_t class;
+
 	if (size > SLAB_MAX && size > HAK_CACHED_MAX)
 		return CLASS_SPAN;
-	return (unsigned)(size <= TABLE_MAX ? class_of_medium(size) : class_of_large(size));
+	if (size <= SMALL_MAX)
+		class = class_of_small(size);
+	else
+		class = size <= TABLE_MAX ? class_of_medium(size) : class_of_large(size);
+	hak_assert(class < CLASS_SPAN && size <= size_class[class].size);
+	return (unsigned)class;
 }
 
 /* Is a block of this class a run of whole slabs? */
@@ -242,45 +242,52 @@ static inline bool class_is_span(unsigned class)
 	return class >= CLASS_SPAN_FIRST && class <= CLASS_SPAN;
 }
 
-/* And of one for which there are magazines? */
+/* Of a class that has magazines: are its blocks spans? */
 static inline bool class_has_spans(unsigned class)
 {
 	return NR_SPAN_CLASSES && class > CLASS_SLAB_LAST;
 }
 
-/* Words of 64 bits in the bitmap of a slab. */
+/* How many words of 64 bits has the bitmap of a slab? */
 static inline unsigned class_bitmap_words(unsigned class)
 {
 	return (size_class[class].blocks + 63u) / 64u;
 }
 
 /*
- * Which block of a slab lies @offset bytes into it. One multiplication gives
- * the quotient in its upper half, and a remainder of zero if and only if the
- * lower half is below the inverse (Lemire, Kaser, Kurz: "Faster remainder by
- * direct computation"; exact here because offset * size < 2^32).
+ * Which block of a slab lies @offset bytes into it? *@start tells whether it begins there.
+ *
+ * One multiplication does both (Lemire, Kaser and Kurz, "Faster remainder by direct
+ * computation", 2019). The quotient is the upper half of the product. The remainder is 0 if
+ * and only if the lower half is below the inverse. This is exact as long as @offset * size is
+ * below 2^32: an offset is below 2^16, and a size is at most 2^15.
  */
 static inline unsigned class_block_index(unsigned class, size_t offset, bool *start)
 {
 	uint64_t product = (uint64_t)offset * size_class[class].inverse;
 
+	hak_assert(class && class < NR_SLAB_CLASSES && offset < SLAB_SIZE);
 	*start = (uint32_t)product < size_class[class].inverse;
 	return (unsigned)(product >> 32);
 }
 
-/* The pages of a slab that a block lies in, as bits. */
+/*
+ * In which pages of a slab does a block lie? As bits. For an @index behind the last block,
+ * bits above those of the slab may be set.
+ */
 static inline unsigned class_block_pages(unsigned class, unsigned index)
 {
 	size_t start = (size_t)index * size_class[class].size;
 	unsigned first = (unsigned)(start / PAGE_SIZE);
 	unsigned last = (unsigned)((start + size_class[class].size - 1) / PAGE_SIZE);
 
+	hak_assert(class && class < NR_SLAB_CLASSES && start < SLAB_SIZE);
 	return bit_run(first, last - first + 1);
 }
 
 /*
- * The blocks that lie in a page of a slab, wholly or in part: first to last.
- * The last pages of a slab may be beyond them: then first > last.
+ * Which blocks lie in a page of a slab, wholly or in part? From *@first to *@last. No block
+ * lies in the last pages of some slabs: there *@first is above *@last.
  */
 static inline void class_page_blocks(unsigned class, unsigned page, unsigned *first, unsigned *last)
 {
