@@ -9,10 +9,10 @@
 
 enum hak_bug_code {
 	HAK_BUG_NONE,
-	HAK_BUG_FOREIGN,     /* the pointer is not into the heap */
-	HAK_BUG_UNUSED,	     /* it is into a slab that is not in use */
-	HAK_BUG_INTERNAL,    /* it is into memory of the allocator itself */
-	HAK_BUG_INTERIOR,    /* it is into a block, @detail bytes from the start */
+	HAK_BUG_FOREIGN,     /* the pointer points outside of the heap */
+	HAK_BUG_UNUSED,	     /* it points into a slab that is not in use */
+	HAK_BUG_INTERNAL,    /* it points into memory of the allocator itself */
+	HAK_BUG_INTERIOR,    /* it points into a block, @detail bytes behind its start */
 	HAK_BUG_DOUBLE_FREE, /* the block is free already */
 	HAK_BUG_WRONG_SIZE,  /* the size that was given, @detail, does not fit the block */
 };

@@ -1,67 +1,92 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A radix tree of two levels over the address space: a root of leaves, each
- * for 2^HAK_LEAF_BITS bytes. It answers the one question that a free has: what
- * is this pointer? Before it has answered, nothing is read through a pointer.
+ * The page map answers the one question that a free has: what is this pointer? Nothing is
+ * read through a pointer before the page map has answered.
  *
- * A header at the start of every 2 MiB (address & mask) would be one load
- * shorter, but reading it trusts the pointer: a free of a foreign address
- * would read foreign memory, or fault.
+ * It is a radix tree of two levels over all addresses: a root, and a leaf for each
+ * 2^HAK_LEAF_BITS bytes that have SuperSlabs. A leaf has a byte for each slab, its class, and
+ * a pointer for each SuperSlab, to its descriptor.
  *
- * No lock: leaves are added atomically, and stay until hak_fini(); the entries
- * of a SuperSlab are written by whoever owns it at the time. The order that
- * matters is the writer's: class bytes are stored before a block of the slab
- * is handed out, and the lock or the program's own synchronisation that hands
- * the block on carries them along.
+ * A header at the start of each SuperSlab, found by masking the address, would save a load.
+ * But to read it is to trust the pointer: a free of a foreign address would read foreign
+ * memory, or fault.
  *
- * Failure: none. The memory of leaves comes from above, where there is some.
+ *	descriptor of a SuperSlab set  <=>  the arena has the SuperSlab
+ *	class of a slab != CLASS_NONE  <=>  the slab is in use
+ *
+ * Lock: none in this file. Leaves are added atomically, and stay until hak_fini(). The
+ * pointer of a SuperSlab is written under the lock of the arena; the class byte of a slab is
+ * written by the one who has allocated the slab and not handed out a block of it, or who
+ * frees it and has all of its blocks. So nobody who reads a byte with a valid pointer in hand
+ * reads it while it changes. The byte is stored before a block of the slab is handed out, and
+ * the same lock, or synchronisation of the program, that hands on the block also hands on
+ * the byte.
+ *
+ * Failure: none. descriptor.c gets the memory of leaves before anything is entered.
  */
 #include "pages/pagemap.h"
+
+#include "base/sizeclass.h"
 
 struct pagemap pagemap;
 
 /**
- * pagemap_add_leaf() - add the leaf for @address
- * @leaf: zeroed; the page map's until pagemap_fini(), if true is returned
+ * pagemap_add_leaf() - add the leaf for an address
+ * @address: any address that the page map reaches
+ * @leaf:    the leaf, all zero
  *
- * Returns false if there is one already.
+ * Returns true, and the leaf is the page map's until pagemap_fini(); or false, since there
+ * is one already, and @leaf is still the caller's. Any context, no lock is taken.
  */
 bool pagemap_add_leaf(uintptr_t address, struct pagemap_leaf *leaf)
 {
 	intptr_t none = 0, distance = (char *)leaf - (char *)pagemap.absent;
 
+	hak_assert(pagemap_leaf_index(address) < PAGEMAP_LEAVES && distance);
 	/* release: pairs with the acquire in pagemap_leaf() */
 	return atomic_compare_exchange_strong_explicit(&pagemap.root[pagemap_leaf_index(address)],
 						       &none, distance, memory_order_release,
 						       memory_order_relaxed);
 }
 
+/*
+ * Enter the descriptor of the SuperSlab at @base, for which there is a leaf, or take it out:
+ * NULL. With the lock of the arena held.
+ */
 void pagemap_set_superslab(uintptr_t base, struct superslab *superslab)
 {
 	struct pagemap_leaf *leaf = pagemap_leaf(base);
 
+	hak_assert(leaf && base % SUPERSLAB_SIZE == 0);
 	/* release: pairs with the acquire in pagemap_superslab() */
 	atomic_store_explicit(&leaf->superslab[base / SUPERSLAB_SIZE % LEAF_SUPERSLABS], superslab,
 			      memory_order_release);
 }
 
-/* Plain stores: who reads these entries meanwhile has no block there (see pagemap.h). */
+/*
+ * Set the class of some slabs in a row, the first of which is at @base. The caller has
+ * allocated the slabs, and nobody has a block there: so these are plain stores. Who reads the
+ * bytes meanwhile, in pagemap_class(), has a pointer that is no block.
+ */
 void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
 {
+	hak_assert(class < NR_CLASSES && base % SLAB_SIZE == 0);
 	while (slabs) {
+		struct pagemap_leaf *leaf = pagemap_leaf(base);
 		size_t first = base / SLAB_SIZE % LEAF_SLABS;
 		size_t n = slabs < LEAF_SLABS - first ? slabs : LEAF_SLABS - first;
 
-		__builtin_memset((void *)&pagemap_leaf(base)->class[first], (int)class, n);
+		hak_assert(leaf);
+		__builtin_memset((void *)&leaf->class[first], (int)class, n);
 		slabs -= n;
 		base += n * SLAB_SIZE;
 	}
 }
 
-/* The leaves' memory is the caller's again. */
+/* Forget all leaves; their memory is the caller's again. Nobody else may be in the allocator. */
 void pagemap_fini(void)
 {
 	for (size_t i = 0; i < PAGEMAP_LEAVES; i++)
-		if (pagemap.root[i]) /* do not dirty pages that are zero */
+		if (pagemap.root[i]) /* a page of the root that is zero is not written */
 			pagemap.root[i] = 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From an address to what it is: one byte per slab, the class, and one pointer
- * per SuperSlab, its descriptor. See pagemap.c.
+ * From an address to what it is: a byte for each slab, its class, and a pointer for each
+ * SuperSlab, to its descriptor. See pagemap.c.
  */
 #ifndef HAKMEM_PAGES_PAGEMAP_H
 #define HAKMEM_PAGES_PAGEMAP_H
@@ -16,16 +16,20 @@ _Static_assert(HAK_LEAF_BITS <= 32, "the index of a slab is in the lower half of
 #define LEAF_SUPERSLABS (((size_t)1 << HAK_LEAF_BITS) / SUPERSLAB_SIZE)
 #define PAGEMAP_LEAVES	((size_t)1 << (HAK_ADDRESS_BITS - HAK_LEAF_BITS))
 
+/* All zero when it is new: no slab has a class, and there is no SuperSlab. */
 struct pagemap_leaf {
 	_Atomic uint8_t class[LEAF_SLABS];
 	struct superslab *_Atomic superslab[LEAF_SUPERSLABS];
 };
 
-/*
- * A root entry is the distance of the leaf from @absent, so that a root of
- * zeros, as it is before any code ran, sends every address to @absent, where
- * every class is 0. (Pointers would have to be initialised; NULL would have to
- * be tested for, on every free.)
+/**
+ * struct pagemap - the root, and the leaf for all that is not there
+ * @absent: the classes of absent memory: all 0. Nobody writes them. [const]
+ * @root:   for each leaf its distance from @absent, in bytes [atomic]
+ *
+ * An entry of 0 leads to @absent. So the root is right before any code has run, and a free
+ * tests for nothing. Pointers would have to be initialised first, and with NULL for "no leaf"
+ * every free would have to test for it.
  */
 struct pagemap {
 	_Atomic uint8_t absent[LEAF_SLABS] __attribute__((aligned(64)));
@@ -40,14 +44,15 @@ static inline size_t pagemap_leaf_index(uintptr_t address)
 }
 
 /*
- * The class of the slab at @address, for which pagemap_leaf_index() is below
- * PAGEMAP_LEAVES.
+ * The class of the slab at @address. The index of its leaf is below PAGEMAP_LEAVES.
  *
- * No order is needed: whoever has a valid block has synchronised with its
- * allocation, which came after entry and class were written, and what an
- * invalid pointer reads does not matter. The entry is even read plainly (an
- * aligned word, so not torn), because a compiler folds a plain load into the
- * addition, and an atomic one not.
+ * No order is needed. Who has a valid block has synchronised with its allocation, and the
+ * entry and the class were written before that. What an invalid pointer reads does not
+ * matter.
+ *
+ * The entry is read plainly, though pagemap_add_leaf() may write it meanwhile. It is an
+ * aligned word, so it is not torn. READ_ONCE() would cost an instruction in every free:
+ * compilers add a plain word of memory in one, and not a volatile or atomic word.
  */
 static inline NO_SANITIZE_THREAD unsigned pagemap_class_in_range(uintptr_t address)
 {
@@ -62,6 +67,7 @@ static inline NO_SANITIZE_THREAD unsigned pagemap_class_in_range(uintptr_t addre
 	return atomic_load_explicit(class, memory_order_relaxed);
 }
 
+/* The class of the slab at any address: CLASS_NONE, which is 0, if there is no slab in use. */
 static inline unsigned pagemap_class(uintptr_t address)
 {
 	if (unlikely(pagemap_leaf_index(address) >= PAGEMAP_LEAVES))
@@ -69,7 +75,7 @@ static inline unsigned pagemap_class(uintptr_t address)
 	return pagemap_class_in_range(address);
 }
 
-/* The leaf for any address, or NULL. */
+/* The leaf for any address; NULL if there is none. */
 static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
 {
 	intptr_t distance;
@@ -82,7 +88,7 @@ static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
 	return distance ? (struct pagemap_leaf *)((char *)pagemap.absent + distance) : NULL;
 }
 
-/* The descriptor of the SuperSlab at any address, or NULL. */
+/* The descriptor of the SuperSlab in which any address lies; NULL if there is none. */
 static inline struct superslab *pagemap_superslab(uintptr_t address)
 {
 	struct pagemap_leaf *leaf = pagemap_leaf(address);

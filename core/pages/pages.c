@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The only caller of the provider. Attaches it (the first request for memory
- * attaches the host's own, so that nothing has to be initialised before),
- * checks what it returns, and counts.
+ * The only caller of the provider. It attaches the provider, checks what the provider
+ * returns, and counts. The first request for memory attaches the provider of the platform,
+ * so that nothing has to be initialised before.
  *
- * A provider that returns memory that is misaligned or out of the page map's
- * reach is treated like one that has none: the request fails, the memory goes
- * back.
+ * Memory that is misaligned, or out of the page map's reach, is handed back to the provider,
+ * and the request fails as if there was none.
  *
- * Lock: none. No lock is held by any caller either.
+ *	mapped  <=  requested
+ *
+ * Lock: none is taken, and no caller holds one but that of the scan.
  */
 #include "pages/pages.h"
 
@@ -20,11 +21,17 @@ struct pages_counters pages_counters;
 
 static const struct hak_provider *_Atomic attached;
 
-static void count(_Atomic uint64_t *counter, uint64_t n)
+static void pages_count(_Atomic uint64_t *counter, uint64_t n)
 {
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
+/**
+ * pages_attach() - set the provider
+ * @provider: stays valid until pages_detach()
+ *
+ * Returns false if @provider is NULL or lacks map(), or if there is a provider already.
+ */
 bool pages_attach(const struct hak_provider *provider)
 {
 	const struct hak_provider *none = NULL;
@@ -36,7 +43,7 @@ bool pages_attach(const struct hak_provider *provider)
 						       memory_order_release, memory_order_relaxed);
 }
 
-/* After all memory has gone back. */
+/* Forget the provider and the counters. All memory has gone back before. */
 void pages_detach(void)
 {
 	atomic_store_explicit(&attached, NULL, memory_order_relaxed);
@@ -49,6 +56,14 @@ static const struct hak_provider *provider_get(void)
 	return atomic_load_explicit(&attached, memory_order_acquire);
 }
 
+/* What is handed to the provider is whole pages, and no lock is held. */
+static void assert_pages(const struct hak_provider *provider, const void *base, size_t size)
+{
+	hak_assert(provider && !lock_is_any_held());
+	hak_assert(base && (uintptr_t)base % PAGE_SIZE == 0 && size && size % PAGE_SIZE == 0);
+}
+
+/* Is what map() returned aligned, and inside of the page map's reach? */
 static bool mapping_is_sound(const struct hak_mapping *mapping, size_t size, size_t align)
 {
 	uintptr_t base = (uintptr_t)mapping->base;
@@ -57,11 +72,22 @@ static bool mapping_is_sound(const struct hak_mapping *mapping, size_t size, siz
 	       base <= ((uintptr_t)1 << HAK_ADDRESS_BITS) - size;
 }
 
+/**
+ * pages_map() - get memory
+ * @size:  in bytes, a multiple of HAK_GRANULE
+ * @align: in bytes, a power of two, at least HAK_GRANULE
+ * @want:  what it is for
+ * @out:   is filled in: where the memory is, and its HAK_PAGES_*
+ *
+ * Called with no lock held but that of the scan, as all functions of this file. May be
+ * called in an interrupt handler. Returns false if there is no such memory.
+ */
 bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping *out)
 {
 	const struct hak_provider *provider = provider_get();
 
-	hak_assert(!lock_is_any_held());
+	hak_assert(!lock_is_any_held() && size && size % HAK_GRANULE == 0);
+	hak_assert(is_power_of_two(align) && align >= HAK_GRANULE);
 	if (!provider) {
 		pages_attach(platform_provider());
 		provider = provider_get();
@@ -70,63 +96,92 @@ bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping
 	}
 	*out = (struct hak_mapping){ 0 };
 	if (provider->map(provider->ctx, size, align, want, out)) {
-		count(&pages_counters.failures, 1);
+		pages_count(&pages_counters.failures, 1);
 		return false;
 	}
 	if (!mapping_is_sound(out, size, align)) {
-		count(&pages_counters.failures, 1);
+		pages_count(&pages_counters.failures, 1);
 		if (out->base && provider->unmap)
 			provider->unmap(provider->ctx, out->base, size);
 		return false;
 	}
-	count(&pages_counters.maps, 1);
-	count(&pages_counters.requested, size);
-	count(&pages_counters.mapped, size);
+	pages_count(&pages_counters.maps, 1);
+	pages_count(&pages_counters.requested, size);
+	pages_count(&pages_counters.mapped, size);
 	return true;
 }
 
+/**
+ * pages_unmap() - release memory
+ * @base: of a mapping, or of a SuperSlab inside of one
+ * @size: in bytes: of all of the mapping, or of whole SuperSlabs
+ *
+ * Returns false if the provider refuses: the memory stays ours, its contents are lost.
+ */
 bool pages_unmap(void *base, size_t size)
 {
 	const struct hak_provider *provider = provider_get();
+	uint64_t mapped;
 
-	hak_assert(!lock_is_any_held());
+	assert_pages(provider, base, size);
 	if (!provider->unmap || provider->unmap(provider->ctx, base, size))
 		return false;
-	count(&pages_counters.unmaps, 1);
-	atomic_fetch_sub_explicit(&pages_counters.mapped, size, memory_order_relaxed);
+	pages_count(&pages_counters.unmaps, 1);
+	mapped = atomic_fetch_sub_explicit(&pages_counters.mapped, size, memory_order_relaxed);
+	hak_assert(mapped >= size);
 	return true;
 }
 
+/**
+ * pages_purge() - release what backs some pages, and keep their addresses
+ * @base: aligned to PAGE_SIZE
+ * @size: in bytes, whole pages of one mapping
+ *
+ * Returns the HAK_PAGES_* that hold from now on, or a negative value if the provider refuses:
+ * the contents are then what they were.
+ */
 int pages_purge(void *base, size_t size)
 {
 	const struct hak_provider *provider = provider_get();
 	int flags;
 
-	hak_assert(!lock_is_any_held());
+	assert_pages(provider, base, size);
 	if (!provider->purge)
 		return -1;
 	flags = provider->purge(provider->ctx, base, size);
 	if (flags >= 0) {
-		count(&pages_counters.purges, 1);
-		count(&pages_counters.purged, size);
+		pages_count(&pages_counters.purges, 1);
+		pages_count(&pages_counters.purged, size);
 	} else {
-		count(&pages_counters.purges_refused, 1);
+		pages_count(&pages_counters.purges_refused, 1);
 	}
 	return flags;
 }
 
+/* Can the provider move memory at all? There is a provider. */
 bool pages_moves(void)
 {
 	return provider_get()->move;
 }
 
-/* What is refused as a whole may still go in parts: halves, halves of these, and so on. */
+/**
+ * pages_move() - move the memory behind some pages to other addresses, without a copy
+ * @from:  aligned to PAGE_SIZE; the contents there are lost as far as memory has moved
+ * @to:    likewise; what was behind these pages goes back
+ * @size:  in bytes, whole pages that lie in one SuperSlab, here and there
+ * @flags: HAK_PAGES_*; those stay set that hold at @from from now on
+ *
+ * The provider may refuse the whole and still move a part, so it is asked for halves, for
+ * halves of these, and so on, from the start to the end. Returns how many bytes have moved,
+ * from the start; 0 if none.
+ */
 size_t pages_move(void *from, void *to, size_t size, unsigned *flags)
 {
 	const struct hak_provider *provider = provider_get();
 	size_t done = 0, part = provider->move ? size : 0;
 
-	hak_assert(!lock_is_any_held());
+	assert_pages(provider, from, size);
+	assert_pages(provider, to, size);
 	while (part) {
 		int hold =
 			provider->move(provider->ctx, (char *)from + done, (char *)to + done, part);
@@ -139,10 +194,19 @@ size_t pages_move(void *from, void *to, size_t size, unsigned *flags)
 		done += part;
 		part = size - done;
 	}
-	count(&pages_counters.moved, done);
+	pages_count(&pages_counters.moved, done);
 	return done;
 }
 
+/**
+ * pages_resident() - does the provider know this memory, and how much of it is backed?
+ * @base:  any address that is aligned to PAGE_SIZE
+ * @size:  in bytes, whole pages
+ * @bytes: is set to how many of them are backed; 0 if that is not known
+ *
+ * For statistics and reports. Works before anything is attached: it then asks the provider
+ * of the platform.
+ */
 enum pages_state pages_resident(const void *base, size_t size, size_t *bytes)
 {
 	const struct hak_provider *provider = provider_get();
