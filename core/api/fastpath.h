@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * malloc and free as they mostly go: a class, a magazine, a block. No lock, no
- * atomic operation, no call. Inline, so that hak_malloc() and the platform's
- * malloc() are both this very code and neither a call of the other.
+ * malloc and free as they mostly go: a class, a magazine, a block. There is no lock, no atomic
+ * operation and no call. It is inline, so hak_malloc() and the platform's malloc() are both
+ * this very code, and neither calls the other. malloc.c has the slow paths.
  *
- * There is no test for "initialised?", "has this thread a cache?", "is this
- * pointer ours?" or "is it a large block?". The stand-in cache, the page map's
- * absent leaf and the classes that are no users' all have magazines that are
- * empty and full at once, and end in the slow path by themselves.
+ * The fast path does not ask whether the allocator is initialised, whether this thread has a
+ * cache, whether the pointer is ours, or whether the block is large. The stand-in caches, the
+ * page map's absent leaf, and the classes that users have no blocks of: each leads to a
+ * magazine that is empty and full at once. So all of these cases end in the slow path by
+ * themselves.
  *
- * x86_64, gcc, in the shared library: malloc 16 instructions, free 18.
+ * A magazine may be seized at any moment. seize.c says why the accesses below, in this order,
+ * are right nevertheless. They are plain loads and stores of words that others may access:
  *
- * With CONFIG_HAK_IRQSAVE whoever uses a cache holds it (core/magazine.h): here
- * from the moment it is found until the block is popped or pushed. The slow
- * paths find it anew, and hold it themselves.
+ *	top		seize_begin() exchanges it
+ *	limit		seize_begin() clears it, seize_confirm() restores it
+ *	slot[]		seize_take() reads and moves what lies below the old top
+ *	pushes[]	the scan and the statistics read it: slots_pops(), stats_read_caches()
+ *
+ * On x86_64, in the shared library, malloc takes 16 instructions and free 18.
+ *
+ * With CONFIG_HAK_IRQSAVE interrupts are off from where the cache is found until the block is
+ * popped or pushed: see cache_irq_save(). The slow paths find the cache again.
  */
 #ifndef HAKMEM_API_FASTPATH_H
 #define HAKMEM_API_FASTPATH_H
@@ -22,15 +30,19 @@
 
 #include <cpu.h>
 
+#include "base/sizeclass.h"
 #include "cache/cache.h"
 #include "pages/pagemap.h"
-#include "base/sizeclass.h"
 
-void *malloc_large(size_t size); /* above TABLE_MAX */
+/* In malloc.c: what is above TABLE_MAX, what no magazine had, and what no magazine took. */
+void *malloc_large(size_t size);
 HAK_COLD NOINLINE void *malloc_slow(size_t size);
 HAK_COLD void free_slow(void *block);
 
-/* NULL if the magazine is empty, or was closed meanwhile (see magazine.c). */
+/*
+ * Pop a block. NULL if the magazine is empty or seized, and also if it was seized after the
+ * block was read: then the block is not ours.
+ */
 static inline NO_SANITIZE_THREAD void *pop_fast(size_t class)
 {
 	struct platform_irq irq = cache_irq_save();
@@ -43,6 +55,7 @@ static inline NO_SANITIZE_THREAD void *pop_fast(size_t class)
 	return block;
 }
 
+/* malloc(): any size. NULL if there is no memory, and the host has been told why. */
 static inline void *malloc_fast(size_t size)
 {
 	size_t class;
@@ -59,7 +72,7 @@ static inline void *malloc_fast(size_t size)
 	return likely(block) ? block : malloc_slow(size);
 }
 
-/* False if the magazine is full, or closed. */
+/* Push a block. False if the magazine is full or seized. */
 static inline NO_SANITIZE_THREAD bool push_fast(size_t class, void *block)
 {
 	struct platform_irq irq = cache_irq_save();
@@ -68,9 +81,9 @@ static inline NO_SANITIZE_THREAD bool push_fast(size_t class, void *block)
 	bool fits;
 
 	/*
-	 * The limit is read after the top, as x86_64 does by itself: see magazine.c. Not
-	 * READ_ONCE(), which gcc does not fold into the comparison: this barrier and that
-	 * of cpu_increment() keep the load between them.
+	 * The limit is read after the top: see seize.c. x86_64 keeps the order by itself. The
+	 * compiler keeps the load between this barrier and that of cpu_increment(). This is
+	 * not READ_ONCE(), since gcc folds only a plain load into the comparison.
 	 */
 	COMPILER_BARRIER();
 	fits = top < cache->magazine[class].limit;
@@ -84,6 +97,7 @@ static inline NO_SANITIZE_THREAD bool push_fast(size_t class, void *block)
 	return fits;
 }
 
+/* free(): any pointer. In debug builds free_slow() checks it first. */
 static inline void free_fast(void *block)
 {
 	uintptr_t address = (uintptr_t)block;

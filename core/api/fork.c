@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every lock there is, in the order of lock.h, for the moment in which a
- * process is copied: nobody is then half-way through a change. Meanwhile the
- * caller may allocate, as the handlers do that other libraries have given to
- * pthread_atfork(); it may also fork again, from a signal handler.
+ * fork(): every lock is taken before the process is copied, and dropped after it, in the
+ * parent and in the child. So in the child no lock is held by a thread that is not there, and
+ * nothing is half-way changed.
  *
- * A signal handler may have interrupted malloc itself, which then holds some
- * lock already, and will complete its change when the handler returns, in the
- * child as well. The other locks are taken if they can be had in a moment, and
- * one thread does so at a time. What another thread that waits for the
- * interrupted one has left half-way cannot be helped, nor what it has when the
- * process is copied without us, by clone(): such a child may only call what is
- * async-signal-safe.
+ * Between the two the caller may allocate: other libraries do so in the handlers that they
+ * gave to pthread_atfork(). It may also call fork() again, from a signal handler.
+ *
+ * A signal handler may call fork() where it has interrupted malloc. The thread then holds
+ * some lock already. When the handler returns, malloc completes its change, in the parent and
+ * in the child. The handler tries for a moment to take the other locks, since it must not
+ * wait for a thread that may wait for the interrupted one. Only one thread at a time does so.
+ *
+ * Two things cannot be helped. Another thread that waits for a lock of the interrupted one
+ * may hold a lock itself, and what it changes stays half-way in the child. And clone() copies
+ * a process without telling us. Such a child may only call what is async-signal-safe.
+ *
+ * Lock: all of them, in the order of lock.h. cache_fork_lock() takes the lock of the registry
+ * of caches, which has the rank of LOCK_META; no holder of one takes the other.
  */
 #include "api/fork.h"
 
@@ -22,9 +28,10 @@
 #include "slab/class.h"
 #include "superslab/arena.h"
 
+/* Of the thread that called fork() where it had interrupted the allocator. */
 static struct {
-	_Atomic(unsigned *) thread; /* who was interrupted, by its this_held() */
-	unsigned depth;		    /* handlers can be interrupted by handlers */
+	_Atomic(unsigned *) thread; /* its this_held(), or NULL: there is none */
+	unsigned depth;		    /* how often it has: handlers can be interrupted, too */
 } interrupted;
 
 static void lock_all(void)
@@ -45,6 +52,7 @@ static void unlock_all(void)
 	scan_fork_unlock();
 }
 
+/* If another thread is at it, this one goes on without any lock but those that it holds. */
 static void prepare_interrupted(unsigned *held)
 {
 	unsigned *nobody = NULL;
@@ -59,6 +67,7 @@ static void prepare_interrupted(unsigned *held)
 
 static void interrupted_done(unsigned *held)
 {
+	hak_assert(interrupted.thread != held || interrupted.depth);
 	if (interrupted.thread != held || --interrupted.depth)
 		return;
 	unlock_all();
@@ -74,19 +83,18 @@ void fork_prepare(void)
 		return;
 	}
 	*held += LOCK_FORK;
+	/* a signal handler that forks from here on does not take the locks again */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (*held == LOCK_FORK)
 		lock_all();
 }
 
-/* In the child, where the caller is alone: before fork_done(). */
 void fork_in_child(void)
 {
 	if (*this_held() == LOCK_FORK)
 		cache_after_fork();
 }
 
-/* In the parent, and in the child. */
 void fork_done(void)
 {
 	unsigned *held = this_held();
@@ -95,6 +103,7 @@ void fork_done(void)
 		interrupted_done(held);
 		return;
 	}
+	hak_assert(*held >= LOCK_FORK);
 	if (*held == LOCK_FORK)
 		unlock_all();
 	atomic_signal_fence(memory_order_seq_cst);

@@ -1,13 +1,31 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * For a platform that copies processes: no lock is held by another thread at the moment of
+ * the copy. See fork.c.
+ */
 #ifndef HAKMEM_API_FORK_H
 #define HAKMEM_API_FORK_H
 
-/*
- * For a platform that copies processes: take every lock before, drop them all
- * after, in the parent and in the child.
+/**
+ * fork_prepare() - take every lock, before the process is copied
+ *
+ * The caller may allocate until fork_done(). May be called in a signal handler, also in one
+ * that has interrupted the allocator.
  */
 void fork_prepare(void);
+
+/**
+ * fork_in_child() - leave alone what other threads had half-way changed
+ *
+ * In the child, where the caller is the only thread, before fork_done().
+ */
 void fork_in_child(void);
+
+/**
+ * fork_done() - drop the locks, in the parent and in the child
+ *
+ * Called by the thread that called fork_prepare(), once for each time.
+ */
 void fork_done(void);
 
 #endif
