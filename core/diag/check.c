@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The full walk: every layer is compared with what it says of itself, and with the layers
- * beneath. Bottom up, so that the first thing reported is the cause and not a consequence.
- * The equations are those at the heads of the files.
+ * The full walk: every layer is compared with what it counts, and with the layers below it.
+ * The equations are those in the heads of the files. The walk goes from the bottom up, so
+ * that what it reports first is the cause and not a consequence.
  *
- * Lock: those of the layers, one after another. Nobody else may be inside the allocator.
+ * Lock: that of a class and that of the arena, one inside the other where slabs of a class
+ * are walked; the claim of the caller's cache after that. Between them things may change, so
+ * nobody else may be inside the allocator.
  */
 #include "diag/check.h"
 
@@ -22,6 +24,7 @@
 	for (struct superslab *superslab = arena_first(); superslab;                               \
 	     superslab = arena_next(superslab))
 
+/* Of its slabs, the unused ones. The others are checked by class, or as spans. */
 static const char *check_superslab(const struct superslab *superslab)
 {
 	if (pagemap_superslab(superslab->base) != superslab)
@@ -42,6 +45,7 @@ static const char *check_superslab(const struct superslab *superslab)
 	return NULL;
 }
 
+/* The run of unused slabs that starts with @first is as long as can be, and says so. */
 static const char *check_run(const struct slab *first, unsigned list)
 {
 	uintptr_t base = slab_base(first);
@@ -56,7 +60,7 @@ static const char *check_run(const struct slab *first, unsigned list)
 	return NULL;
 }
 
-/* There are so many unused slabs. */
+/* Every run is on its list, and together they are the @unused slabs that there are. */
 static const char *check_runs(size_t unused)
 {
 	for (unsigned i = 0; i < NR_RUN_LISTS; i++) {
@@ -108,6 +112,7 @@ const char *check_arena(void)
 	return failed;
 }
 
+/* A slab of a class: its bitmap, its pages, its counts and its list agree. */
 static const char *check_slab(const struct slab *slab)
 {
 	unsigned blocks = size_class[slab->class].blocks, free = 0, unbacked = 0;
@@ -143,6 +148,7 @@ struct slab_sums {
 	uint64_t slabs, outstanding, listed, unbacked;
 };
 
+/* Check a slab, and count it. */
 static const char *add_slab(const struct slab *slab, struct slab_sums *sums)
 {
 	if (slab_superslab(slab)->unused >> slab->index & 1)
@@ -154,6 +160,7 @@ static const char *add_slab(const struct slab *slab, struct slab_sums *sums)
 	return check_slab(slab);
 }
 
+/* With the locks of the class and of the arena held. */
 static const char *check_class_locked(unsigned class, const struct slab_class *sc)
 {
 	struct slab_sums sums = { 0 };
@@ -183,7 +190,7 @@ static const char *check_class_locked(unsigned class, const struct slab_class *s
 
 const char *check_classes(void)
 {
-	static struct slab_class none;
+	static struct slab_class none; /* a class without slabs has no struct */
 	const char *failed = NULL;
 
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES && !failed; ++class) {
@@ -198,11 +205,13 @@ const char *check_classes(void)
 	return failed;
 }
 
+/* How many slabs does a span take? */
 static size_t slabs_of(const struct slab *head)
 {
 	return DIV_ROUND_UP(head->span_pages, PAGES_PER_SLAB);
 }
 
+/* The page map has each slab of a span, and its class fits its length. */
 static const char *check_span(const struct slab *head)
 {
 	uintptr_t base = slab_base(head);
@@ -223,6 +232,7 @@ struct span_sums {
 	uint64_t number[NR_SPAN_CLASSES + 1], pages, slabs;
 };
 
+/* Check all spans, and count them. With the lock of the arena held. */
 static const char *add_spans(struct span_sums *sums)
 {
 	const char *failed = NULL;
@@ -261,6 +271,7 @@ const char *check_spans(void)
 	return failed;
 }
 
+/* An open magazine: its top and limit, and each of its blocks. */
 static const char *check_magazine(const struct hak_cache *cache, unsigned class)
 {
 	const struct magazine *magazine = &cache->magazine[class];
@@ -284,7 +295,7 @@ static const char *check_magazine(const struct hak_cache *cache, unsigned class)
 	return NULL;
 }
 
-/* The caller's own cache, the magazines of which are opened for that. */
+/* Opens the magazines that are seized: only an open one can be checked. */
 const char *check_cache(void)
 {
 	struct platform_irq irq = cache_irq_save();

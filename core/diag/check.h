@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What hak_check() checks, layer by layer: each function returns NULL, or the first invariant
- * that does not hold. And what debug builds check of a block. See check.c.
+ * What hak_check() checks, layer by layer. Each returns NULL, or the name of the first
+ * invariant that does not hold. Nobody else may be inside the allocator. See check.c.
  */
 #ifndef HAKMEM_DIAG_CHECK_H
 #define HAKMEM_DIAG_CHECK_H
@@ -11,7 +11,7 @@
 const char *check_arena(void);
 const char *check_classes(void);
 const char *check_spans(void);
-const char *check_cache(void); /* the caller's own */
+const char *check_cache(void); /* the caller's own cache */
 
 /* For debug builds. */
 HAK_COLD bool check_is_cached(unsigned class, const void *block);

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The heap as a picture, for a person at a console: a line for each class and
- * one for each SuperSlab. Statistics say how much; this says where, and so why
- * memory does not go back.
+ * The heap as a picture, for a person at a console: a line for each class, and one for each
+ * SuperSlab. Statistics say how much memory there is. The picture says where it is, and so
+ * why it does not go back.
  *
- * Lock: that of the SuperSlabs while some are copied; it is dropped to print, so
- * what comes or goes meanwhile may be missed or be there twice.
+ * Lock: that of the arena, while a few SuperSlabs are drawn. It is dropped to print them, so
+ * a SuperSlab that comes or goes meanwhile may be missed, or be printed twice.
  */
 #include <hakmem/stats.h>
 
 #include "base/format.h"
-#include "superslab/arena.h"
-#include "pages/pagemap.h"
 #include "base/sizeclass.h"
+#include "pages/pagemap.h"
+#include "superslab/arena.h"
 
 /* What is told of a SuperSlab. */
 struct picture {
 	uintptr_t base;
-	unsigned used, dirty, unbacked; /* slabs */
-	unsigned pages;			/* purged, or never touched, of used slabs */
-	char slabs[SLABS_PER_SUPERSLAB];
+	unsigned used, backed, unbacked; /* slabs: in use, and unused ones */
+	unsigned pages;			 /* unbacked pages of the slabs in use */
+	char slabs[SLABS_PER_SUPERSLAB]; /* a letter for each */
 };
 
-/* A letter for a slab: the key is printed above. */
+/* The letter of a slab; hak_dump() prints what they mean. */
 static char letter_of(const struct superslab *superslab, unsigned index)
 {
 	unsigned class = pagemap_class(superslab->base + index * SLAB_SIZE);
@@ -38,21 +38,25 @@ static char letter_of(const struct superslab *superslab, unsigned index)
 	return class ? '#' : '?';
 }
 
-static void draw(const struct superslab *superslab, struct picture *picture)
+/*
+ * With the lock of the arena. The unbacked pages of a slab in use are written under the lock
+ * of its class, by class.c: this reads them as they are just now.
+ */
+static NO_SANITIZE_THREAD void draw(const struct superslab *superslab, struct picture *picture)
 {
 	picture->base = superslab->base;
 	picture->unbacked = count_bits(superslab->unbacked);
-	picture->dirty = count_bits(superslab->unused & ~superslab->unbacked);
-	picture->used = SLABS_PER_SUPERSLAB - picture->unbacked - picture->dirty;
+	picture->backed = count_bits(superslab->unused & ~superslab->unbacked);
+	picture->used = SLABS_PER_SUPERSLAB - picture->unbacked - picture->backed;
 	picture->pages = 0;
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
 		picture->slabs[i] = letter_of(superslab, i);
 		if (!(superslab->unused >> i & 1))
-			picture->pages += count_bits(superslab->slab[i].unbacked);
+			picture->pages += count_bits(READ_ONCE(superslab->slab[i].unbacked));
 	}
 }
 
-/* Pictures of the SuperSlabs after the first @skip; returns how many. */
+/* Draw up to @most SuperSlabs, without the first @skip. Returns how many. */
 static unsigned draw_some(size_t skip, struct picture *pictures, unsigned most)
 {
 	struct superslab *superslab;
@@ -69,6 +73,7 @@ static unsigned draw_some(size_t skip, struct picture *pictures, unsigned most)
 	return n;
 }
 
+/* A line of the first table: a class, or with a @name the larger blocks. */
 static void dump_class(hak_sink *sink, void *ctx, const char *name,
 		       const struct hak_class_stats *row)
 {
@@ -106,7 +111,7 @@ void hak_dump(hak_sink *sink, void *ctx)
 		for (unsigned i = 0; i < n; i++) {
 			hak_format(sink, ctx, "0x%016lx  %4u %4u %6u %6u  ",
 				   (unsigned long)pictures[i].base, pictures[i].used,
-				   pictures[i].dirty, pictures[i].unbacked, pictures[i].pages);
+				   pictures[i].backed, pictures[i].unbacked, pictures[i].pages);
 			sink(ctx, pictures[i].slabs, SLABS_PER_SUPERSLAB);
 			hak_format(sink, ctx, "\n");
 		}

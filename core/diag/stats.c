@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The snapshot, and its text and JSON. What the layers count is fetched from them. The rest
- * follows, which is why counting costs the fast path a single instruction:
+ * The snapshot of the statistics, and its text and JSON. What the layers count is read from
+ * them. The rest is computed from it, so that counting costs the fast path one instruction:
  *
  *	pops	     ==  refilled + pushes - spilled - in magazines
  *	allocations  ==  pops + uncached allocations
  *	frees	     ==  pushes + uncached frees
- *	hits	     ==  pops - refills, since one pop follows a refill
+ *	hits	     ==  pops - refills, since each refill is followed by one pop
  *	live blocks  ==  allocated from slabs - freed to slabs - in magazines
  *
- * Only failures are counted here.
+ * Only failures are counted in this file.
  *
- * Lock: those of the layers, one after another.
+ * Lock: those of the layers, one after another. Numbers that move while they are read need
+ * not agree with each other. A difference of them that would be negative is taken as 0.
+ *
+ * Counters and slots of caches are read while their owners write them, in the fast path
+ * (fastpath.h) and in magazine.c. They are not atomic, so that they cost the owner one plain
+ * instruction. They are aligned, so none is torn.
  */
 #include "diag/stats.h"
 
@@ -23,7 +28,6 @@
 #include "pages/meta.h"
 #include "pages/pages.h"
 #include "slab/blocks.h"
-#include "slab/slab.h"
 #include "superslab/arena.h"
 
 #define NR_ROWS (CLASS_SLAB_LAST - CLASS_FIRST + 1 + NR_SPAN_CLASSES)
@@ -31,7 +35,7 @@
 _Static_assert(NR_SPAN_CLASSES ? HAK_STATS_CLASSES == NR_ROWS : HAK_STATS_CLASSES > NR_ROWS,
 	       "one row for each class");
 
-static _Atomic uint64_t failures[CLASS_SPAN + 1];
+static _Atomic uint64_t failures[CLASS_SPAN + 1]; /* by class */
 
 void stats_count_failure(unsigned class)
 {
@@ -43,12 +47,13 @@ void stats_fini(void)
 	__builtin_memset(failures, 0, sizeof(failures));
 }
 
-/* What moves while it is read may seem to be less than nothing, as may @a and @b themselves. */
+/* @a - @b; 0 if it seems to be less, since they moved while they were read. */
 static uint64_t difference(uint64_t a, uint64_t b)
 {
 	return (int64_t)(a - b) > 0 ? a - b : 0;
 }
 
+/* What add_cache() adds to. */
 struct sum_of_caches {
 	unsigned class;
 	struct cache_counters *sum;
@@ -61,20 +66,16 @@ static NO_SANITIZE_THREAD void add_cache(struct hak_cache *cache, void *ctx)
 	struct cache_counters *sum = of->sum;
 
 	sum->pops += slots_pops(cache, of->class);
-	sum->pushes += cache->pushes[of->class];
+	sum->pushes += READ_ONCE(cache->pushes[of->class]);
 	sum->blocks += slots_held(cache, of->class);
-	sum->batches.misses += batches->misses;
-	sum->batches.refills += batches->refills;
-	sum->batches.refilled += batches->refilled;
-	sum->batches.spills += batches->spills;
-	sum->batches.spilled += batches->spilled;
+	sum->batches.misses += READ_ONCE(batches->misses);
+	sum->batches.refills += READ_ONCE(batches->refills);
+	sum->batches.refilled += READ_ONCE(batches->refilled);
+	sum->batches.spills += READ_ONCE(batches->spills);
+	sum->batches.spilled += READ_ONCE(batches->spilled);
 }
 
-/*
- * The sums over all caches. What other owners write meanwhile is read as it comes: these
- * words are not atomic, so that counting costs the fast path one plain instruction. They
- * are aligned, so none is torn.
- */
+/* The sums over all caches, for a class that has magazines. */
 void stats_read_caches(unsigned class, struct cache_counters *sum)
 {
 	struct sum_of_caches of = { .class = class, .sum = sum };
@@ -86,7 +87,7 @@ void stats_read_caches(unsigned class, struct cache_counters *sum)
 static void read_spans_of(unsigned class, struct class_counters *counters)
 {
 	unsigned row = class - CLASS_SPAN_FIRST;
-	uint64_t freed = hak_spans.freed[row]; /* first: never more than allocated */
+	uint64_t freed = hak_spans.freed[row]; /* read first: never more than allocated */
 	uint64_t allocated = hak_spans.allocated[row], slabs = hak_spans.live_slabs;
 
 	if (class < CLASS_SPAN)
@@ -99,7 +100,7 @@ static void read_spans_of(unsigned class, struct class_counters *counters)
 	};
 }
 
-/* What is counted where the blocks of a class come from: in its slabs, or as spans. */
+/* What is counted where the blocks of a class come from: slabs, or spans. */
 void stats_read_blocks(unsigned class, struct class_counters *counters)
 {
 	struct slab_class *sc;
@@ -167,7 +168,8 @@ static void read_spans(struct hak_class_stats *out)
 	};
 }
 
-static void add(struct hak_class_stats *sum, const struct hak_class_stats *more)
+/* Add all but the size of a block. */
+static void stats_add(struct hak_class_stats *sum, const struct hak_class_stats *more)
 {
 	sum->allocations += more->allocations;
 	sum->frees += more->frees;
@@ -186,7 +188,7 @@ static void add(struct hak_class_stats *sum, const struct hak_class_stats *more)
 	sum->slabs += more->slabs;
 }
 
-/* What is counted for each class and told of all together. */
+/* Sums over the classes that have slabs, those of bitmaps among them. */
 static void read_slabs(uint64_t *retouched, uint64_t *locks)
 {
 	struct class_counters slab;
@@ -208,7 +210,7 @@ static uint64_t bitmap_slabs(void)
 	return small.slabs + large.slabs;
 }
 
-/* The SuperSlab of a block that lies in a magazine. It may be no block any more, or not yet. */
+/* A slot was read while its owner may change it: there need not be a block in it. */
 static void count_in_magazine(const void *block)
 {
 	struct superslab *superslab = pagemap_superslab((uintptr_t)block);
@@ -223,26 +225,34 @@ static NO_SANITIZE_THREAD void count_in_cache(struct hak_cache *cache, void *ctx
 	for_each_magazine(class)
 	{
 		const struct magazine_cold *cold = &cache->cold->magazine[class];
-		unsigned held = cold->seized_top ? cold->kept : slots_held(cache, class);
+		unsigned held = slots_held(cache, class), base = READ_ONCE(cold->base);
 
+		if (READ_ONCE(cold->seized_top))
+			held = READ_ONCE(cold->kept);
 		for (unsigned i = 1; i <= held; i++)
-			count_in_magazine(cache->slot[cold->base + i]);
+			count_in_magazine(READ_ONCE(cache->slot[base + i]));
 	}
 }
 
-/* Blocks of a SuperSlab that are in use, or in a magazine; a span counts as one. */
+/*
+ * How many blocks of a SuperSlab are in use, or in a magazine? A span counts as one. With the
+ * lock of the arena held. The class of a slab, and what is free of it, may change meanwhile,
+ * in slab/class.c.
+ */
 static NO_SANITIZE_THREAD uint64_t outstanding_in(const struct superslab *superslab)
 {
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
 		const struct slab *slab = &superslab->slab[i];
+		unsigned class = READ_ONCE(slab->class);
 
 		if (superslab->unused >> i & 1)
 			continue;
-		if (slab->class >= CLASS_FIRST && slab->class <= CLASS_SLAB_LAST)
-			sum += size_class[slab->class].blocks - slab_all_free(slab);
-		else if (class_is_span(slab->class) ||
+		if (class >= CLASS_FIRST && class <= CLASS_SLAB_LAST)
+			sum += size_class[class].blocks - READ_ONCE(slab->free) -
+			       READ_ONCE(slab->unbacked_blocks);
+		else if (class_is_span(class) ||
 			 (!i && pagemap_class(slab_base(slab)) == CLASS_SPAN_REST))
 			sum++;
 	}
@@ -250,8 +260,8 @@ static NO_SANITIZE_THREAD uint64_t outstanding_in(const struct superslab *supers
 }
 
 /*
- * Phantoms: SuperSlabs in which all that is outstanding lies in magazines. Reads every slot
- * and every descriptor; exact when nobody else is inside the allocator.
+ * How many phantoms are there: SuperSlabs in which all that is outstanding lies in magazines?
+ * Reads every slot and every descriptor, with the lock of the arena held.
  */
 uint64_t stats_count_phantoms(void)
 {
@@ -270,8 +280,8 @@ uint64_t stats_count_phantoms(void)
 }
 
 /*
- * Bytes of the arena that are backed by memory. The provider is asked with the lock
- * dropped, a batch at a time; what comes or goes meanwhile may be missed.
+ * How many bytes of the arena are backed? The provider is asked for a few SuperSlabs at a
+ * time, with the lock dropped. One that comes or goes meanwhile may be missed.
  */
 uint64_t stats_resident(void)
 {
@@ -300,7 +310,10 @@ uint64_t stats_resident(void)
 	return sum;
 }
 
-/* What lies beyond @size is left out: to walk the heap for it takes long. */
+/*
+ * All that is not counted by class. What lies beyond @size and needs a walk through the heap
+ * is left out, since that takes long.
+ */
 static void read_heap(struct hak_stats *out, size_t size)
 {
 	struct arena_counters superslab;
@@ -346,10 +359,10 @@ void stats_read(struct hak_stats *out, size_t size)
 	for_each_class(class)
 	{
 		read_class(class, row);
-		add(&out->total, row++);
+		stats_add(&out->total, row++);
 	}
 	read_spans(&out->spans);
-	add(&out->total, &out->spans);
+	stats_add(&out->total, &out->spans);
 	read_heap(out, size);
 }
 
@@ -365,7 +378,7 @@ void hak_stats_read(struct hak_stats *stats, size_t size)
 	__builtin_memcpy(stats, &all, size < sizeof(all) ? size : sizeof(all));
 }
 
-/* A row of the text: one class, the spans, the total. */
+/* A row of the text: a class, or with a @name the spans or the total. */
 static void row_text(hak_sink *sink, void *ctx, const char *name, const struct hak_class_stats *row)
 {
 	uint64_t misses = row->refills ? row->refills : 1, spills = row->spills ? row->spills : 1;
@@ -388,7 +401,7 @@ void hak_stats_text(hak_sink *sink, void *ctx)
 	stats_read(&stats, sizeof(stats));
 	hak_format(sink, ctx, "%8s %12s %12s %8s %12s %10s %5s %10s %5s %8s %10s %8s %6s\n", "size",
 		   "allocations", "frees", "failures", "hits", "refills", "each", "spills", "each",
-		   "bypassed", "live", "cached", "slabs");
+		   "uncached", "live", "cached", "slabs");
 	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++)
 		if (stats.classes[i].allocations || stats.classes[i].failures)
 			row_text(sink, ctx, NULL, &stats.classes[i]);
@@ -421,7 +434,7 @@ void hak_stats_text(hak_sink *sink, void *ctx)
 		   stats.resident_bytes >> 10, stats.meta_bytes >> 10);
 }
 
-/* Names and places of the 64-bit fields, so that JSON has them all. */
+/* The names and offsets of fields, all of 64 bits, as JSON has them. */
 struct field {
 	const char *name;
 	size_t offset;
