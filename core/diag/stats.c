@@ -407,13 +407,12 @@ void hak_stats_text(hak_sink *sink, void *ctx)
 			row_text(sink, ctx, NULL, &stats.classes[i]);
 	row_text(sink, ctx, "spans", &stats.spans);
 	row_text(sink, ctx, "total", &stats.total);
-	hak_format(
-		sink, ctx,
-		"SuperSlabs: %lu active (%lu in reserve, %lu phantoms), peak %lu, mapped %lu, emptied %lu, "
-		"released %lu, refused %lu\n",
-		stats.superslabs_active, stats.superslabs_reserve, stats.superslabs_phantom,
-		stats.superslabs_peak, stats.superslabs_mapped, stats.superslabs_emptied,
-		stats.superslabs_released, stats.superslabs_refused);
+	hak_format(sink, ctx,
+		   "SuperSlabs: %lu active (%lu in reserve, %lu phantoms), peak %lu, mapped %lu, "
+		   "emptied %lu, released %lu, refused %lu\n",
+		   stats.superslabs_active, stats.superslabs_reserve, stats.superslabs_phantom,
+		   stats.superslabs_peak, stats.superslabs_mapped, stats.superslabs_emptied,
+		   stats.superslabs_released, stats.superslabs_refused);
 	hak_format(sink, ctx, "slabs: %lu used, %lu of them for bitmaps; caches: %lu\n",
 		   stats.slabs_used, stats.bitmap_slabs, stats.caches);
 	hak_format(sink, ctx, "locks: %lu times of a class, %lu times of the SuperSlabs\n",
