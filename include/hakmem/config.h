@@ -1,39 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be chosen when the library is built: `make CONFIG_HAK_X=y|n`.
- * Every option is 0 or 1 and is tested with IS_ENABLED(), so that both sides
- * of every choice are always compiled.
+ * What can be chosen when the library is built: `make CONFIG_HAK_X=y`, or n. Every option is 0
+ * or 1 and is tested by IS_ENABLED() in an if, so both sides of every choice are compiled.
  */
 #ifndef HAKMEM_CONFIG_H
 #define HAKMEM_CONFIG_H
 
 /*
- * Checks that cost time on every call: assertions, the order of locks, and
- * every free compared with its slab and its magazine, so that an interior
- * pointer or a double free is reported by the call that commits it.
- * `make DEBUG=1` sets it.
+ * Checks that cost time in every call: assertions, the order of locks, and each free compared
+ * with its slab and its magazine. So an interior pointer or a double free is reported by the
+ * very call. `make DEBUG=1` sets it.
  */
 #ifndef CONFIG_HAK_DEBUG
 #define CONFIG_HAK_DEBUG 0
 #endif
 
 /*
- * For a kernel that may preempt a thread inside malloc or free and let another
- * use the allocator on the same CPU, or the same thread go on on another: all
- * that is done to a CPU's cache is done with interrupts off. Costs the fast
- * path a call of hak_host_irq_save() and one of hak_host_irq_restore(): a pair
- * of malloc and free 71 instructions instead of 38. A refill or spill, for which
- * the provider may be called, is done with them off; large blocks, looks and
- * trims are not. Bare metal only; Linux has a cache per thread.
+ * For a kernel that may preempt a thread inside malloc or free, and meanwhile let another
+ * thread allocate on the same CPU, or move the first to another CPU. All that is done to the
+ * cache of a CPU is then done with interrupts off. The fast path calls hak_host_irq_save() and
+ * hak_host_irq_restore() for that, so malloc and free together take about twice as many
+ * instructions. A refill or a spill has interrupts off as well, also while it calls the
+ * provider. Large blocks, scans and trims do not. For bare metal only: Linux has a cache for
+ * each thread.
  */
 #ifndef CONFIG_HAK_IRQSAVE
 #define CONFIG_HAK_IRQSAVE 0
 #endif
 
 /*
- * For a kernel whose provider can move memory between addresses (provider.h,
- * move): large blocks that grow take it along instead of being copied. 0.9 KiB
- * more on bare metal; Linux always has it.
+ * For a kernel whose provider can move memory to other addresses (see @move in provider.h). A
+ * large block that grows then takes its memory along and is not copied. Off by default on
+ * bare metal, since it makes the image larger. Linux always has it.
  */
 #ifndef CONFIG_HAK_MOVE
 #define CONFIG_HAK_MOVE 0

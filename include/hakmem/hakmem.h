@@ -2,18 +2,22 @@
 /*
  * The allocator.
  *
- * Sizes are in bytes. A block is aligned to 16, or to 8 if it was asked for
- * with at most 8 bytes on bare metal; the Linux build aligns every block to
- * 16. Any thread may free what any other allocated. None of these functions
- * may be called from a signal handler.
+ * Sizes are in bytes. Blocks are aligned to 16. On bare metal a block of at most 8 bytes is
+ * aligned to 8. Any thread may free what any other thread has allocated.
  *
- * When there is no memory for a request it returns NULL (ENOMEM on Linux) and
- * nothing has changed; so does a size above PTRDIFF_MAX. A pointer that is not
- * that of a block in use stops the program with one line that names it: at
- * once if it is not in the heap or in a slab that is not in use; when it leaves
- * the magazine that it was put into if it is inside a block or was freed twice
- * (unless it is allocated again before that); at once too if the library was
- * built with DEBUG=1.
+ * None of these functions may be called from a signal handler. On bare metal an interrupt
+ * handler may call those that allocate, free, or tell something of a block: see
+ * hak_interrupt_enter() in machine.h. The caller holds no lock that the provider or the host
+ * would need.
+ *
+ * A function that finds no memory returns NULL, and nothing has changed. On Linux errno is
+ * ENOMEM then. The same happens if a size is above PTRDIFF_MAX.
+ *
+ * A pointer that is not that of a block in use stops the program, with one line that names
+ * it. If it points outside of the heap, or into a slab that is not in use, that happens at
+ * once. If it points behind the start of a block, or the block was freed already, it happens
+ * when the pointer leaves the magazine that it was put into, unless the block has been
+ * allocated again before. If the library was built with DEBUG=1, it always happens at once.
  */
 #ifndef HAKMEM_H
 #define HAKMEM_H
@@ -37,30 +41,33 @@ struct hak_provider;
 
 /**
  * hak_init() - give the allocator its source of pages
- * @provider: must stay valid until hak_fini(); NULL for the platform's own
+ * @provider: stays valid until hak_fini(); NULL for the provider of the platform
  *
- * Optional on Linux, where the first allocation does it. Returns false if
- * there is a provider already, or none to be had, or @provider lacks map().
+ * Not needed on Linux, where the first allocation does it. Returns false if there is a
+ * provider already, if the platform has none, or if @provider lacks map().
  */
 HAK_API bool hak_init(const struct hak_provider *provider);
 
 /**
  * hak_fini() - give everything back to the provider and forget it
  *
- * All blocks are gone, freed or not. No other thread may be inside the
- * allocator or have a cache: others that used it must have ended (CPUs, on bare
- * metal, call hak_cpu_init() again). Afterwards
- * hak_init() may be called again, with the same provider or another.
+ * All blocks are gone, freed or not. No other thread may be inside the allocator or have a
+ * cache, so other threads that used it have ended. On bare metal the other CPUs call
+ * hak_cpu_init() again. Afterwards hak_init() may be called again, with any provider.
  */
 HAK_API void hak_fini(void);
 
 /**
- * hak_malloc() - allocate @size bytes; @size 0 gives a unique block
+ * hak_malloc() - allocate @size bytes
+ *
+ * The contents are undefined. A size of 0 gives a block as well, which is different from all
+ * others in use.
  */
 HAK_API void *hak_malloc(size_t size) HAK_MALLOC(1);
 
 /**
- * hak_free() - free a block; NULL does nothing
+ * hak_free() - free a block
+ * @block: a block in use, or NULL: then nothing happens
  *
  * Needs no memory and cannot fail.
  */
@@ -72,100 +79,113 @@ HAK_API void hak_free(void *block);
 HAK_API void *hak_zalloc(size_t size) HAK_MALLOC(1);
 
 /**
- * hak_calloc() - allocate @n times @size bytes of zeros; NULL on overflow
+ * hak_calloc() - allocate @n times @size bytes of zeros
+ *
+ * NULL also if the product overflows.
  */
 HAK_API void *hak_calloc(size_t n, size_t size) __attribute__((warn_unused_result));
 
 /**
  * hak_realloc() - make a block @size bytes long, in place or elsewhere
+ * @block: a block in use; NULL to allocate one
+ * @size:  0 to free the block: then NULL is returned
  *
- * The contents are kept up to the smaller size. A large block that has to move
- * to grow gets room for a quarter more, and takes its memory along without a
- * copy where the provider can move it. NULL for @block allocates; 0 for @size
- * frees and returns NULL. If NULL is returned for another size, the
- * old block is as it was.
+ * The contents are kept, up to the smaller of the two sizes. A large block that has to move to
+ * grow in small steps gets a quarter more to grow into. If the provider can move memory, a
+ * large block takes its memory along and is not copied.
+ *
+ * If NULL is returned for a @size that is not 0, the old block is as it was.
  */
 HAK_API void *hak_realloc(void *block, size_t size) __attribute__((warn_unused_result));
 
 /**
  * hak_aligned_alloc() - allocate @size bytes at a multiple of @align
- * @align: a power of two, else NULL (EINVAL); @size need not be a multiple
+ * @align: in bytes, a power of two; if it is none, NULL is returned (EINVAL on Linux)
+ * @size:  need not be a multiple of @align
  */
 HAK_API void *hak_aligned_alloc(size_t align, size_t size) __attribute__((warn_unused_result));
 
 /**
  * hak_free_sized() - free a block whose requested size is known
+ * @block: as for hak_free()
+ * @size:  what it was asked for with
  *
- * Debug builds report a @size that the block could not have been asked for.
+ * Debug builds report a @size that the block cannot have been asked for with.
  */
 HAK_API void hak_free_sized(void *block, size_t size);
 
 /**
- * hak_free_aligned_sized() - likewise, for a block of hak_aligned_alloc()
+ * hak_free_aligned_sized() - the same for a block of hak_aligned_alloc()
  */
 HAK_API void hak_free_aligned_sized(void *block, size_t align, size_t size);
 
 /**
- * hak_usable_size() - how many bytes of a block may be used; 0 for NULL
+ * hak_usable_size() - how many bytes of a block may be used?
+ *
+ * At least as many as were asked for; 0 for NULL.
  */
 HAK_API size_t hak_usable_size(const void *block);
 
 /**
- * hak_good_size() - the usable size that hak_malloc(@size) would give
+ * hak_good_size() - what usable size would hak_malloc(@size) give?
  *
  * 0 if no memory can hold @size.
  */
 HAK_API size_t hak_good_size(size_t size);
 
 /**
- * hak_owns() - does this address lie in a slab or span that is in use?
- *
- * Takes any address; reads nothing there.
+ * hak_owns() - does an address lie in a slab or a span that is in use?
+ * @address: any; nothing is read there
  */
 HAK_API bool hak_owns(const void *address);
 
 /**
  * hak_flush() - return the blocks in the caller's magazines to their slabs
  *
- * Slabs and SuperSlabs that become empty by it go back at once, but for the
- * reserve.
+ * Slabs that become empty by this go back to their SuperSlabs. SuperSlabs that become empty go
+ * back to the provider, but for those that are kept in reserve.
  */
 HAK_API void hak_flush(void);
 
 /**
- * hak_idle() - give back a piece of what was not used lately
- * @budget: how much at most, in units of 2 MiB of the heap that are looked at;
- *	    what lies in magazines is looked at in one piece besides
+ * hak_idle() - scan a piece of the heap, and give back what is idle
+ * @budget: how much to scan at most, in units of 2 MiB of the heap. The magazines are scanned
+ *	    in one piece on top of that.
  *
- * For the idle loop of a kernel, or a thread that has time. Memory that was free
- * in two looks at the whole heap, and not used between them, goes back: blocks
- * in magazines to their slabs, free 4 KiB pages (where the provider can purge),
- * free slabs and empty SuperSlabs to the provider. Returns whether there may be
- * more to give back: false until somebody has allocated or freed again.
+ * For the idle loop of a kernel, or a thread that has time. Memory is idle if a scan of the
+ * whole heap found it free and nobody has used it since. What the next scan finds idle goes
+ * back: blocks in magazines to their slabs, 4 KiB pages (if the provider can purge), unused
+ * slabs and empty SuperSlabs to the provider.
  *
- * Not from an interrupt. On Linux a thread of the library does it.
+ * Returns whether there may be more to give back. If not, there will be nothing until
+ * somebody allocates or frees.
+ *
+ * Not from an interrupt handler. On Linux a thread of the library does this.
  */
 HAK_API bool hak_idle(size_t budget);
 
+/* What hak_trim() gives back. */
 enum hak_trim_level {
-	HAK_TRIM_OWN, /* the caller's magazines, and all memory that is free */
-	HAK_TRIM_ALL, /* the magazines of all threads or CPUs, too */
+	HAK_TRIM_OWN, /* what lies in the caller's magazines, and all memory that is free */
+	HAK_TRIM_ALL, /* and what lies in the magazines of all threads or CPUs */
 };
 
 /**
- * hak_trim() - give back everything that can be, at once
+ * hak_trim() - give back everything that is free, at once
  *
- * Returns the number of bytes that went back to the provider meanwhile. Asks
- * again for what the provider refused before. With HAK_TRIM_ALL each running
- * thread is interrupted for a moment.
+ * Asks the provider again for what it refused before. With HAK_TRIM_ALL, each thread that runs
+ * is interrupted for a moment. Returns how many bytes went back to the provider meanwhile.
+ *
+ * Not from an interrupt handler.
  */
 HAK_API size_t hak_trim(enum hak_trim_level level);
 
 /**
- * hak_check() - walk the whole heap and compare it with itself
+ * hak_check() - walk the whole heap and compare it with what is counted of it
  *
- * Returns NULL, or the name of the first invariant that does not hold. For
- * tests and post-mortems: no other thread may be inside the allocator.
+ * Returns NULL, or the name of the first invariant that does not hold. For tests, and for
+ * programs that have crashed: no other thread may be inside the allocator. Not from an
+ * interrupt handler.
  */
 HAK_API const char *hak_check(void);
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the allocator needs of its surroundings besides pages: eight functions,
- * resolved when the program or the image is linked. The Linux library and the
- * bare-metal archive bring their own; a kernel that has better ones defines
- * them before it links the archive.
+ * What the allocator needs of its surroundings besides pages: eight functions, which are found
+ * when the program or the image is linked. The Linux library and the bare-metal archive bring
+ * them along. A kernel that has better ones defines these before it links the archive.
  *
- * None of them may call the allocator, but for hak_host_reap(). All may be
- * called from an interrupt handler, if one allocates, and with interrupts off.
+ * None of them may call the allocator, but for hak_host_reap(). If interrupt handlers
+ * allocate, all of them are called in interrupt handlers and with interrupts off.
  */
 #ifndef HAKMEM_HOST_H
 #define HAKMEM_HOST_H
@@ -24,26 +23,26 @@ typedef _Atomic unsigned hak_lock_word;
 #define HAK_NORETURN __attribute__((noreturn))
 
 /**
- * hak_host_panic() - print one line and stop the program or the machine
- * @line: the message, without a newline
+ * hak_host_panic() - print one line, and stop the program or the machine
+ * @line: the message, terminated, without a newline
  *
- * Called with no lock held. Does not return.
+ * Called with no lock of the allocator held, unless an assertion of a debug build has failed.
  */
 HAK_NORETURN void hak_host_panic(const char *line);
 
 /**
  * hak_host_wait() - wait until a lock word may have changed
  * @word: the lock word
- * @seen: the value it had; if it has another by now, return at once
+ * @seen: the value that it had; if it has another one by now, return at once
  *
- * Returns early whenever it likes: the caller looks again. A host that would
- * rather run something else meanwhile must see for itself whether it may: not
- * with interrupts off, and not in a handler.
+ * It may return early, as often as it likes: the caller reads the word again. A host that
+ * would let something else run meanwhile must find out whether it may. It may not in an
+ * interrupt handler, nor with interrupts off.
  */
 void hak_host_wait(hak_lock_word *word, unsigned seen);
 
 /**
- * hak_host_wake() - wake one that waits in hak_host_wait() for @word
+ * hak_host_wake() - wake at least one caller of hak_host_wait() for @word
  */
 void hak_host_wake(hak_lock_word *word);
 
@@ -54,51 +53,53 @@ enum hak_error {
 };
 
 /**
- * hak_host_set_error() - note why NULL is about to be returned (errno)
+ * hak_host_set_error() - NULL is about to be returned: note why (errno)
  */
 void hak_host_set_error(enum hak_error error);
 
 /**
- * hak_host_barrier() - make every other CPU pass a memory barrier
+ * hak_host_barrier() - make every CPU pass a memory barrier
  *
- * When it returns, each thread of the program, or each CPU that may use the
- * allocator, has passed one since the call began; one that does not run has
- * passed it when it was stopped. Returns false, always, if the host has no such
- * thing: then blocks are never taken out of the magazines of others.
+ * When it returns true, each thread of the program has passed one since the call began, or
+ * each CPU that may use the allocator has, between two of its instructions. A thread that
+ * does not run has passed one when it was stopped. A single CPU returns true.
  *
- * Called with a lock of the allocator held and interrupts off, and others may
- * wait for that lock with interrupts off: so it may not wait for anything but
- * the barrier itself, for instance a non-maskable interrupt. A single CPU
- * returns true.
+ * A host without such a thing returns false, always. So does one on an emulated machine where
+ * the barrier may fall inside of an instruction. Blocks are then never taken from the
+ * magazines of others.
+ *
+ * Called with a lock of the allocator held and interrupts off. Other CPUs may wait for that
+ * lock, with interrupts off. So it may wait for nothing but the barrier itself, for instance
+ * for a non-maskable interrupt.
  */
 bool hak_host_barrier(void);
 
 /**
- * hak_host_irq_save() - keep interrupts from this CPU; bare metal only
+ * hak_host_irq_save() - turn interrupts off on this CPU; bare metal only
  *
- * Returns what hak_host_irq_restore() needs to make it as it was. What nests is
- * restored in the opposite order. A kernel that shall preempt nobody meanwhile
- * sees to that as well.
+ * A kernel that preempts threads must not do so on this CPU either, until
+ * hak_host_irq_restore(). Calls nest, and are undone in the opposite order. Returns what
+ * hak_host_irq_restore() needs.
  */
 unsigned long hak_host_irq_save(void);
 
 /**
- * hak_host_irq_restore() - make it as it was before hak_host_irq_save()
+ * hak_host_irq_restore() - make interrupts what they were before hak_host_irq_save()
  */
 void hak_host_irq_restore(unsigned long saved);
 
-/* In what the allocator was called. */
+/* What was called when there may be something to give back. */
 enum hak_reap_why {
-	HAK_REAP_MALLOC, /* it may need more memory than before */
-	HAK_REAP_FREE,	 /* there may be something to give back */
+	HAK_REAP_MALLOC, /* malloc: it may need more memory than before */
+	HAK_REAP_FREE,	 /* free: what was freed may go back */
 };
 
 /**
  * hak_host_reap() - there may be something to give back: see that hak_idle() is called
  *
- * Called from the slow paths of malloc and free with no lock held, whenever
- * nobody is known to look by himself. A host whose idle loop calls hak_idle()
- * has nothing to do here.
+ * Called from the slow paths of malloc and free, with no lock held, as long as the platform
+ * does not scan at intervals by itself. A host whose idle loop calls hak_idle() has nothing
+ * to do here.
  */
 void hak_host_reap(enum hak_reap_why why);
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the allocator knows of itself. A snapshot is taken into memory of the
- * caller; text and JSON go piecewise into a callback. Nothing here allocates.
+ * What the allocator counts. A snapshot is written to memory of the caller. Text and JSON go
+ * to a callback, piece by piece. Nothing here allocates.
  *
- * Counters are exact when no other thread is inside the allocator. Otherwise
- * they are read while they move, one after another: what is computed from
- * several of them (allocations, hits, live blocks, utilisation) is then off by what
- * happened meanwhile.
+ * Counters are exact while no other thread is inside the allocator. Otherwise they move while
+ * they are read, one after another. What is computed from several of them (allocations, hits,
+ * live blocks, utilisation) is then wrong by what happened meanwhile.
+ *
+ * The version rises with each change of the struct. New fields come at its end and say since
+ * which version they are there. Versions 3 and 4 added rows to @classes. Version 5 has
+ * nothing new, but two fields have other names: uncached_* were bypass_* before.
  */
 #ifndef HAKMEM_STATS_H
 #define HAKMEM_STATS_H
@@ -20,101 +23,104 @@
 extern "C" {
 #endif
 
-#define HAK_STATS_VERSION 4u
+#define HAK_STATS_VERSION 5u
 #define HAK_STATS_CLASSES 70u
 
-/* One size class, or the sum of all of them and of the spans. */
+/* One size class; or the spans of no class; or the sum of all of these. */
 struct hak_class_stats {
-	uint64_t block_bytes; /* size of a block; 0 in the total */
-	uint64_t allocations; /* calls that returned a block */
-	uint64_t frees;
-	uint64_t failures;	     /* calls that returned NULL for want of memory */
-	uint64_t magazine_hits;	     /* allocations from a magazine as it stood */
-	uint64_t magazine_misses;    /* those that found it empty */
-	uint64_t refills;	     /* batches fetched from slabs ... */
-	uint64_t refilled_blocks;    /* ... and the blocks in them */
-	uint64_t spills;	     /* batches given back to slabs ... */
-	uint64_t spilled_blocks;     /* ... and the blocks in them */
-	uint64_t uncached_allocations; /* by callers without a cache */
-	uint64_t uncached_frees;	     /* likewise: frees that no magazine took */
-	uint64_t live_blocks;	     /* allocated and not freed */
-	uint64_t magazine_blocks;    /* waiting in magazines */
-	uint64_t live_bytes;	     /* live_blocks at their class's size */
-	uint64_t slabs;		     /* slabs in use now */
+	uint64_t block_bytes;	       /* how long a block is; 0 for spans and the sum */
+	uint64_t allocations;	       /* calls that returned a block */
+	uint64_t frees;		       /* calls that freed a block */
+	uint64_t failures;	       /* calls that returned NULL, since there was no memory */
+	uint64_t magazine_hits;	       /* allocations that found a block in their magazine */
+	uint64_t magazine_misses;      /* allocations that found it empty */
+	uint64_t refills;	       /* batches that were fetched from slabs, ... */
+	uint64_t refilled_blocks;      /* ... and the blocks in them */
+	uint64_t spills;	       /* batches that went back to slabs, ... */
+	uint64_t spilled_blocks;       /* ... and the blocks in them */
+	uint64_t uncached_allocations; /* allocations by callers without a cache */
+	uint64_t uncached_frees;       /* frees by them, and others that no magazine took */
+	uint64_t live_blocks;	       /* blocks that are allocated and not freed */
+	uint64_t magazine_blocks;      /* free blocks that wait in magazines */
+	uint64_t live_bytes;	       /* live_blocks times block_bytes; of spans their length */
+	uint64_t slabs;		       /* slabs in use now */
 };
 
 struct hak_stats {
 	uint32_t version; /* HAK_STATS_VERSION */
-	uint32_t size;	  /* sizeof(struct hak_stats) as the library has it */
+	uint32_t size;	  /* sizeof(struct hak_stats), as the library was compiled */
 
-	struct hak_class_stats classes[HAK_STATS_CLASSES]; /* by rising size; the rest is 0 */
+	struct hak_class_stats classes[HAK_STATS_CLASSES]; /* by size; unused rows are 0 */
 	struct hak_class_stats spans;			   /* large blocks of no class */
 	struct hak_class_stats total;
 
-	uint64_t caches;       /* caches of threads or CPUs in use */
-	uint64_t bitmap_slabs; /* slabs that hold the bitmaps of others */
-	uint64_t slabs_used;   /* all slabs in use, spans and bitmaps too */
+	uint64_t caches;       /* caches that have an owner, a thread or a CPU */
+	uint64_t bitmap_slabs; /* slabs that hold the bitmaps of other slabs */
+	uint64_t slabs_used;   /* all slabs in use, those of spans and bitmaps included */
 
-	uint64_t superslabs_mapped;   /* ever mapped */
-	uint64_t superslabs_released; /* given back */
-	uint64_t superslabs_active;   /* mapped now, the reserve included */
-	uint64_t superslabs_peak;     /* most that were mapped at once */
-	uint64_t superslabs_reserve;  /* empty ones kept for later */
-	uint64_t superslabs_emptied;  /* times the last slab of one was freed */
-	uint64_t superslabs_refused;  /* releases that the provider refused */
+	uint64_t superslabs_mapped;   /* how many were ever mapped */
+	uint64_t superslabs_released; /* how many of them were given back */
+	uint64_t superslabs_active;   /* how many are mapped now, the reserve included */
+	uint64_t superslabs_peak;     /* the most that were mapped at once */
+	uint64_t superslabs_reserve;  /* empty ones that are kept for later */
+	uint64_t superslabs_emptied;  /* times that the last slab of one was freed */
+	uint64_t superslabs_refused;  /* times that the provider refused to take one back */
 
-	uint64_t utilisation_permille; /* live bytes of all used SuperSlabs */
+	uint64_t utilisation_permille; /* live bytes, of all bytes of SuperSlabs in use */
 
-	uint64_t provider_maps;
-	uint64_t provider_unmaps;
-	uint64_t provider_purges;
-	uint64_t provider_failures; /* maps that failed or made no sense */
-	uint64_t requested_bytes;   /* ever mapped */
-	uint64_t mapped_bytes;	    /* mapped now, descriptors included */
-	uint64_t purged_bytes;	    /* given back by purging */
-	uint64_t meta_bytes;	    /* of mapped_bytes, for descriptors */
-	uint64_t resident_bytes;    /* backed by memory; mapped_bytes if unknown */
+	uint64_t provider_maps;	    /* calls that mapped something */
+	uint64_t provider_unmaps;   /* calls that unmapped something */
+	uint64_t provider_purges;   /* calls that purged something */
+	uint64_t provider_failures; /* maps that failed, or returned what cannot be used */
+	uint64_t requested_bytes;   /* all that was ever mapped */
+	uint64_t mapped_bytes;	    /* what is mapped now, records of the allocator included */
+	uint64_t purged_bytes;	    /* all that was ever purged */
+	uint64_t meta_bytes;	    /* the part of mapped_bytes that is for such records */
+	uint64_t resident_bytes;    /* what is backed by memory; mapped_bytes if not known */
 
 	/* since version 2 */
 	uint64_t provider_purges_refused;
-	uint64_t retouched_bytes;    /* purged, and handed out again since */
-	uint64_t superslabs_phantom; /* those in which all that is live lies in magazines */
+	uint64_t retouched_bytes;    /* what was purged and has been handed out again since */
+	uint64_t superslabs_phantom; /* those in which all that is in use lies in magazines */
 
 	/* since version 3 */
-	uint64_t class_locks; /* times that the lock of a class was taken, for a batch or a look */
-	uint64_t superslab_locks; /* and that of the SuperSlabs; reading statistics counts, too */
+	uint64_t class_locks;	  /* times that the lock of a class was taken, by a scan as well */
+	uint64_t superslab_locks; /* times that the lock of the arena was, by this call as well */
 };
 
 /**
  * hak_stats_read() - take a snapshot
- * @stats: filled in; its previous contents do not matter
- * @size:  sizeof(*stats) as the caller was compiled; no more is written
+ * @stats: is filled in; what it contained does not matter
+ * @size:  sizeof(*stats), as the caller was compiled; no more bytes are written
  *
- * Asks the provider for resident memory, which takes a system call for each
- * SuperSlab on Linux, unless @size ends before resident_bytes. Not from an
- * interrupt.
+ * Asks the provider what is resident, which takes a system call for each SuperSlab on Linux,
+ * unless @size ends before resident_bytes. Not from an interrupt handler.
  */
 HAK_API void hak_stats_read(struct hak_stats *stats, size_t size);
 
-/* Takes @length bytes of text, not terminated. May not call the allocator. */
+/* Takes @length bytes of text, which are not terminated. It must not call the allocator. */
 typedef void hak_sink(void *ctx, const char *text, size_t length);
 
 /**
  * hak_stats_text() - write a snapshot for people to read
- * hak_stats_json() - write a snapshot for programs: one JSON object
+ * hak_stats_json() - write a snapshot for programs: one JSON object, with the names above
+ * @sink: gets the text
+ * @ctx:  is handed to the sink
  *
- * Classes that were never used are left out.
+ * Classes that were never used are left out. Not from an interrupt handler.
  */
 HAK_API void hak_stats_text(hak_sink *sink, void *ctx);
 HAK_API void hak_stats_json(hak_sink *sink, void *ctx);
 
 /**
- * hak_dump() - write where everything is: a line for each class that has slabs,
- * and one for each SuperSlab
+ * hak_dump() - write where everything lies
+ * @sink: gets the text
+ * @ctx:  is handed to the sink
  *
- * Of a SuperSlab: how many of its 32 slabs are used, how many are free and have
- * memory, how many have none; how many pages of the used ones have none; and a
- * letter for each slab. Not from an interrupt.
+ * There is a line for each class that has slabs, and one for each SuperSlab. It tells how
+ * many of its 32 slabs are used, how many are free and backed by memory, how many are free
+ * and not backed, and how many pages of the used ones are not backed; and it has a letter for
+ * each slab. Not from an interrupt handler.
  */
 HAK_API void hak_dump(hak_sink *sink, void *ctx);
 

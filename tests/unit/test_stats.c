@@ -89,7 +89,7 @@ static void stats_empty(void)
 {
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(stats_hold());
-	CHECK(stats.version == HAK_STATS_VERSION && stats.version == 4);
+	CHECK(stats.version == HAK_STATS_VERSION && stats.version == 5);
 	CHECK(stats.size == sizeof(stats));
 	CHECK(of_class(CLASS_LAST) == &stats.classes[CLASS_SLAB_LAST - 1 + NR_SPAN_CLASSES]);
 	CHECK(stats.total.allocations == 0 && stats.caches == 0 && stats.utilisation_permille == 0);
