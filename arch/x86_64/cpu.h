@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The instructions that C has no words for, for both platforms and the boot
- * code. Nothing here needs a header or a library.
+ * The instructions that C has no words for: for the core, both platforms and the boot code.
+ * All of it is in this header. It needs no library, and only headers of the compiler.
  */
 #ifndef HAKMEM_ARCH_CPU_H
 #define HAKMEM_ARCH_CPU_H
@@ -11,16 +11,18 @@
 #include <stdint.h>
 
 /*
- * Count a word of memory up or down in one instruction, which an interrupt or
- * another thread on the same CPU cannot divide; other CPUs can, as there is no
- * LOCK. What the program wrote before it is written before it.
+ * Count a word of memory up, and down, in one instruction. An interrupt, or another thread on
+ * the same CPU, comes before it or after it. Another CPU may come between its load and its
+ * store, since there is no LOCK prefix, which would make it several times as slow.
+ *
+ * What the program wrote before cpu_increment() is written before it.
  */
 static inline void cpu_increment(uint16_t *word)
 {
 	__asm__ volatile("addw $1, %0" : "+m"(*word) : : "memory", "cc");
 }
 
-/* Returns whether it is 0 now. */
+/* Returns whether the word is 0 now. */
 static inline bool cpu_decrement_to_zero(uint16_t *word)
 {
 	bool zero;
@@ -30,8 +32,8 @@ static inline bool cpu_decrement_to_zero(uint16_t *word)
 }
 
 /*
- * Clear @size bytes, a multiple of eight. What compilers make of memset() where
- * size counts goes byte by byte.
+ * Clear @size bytes, a multiple of 8. Where the size of code counts, compilers make memset()
+ * a loop over bytes, and this is shorter and faster.
  */
 static inline void cpu_clear(void *start, size_t size)
 {
@@ -40,12 +42,13 @@ static inline void cpu_clear(void *start, size_t size)
 	__asm__ volatile("rep stosq" : "+D"(start), "+c"(words) : "a"(0ul) : "memory");
 }
 
-/* Be polite to the other hardware thread, and to QEMU, while spinning. */
+/* While spinning: leave the core to its other hardware thread, and QEMU to its other CPUs. */
 static inline void cpu_relax(void)
 {
 	__asm__ volatile("pause" ::: "memory");
 }
 
+/* Sleep until an interrupt; for ever, if they are off. */
 static inline void cpu_halt(void)
 {
 	__asm__ volatile("hlt" ::: "memory");
@@ -61,7 +64,10 @@ static inline void cpu_interrupts_on(void)
 	__asm__ volatile("sti" ::: "memory");
 }
 
-/* Sleep with interrupts on; none can come between the two instructions. */
+/*
+ * Turn interrupts on and sleep until one comes. None is missed: sti takes effect only after
+ * the next instruction.
+ */
 static inline void cpu_wait_for_interrupt(void)
 {
 	__asm__ volatile("sti; hlt" ::: "memory");
@@ -77,19 +83,20 @@ static inline unsigned long cpu_read_flags(void)
 	return flags;
 }
 
+/* I/O ports. */
 static inline void io_write8(uint16_t port, uint8_t value)
 {
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
-static inline void io_write32(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
 static inline void io_write16(uint16_t port, uint16_t value)
 {
 	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void io_write32(uint16_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
 }
 
 static inline uint8_t io_read8(uint16_t port)
@@ -116,6 +123,7 @@ static inline uint32_t io_read32(uint16_t port)
 	return value;
 }
 
+/* Cycles since some moment. The CPU may read them earlier or later than the code says. */
 static inline uint64_t cpu_read_tsc(void)
 {
 	uint32_t low, high;
@@ -137,6 +145,7 @@ static inline uint64_t cpu_read_msr(uint32_t msr)
 	return (uint64_t)high << 32 | low;
 }
 
+/* The address at which the last page fault happened. */
 static inline uint64_t cpu_read_cr2(void)
 {
 	uint64_t value;

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory goes back to the host through the virtio balloon that it gave this machine.
- * Only images that call it are linked with it.
+ * Memory goes back to the host, through the virtio balloon that the host gave this machine.
+ * See balloon.c, and balloon_frames.c for what has to do with frames. Only images that call
+ * these functions have them linked.
  *
- * A kernel that uses hak_frames_provider calls hak_balloon_start() and
- * hak_balloon_poll(). One with a provider of its own calls hak_balloon_init(),
- * and hak_balloon_report() in its purge and for pages that it has free.
+ * A kernel that uses hak_frames_provider calls hak_balloon_start() and hak_balloon_poll(). A
+ * kernel with a provider of its own calls hak_balloon_init(), and hak_balloon_report() in its
+ * purge() and for pages that it has free.
+ *
+ * Sizes are in bytes, and pages are HAK_GRANULE of them. Unless a function says otherwise, it
+ * waits for the host, and for another CPU that uses the balloon; so it is not for interrupt
+ * handlers.
  */
 #ifndef HAKMEM_BALLOON_H
 #define HAKMEM_BALLOON_H
@@ -20,72 +25,77 @@ extern "C" {
 
 /* Why there is no balloon. */
 enum hak_balloon_error {
-	HAK_BALLOON_NONE = -1,	   /* the machine has none */
-	HAK_BALLOON_UNUSABLE = -2, /* it has no legacy interface, or too large queues */
+	HAK_BALLOON_NONE = -1, /* the machine has no balloon */
+	HAK_BALLOON_UNUSABLE =
+		-2, /* the balloon has no legacy interface, or its queues are too large */
 };
 
-/* Where QEMU's microvm has its devices; a kernel has it mapped, as it has its static data. */
+/* Where the microvm of QEMU has its devices. The kernel has these addresses mapped one to one. */
 #define HAK_BALLOON_MICROVM	  ((uintptr_t)0xfeb00000)
 #define HAK_BALLOON_MICROVM_COUNT 24u
 
 /**
  * hak_balloon_start() - find the balloon, and connect it with the frames
- * @mmio:  on a machine without PCI, where it may be: the first of
- * @count: windows of 512 bytes for devices
+ * @mmio:  for a machine without PCI: the address of the first window for a device, of 512
+ *	   bytes
+ * @count: how many such windows there are
  *
- * It is called once, before hak_init(): memory that the heap has by then is not purged.
- * Returns 0 or an enum hak_balloon_error. Everything else works without a balloon.
+ * To be called once, before hak_init(): what the heap has by then will not be purged. Returns 0
+ * or an enum hak_balloon_error. Without a balloon everything else works as before.
  */
 int hak_balloon_start(uintptr_t mmio, unsigned count);
 
 /**
  * hak_balloon_poll() - do a piece of what there is to do with the host
  *
- * The idle loop calls it beside hak_idle(). It hands the host what it asks for, takes
- * back what it returns, and reports free frames, at most 4 MiB a call. Returns whether
- * there may be more to do now; false without a balloon, or while another CPU does it.
- * Interrupt handlers may not call it.
+ * For the idle loop, beside hak_idle(). It hands the host what it asks for, takes back what
+ * the host returns, and reports free frames, at most 4 MiB a call. Returns whether there may
+ * be more to do now; false without a balloon, or while another CPU is in this function.
  *
- * The host's wishes are seen here only, so an idle loop should come by now and
- * then even if nothing happens.
+ * What the host asks for is seen only here. So the idle loop should call it now and then,
+ * even if nothing happens.
  */
 bool hak_balloon_poll(void);
 
 /**
- * hak_balloon_held() - bytes that the host has asked for and got
+ * hak_balloon_held() - how many bytes has the host asked for and got?
  *
- * These are whole frames, so the host gets up to 2 MiB less than it asks for.
+ * In whole frames, so up to 2 MiB less than it asks for. May be called in any context.
  */
 size_t hak_balloon_held(void);
 
 /**
- * hak_balloon_init() - find the balloon, and nothing more; see hak_balloon_start()
+ * hak_balloon_init() - find the balloon, and do nothing more; see hak_balloon_start()
  */
 int hak_balloon_init(uintptr_t mmio, unsigned count);
 
 /**
- * hak_balloon_report() - what is in these pages is not needed any more
+ * hak_balloon_report() - tell the host that what is in some pages is not needed any more
+ * @base: of whole pages
+ * @size: in bytes
  *
- * They may be used again at any time. They read as zeros then, or as before: a host may
- * ignore the report. Returns when the host has seen it: 0, or -1 if there is no balloon
- * or the host takes no reports. Interrupt handlers may not call it.
+ * The pages may be used again at any time. They then read as zeros or as before, since a host
+ * need not do anything. Returns 0 when the host has seen it, or -1 if there is no balloon or
+ * the host takes no reports.
  */
 int hak_balloon_report(void *base, size_t size);
 
 /**
- * hak_balloon_try_report() - likewise, but not if another CPU uses the balloon
+ * hak_balloon_try_report() - the same, but false if another CPU uses the balloon
  */
 bool hak_balloon_try_report(void *base, size_t size);
 
 /**
- * hak_balloon_wanted() - how many bytes the host would have in all
+ * hak_balloon_wanted() - how many bytes does the host want in all?
  */
 size_t hak_balloon_wanted(void);
 
 /**
- * hak_balloon_give() - let the host have pages, which the machine may not touch then
- * hak_balloon_take() - pages that the host had are ours again
- * @held: bytes that it has after that
+ * hak_balloon_give() - let the host have some pages: nobody may touch them
+ * hak_balloon_take() - take pages back that the host has
+ * @base: of whole pages
+ * @size: in bytes
+ * @held: how many bytes the host has in all after that
  */
 void hak_balloon_give(void *base, size_t size, size_t held);
 void hak_balloon_take(void *base, size_t size, size_t held);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page provider of this platform: 2 MiB frames of physical memory.
+ * The page provider of this platform: frames of 2 MiB of physical memory. See frames.c.
  */
 #ifndef HAKMEM_FRAMES_H
 #define HAKMEM_FRAMES_H
@@ -19,48 +19,52 @@ extern "C" {
 
 /* Why hak_region_add() refused a region. */
 enum hak_region_error {
-	HAK_REGION_SMALL = -1,	 /* it holds no whole page, or none besides bitmaps */
-	HAK_REGION_RANGE = -2,	 /* it is, in part, page 0 or above 2^HAK_ADDRESS_BITS */
+	HAK_REGION_SMALL = -1,	 /* no whole page is in it, or none is left besides bitmaps */
+	HAK_REGION_RANGE = -2,	 /* a part of it is page 0, or above 2^HAK_ADDRESS_BITS */
 	HAK_REGION_OVERLAP = -3, /* a part of it was added before */
 };
 
 /**
- * hak_region_add() - let the provider have some memory
- * @base: its address, any alignment
+ * hak_region_add() - give the provider some memory
+ * @base: its address, of any alignment
  * @size: in bytes, any
  *
- * The memory must be mapped one to one and have no other user. May be called
- * from an interrupt. Partial pages at its ends are left alone. A region that ends
- * above 1 GiB, and above all before it by more than their bitmaps reach, gives one
- * or two of its first pages for larger bitmaps. Regions may be added in any order
- * and at any time, and adjacent ones become one. Returns 0 or an enum
- * hak_region_error, and has then added nothing.
+ * The memory is mapped one to one, and nobody else uses it. Partial pages at its ends are left
+ * alone. The provider needs larger bitmaps for the first region that ends above 1 GiB, and
+ * again for one that ends beyond their reach. Such a region gives one or two of its first
+ * pages for them.
+ *
+ * Regions may be added in any order and at any time, also in an interrupt handler, and
+ * adjacent ones become one. Returns 0; or an enum hak_region_error, and nothing was added.
  */
 int hak_region_add(uintptr_t base, size_t size);
 
 /**
- * hak_frames_total() - how many whole frames the regions contain
+ * hak_frames_total() - how many whole frames do the regions contain?
  */
 size_t hak_frames_total(void);
 
 /**
- * hak_frames_free() - how many of them are free
+ * hak_frames_free() - how many of them are free?
  */
 size_t hak_frames_free(void);
 
-/* For hak_init(). It has no zeroed memory and no move, and purges through a balloon only. */
+/*
+ * For hak_init(). Its memory does not read zero, it has no move(), and it purges only if there
+ * is a balloon.
+ */
 extern const struct hak_provider hak_frames_provider;
 
 /*
- * For code that can give memory to a host: balloon_frames.c, which is linked only
- * where it is wanted, and then calls hak_frames_set_host().
+ * The rest is for balloon_frames.c, which gives memory to a host. It is linked only into
+ * images that have a balloon, and then calls hak_frames_set_host().
  */
 
 /**
  * struct hak_frames_host - a host that takes memory back
- * @purge:  drop what backs these pages; returns as a provider's purge does
- * @report: likewise of free memory; false if that cannot be done now
- * @absent: bit per frame: it is free, and has been reported
+ * @purge:  drop what is behind some pages in use; returns what a provider's purge() returns
+ * @report: drop what is behind some free pages; returns false if that cannot be done now
+ * @absent: a bit for each frame: it is free, and was reported
  */
 struct hak_frames_host {
 	int (*purge)(void *base, size_t size);
@@ -68,6 +72,7 @@ struct hak_frames_host {
 	uint64_t *absent;
 };
 
+/* So many frames there can be. */
 #define HAK_FRAMES_MAX (((size_t)1 << HAK_ADDRESS_BITS) / HAK_SUPERSLAB_SIZE)
 
 void hak_frames_set_host(const struct hak_frames_host *host);

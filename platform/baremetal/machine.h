@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a kernel or a boot image calls on this platform besides the allocator:
- * the console, a CPU's private area, interrupts, the way to stop.
+ * What a kernel or a boot image calls on this platform besides the allocator: the console, the
+ * private area of a CPU, interrupts, the way to stop.
  *
- * Every function of the host and of this header is alone in its file, so that
- * a kernel that defines one itself keeps the library's out of its image.
+ * Each function of this header and of host.h is alone in its file (cpu.c, console.c,
+ * console_sink.c, halt.c and so on). So a kernel that defines one of them keeps that of the
+ * library out of its image.
  */
 #ifndef HAKMEM_MACHINE_H
 #define HAKMEM_MACHINE_H
@@ -17,34 +18,36 @@
 extern "C" {
 #endif
 
-/* The status of a machine that panicked; those of main() are below it. */
+/* The status of a machine that has panicked. What main() returns is below it. */
 #define HAK_EXIT_PANIC 101
 
 /**
  * hak_cpu_init() - give this CPU its private area
- * @cpu: its memory, for ever; may be the beginning of something larger
- * @id:  its number, for messages
+ * @cpu: the memory of the area, which it keeps for ever; something larger may begin with it
+ * @id:  the number of the CPU, for messages
  *
- * Fills it and sets GS. Each CPU calls it before anything else of the allocator, and
- * all others call it again when one has called hak_fini(), since their caches are gone.
- * A CPU needs nothing else. A kernel that has GS point to an area of its own lets that
- * begin with a struct hak_cpu, and calls this once the area is there.
+ * Fills in the area and sets GS. Each CPU calls this before it calls anything else of the
+ * allocator. When one CPU has called hak_fini(), all others call this again, since what they
+ * had is gone. A CPU needs nothing else.
+ *
+ * A kernel whose GS points to an area of its own lets that area begin with a struct hak_cpu,
+ * and calls this as soon as the area is there.
  */
 void hak_cpu_init(struct hak_cpu *cpu, unsigned id);
 
-/* Stand-ins: for a CPU that has no cache yet, and for an interrupt handler. */
+/* Stand-ins for a cache: of a CPU that has none yet, and of an interrupt handler. */
 extern struct hak_cache *const hak_cache_none, *const hak_cache_never;
 
 /**
  * hak_interrupt_enter() - an interrupt handler begins that may allocate or free
  *
- * Between this and hak_interrupt_leave() all of malloc and free may be called,
- * whatever was interrupted: they leave the CPU's magazines alone and work block
- * by block. (hak_idle(), hak_trim() and hak_check() may not be called.)
- * Interrupts may be on or off, and handlers may nest.
+ * Until hak_interrupt_leave() the handler may call all of malloc and free, whatever it has
+ * interrupted: they leave the magazines of the CPU alone, and work block by block. It may not
+ * call hak_idle(), hak_trim(), hak_check(), nor what reads or prints statistics. Interrupts
+ * may be on or off, and handlers may nest.
  *
- * Handlers of non-maskable interrupts and of exceptions may not allocate, since these
- * come where others cannot.
+ * This is not for handlers of exceptions and of non-maskable interrupts. These come in places
+ * where other interrupts cannot come, and may not allocate.
  *
  * Returns what hak_interrupt_leave() needs, which is called on the same CPU.
  */
@@ -57,7 +60,8 @@ static inline struct hak_cache *hak_interrupt_enter(void)
 }
 
 /**
- * hak_interrupt_leave() - the handler ends
+ * hak_interrupt_leave() - the interrupt handler ends
+ * @previous: what hak_interrupt_enter() has returned
  */
 static inline void hak_interrupt_leave(struct hak_cache *previous)
 {
@@ -65,30 +69,29 @@ static inline void hak_interrupt_leave(struct hak_cache *previous)
 }
 
 /**
- * hak_console_init() - set up the first serial port: 115200 baud, 8n1
+ * hak_console_init() - set up the first serial port: 115200 baud, 8 bits, no parity, 1 stop bit
  */
 void hak_console_init(void);
 
 /**
- * hak_console_write() - print @length bytes, as they are
+ * hak_console_write() - print @length bytes of @text as they are
  *
- * Waits for the port. May be called in any context; lines of several CPUs
- * may mix.
+ * Waits for the port. May be called in any context. Lines of several CPUs may mix.
  */
 void hak_console_write(const char *text, size_t length);
 
 /**
- * hak_console_sink() - the console for hak_dump(), hak_stats_text() and the like
- * @ctx: is not read
+ * hak_console_sink() - the console as a sink, for hak_dump(), hak_stats_text() and the like
+ * @ctx: is not used
  */
 void hak_console_sink(void *ctx, const char *text, size_t length);
 
 /**
  * hak_machine_exit() - stop the machine
- * @status: 0 for success; who learns of it depends on the machine
+ * @status: 0 for success; the machine decides whom it tells
  *
- * The library's own halts this CPU for ever; the image for QEMU has a better
- * one (qemu/exit.c).
+ * That of the library halts this CPU for ever. The image for QEMU has a better one
+ * (qemu/exit.c).
  */
 HAK_NORETURN void hak_machine_exit(int status);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the core takes from this platform at compile time: the width of its
- * addresses, its alignment, and the one line that finds the cache of whoever
- * runs. Each platform has a file of this name; the build picks one.
+ * What the core takes from this platform when it is compiled: how wide addresses are, how
+ * blocks are aligned, how much magazines hold, and how the cache of the caller is found. Each
+ * platform has a file of this name, and the build picks one. See cpu.c for this one.
  */
 #ifndef HAKMEM_PLATFORM_H
 #define HAKMEM_PLATFORM_H
@@ -17,19 +17,19 @@
 extern "C" {
 #endif
 
-/* Physical addresses up to 64 GiB: a root of 2 KiB. */
+/* Bits of an address: physical ones up to 64 GiB. The root of the page map then has 2 KiB. */
 #define HAK_ADDRESS_BITS 36
 
-/* One page-map leaf covers 256 MiB in 5 KiB of memory, all of it real here. */
+/* A leaf of the page map is for 256 MiB, and takes 5 KiB, all of which is memory here. */
 #define HAK_LEAF_BITS 28
 
-/* As C asks for: no more than the largest object that fits needs. */
+/* In bytes. C asks for no more than what the largest object that fits into a block needs. */
 #define HAK_MIN_ALIGN 8
 
 /*
- * Magazines: at most so many blocks of one class, and so many bytes, in each;
- * together they may grow by HAK_CACHE_BYTES from what they begin with. Spans
- * have none: a machine has no memory to spare for them.
+ * How much magazines hold: at most HAK_MAGAZINE_MAX blocks and HAK_MAGAZINE_BYTES in each, all
+ * of them near slots. All magazines of a CPU together may grow by HAK_CACHE_BYTES from what
+ * they begin with. Spans have no magazines, since a machine has no memory to spare for them.
  */
 #define HAK_MAGAZINE_MAX      96u
 #define HAK_MAGAZINE_NEAR     HAK_MAGAZINE_MAX
@@ -39,18 +39,19 @@ extern "C" {
 #define HAK_CACHED_MAX	      0
 
 /*
- * For what the slow paths end in. The compiler makes it small, also at -O2, and all
- * that always calls it: 24 KiB instead of 34, and what the benches count is the same.
+ * For functions in which the slow paths end. The compiler makes them small, also at -O2, and
+ * with them the code that always leads to a call of one. The library is smaller by a third,
+ * and not slower where it counts.
  */
 #define HAK_COLD __attribute__((cold))
 
-/* Frames do not move. */
+/* The provider of this platform cannot move frames; that of a kernel may. */
 #define PLATFORM_MOVES CONFIG_HAK_MOVE
 
 /*
- * No provider by default: which memory is free is known only once the boot
- * code has told hak_region_add(), so an image calls hak_init() after that,
- * mostly with &hak_frames_provider.
+ * There is no provider by default. Which memory is free is not known before the boot code has
+ * called hak_region_add(). After that the image calls hak_init(), mostly with
+ * &hak_frames_provider.
  */
 static inline const struct hak_provider *platform_provider(void)
 {
@@ -59,14 +60,19 @@ static inline const struct hak_provider *platform_provider(void)
 
 struct hak_cache;
 
-/*
- * What GS points to on every CPU. A kernel with a per-CPU area of its own lets
- * it begin with this.
+/**
+ * struct hak_cpu - what GS points to on each CPU; only this CPU writes it
+ * @self:  its own address
+ * @cache: what malloc uses; hak_cache_none at first
+ * @held:  which locks the CPU holds: see LOCK_RANKS in base/lock.h
+ * @id:    the number of the CPU, for messages
+ *
+ * A kernel whose GS points to an area of its own lets that area begin with this.
  */
 struct hak_cpu {
 	struct hak_cpu *self;
-	struct hak_cache *cache; /* what malloc uses; hak_cache_none at first */
-	unsigned held;		 /* ranks of the locks held, as bits */
+	struct hak_cache *cache;
+	unsigned held;
 	unsigned id;
 };
 
@@ -87,8 +93,8 @@ static inline struct hak_cpu *this_cpu(void)
 }
 
 /*
- * Make @cache what this_cache() finds, in one instruction, so that it is this
- * CPU's whatever interrupts it. Nothing can fail.
+ * Make @cache the one that this_cache() finds. One instruction does it, so an interrupt finds
+ * the old one or the new one. It cannot fail.
  */
 static inline bool this_cache_set(struct hak_cache *cache)
 {
@@ -99,7 +105,7 @@ static inline bool this_cache_set(struct hak_cache *cache)
 	return true;
 }
 
-/* Whose a cache is: a CPU's, and CPUs stay. */
+/* Whose a cache is: that of a CPU, and CPUs do not end. */
 static inline uint64_t this_owner(void)
 {
 	return 1;
@@ -110,6 +116,8 @@ static inline bool owner_is_gone(uint64_t owner)
 	(void)owner;
 	return false;
 }
+
+/* Can an owner end without giving its cache back? If so, owner_is_gone() tells. */
 #define PLATFORM_OWNERS_END 0
 
 static inline unsigned *this_held(void)
@@ -117,7 +125,10 @@ static inline unsigned *this_held(void)
 	return &this_cpu()->held;
 }
 
-/* *this_held() in one instruction: right also for one who may be preempted. */
+/*
+ * The same as *this_held(), in one instruction: right for a caller who may be preempted and
+ * moved to another CPU, too.
+ */
 static inline unsigned this_held_now(void)
 {
 	unsigned held;
@@ -129,7 +140,7 @@ static inline unsigned this_held_now(void)
 	return held;
 }
 
-/* Handlers may allocate: see core/lock.h. */
+/* Interrupt handlers may allocate: see base/lock.h. */
 #define PLATFORM_HAS_IRQ 1
 
 struct platform_irq {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the core takes from this platform at compile time: the width of its
- * addresses, its alignment, and the one line that finds the cache of whoever
- * runs. Each platform has a file of this name; the build picks one.
+ * What the core takes from this platform when it is compiled: how wide addresses are, how
+ * blocks are aligned, how much magazines hold, and how the cache of the caller is found. Each
+ * platform has a file of this name, and the build picks one. See cache.c for this one.
  */
 #ifndef HAKMEM_PLATFORM_H
 #define HAKMEM_PLATFORM_H
@@ -12,27 +12,28 @@
 
 #include <hakmem/provider.h>
 
-/* User addresses end at 2^47; the page map reaches one bit further. */
+/* Bits of an address. User addresses end at 2^47; the page map reaches one bit further. */
 #define HAK_ADDRESS_BITS 48
 
 /*
- * One page-map leaf covers 4 GiB. A leaf is 80 KiB of address space, of which
- * only what describes real SuperSlabs is ever touched, and 4 GiB makes the
- * index of a slab the upper half of a 32-bit register.
+ * A leaf of the page map is for 4 GiB. It takes 80 KiB of addresses, of which only what tells
+ * of SuperSlabs is ever touched. With 4 GiB, the index of a slab is the upper half of a
+ * register of 32 bits.
  */
 #define HAK_LEAF_BITS 32
 
-/* glibc aligns even one byte to 16, and programs have come to rely on it. */
+/* In bytes. glibc aligns even a single byte to 16, and programs rely on it. */
 #define HAK_MIN_ALIGN 16
 
 /*
- * Magazines: at most so many blocks of one class, and so many bytes, in each (with
- * more blocks, indices of slots would need more than 16 bits); together they may
- * grow by HAK_CACHE_BYTES from what they begin with, and by HAK_CACHE_BURST_BYTES for
- * what a thread frees and allocates by turns. Blocks up to HAK_CACHED_MAX have
- * them. What a thread does not use is taken from it. (With 2 instead of 4 MiB for
- * HAK_CACHE_BYTES, replacing 1000 or 10000 blocks of up to 32 KiB takes a twelfth more
- * instructions, and a heap of 128 MiB has 1 MiB less.)
+ * How much magazines hold. A magazine holds at most HAK_MAGAZINE_MAX blocks, since indices of
+ * slots have 16 bits, and at most HAK_MAGAZINE_BYTES. With more than HAK_MAGAZINE_NEAR blocks
+ * it moves to the far slots (cache/slots.c).
+ *
+ * All magazines of a thread together may grow by HAK_CACHE_BYTES from what they begin with,
+ * and by HAK_CACHE_BURST_BYTES for what the thread frees and allocates by turns. Less would
+ * make programs with many large blocks slower, and save little, since what a thread does not
+ * use is taken from it. Blocks above HAK_CACHED_MAX bytes have no magazines.
  */
 #define HAK_MAGAZINE_MAX      1280u
 #define HAK_MAGAZINE_NEAR     64u
@@ -41,7 +42,7 @@
 #define HAK_CACHE_BURST_BYTES (16 << 20)
 #define HAK_CACHED_MAX	      (1024 * 1024)
 
-/* What hak_init(NULL), or the first allocation, takes pages from. */
+/* The provider of hak_init(NULL), and of the first allocation. See provider.c. */
 extern const struct hak_provider hak_linux_provider;
 
 static inline const struct hak_provider *platform_provider(void)
@@ -52,8 +53,8 @@ static inline const struct hak_provider *platform_provider(void)
 struct hak_cache;
 
 /*
- * This thread's cache. Initial-exec: found in two instructions, and eight
- * bytes of static TLS are few enough for dlopen().
+ * The cache of this thread. With initial-exec, two instructions find it. It takes static TLS,
+ * of which dlopen() has little, but eight bytes are few enough.
  */
 extern __thread struct hak_cache *hak_tls_cache __attribute__((tls_model("initial-exec")));
 
@@ -63,20 +64,22 @@ static inline struct hak_cache *this_cache(void)
 }
 
 /*
- * Make @cache what this_cache() finds, until the thread ends: it is handed back
- * then. False if that cannot be arranged: the thread has to do without.
+ * Make @cache the one that this_cache() finds, until the thread ends. It is then detached.
+ * Returns false if that cannot be arranged: then the thread has to do without a cache.
  */
 bool this_cache_set(struct hak_cache *cache);
 
 /*
- * Whose a cache is: a thread's, by the numbers of it and its process. Nobody is told
- * of every thread that ends: see cache.c.
+ * Whose a cache is: that of the thread with these numbers, of itself and its process. Not every
+ * thread that ends tells us so: core/cache/cache.c asks whether its owner is gone.
  */
 uint64_t this_owner(void);
 bool owner_is_gone(uint64_t owner);
+
+/* Can an owner end without giving its cache back? If so, owner_is_gone() tells. */
 #define PLATFORM_OWNERS_END 1
 
-/* The ranks of the locks that this thread holds, as bits. */
+/* Which locks this thread holds: see LOCK_RANKS in base/lock.h. Only the thread writes it. */
 extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec")));
 
 static inline unsigned *this_held(void)
@@ -89,13 +92,13 @@ static inline unsigned this_held_now(void)
 	return hak_tls_held;
 }
 
-/* Nothing is made small: 13 KiB would be saved, and large blocks cost a tenth more. */
+/* Nothing: smaller code would make large blocks slower, and a process has the memory. */
 #define HAK_COLD
 
-/* The provider has page tables to move. */
+/* The provider can move memory, by its page tables. */
 #define PLATFORM_MOVES 1
 
-/* No interrupts: signal handlers do not allocate. Takes no memory, and no time. */
+/* There are no interrupts, and signal handlers do not allocate. So this is empty. */
 #define PLATFORM_HAS_IRQ 0
 
 struct platform_irq {
