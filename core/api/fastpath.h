@@ -26,8 +26,6 @@
 #ifndef HAKMEM_API_FASTPATH_H
 #define HAKMEM_API_FASTPATH_H
 
-#include "base/base.h"
-
 #include <cpu.h>
 
 #include "base/sizeclass.h"

@@ -69,6 +69,10 @@ void __tsan_acquire(void *address);
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+/* Each argument is evaluated twice. */
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
 /* @a is a power of two. */
 #define ALIGN_UP(x, a) (((x) + (a)-1) & ~((a)-1))
 

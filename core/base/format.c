@@ -67,11 +67,6 @@ static void pad(hak_sink *sink, void *ctx, char with, size_t length, size_t widt
 		sink(ctx, &with, 1);
 }
 
-static bool is_number(char letter)
-{
-	return letter == 'd' || letter == 'u' || letter == 'x';
-}
-
 /* The text of an argument. */
 static const char *convert(struct conversion *conv, char letter, uint64_t value)
 {
@@ -105,7 +100,7 @@ void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args)
 				text = "%";
 			else if (*format == 's' || *format == 'p')
 				text = convert(&conv, *format, (uintptr_t)va_arg(args, void *));
-			else if (is_number(*format))
+			else if (*format == 'd' || *format == 'u' || *format == 'x')
 				text = convert(&conv, *format,
 					       conv.is_long ? va_arg(args, unsigned long)
 							    : va_arg(args, unsigned int));

@@ -36,10 +36,10 @@ void policy_set_mode(enum release_mode mode)
  */
 size_t policy_reserve(size_t in_use, size_t peak)
 {
-	size_t most = peak / 4 > POLICY_RESERVE_MOST ? peak / 4 : POLICY_RESERVE_MOST;
+	size_t most = MAX(peak / 4, POLICY_RESERVE_MOST);
 	size_t lately = peak > in_use ? peak - in_use : 0;
 
-	return lately < most ? lately : most;
+	return MIN(lately, most);
 }
 
 /* Should a SuperSlab that has just become empty stay, when @reserve empty ones do already? */
@@ -83,16 +83,13 @@ unsigned policy_inherited(unsigned class)
 /* Twice the limit, but at most @most; a limit above @most stays as it is. */
 static unsigned doubled(unsigned limit, unsigned most)
 {
-	if (limit >= most)
-		return limit;
-	return limit * 2 < most ? limit * 2 : most;
+	return limit < most ? MIN(limit * 2, most) : limit;
 }
 
 /* A quarter less than the limit, but at least @least. */
 static unsigned lowered(unsigned limit, unsigned least)
 {
-	limit -= limit / 4;
-	return limit > least ? limit : least;
+	return MAX(limit - limit / 4, least);
 }
 
 /**
@@ -116,11 +113,9 @@ unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 			   enum magazine_event event)
 {
 	unsigned usual = capacity / 2 < batch ? capacity : batch * 2;
-	unsigned least = usual / 2;
+	unsigned least = MAX(usual / 2, MIN(usual, MAGAZINE_MIN));
 
 	hak_assert(limit && limit <= capacity && batch);
-	if (least < MAGAZINE_MIN)
-		least = usual < MAGAZINE_MIN ? usual : MAGAZINE_MIN;
 	switch (event) {
 	case MAGAZINE_REFILL_MISSED:
 		limit = doubled(limit, capacity);
@@ -135,7 +130,7 @@ unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 		limit = lowered(limit, least);
 		break;
 	case MAGAZINE_SPILL:
-		limit = limit > least ? limit : least;
+		limit = MAX(limit, least);
 		break;
 	}
 	hak_assert(limit && limit <= capacity);
@@ -157,13 +152,13 @@ unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
  */
 unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all)
 {
-	unsigned most = batch < held ? batch : held, least = held - limit + 1;
+	unsigned most = MIN(batch, held), least = held - limit + 1;
 
 	hak_assert(limit && limit <= held);
 	if (!all)
-		most = (batch + 1) / 2 < held - limit / 2 ? (batch + 1) / 2 : held - limit / 2;
+		most = MIN((batch + 1) / 2, held - limit / 2);
 	hak_assert(most <= held && least <= held);
-	return most > least ? most : least;
+	return MAX(most, least);
 }
 
 /**

@@ -21,7 +21,6 @@
 
 #include <hakmem/host.h>
 
-#include "base/lock.h"
 #include "base/policy.h"
 #include "cache/magazine.h"
 #include "cache/seize.h"

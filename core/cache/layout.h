@@ -15,7 +15,6 @@
 #ifndef HAKMEM_CACHE_LAYOUT_H
 #define HAKMEM_CACHE_LAYOUT_H
 
-#include "base/base.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/sizeclass.h"

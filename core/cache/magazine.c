@@ -64,7 +64,7 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned base = cold->base, limit = budget_limit(cache, class), got;
 	unsigned capacity = size_class[class].capacity, batch = size_class[class].batch;
-	unsigned want = (limit + 1) / 2 < batch ? (limit + 1) / 2 : batch;
+	unsigned want = MIN((limit + 1) / 2, batch);
 	void **blocks = &cache->slot[base + 1];
 
 	hak_assert(magazine->top == base && !cache->slot[base]);

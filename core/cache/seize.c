@@ -133,8 +133,7 @@ NO_SANITIZE_THREAD unsigned seize_collect(struct hak_cache *cache, unsigned clas
 	void **slot = &cache->slot[cold->base + 1];
 
 	hak_assert(cold->seized_top && cold->excess <= cold->kept);
-	if (n > cold->excess)
-		n = cold->excess;
+	n = MIN(n, cold->excess);
 	SANITIZER_ACQUIRE(cache);
 	for (unsigned i = 0; i < n; i++)
 		blocks[i] = slot[i];
@@ -167,7 +166,7 @@ static void open(struct hak_cache *cache, unsigned class)
 	cold->spilled_last = false;
 	cache->cold->quiet = false;
 	hak_assert(magazine->top <= magazine->limit);
-	budget_set_limit(cache, class, held > first ? held : first);
+	budget_set_limit(cache, class, MAX(held, first));
 }
 
 void seize_enter(struct hak_cache *cache, unsigned class)
@@ -222,8 +221,8 @@ void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 
 		if (!sure || !seize_confirm(cache, class))
 			cold->excess = 0;
-		else if (cold->excess > cold->kept)
-			cold->excess = cold->kept;
+		else
+			cold->excess = MIN(cold->excess, cold->kept);
 		quiet &= cold->seized_top && cold->excess == slots_held(cache, class);
 		excess[class] |= cold->excess > 0;
 	}

@@ -89,7 +89,7 @@ NO_SANITIZE_THREAD unsigned slots_held(const struct hak_cache *cache, unsigned c
 	unsigned late = top == MAGAZINE_SEIZED + 1; /* the block of a free that came too late */
 	unsigned held = cold->seized_top ? cold->kept + late : top - cold->base;
 
-	return held < most ? held : most;
+	return MIN(held, most);
 }
 
 /* Not counted, since it follows from what is: see the equation above. */

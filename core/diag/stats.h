@@ -5,8 +5,6 @@
 #ifndef HAKMEM_DIAG_STATS_H
 #define HAKMEM_DIAG_STATS_H
 
-#include "base/base.h"
-
 #include <hakmem/stats.h>
 
 #include "cache/layout.h"

@@ -36,10 +36,11 @@ static inline uint64_t blocks_outstanding(unsigned class)
 /* A block was allocated, or freed, without a cache. */
 static inline void blocks_count_uncached(unsigned class, enum uncached what)
 {
-	if (class_has_spans(class))
-		span_count_uncached(class, what);
-	else
-		class_count_uncached(class, what);
+	_Atomic uint64_t *counter = class_has_spans(class)
+					    ? &hak_spans.uncached[class - CLASS_SPAN_FIRST][what]
+					    : &class_find(class)->uncached[what];
+
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
 /* What is wrong with freeing @block, of this class by the page map? */

@@ -488,12 +488,6 @@ uint64_t class_outstanding(unsigned class)
 	return outstanding;
 }
 
-/* A block of the class is or was in use, so the class has slabs. */
-void class_count_uncached(unsigned class, enum uncached what)
-{
-	atomic_fetch_add_explicit(&class_find(class)->uncached[what], 1, memory_order_relaxed);
-}
-
 /* The slabs themselves go with arena_fini(), the memory of struct slab_class with meta_fini(). */
 void class_fini(void)
 {

@@ -5,7 +5,6 @@
 #ifndef HAKMEM_SLAB_CLASS_H
 #define HAKMEM_SLAB_CLASS_H
 
-#include "base/base.h"
 #include "base/lock.h"
 #include "base/sizeclass.h"
 #include "pages/bug.h"
@@ -47,7 +46,6 @@ HAK_COLD void class_claim(struct claim *claim, bool all);
 HAK_COLD void class_free_claimed(const struct claim *claim, int flags);
 
 HAK_COLD uint64_t class_outstanding(unsigned class);
-HAK_COLD void class_count_uncached(unsigned class, enum uncached what);
 
 void class_fork_lock(void);
 void class_fork_unlock(void);

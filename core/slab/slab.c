@@ -120,8 +120,7 @@ unsigned slab_alloc(struct slab *slab, void **end, unsigned n)
 	uintptr_t base = slab_base(slab);
 	unsigned word = slab->hint, done = 0;
 
-	if (n > slab->free)
-		n = slab->free;
+	n = MIN(n, slab->free);
 	while (done < n) {
 		uint64_t bits = slab->bitmap[word];
 

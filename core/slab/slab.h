@@ -8,7 +8,6 @@
 #ifndef HAKMEM_SLAB_SLAB_H
 #define HAKMEM_SLAB_SLAB_H
 
-#include "base/base.h"
 #include "base/sizeclass.h"
 #include "pages/bug.h"
 #include "superslab/descriptor.h"
@@ -53,8 +52,7 @@ static inline unsigned slab_count_neighbours(unsigned class, unsigned index, voi
 
 	if (n == 1 || (uintptr_t)blocks[1] != next)
 		return 1;
-	n = n < left ? n : left;
-	n = n < word ? n : word;
+	n = MIN(n, MIN(left, word));
 	for (; i < n && (uintptr_t)blocks[i] == next; i++)
 		next += size;
 	return i;

@@ -5,7 +5,6 @@
 #ifndef HAKMEM_SUPERSLAB_ARENA_H
 #define HAKMEM_SUPERSLAB_ARENA_H
 
-#include "base/base.h"
 #include "base/lock.h"
 #include "base/policy.h"
 #include "superslab/descriptor.h"

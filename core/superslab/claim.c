@@ -44,7 +44,8 @@ static uint32_t purgeable_slack(const struct superslab *superslab)
 	for (uint32_t used = ~superslab->unused; used; used &= used - 1) {
 		const struct slab *slab = &superslab->slab[lowest_bit(used)];
 
-		if (slab->slack & ~slab->unbacked)
+		/* slack first: the pages of a slab without are under the lock of its class */
+		if (slab->slack && slab->slack & ~slab->unbacked)
 			slack |= used & -used;
 	}
 	return slack;

@@ -28,7 +28,7 @@ uint32_t superslab_part(uintptr_t base, size_t slabs)
 	unsigned first = (unsigned)(base / SLAB_SIZE % SLABS_PER_SUPERSLAB);
 	size_t rest = SLABS_PER_SUPERSLAB - first;
 
-	return bit_run(first, (unsigned)(slabs < rest ? slabs : rest));
+	return bit_run(first, (unsigned)MIN(slabs, rest));
 }
 
 /* Make sure that the page map has leaves for @size bytes from @base on. */

@@ -10,7 +10,6 @@
 #ifndef HAKMEM_SUPERSLAB_DESCRIPTOR_H
 #define HAKMEM_SUPERSLAB_DESCRIPTOR_H
 
-#include "base/base.h"
 #include "base/list.h"
 
 /* Bits of a bitmap that need no memory of its own: 128 blocks. */

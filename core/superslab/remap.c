@@ -70,7 +70,7 @@ static void note_moved(uintptr_t base, size_t size, unsigned flags)
 	for (uintptr_t end = base + size; base < end; base = (base | (SLAB_SIZE - 1)) + 1) {
 		struct slab *slab = address_to_slab(base);
 		struct superslab *superslab = slab_superslab(slab);
-		size_t rest = end - base < SLAB_SIZE ? end - base : SLAB_SIZE;
+		size_t rest = MIN(end - base, SLAB_SIZE);
 
 		superslab->zero &= (bool)(flags & HAK_PAGES_ZERO);
 		superslab->purgeable &= (bool)(flags & HAK_PAGES_PURGE);
@@ -96,13 +96,11 @@ size_t remap_move(uintptr_t from, uintptr_t to, size_t size)
 
 	hak_assert((from | to | size) % PAGE_SIZE == 0);
 	while (done < size) {
-		size_t part = size - done, moved;
-
 		/* not across an edge of a SuperSlab, here or there */
-		if (part > SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE)
-			part = SUPERSLAB_SIZE - (from + done) % SUPERSLAB_SIZE;
-		if (part > SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE)
-			part = SUPERSLAB_SIZE - (to + done) % SUPERSLAB_SIZE;
+		size_t edge = SUPERSLAB_SIZE -
+			      MAX((from + done) % SUPERSLAB_SIZE, (to + done) % SUPERSLAB_SIZE);
+		size_t part = MIN(size - done, edge), moved;
+
 		moved = pages_move((void *)(from + done), (void *)(to + done), part, &flags);
 		done += moved;
 		if (moved < part)

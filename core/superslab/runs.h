@@ -5,7 +5,6 @@
 #ifndef HAKMEM_SUPERSLAB_RUNS_H
 #define HAKMEM_SUPERSLAB_RUNS_H
 
-#include "base/base.h"
 #include "superslab/descriptor.h"
 
 #define NR_RUN_LISTS 64u

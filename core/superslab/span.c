@@ -24,7 +24,6 @@
 #include "superslab/span.h"
 
 #include "base/policy.h"
-#include "base/sizeclass.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 #include "superslab/remap.h"
@@ -187,7 +186,7 @@ static void span_leave_class(struct slab *head)
 	if (!NR_SPAN_CLASSES || head->class == CLASS_SPAN)
 		return;
 	span_count(&hak_spans.freed[head->class - CLASS_SPAN_FIRST], 1);
-	span_count_uncached(head->class, UNCACHED_FREE);
+	span_count(&hak_spans.uncached[head->class - CLASS_SPAN_FIRST][UNCACHED_FREE], 1);
 	span_count(&hak_spans.allocated[CLASS_SPAN - CLASS_SPAN_FIRST], 1);
 	count_length(head->span_pages, slabs_for(head->span_pages));
 	head->class = CLASS_SPAN;
@@ -267,11 +266,6 @@ const void *span_start(const void *address)
 	while (pagemap_class(base) == CLASS_SPAN_REST)
 		base -= SLAB_SIZE;
 	return (const void *)base;
-}
-
-void span_count_uncached(unsigned class, enum uncached what)
-{
-	span_count(&hak_spans.uncached[class - CLASS_SPAN_FIRST][what], 1);
 }
 
 void span_fini(void)

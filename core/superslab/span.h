@@ -5,7 +5,6 @@
 #ifndef HAKMEM_SUPERSLAB_SPAN_H
 #define HAKMEM_SUPERSLAB_SPAN_H
 
-#include "base/base.h"
 #include "base/sizeclass.h"
 #include "pages/bug.h"
 #include "superslab/superslab.h"
@@ -41,7 +40,6 @@ HAK_COLD void span_note_size(void *block, size_t size);
 HAK_COLD size_t span_size(const void *block);
 bool span_fits(const void *block, size_t size);
 const void *span_start(const void *address);
-void span_count_uncached(unsigned class, enum uncached what);
 void span_fini(void);
 
 #endif

@@ -47,26 +47,6 @@ static void set_slack(struct slab *slab, unsigned slack)
 	hak_assert(!(slab->unbacked & ~slack) && !(slab->untouched & ~slab->unbacked));
 }
 
-/* Slabs are allocated for a span. @slack is of the last one. */
-static void own_as_span(struct superslab *superslab, uint32_t slabs, unsigned slack)
-{
-	for (; slabs; slabs &= slabs - 1) {
-		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
-		unsigned left = slabs & (slabs - 1) ? 0 : slack;
-
-		slab->slack = slab->unbacked;
-		if (slab->unbacked | left)
-			set_slack(slab, left);
-	}
-}
-
-/* Slabs are allocated for a class, which keeps account of all of their pages. */
-static void own_as_class(struct superslab *superslab, uint32_t slabs)
-{
-	for (; slabs; slabs &= slabs - 1)
-		superslab->slab[lowest_bit(slabs)].slack = 0;
-}
-
 /**
  * struct request - what is asked for, and what is found
  * @slabs:  how many
@@ -109,6 +89,22 @@ static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsi
 	return more & ~left;
 }
 
+/*
+ * Slabs of a SuperSlab get an owner. A class keeps account of all of their pages; a span will
+ * use any but the @slack of the last one.
+ */
+static void own_slabs(struct superslab *superslab, uint32_t slabs, bool counts, unsigned slack)
+{
+	for (; slabs; slabs &= slabs - 1) {
+		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
+		unsigned left = slabs & (slabs - 1) ? 0 : slack;
+
+		slab->slack = counts ? 0 : slab->unbacked;
+		if (!counts && slab->unbacked | left)
+			set_slack(slab, left);
+	}
+}
+
 /* Allocate slabs that runs_have(). */
 static void alloc_at(struct request *request, uintptr_t base)
 {
@@ -127,10 +123,7 @@ static void alloc_at(struct request *request, uintptr_t base)
 		request->unbacked += count_bits(part & superslab->unbacked);
 		request->part = part;
 		superslab_alloc_part(superslab, part);
-		if (request->counts)
-			own_as_class(superslab, part);
-		else
-			own_as_span(superslab, part, slabs ? 0 : request->slack);
+		own_slabs(superslab, part, request->counts, slabs ? 0 : request->slack);
 	}
 }
 
@@ -174,15 +167,6 @@ static unsigned misfit(const struct request *request, const struct slab *last)
 	return count_bits((last->unbacked ^ request->slack) & ALL_PAGES);
 }
 
-static void compare(struct request *request, uintptr_t base, unsigned pages)
-{
-	request->candidates--;
-	if (pages >= request->misfit)
-		return;
-	request->misfit = pages;
-	request->base = base;
-}
-
 /* The first place in a run, and the first that is backed. */
 static HAK_COLD void search_run(struct request *request, const struct slab *first)
 {
@@ -198,7 +182,11 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
 		next = skip_unbacked(base, request->slabs);
 		if (next == base)
 			pages = misfit(request, address_to_slab(base + size - SLAB_SIZE));
-		compare(request, base, pages);
+		request->candidates--;
+		if (pages < request->misfit) {
+			request->misfit = pages;
+			request->base = base;
+		}
 	} while (next > base && request->candidates);
 }
 

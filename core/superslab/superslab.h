@@ -6,7 +6,6 @@
 #ifndef HAKMEM_SUPERSLAB_SUPERSLAB_H
 #define HAKMEM_SUPERSLAB_SUPERSLAB_H
 
-#include "base/base.h"
 #include "superslab/descriptor.h"
 
 /* What stands behind a run of slabs when it is allocated? */
