@@ -206,9 +206,9 @@ NO_SANITIZE_THREAD void seize_idle(struct hak_cache *cache, unsigned class, bool
 }
 
 /*
- * Step 3 for all magazines of a cache: which magazines are seized, and is it all of them, with nothing
- * left in them that the scan does not take? @sure: a barrier has passed. Sets @excess of
- * the classes of which there is something to take.
+ * Step 3 for all magazines of a cache: which of them are seized? Are all of them, and does the
+ * scan take everything that is left in them? Then the cache is quiet. @sure: a barrier has
+ * passed. Sets @excess of the classes of which there is something to take.
  */
 void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 {
