@@ -40,13 +40,15 @@ mutations='
 	LIMIT_AFTER	seize
 	OPEN_UNCLAIMED	seize
 	FORGET_PUSH	seize
+	FIRST_BASE_2	seize
+	QUIET_LATE	seize
+	QUIET_OPEN	seize
 	POP_REREADS	seize
 	PUSH_REREADS	seize
 	PUSH_SWAPPED	seize
 	PUSH_TOP_FIRST	seize
 	HANDLER_CACHE	seize	-DINTERRUPT -DOPS=2 -DROUNDS=1
-	NO_UNDO		seize	-DPREEMPT -DOPS=2 -DROUNDS=1
-	UNDO_LATE	seize	-DPREEMPT -DOPS=2 -DROUNDS=1
+	SEIZED_AT_0	seize	-DPREEMPT -DOPS=2 -DROUNDS=1
 	IRQ_ON		seize	-DPREEMPT -DOPS=2 -DROUNDS=1
 	FORK_CLAIM	seize	-DFORK -DOPS=2 -DROUNDS=1
 	FORK_NO_SCAN	seize	-DFORK -DOPS=2 -DROUNDS=1
@@ -146,7 +148,7 @@ while read -r name model options; do
 	# shellcheck disable=SC2086 # a list of words
 	(check "$name" "$model" $options) &
 done <<<"$variants
-$(sed -nE 's/^\t([A-Z_]+)\s+(\w+)/mutation-\2-\1 \2/p' <<<"$mutations")"
+$(sed -nE 's/^\t([A-Z_0-9]+)\s+(\w+)/mutation-\2-\1 \2/p' <<<"$mutations")"
 wait
 [ -n "$only" ] && echo "logs and trails: $scratch"
 [ ! -e "$scratch/failed" ]
