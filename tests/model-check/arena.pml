@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How SuperSlabs and slabs come and go while the arena's lock is dropped around
- * the provider: core/superslab/arena.c, superslab.c, claim.c, remap.c, class.c and
- * the scan. See README.md for what this leaves out, and run.sh for the variants and
- * mutations.
+ * the provider, and what a scan claims meanwhile: core/superslab/, core/slab/class.c
+ * and core/reclaim/scan.c. See README.md for what this leaves out, and run.sh for the
+ * variants and mutations.
  *
  * Two places for SuperSlabs of two slabs each; two threads, one scan. What is done
- * under a lock is one step or a few, and the lock is there as in the code.
+ * under a lock is one step or a few, and the lock is there as in the code. What is
+ * called as a function of the code stands for it.
  *
  *	(default)  slabs of spans, with slack behind their ends
  *	REMAP	   a new SuperSlab gets the memory of an empty one
- *	CLASS	   slabs of a class, of two blocks, a page each
+ *	CLASS	   slabs of a class, of PER blocks, a page each
  *	FORK	   another thread forks; the model goes on with the child alone
  */
 
@@ -30,19 +31,19 @@ bit there[PLACES];
 /* Under the lock of the arena. */
 bit entered[PLACES]; /* in the page map, and on the lists */
 bit refused[PLACES];
-bit unused[SLABS], dirty[SLABS], slack[SLABS], busy[SLABS], late[SLABS];
-byte cursor = NONE;
-byte nr_active, nr_reserve, slabs_used, mapped, released;
+bit unused[SLABS], claimed[SLABS]; /* superslab->unused, ->claimed */
+bit dirty[SLABS]; /* an unused slab is backed */
+bit slack[SLABS]; /* slab->slack, and backed */
+byte next_scanned = NONE;
+byte nr_active, nr_reserve, slabs_used, mapped, released; /* hak_arena.counters */
 
 /* For the proof: who may write to a slab, what left the lists and is not gone. */
-#define NOBODY 0 /* 1 and 2 are threads */
+#define NOBODY	 0 /* 1 and 2 are threads */
 #define OF_CLASS 3
-#define SCAN 4
-#define LATE 5
+#define SCAN	 4
 byte owner[SLABS];
-bit seen_slack[SLABS]; /* its slack is what the scan saw */
+bit seen_slack[SLABS]; /* its slack is what the scan saw, and nobody has it */
 bit in_hand[PLACES];
-byte leaving;
 
 bit scan_lock, class_lock, arena_lock;
 bit child;
@@ -54,14 +55,19 @@ inline lock(word)
 	!word -> word = 1
 }
 
-#define EMPTY(a)    (entered[a] && unused[(a) * 2] && unused[(a) * 2 + 1])
-#define AFTER(a)    ((a) == 0 && entered[1] -> 1 : NONE) /* arena_next() */
-#define FIRST	    (entered[0] -> 0 : (entered[1] -> 1 : NONE))
+inline arena_unlock()
+{
+	assert(nr_active == mapped - released);
+	arena_lock = 0
+}
+
+#define EMPTY(a)      (entered[a] && unused[(a) * 2] && unused[(a) * 2 + 1])
+#define arena_next(a) ((a) == 0 && entered[1] -> 1 : NONE)
+#define arena_first() (entered[0] -> 0 : (entered[1] -> 1 : NONE))
 
 /* ---------------------------------------------------- arena.c, under its lock */
 
-/* register_locked() */
-inline enter_place(a)
+inline arena_enter(a)
 {
 	atomic {
 		assert(there[a] && !entered[a]);
@@ -74,28 +80,31 @@ inline enter_place(a)
 	}
 }
 
-/* unregister_locked(), of an empty one */
-inline leave_place(a)
+/* Of an empty one. */
+inline arena_remove(a)
 {
 	atomic {
 		assert(EMPTY(a));
 #ifndef MUTATION_CURSOR
-		cursor = (cursor == a -> AFTER(a) : cursor);
+		next_scanned = (next_scanned == a -> arena_next(a) : next_scanned);
 #endif
 		entered[a] = 0;
 		unused[(a) * 2] = 0;
 		unused[(a) * 2 + 1] = 0;
 		in_hand[a] = 1;
-		leaving++;
+#ifndef MUTATION_RELEASED_LATE
+		released++;
+#endif
 		nr_active--;
 		nr_reserve--
 	}
 }
 
-inline take_slab(s, who)
+/* superslab.c */
+inline superslab_alloc_part(s, who)
 {
 	atomic {
-		assert(there[(s) / 2] && owner[s] == NOBODY);
+		assert(there[(s) / 2] && unused[s] && owner[s] == NOBODY);
 		nr_reserve = nr_reserve - EMPTY((s) / 2);
 		unused[s] = 0;
 		owner[s] = who;
@@ -104,77 +113,87 @@ inline take_slab(s, who)
 	}
 }
 
-/* superslab_free_part_locked(); what has become empty and shall go: a place, or NONE */
-inline put_slab(s, gone)
+/* superslab.c; what has become empty and shall go is collected: gone is a place, or NONE */
+inline superslab_free_part(s, gone)
 {
 	atomic {
+		assert(!unused[s]);
 		unused[s] = 1;
+		claimed[s] = 0;
 		dirty[s] = 1;
 		slack[s] = 0;
 		owner[s] = NOBODY;
 		slabs_used--;
-		nr_reserve = nr_reserve + EMPTY((s) / 2)
+		nr_reserve = nr_reserve + EMPTY((s) / 2);
+		/* enter_reserve() */
+		assert(!EMPTY((s) / 2) || (!claimed[(s) / 2 * 2] && !claimed[(s) / 2 * 2 + 1]))
 	}
 	if
 	:: EMPTY((s) / 2) && !refused[(s) / 2] ->
-		gone = (s) / 2;
+		gone = (s) / 2; /* arena_collect() */
 #ifndef MUTATION_UNMAP_LISTED
-		leave_place(gone)
+		arena_remove(gone)
 #endif
-	:: true /* the reserve keeps it */
+	:: true /* policy_keeps() */
 	fi
 }
 
 /* ------------------------------------------- arena.c, without a lock: provider */
 
-/* arena_release(): unmap what has left the lists, or enter it again if refused. */
-inline unmap(a)
+inline keep_refused(a)
+{
+	atomic {
+		lock(arena_lock);
+		refused[a] = 1;
+		arena_enter(a);
+		released--;
+		dirty[a * 2] = 1;
+		dirty[a * 2 + 1] = 1;
+		a = NONE;
+		arena_unlock()
+	}
+}
+
+/* Of what has left the lists. */
+inline arena_release(a)
 {
 	if
 	:: a == NONE
 	:: a != NONE ->
-		atomic {
+		atomic { /* pages_unmap() */
 			assert(owner[a * 2] == NOBODY && owner[a * 2 + 1] == NOBODY);
 			there[a] = 0;
 			dirty[a * 2] = 0;
 			dirty[a * 2 + 1] = 0;
 			in_hand[a] = 0
 		}
+#ifdef MUTATION_UNMAP_LISTED
 		atomic {
 			lock(arena_lock);
-#ifdef MUTATION_UNMAP_LISTED
-			leave_place(a);
+			arena_remove(a);
 			in_hand[a] = 0;
-#endif
-			released++;
-			leaving--;
-			a = NONE;
-			arena_lock = 0
+			arena_unlock()
 		}
+#endif
+#ifdef MUTATION_RELEASED_LATE
+		released++;
+#endif
+		a = NONE
 #ifndef MUTATION_UNMAP_LISTED
-	:: a != NONE ->
+	:: a != NONE -> /* it is refused */
 #ifdef MUTATION_REFUSED_DROPPED
 		in_hand[a] = 0
 #else
-		atomic {
-			lock(arena_lock);
-			refused[a] = 1;
-			enter_place(a);
-			leaving--;
-			dirty[a * 2] = 1;
-			dirty[a * 2 + 1] = 1;
-			a = NONE;
-			arena_lock = 0
-		}
+		keep_refused(a)
 #endif
 #endif
 	fi
 }
 
-/* remap_chain(): the new place gets the memory of an empty one, if there is one. */
-inline remap()
+/* remap.c: the new place gets the memory of an empty one, if there is one. */
+inline remap_reserve()
 {
-	atomic {
+	atomic { /* arena_withdraw_reserve() */
 		lock(arena_lock);
 		if
 		:: EMPTY(0) && !refused[0] -> gone = 0
@@ -183,39 +202,39 @@ inline remap()
 		fi;
 #ifndef MUTATION_REMAP_LISTED
 		if
-		:: gone != NONE -> leave_place(gone)
+		:: gone != NONE -> arena_remove(gone)
 		:: else
 		fi;
 #endif
-		arena_lock = 0
+		arena_unlock()
 	}
 	if
 	:: gone != NONE ->
-		/* the provider moves it, or only a part */
+		/* pages_move() moves it, or only a part */
 		assert(owner[gone * 2] == NOBODY && owner[gone * 2 + 1] == NOBODY);
 #ifdef MUTATION_REMAP_LISTED
 		atomic {
 			lock(arena_lock);
-			leave_place(gone);
-			arena_lock = 0
+			arena_remove(gone);
+			arena_unlock()
 		}
 #endif
 		if
-		:: unmap(gone)
-		:: atomic {
+		:: arena_release(gone)
+		:: atomic { /* arena_return_reserve() */
 				lock(arena_lock);
-				enter_place(gone);
-				leaving--;
+				arena_enter(gone);
+				released--;
 				gone = NONE;
-				arena_lock = 0
+				arena_unlock()
 			}
 		fi
 	:: else
 	fi
 }
 
-/* arena_map_and_lock(), up to where it takes the lock: new is the place, or NONE */
-inline map_place()
+/* alloc_new(), up to where it takes the lock: new is the place, or NONE */
+inline descriptor_map()
 {
 	if
 	:: atomic { !there[0] -> there[0] = 1; in_hand[0] = 1; new = 0 }
@@ -225,16 +244,16 @@ inline map_place()
 #ifdef REMAP
 	;
 	if
-	:: new != NONE -> remap()
+	:: new != NONE -> remap_reserve()
 	:: else
 	fi
 #endif
 }
 
-/* superslab_alloc(): s becomes the slab, or SLABS */
-inline alloc_slab(who)
+/* s becomes the slab, or SLABS */
+inline superslab_alloc(who)
 {
-	atomic {
+	atomic { /* alloc_unused() */
 		lock(arena_lock);
 		if
 		:: unused[0] -> s = 0
@@ -244,24 +263,24 @@ inline alloc_slab(who)
 		:: else -> s = SLABS
 		fi;
 		if
-		:: s < SLABS -> take_slab(s, who)
+		:: s < SLABS -> superslab_alloc_part(s, who)
 		:: else
 		fi;
-		arena_lock = 0
+		arena_unlock()
 	}
 	if
 	:: s == SLABS ->
-		map_place();
+		descriptor_map();
 		if
 		:: new != NONE ->
-			atomic {
+			atomic { /* arena_enter_and_lock(), alloc_at() */
 				lock(arena_lock);
-				enter_place(new);
+				arena_enter(new);
 				mapped++;
 				s = new * 2;
-				take_slab(s, who);
+				superslab_alloc_part(s, who);
 				new = NONE;
-				arena_lock = 0
+				arena_unlock()
 			}
 		:: else
 		fi
@@ -269,76 +288,98 @@ inline alloc_slab(who)
 	fi
 }
 
-inline free_slab(s)
+inline superslab_free(s)
 {
 	atomic {
 		lock(arena_lock);
 		if
 #ifndef CLASS
-#ifndef MUTATION_FREE_BUSY
-		:: busy[s] -> late[s] = 1; owner[s] = LATE
+#ifndef MUTATION_CLAIMED_IGNORED
+		/* in superslab_free_part(): from now on it is the scan's */
+		:: claimed[s] -> claimed[s] = 0; owner[s] = SCAN
 #endif
 #endif
-		:: else -> put_slab(s, gone)
+		:: else -> superslab_free_part(s, gone)
 		fi;
-		arena_lock = 0
+		arena_unlock()
 	}
-	unmap(gone)
+	arena_release(gone)
 }
 
-/* arena_release_reserve(): an allocation fails */
-inline release_reserve()
+/* An allocation fails. */
+inline arena_release_reserve()
 {
-	atomic {
+	atomic { lock(arena_lock); refused[0] = 0; refused[1] = 0; arena_unlock() }
+	atomic { /* release_down_to() */
 		lock(arena_lock);
-		refused[0] = 0;
-		refused[1] = 0;
 		if
-		:: EMPTY(0) -> gone = 0
-		:: EMPTY(1) -> gone = 1
+		:: EMPTY(0) && !refused[0] -> gone = 0
+		:: EMPTY(1) && !refused[1] -> gone = 1
 		:: else
 		fi;
 		if
 #ifndef MUTATION_UNMAP_LISTED
-		:: gone != NONE -> leave_place(gone)
+		:: gone != NONE -> arena_remove(gone)
 #endif
 		:: else
 		fi;
-		arena_lock = 0
+		arena_unlock()
 	}
-	unmap(gone)
+	arena_release(gone)
 }
 
-/* ------------------------------------------------------ class.c, blocks.c */
+/* ------------------------------------------------------------- slab/class.c */
 
 #ifdef CLASS
-#define BLOCKS 8 /* block b lies in slab b / 2 */
-byte current;		/* the record of the class: who made it, or 0 */
-byte record_of[SLABS];	/* that the slab counts in */
+#ifndef PER
+#define PER 2
+#endif
+#define BLOCKS (SLABS * PER) /* block b lies in slab b / PER */
+byte slab_class;	/* slab_classes[class]: who made it, or 0 */
+byte class_of[SLABS];	/* the struct slab_class that the slab counts in */
 bit of_class[SLABS];	/* slab->class */
-bit listed[SLABS], withheld[BLOCKS], being_purged[SLABS];
-bit live[BLOCKS];
+bit listed[SLABS];
+byte free[SLABS], unbacked_blocks[SLABS];
+bit unbacked[BLOCKS];	/* slab->unbacked, by page */
 byte holder[BLOCKS];
+bit claim_pages[BLOCKS]; /* claim->pages */
 
-#define ALL_FREE(s) (!live[(s) * 2] && !live[(s) * 2 + 1])
-#define HAS_FREE(s) (!live[(s) * 2] || !live[(s) * 2 + 1])
+/* A block's bit in the bitmap. */
+#define OFFERED(b) (holder[b] == NOBODY && !unbacked[b])
 
 inline relist(s)
 {
-	listed[s] = HAS_FREE(s) && !being_purged[s]
+	listed[s] = free[s] + unbacked_blocks[s] > 0
 }
 
-/* take_and_relist(): one block, which is offered again if it is withheld */
-inline alloc_from(s)
+/* One block. If no backed one is left, back_blocks() backs the lowest page. */
+inline alloc_and_relist(s)
 {
 	atomic {
-		assert(of_class[s] && !being_purged[s] && owner[s] == OF_CLASS && there[(s) / 2]);
-		b = (s) * 2 + live[(s) * 2];
-		assert(!live[b] && holder[b] == NOBODY);
-		live[b] = 1;
-		withheld[b] = 0;
+		assert(of_class[s] && owner[s] == OF_CLASS && there[(s) / 2]);
+		assert(free[s] + unbacked_blocks[s] > 0);
+		b = (s) * PER;
+		if
+		:: free[s] == 0 ->
+			do
+			:: unbacked[b] -> break
+			:: else -> b++
+			od;
+			unbacked[b] = 0;
+			unbacked_blocks[s]--;
+			free[s]++;
+			b = (s) * PER
+		:: else
+		fi;
+		do /* slab_alloc() */
+		:: OFFERED(b) -> break
+		:: else -> b++
+		od;
+		assert(b / PER == (s) && !claim_pages[b]);
 		holder[b] = me;
-		relist(s)
+		free[s]--;
+		relist(s);
+		b = 0
 	}
 }
 
@@ -353,17 +394,17 @@ inline first_partial()
 	fi
 }
 
-/* make_record(): it needs memory, so somebody else may have been faster */
-inline make_record()
+/* It needs memory, so somebody else may have been faster. */
+inline class_make()
 {
 	if
-	:: current == 0 ->
+	:: slab_class == 0 ->
 		atomic {
-			lock(class_lock);
-#ifdef MUTATION_RECORD_UNCHECKED
-			current = me;
+			lock(class_lock); /* make_lock */
+#ifdef MUTATION_CLASS_UNCHECKED
+			slab_class = me;
 #else
-			current = (current == 0 -> me : current);
+			slab_class = (slab_class == 0 -> me : slab_class);
 #endif
 			class_lock = 0
 		}
@@ -371,81 +412,97 @@ inline make_record()
 	fi
 }
 
-/* add_slabs() */
-inline add_slab()
+/* Of an empty slab, under the lock: it counts for nothing. */
+inline leave_class(s)
 {
-	make_record();
-	kind = current;
-	alloc_slab(OF_CLASS);
+	of_class[s] = 0;
+	class_of[s] = 0;
+	free[s] = 0;
+	unbacked_blocks[s] = 0;
+	for (j : 0 .. PER - 1) {
+		unbacked[(s) * PER + j] = 0
+	}
+	j = 0
+}
+
+inline add_slabs()
+{
+#if PER == 2
+	class_make(); /* else it is there */
+#endif
+	kind = slab_class;
+	superslab_alloc(OF_CLASS); /* superslab_alloc_slabs() */
 	if
 	:: s < SLABS ->
-		of_class[s] = 1; /* on no list yet */
+		atomic { of_class[s] = 1; free[s] = PER } /* slab_init(); on no list yet */
 		atomic {
 			lock(class_lock);
 			if /* somebody else may have been faster */
 			:: !listed[0] && !listed[1] && !listed[2] && !listed[3] ->
-				record_of[s] = kind;
-				alloc_from(s);
+				class_of[s] = kind;
+				holder[s * PER] = me; /* alloc_and_relist() */
+				free[s]--;
+				relist(s);
 				s = SLABS
-			:: else -> of_class[s] = 0
+			:: else -> leave_class(s)
 			fi;
 			class_lock = 0
 		}
 		if
-		:: s < SLABS -> free_slab(s)
+		:: s < SLABS -> superslab_free(s) /* free_slabs() */
 		:: else
 		fi
 	:: else
 	fi
 }
 
-inline malloc_block()
+inline class_alloc()
 {
-	atomic {
+	atomic { /* class_alloc_partial() */
 		lock(class_lock);
 		first_partial();
 		if
-		:: s < SLABS -> alloc_from(s)
+		:: s < SLABS -> alloc_and_relist(s)
 		:: else
 		fi;
 		class_lock = 0
 	}
 	if
-	:: s == SLABS -> add_slab()
+	:: s == SLABS -> add_slabs()
 	:: else
 	fi
 }
 
-/* relist_or_empty(), under the lock; s stays if it is to be returned, or is SLABS */
+/* With leave_class(), under the lock; s stays if it is to be freed, or is SLABS. */
 inline relist_or_empty(s)
 {
+	assert(of_class[s] && free[s] + unbacked_blocks[s] <= PER);
 	if
-#ifdef MUTATION_EMPTY_BUSY
-	:: ALL_FREE(s) ->
+#ifdef MUTATION_EMPTY_CLAIMED
+	:: holder[(s) * PER] != NOBODY || holder[(s) * PER + 1] != NOBODY ->
 #else
-	:: ALL_FREE(s) && !being_purged[s] ->
+	:: free[s] + unbacked_blocks[s] < PER ->
 #endif
-		listed[s] = 0;
-		of_class[s] = 0;
-		record_of[s] = 0;
-		withheld[(s) * 2] = 0;
-		withheld[(s) * 2 + 1] = 0
-	:: else -> relist(s); s = SLABS
+		relist(s);
+		s = SLABS
+	:: else -> listed[s] = 0; leave_class(s)
 	fi
 }
 
-inline free_block()
+inline class_free()
 {
 	atomic {
 		lock(class_lock);
-		live[b] = 0;
-		holder[b] = NOBODY;
-		s = b / 2;
+		assert(!unbacked[b]);
+		holder[b] = NOBODY; /* free_blocks() */
+		s = b / PER;
+		b = 0;
+		free[s]++;
 		relist_or_empty(s);
 		class_lock = 0
 	}
 	if
-	:: s < SLABS -> free_slab(s)
+	:: s < SLABS -> superslab_free(s) /* free_slabs() */
 	:: else
 	fi
 }
@@ -457,7 +514,7 @@ proctype thread(byte me; byte ops)
 {
 	byte s = SLABS, gone = NONE, new = NONE;
 #ifdef CLASS
-	byte b, kind;
+	byte b, j, kind;
 #endif
 
 	{
@@ -466,19 +523,23 @@ proctype thread(byte me; byte ops)
 			ops--;
 			if
 #ifdef CLASS
-			:: malloc_block()
+			:: class_alloc()
 			:: atomic {
 					if
 					:: holder[0] == me -> b = 0
 					:: holder[1] == me -> b = 1
 					:: holder[2] == me -> b = 2
+#if PER == 2
 					:: holder[4] == me -> b = 4
+#else
+					:: holder[3] == me -> b = 3
+#endif
 					fi
 				}
-				free_block()
+				class_free()
 #else
-			:: alloc_slab(me);
-				if /* has it slack at its end? */
+			:: superslab_alloc(me);
+				if /* has it slack at its end? own_as_span() */
 				:: s < SLABS -> slack[s] = 1
 				:: true
 				fi
@@ -489,23 +550,21 @@ proctype thread(byte me; byte ops)
 					:: owner[2] == me -> s = 2
 					fi
 				}
-				free_slab(s)
+				superslab_free(s)
 			:: owner[0] == me ->
-				/* superslab_resize(): it grows into its slack */
+				/* superslab_resize(): it grows into its slack, set_slack() */
 				atomic {
 					lock(arena_lock);
 					if
-#ifdef MUTATION_GROW_BUSY
-					:: true -> slack[0] = 0; seen_slack[0] = 0
-#else
-					:: !busy[0] -> slack[0] = 0; seen_slack[0] = 0
-					:: busy[0]
+#ifndef MUTATION_GROW_CLAIMED
+					:: claimed[0] && slack[0]
 #endif
+					:: else -> slack[0] = 0; seen_slack[0] = 0
 					fi;
-					arena_lock = 0
+					arena_unlock()
 				}
 #endif
-			:: release_reserve()
+			:: arena_release_reserve()
 			fi;
 			atomic { s = SLABS; gone = NONE; new = NONE }
 		:: break
@@ -518,20 +577,17 @@ proctype thread(byte me; byte ops)
 
 /* --------------------------------------- reclaim/scan.c, superslab/claim.c */
 
-/* claim_next(): the slabs of the next SuperSlab that have memory and no owner */
-inline claim_slab(s)
+/* claim_superslab(): of its slabs those that have memory and no owner, and slack. */
+inline claim_superslab(s)
 {
 	atomic {
 		if
 		:: unused[s] && dirty[s] && (refused[(s) / 2] || !EMPTY((s) / 2)) ->
-			claimed[i] = 1;
-#ifndef MUTATION_SCAN_UNCLAIMED
-			take_slab(s, SCAN)
-#endif
+			claim_unused[i] = 1
 #ifndef CLASS
 		:: !unused[s] && slack[s] ->
-			slacks[i] = 1;
-			busy[s] = 1;
+			claim_slack[i] = 1;
+			claimed[s] = 1;
 			seen_slack[s] = 1
 #endif
 		:: else
@@ -539,134 +595,199 @@ inline claim_slab(s)
 	}
 }
 
-inline purge_slab(s)
+inline claim_purge(s)
 {
 	atomic {
 		if
-		:: claimed[i] ->
+		:: claim_unused[i] ->
 			assert(there[(s) / 2]);
 			assert(owner[s] == SCAN || owner[s] == NOBODY);
 			assert(owner[s] == SCAN || entered[(s) / 2])
 #ifndef CLASS
-		:: slacks[i] -> assert(there[(s) / 2] && seen_slack[s])
+		:: claim_slack[i] -> assert(there[(s) / 2] && seen_slack[s])
 #else
-		:: blocks[i] ->
-			assert(there[(s) / 2] && of_class[s]);
-			assert(!withheld[(s) * 2] || holder[(s) * 2] == NOBODY);
-			assert(!withheld[(s) * 2 + 1] || holder[(s) * 2 + 1] == NOBODY)
+		:: claim_blocks[i] ->
+			assert(there[(s) / 2] && of_class[s] && owner[s] == OF_CLASS);
+			for (j : 0 .. PER - 1) {
+				assert(!claim_pages[(s) * PER + j] || holder[(s) * PER + j] == NOBODY)
+			}
+			j = 0
 #endif
 		:: else
 		fi
 	}
 }
 
-/* claim_done(): back, with what was freed meanwhile */
-inline unclaim_slab(s)
+/* The slabs that are the scan's. */
+inline claim_free(s)
 {
 	if
 #ifndef CLASS
-	:: slacks[i] ->
-		atomic { busy[s] = 0; slack[s] = 0; seen_slack[s] = 0 }
-		if
-#ifndef MUTATION_LATE_FORGOTTEN
-		:: late[s] -> late[s] = 0; put_slab(s, gone)
+	:: claim_slack[i] && claimed[s] ->
+		atomic { claimed[s] = 0; slack[s] = 0; seen_slack[s] = 0 }
+#ifndef MUTATION_CLAIMED_FORGOTTEN
+	:: claim_slack[i] && !claimed[s] -> superslab_free_part(s, gone)
 #endif
-		:: else
-		fi
 #endif
 #ifndef MUTATION_SCAN_UNCLAIMED
-	:: claimed[i] -> put_slab(s, gone); dirty[s] = 0
+	:: claim_unused[i] -> superslab_free_part(s, gone); dirty[s] = 0
 #endif
 	:: else
 	fi
 }
 
+#ifdef CLASS
+/* class.c: of a slab that is on a list the pages that are idle, and with them all free blocks */
+inline claim_slab(s)
+{
+	for (j : 0 .. PER - 1) {
+		if
+		:: OFFERED((s) * PER + j) -> /* slab_unback() */
+			unbacked[(s) * PER + j] = 1;
+			free[s]--;
+			unbacked_blocks[s]++;
+			claim_pages[(s) * PER + j] = 1;
+			claim_blocks[i] = 1
+		:: PER > 2 && OFFERED((s) * PER + j) /* used a moment ago */
+		:: else
+		fi
+	}
+	j = 0;
+	if
+	:: claim_blocks[i] ->
+		claim_nr_free[i] = free[s];
+		free[s] = 0;
+#ifndef MUTATION_UNBACKED_OFFERED
+		claim_nr_unbacked[i] = unbacked_blocks[s];
+		unbacked_blocks[s] = 0;
+#endif
+		relist(s)
+	:: else
+	fi
+}
+
+inline class_claim()
+{
+	for (i : 0 .. 1) {
+		atomic {
+			s = a * 2 + i;
+			lock(class_lock);
+			if /* is_listed() */
+			:: !claim_unused[i] && of_class[s] && listed[s] -> claim_slab(s)
+			:: else
+			fi;
+			class_lock = 0
+		}
+	}
+	s = SLABS
+}
+
+inline class_free_claimed()
+{
+	for (i : 0 .. 1) {
+		if
+		:: claim_blocks[i] ->
+			atomic {
+				lock(class_lock);
+				s = a * 2 + i;
+				free[s] = free[s] + claim_nr_free[i];
+				unbacked_blocks[s] = unbacked_blocks[s] + claim_nr_unbacked[i];
+				for (j : 0 .. PER - 1) {
+					if
+					:: failed && claim_pages[s * PER + j] -> /* slab_back() */
+						unbacked[s * PER + j] = 0;
+						unbacked_blocks[s]--;
+						free[s]++
+					:: else
+					fi;
+					claim_pages[s * PER + j] = 0
+				}
+				relist_or_empty(s);
+				claim_blocks[i] = 0;
+				claim_nr_free[i] = 0;
+				claim_nr_unbacked[i] = 0;
+				class_lock = 0
+			}
+			if
+			:: s < SLABS -> superslab_free(s) /* free_slabs() */
+			:: else
+			fi
+		:: else
+		fi
+	}
+}
+#endif
+
 proctype scanner()
 {
 	byte a = NONE, i, s = SLABS, gone = NONE;
-	bit claimed[2], slacks[2];
+	bit claim_unused[2], claim_slack[2];
 #ifdef CLASS
-	bit blocks[2];
+	bit failed; /* the provider refused to purge */
+	byte j;
+	bit claim_blocks[2];
+	byte claim_nr_free[2], claim_nr_unbacked[2];
 #endif
 
 	{
 		atomic { lock(scan_lock) }
-		atomic {
+		atomic { /* claim_first() */
 			lock(arena_lock);
-			cursor = FIRST;
-			arena_lock = 0
+			next_scanned = arena_first();
+			arena_unlock()
 		}
-		do
-		:: atomic {
+		do /* scan_next() */
+		:: atomic { /* claim_next() */
 				lock(arena_lock);
-				a = cursor;
-				arena_lock = 0;
+				a = next_scanned;
 				if
-				:: a == NONE -> break
+				:: a == NONE -> arena_unlock(); break
 				:: else
 				fi;
 				assert(entered[a]);
-				cursor = AFTER(a);
+				next_scanned = arena_next(a);
 				for (i : 0 .. 1) {
-					claim_slab(a * 2 + i)
+					claim_superslab(a * 2 + i)
 				}
+#ifndef MUTATION_SCAN_UNCLAIMED
+				for (i : 0 .. 1) {
+					if
+					:: claim_unused[i] -> superslab_alloc_part(a * 2 + i, SCAN)
+					:: else
+					fi
+				}
+#endif
+				arena_unlock()
 			}
 #ifdef CLASS
-			/* class_scan(): the free pages of slabs in use */
-			for (i : 0 .. 1) {
-				atomic {
-					lock(class_lock);
-					if
-					:: !claimed[i] && of_class[a * 2 + i] && listed[a * 2 + i] ->
-						blocks[i] = 1;
-						withheld[(a * 2 + i) * 2] = !live[(a * 2 + i) * 2];
-						withheld[(a * 2 + i) * 2 + 1] = !live[(a * 2 + i) * 2 + 1];
-						being_purged[a * 2 + i] = 1;
-						listed[a * 2 + i] = 0
-					:: else
-					fi;
-					class_lock = 0
-				}
-			}
+			class_claim();
 #endif
-			/* claim_purge() */
 			for (i : 0 .. 1) {
-				purge_slab(a * 2 + i)
+				claim_purge(a * 2 + i)
 			}
 			atomic {
 				lock(arena_lock);
-				for (i : 0 .. 1) {
-					unclaim_slab(a * 2 + i)
-				}
-				arena_lock = 0
-			}
-			unmap(gone);
 #ifdef CLASS
-			/* class_scan_done() */
-			for (i : 0 .. 1) {
 				if
-				:: blocks[i] ->
-					atomic {
-						lock(class_lock);
-						s = a * 2 + i;
-						being_purged[s] = 0;
-						relist_or_empty(s);
-						class_lock = 0
-					}
-					if
-					:: s < SLABS -> free_slab(s)
-					:: else
-					fi
-				:: else
+				:: true
+				:: claim_blocks[0] || claim_blocks[1] -> failed = 1
 				fi;
-				blocks[i] = 0
+#endif
+				for (i : 0 .. 1) {
+					claim_free(a * 2 + i)
+				}
+				arena_unlock()
 			}
+			arena_release(gone);
+#ifdef CLASS
+			class_free_claimed();
+			failed = 0;
 #endif
 			atomic {
-				claimed[0] = 0;
-				claimed[1] = 0;
-				slacks[0] = 0;
-				slacks[1] = 0;
+				claim_unused[0] = 0;
+				claim_unused[1] = 0;
+				claim_slack[0] = 0;
+				claim_slack[1] = 0;
 				s = SLABS
 			}
 		od;
@@ -716,26 +837,35 @@ inline judge()
 			if
 			:: entered[i / 2] ->
 				assert(unused[i] == (owner[i] == NOBODY));
-				assert(owner[i] != SCAN && owner[i] != LATE && !busy[i]);
+				assert(owner[i] != SCAN && !claimed[i]);
 				n_used = n_used + !unused[i];
 #ifdef CLASS
-				assert(!being_purged[i]);
+				n_free = 0;
+				n_unbacked = 0;
+				for (j : i * PER .. i * PER + PER - 1) {
+					n_free = n_free + OFFERED(j);
+					n_unbacked = n_unbacked + unbacked[j]
+				}
+				assert(!of_class[i] || (n_free == free[i] && n_unbacked == unbacked_blocks[i]));
 				assert(child || of_class[i] == (owner[i] == OF_CLASS));
-				assert(child || !of_class[i] || (!ALL_FREE(i) && listed[i] == HAS_FREE(i)));
-				assert(child || record_of[i] == 0 || record_of[i] == current);
+				assert(child || !of_class[i] || n_free + n_unbacked < PER);
+				assert(child || listed[i] == (of_class[i] && n_free + n_unbacked > 0));
+				assert(child || class_of[i] == 0 || class_of[i] == slab_class);
 #endif
 			:: else -> assert(!unused[i] && owner[i] == NOBODY)
 			fi
 		}
 		assert(n_active == nr_active && n_reserve == nr_reserve && n_used == slabs_used);
-		assert(leaving == 0 || child);
-		assert(nr_active + leaving == mapped - released)
+		assert(nr_active == mapped - released)
 	}
 }
 
 init
 {
 	byte i, n_active, n_reserve, n_used;
+#ifdef CLASS
+	byte j, n_free, n_unbacked;
+#endif
 
 	atomic {
 		/* one SuperSlab: a slab of thread 1, and one that was used and is free */
@@ -748,17 +878,19 @@ init
 		mapped = 1;
 #ifdef CLASS
 		if
-		:: current = 1;
+		:: slab_class = 1;
 			owner[0] = OF_CLASS;
 			of_class[0] = 1;
-			record_of[0] = 1;
-			live[0] = 1;
+			class_of[0] = 1;
+			free[0] = PER - 1;
 			holder[0] = 1;
 			listed[0] = 1
+#if PER == 2
 		:: unused[0] = 1; /* the class is new */
 			dirty[0] = 1;
 			slabs_used = 0;
 			nr_reserve = 1
+#endif
 		fi;
 #else
 		owner[0] = 1;

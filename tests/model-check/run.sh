@@ -21,12 +21,13 @@ variants='
 	seize		seize	-DOPS=4
 	seize-rounds	seize	-DROUNDS=3
 	seize-interrupt	seize	-DINTERRUPT -DROUNDS=1
-	seize-preempt	seize	-DPREEMPT -DOPS=2 -DROUNDS=1 -DBLOCKS=2
-	seize-migrate	seize	-DMIGRATE -DOPS=2 -DOPS2=1 -DROUNDS=1 -DBLOCKS=2
+	seize-preempt	seize	-DPREEMPT -DOPS=2 -DOPS2=1 -DROUNDS=1 -DBLOCKS=2
+	seize-migrate	seize	-DMIGRATE -DOPS=1 -DOPS2=1 -DROUNDS=1 -DBLOCKS=2
 	seize-fork	seize	-DFORK -DROUNDS=1
 	arena		arena
 	arena-remap	arena	-DREMAP
 	arena-class	arena	-DCLASS -DOPS2=1
+	arena-blocks	arena	-DCLASS -DPER=3 -DOPS=1 -DOPS2=2
 	arena-fork	arena	-DFORK -DOPS2=1
 	arena-class-fork arena	-DFORK -DCLASS -DOPS=1
 '
@@ -48,20 +49,22 @@ mutations='
 	PUSH_SWAPPED	seize
 	PUSH_TOP_FIRST	seize
 	HANDLER_CACHE	seize	-DINTERRUPT -DOPS=2 -DROUNDS=1
-	SEIZED_AT_0	seize	-DPREEMPT -DOPS=2 -DROUNDS=1
-	IRQ_ON		seize	-DPREEMPT -DOPS=2 -DROUNDS=1
+	SEIZED_AT_0	seize	-DPREEMPT -DOPS=1 -DOPS2=1 -DROUNDS=1
+	IRQ_ON		seize	-DPREEMPT -DOPS=2 -DOPS2=1 -DROUNDS=1
 	FORK_CLAIM	seize	-DFORK -DOPS=2 -DROUNDS=1
 	FORK_NO_SCAN	seize	-DFORK -DOPS=2 -DROUNDS=1
 	UNMAP_LISTED	arena
 	REFUSED_DROPPED	arena
 	CURSOR		arena
 	SCAN_UNCLAIMED	arena
-	FREE_BUSY	arena
-	LATE_FORGOTTEN	arena
-	GROW_BUSY	arena
+	RELEASED_LATE	arena
+	CLAIMED_IGNORED	arena
+	CLAIMED_FORGOTTEN arena
+	GROW_CLAIMED	arena
 	REMAP_LISTED	arena	-DREMAP
-	EMPTY_BUSY	arena	-DCLASS
-	RECORD_UNCHECKED arena	-DCLASS -DOPS=1
+	UNBACKED_OFFERED arena	-DCLASS
+	EMPTY_CLAIMED	arena	-DCLASS
+	CLASS_UNCHECKED	arena	-DCLASS -DOPS=1
 	FORK_NO_SCAN	arena	-DFORK -DOPS2=1
 '
 
