@@ -467,6 +467,7 @@ void class_free_claimed(const struct claim *claim, int flags)
 			(uint16_t)(slab->unbacked_blocks + claim->unbacked_blocks[slab->index]);
 		if (flags < 0)
 			sc->unbacked_blocks -= slab_back(slab, claim->pages[slab->index]);
+		slab->changed = true; /* an allocation meanwhile saw none of these blocks */
 		relist_or_empty(sc, slab, &emptied);
 		leave_class(emptied);
 		lock_unlock(&sc->lock, LOCK_CLASS);

@@ -166,7 +166,7 @@ void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap)
 	slab->unbacked_blocks = all ? 0 : blocks;
 	slab->hint = 0;
 	slab->idle = 0;
-	slab->changed = false;
+	slab->changed = slab->unbacked != ALL_PAGES;
 	if (!all)
 		slab_back(slab, ALL_PAGES & ~slab->unbacked);
 	hak_assert(slab_all_free(slab) == blocks);

@@ -24,7 +24,7 @@ variants='
 	seize-preempt	seize	-DPREEMPT -DOPS=2 -DOPS2=1 -DROUNDS=1 -DBLOCKS=2
 	seize-migrate	seize	-DMIGRATE -DOPS=1 -DOPS2=1 -DROUNDS=1 -DBLOCKS=2
 	seize-fork	seize	-DFORK -DROUNDS=1
-	arena		arena
+	arena		arena	-DOPS2=1
 	arena-remap	arena	-DREMAP
 	arena-class	arena	-DCLASS -DOPS2=1
 	arena-blocks	arena	-DCLASS -DPER=3 -DOPS=1 -DOPS2=2

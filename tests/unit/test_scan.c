@@ -586,6 +586,47 @@ static void scan_alloc_meanwhile(void)
 	CHECK(unit_close());
 }
 
+static void free_one_and_alloc(void)
+{
+	drop(40);
+	CHECK(class_alloc_partial(CLASS_1024, &allocated_meanwhile + 1, 1) == 1);
+	CHECK((uintptr_t)allocated_meanwhile / SLAB_SIZE == model.base / SLAB_SIZE);
+}
+
+/* What is freed meanwhile may be allocated, and what was not ready yet goes later. */
+static void scan_not_ready_meanwhile(void)
+{
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x000f, 64);
+	CHECK(scan_purges(0));
+	drop_pages(0x0030, 64);
+	hook(free_one_and_alloc);
+	hak_idle(SIZE_MAX);
+	CHECK(!hooked.meanwhile && !test_has_failed());
+	CHECK(address_to_slab(model.base)->unbacked == 0x000f);
+	hak_idle(SIZE_MAX);
+	hak_idle(SIZE_MAX);
+	/* the block in page 4 or 5 that was allocated, if it is one of these, keeps its page */
+	CHECK(count_bits(address_to_slab(model.base)->unbacked & 0x0030) >= 1 && !hak_check());
+	CHECK(unit_close());
+}
+
+/* A slab that a class gets with memory in it: pages that nobody uses go. */
+static void scan_unused_pages_of_new_slab(void)
+{
+	void *span, *small[2];
+
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
+	span = unit_span_alloc(SLAB_SIZE);
+	small[1] = unit_span_alloc(SLAB_SIZE);
+	CHECK(span && small[1]);
+	hak_free(span); /* its slab is backed */
+	CHECK(class_alloc(CLASS_1024, small + 1, 1, ALLOC_ANY) == 1 && small[0] == span);
+	CHECK(!hak_idle(SIZE_MAX) || !hak_idle(SIZE_MAX));
+	CHECK(address_to_slab((uintptr_t)span)->unbacked == 0xfffe && !hak_check());
+	CHECK(unit_close());
+}
+
 /* ---------------------------------------------------------------- whole slabs */
 
 /* A slab whose last block goes is returned, with what is known of its pages. */
@@ -863,6 +904,8 @@ void unit_scan(void)
 	TEST_RUN(scan_empty_meanwhile);
 	TEST_RUN(scan_free_meanwhile);
 	TEST_RUN(scan_alloc_meanwhile);
+	TEST_RUN(scan_not_ready_meanwhile);
+	TEST_RUN(scan_unused_pages_of_new_slab);
 	TEST_RUN(scan_emptied);
 	TEST_RUN(scan_unused_slabs);
 	TEST_RUN(scan_shrunk_span);
