@@ -93,7 +93,8 @@ unreached()
 why_not_sound()
 {
 	if ! grep -q 'errors: 0$' log; then
-		echo "$(grep -m 1 -E '^pan:[0-9]*:|^pan: .*(reached|exceeds|out of)' log || echo 'no result')"
+		grep -m 1 -E '^pan:[0-9]*:|^pan: .*(reached|exceeds|out of)' log ||
+			echo "no result"
 	elif grep -qiE 'truncated|not completed|max search depth too small|memlim' log; then
 		echo "the search was not exhaustive"
 	elif ! grep -q '^State-vector' log || ! grep -q 'Full statespace search' log; then
