@@ -5,17 +5,16 @@
  * this very code, and neither calls the other. malloc.c has the slow paths.
  *
  * The fast path does not ask whether the allocator is initialised, whether this thread has a
- * cache, whether the pointer is ours, or whether the block is large. The stand-in caches, the
- * page map's absent leaf, and the classes that users have no blocks of: each leads to a
- * magazine that is empty and full at once. So all of these cases end in the slow path by
- * themselves.
+ * cache, whether the pointer is ours, or whether the block is large. In each of these cases it
+ * comes to a magazine that is empty and full at once: one of a stand-in cache, or that of a
+ * class which users have no blocks of. So the call ends in the slow path without a test.
  *
  * A magazine may be seized at any moment. seize.c says why the accesses below, in this order,
  * are right nevertheless. They are plain loads and stores of words that others may access:
  *
  *	top		seize_begin() exchanges it
  *	limit		seize_begin() clears it, seize_confirm() restores it
- *	slot[]		seize_take() reads and moves what lies below the old top
+ *	slot[]		seize_collect() reads and moves what lies up to the old top
  *	pushes[]	the scan and the statistics read it: slots_pops(), stats_read_caches()
  *
  * On x86_64, in the shared library, malloc takes 16 instructions and free 18.
@@ -32,7 +31,10 @@
 #include "cache/cache.h"
 #include "pages/pagemap.h"
 
-/* In malloc.c: what is above TABLE_MAX, what no magazine had, and what no magazine took. */
+/*
+ * In malloc.c: requests above TABLE_MAX, requests that the magazine could not serve, and frees
+ * that it could not take.
+ */
 void *malloc_large(size_t size);
 HAK_COLD NOINLINE void *malloc_slow(size_t size);
 HAK_COLD void free_slow(void *block);

@@ -11,6 +11,7 @@
  * some lock already. When the handler returns, malloc completes its change, in the parent and
  * in the child. The handler tries for a moment to take the other locks, since it must not
  * wait for a thread that may wait for the interrupted one. Only one thread at a time does so.
+ * Such a caller may not allocate before it returns from the handler.
  *
  * Two things cannot be helped. Another thread that waits for a lock of the interrupted one
  * may hold a lock itself, and what it changes stays half-way in the child. And clone() copies
@@ -52,7 +53,7 @@ static void unlock_all(void)
 	scan_fork_unlock();
 }
 
-/* If another thread is at it, this one goes on without any lock but those that it holds. */
+/* If another thread does the same just now, this one takes no locks besides those it holds. */
 static void prepare_interrupted(unsigned *held)
 {
 	unsigned *nobody = NULL;

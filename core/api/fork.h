@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For a platform that copies processes: no lock is held by another thread at the moment of
- * the copy. See fork.c.
+ * For a platform on which processes are copied. At the moment of the copy, no other thread
+ * holds a lock. See fork.c.
  */
 #ifndef HAKMEM_API_FORK_H
 #define HAKMEM_API_FORK_H
@@ -10,14 +10,14 @@
  * fork_prepare() - take every lock, before the process is copied
  *
  * The caller may allocate until fork_done(). May be called in a signal handler, also in one
- * that has interrupted the allocator.
+ * that has interrupted the allocator; such a caller may not allocate.
  */
 void fork_prepare(void);
 
 /**
- * fork_in_child() - leave alone what other threads had half-way changed
+ * fork_in_child() - take the caches of the threads that are not there
  *
- * In the child, where the caller is the only thread, before fork_done().
+ * Called in the child, where the caller is the only thread, before fork_done().
  */
 void fork_in_child(void);
 

@@ -3,7 +3,7 @@
  * The beginning and the end of the heap. On Linux nothing needs the beginning: the first
  * request for memory attaches the platform's provider.
  *
- * Lock: that of the scan while everything goes, so that none is under way.
+ * Lock: hak_fini() holds that of the scan, so that no scan runs meanwhile.
  */
 #include <hakmem/hakmem.h>
 

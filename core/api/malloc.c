@@ -3,9 +3,9 @@
  * The API behind the fast path. It reads downwards: the slow path of malloc, that of free,
  * the other ways to ask for memory, realloc, and questions about blocks.
  *
- * A request is for a class or for a span, and a block is of a class or a span. A caller has
- * a cache, or works without one, block by block: because there is no memory for one, at the
- * end of a thread, or in an interrupt handler. These are all the cases that there are.
+ * A request is for a block of a class or for a span of any length (CLASS_SPAN). A caller has
+ * a cache, or works without one, block by block. It has none if there is no memory for one,
+ * at the end of a thread, and in an interrupt handler.
  *
  * Lock: none.
  */
@@ -86,8 +86,8 @@ static void *try_alloc(struct request *request, enum alloc_which which)
 }
 
 /*
- * Before a request fails: give up what is only kept for speed, the blocks in the caller's
- * magazines and the reserve. Was there anything?
+ * Before a request fails, give up what is only kept for speed: the blocks in the caller's
+ * magazines, and the reserve. Returns whether there was anything.
  */
 static bool reclaim(void)
 {
@@ -106,8 +106,8 @@ static void *keep_larger(void *block)
 }
 
 /*
- * There is not even a slab left: a free block of a larger class will do. Not a span, since
- * slabs are what is missing.
+ * No slab is left, so a free block of a larger class has to do. Spans are not tried, since
+ * they are made of slabs.
  */
 static void *try_larger_class(unsigned class, size_t align)
 {
@@ -123,10 +123,10 @@ static void *try_larger_class(unsigned class, size_t align)
 }
 
 /*
- * The slow path of every request. Before memory is taken that is not backed yet, the spans
- * in the caller's magazines go back, where they wait for somebody who wants just their
- * length: slabs, and other spans, can be made of them. (A program whose arrays grow leaves a
- * span of each length behind.)
+ * The slow path of every request. Before it takes memory that is not backed yet, it frees the
+ * spans in the caller's magazines. There they serve only requests for just their length. Once
+ * they are free, slabs and other spans can be made of them. (A program whose arrays grow
+ * leaves a span of each length behind.)
  */
 static void *alloc(struct request *request)
 {
@@ -179,7 +179,7 @@ void *malloc_large(size_t size)
 	return block;
 }
 
-/* Not a block of a user: say what it is, and stop. */
+/* @block is no block of the program. Say what it is, and stop the program. */
 static _Noreturn void report(unsigned class, const void *block, const char *caller)
 {
 	uintptr_t address = (uintptr_t)block;
@@ -256,9 +256,10 @@ void free_slow(void *block)
 }
 
 /*
- * The class of blocks of @size bytes at multiples of @align. A class whose size is a
- * multiple of @align has all its blocks at multiples of it, since slabs are. The classes
- * that are powers of two end the search; spans begin where slabs do.
+ * The class of blocks of @size bytes at multiples of @align. If the size of a class is a
+ * multiple of @align, all its blocks lie at multiples of it, since slabs do. The search ends
+ * at a class whose size is a power of two, if not before, or at spans, which begin where
+ * slabs do.
  */
 static unsigned class_of_aligned(size_t align, size_t size)
 {
@@ -272,9 +273,9 @@ static unsigned class_of_aligned(size_t align, size_t size)
 }
 
 /*
- * In debug builds realloc() leaves no block in another class than its size asks for, so that
- * the sizes of a class tell it from all others; until memory was so short that a block got a
- * larger one.
+ * In debug builds, realloc() leaves no block in another class than its size asks for. So the
+ * size that the caller gives tells the class, and a wrong one is found. Once memory was so
+ * short that some block got a larger class, only a size that does not fit is reported.
  */
 static void check_size(const void *block, size_t align, size_t size, const char *caller)
 {
@@ -333,8 +334,8 @@ HAK_COLD void *hak_aligned_alloc(size_t align, size_t size)
 }
 
 /*
- * Can this block stay where it is? Not if a smaller one would be half its size, nor a span of
- * what fits a class: its slab has room for two.
+ * Can this block stay where it is? It cannot if a block of half its size would do. A span
+ * cannot if a block of at most SLAB_MAX would do, since a slab holds two of these.
  */
 static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
 {
@@ -372,9 +373,10 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_m
 }
 
 /*
- * @size bytes are to be elsewhere, in a block that is backed or not; the block that has them
- * is freed. Page tables move only to where nothing is backed: what is there would be lost,
- * and faulted in again page by page, which takes longer than to copy.
+ * Move @size bytes from one block to another, and free the first. @backed: memory stands
+ * behind the other one already. Page tables are moved only if none does. That memory would be
+ * lost, and the next block there would fault it in again page by page, which takes longer
+ * than to copy.
  */
 static void move_block(unsigned class, void *from, void *to, size_t size, bool backed)
 {
