@@ -24,7 +24,7 @@
 	for (struct superslab *superslab = arena_first(); superslab;                               \
 	     superslab = arena_next(superslab))
 
-/* Of its slabs, the unused ones. The others are checked by class, or as spans. */
+/* A SuperSlab, and its unused slabs. Those in use are checked by class, or as spans. */
 static const char *check_superslab(const struct superslab *superslab)
 {
 	if (pagemap_superslab(superslab->base) != superslab)
@@ -45,7 +45,7 @@ static const char *check_superslab(const struct superslab *superslab)
 	return NULL;
 }
 
-/* The run of unused slabs that starts with @first is as long as can be, and says so. */
+/* The run of unused slabs from @first on is as long as it can be, and its ends say how long. */
 static const char *check_run(const struct slab *first, unsigned list)
 {
 	uintptr_t base = slab_base(first);
@@ -160,7 +160,7 @@ static const char *add_slab(const struct slab *slab, struct slab_sums *sums)
 	return check_slab(slab);
 }
 
-/* With the locks of the class and of the arena held. */
+/* All slabs of a class. With its lock and that of the arena held. */
 static const char *check_class_locked(unsigned class, const struct slab_class *sc)
 {
 	struct slab_sums sums = { 0 };

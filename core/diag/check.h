@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What hak_check() checks, layer by layer. Each returns NULL, or the name of the first
- * invariant that does not hold. Nobody else may be inside the allocator. See check.c.
+ * What hak_check() checks, layer by layer. Each function returns NULL, or the name of the
+ * first equation that does not hold. Nobody else may be inside the allocator. See check.c.
  */
 #ifndef HAKMEM_DIAG_CHECK_H
 #define HAKMEM_DIAG_CHECK_H

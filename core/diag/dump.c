@@ -14,7 +14,7 @@
 #include "pages/pagemap.h"
 #include "superslab/arena.h"
 
-/* What is told of a SuperSlab. */
+/* What is printed about a SuperSlab. */
 struct picture {
 	uintptr_t base;
 	unsigned used, backed, unbacked; /* slabs: in use, and unused ones */
@@ -39,8 +39,8 @@ static char letter_of(const struct superslab *superslab, unsigned index)
 }
 
 /*
- * With the lock of the arena. The unbacked pages of a slab in use are written under the lock
- * of its class, by class.c: this reads them as they are just now.
+ * With the lock of the arena held. class.c writes the unbacked pages of a slab in use under
+ * the lock of its class. They may change while they are read here.
  */
 static NO_SANITIZE_THREAD void draw(const struct superslab *superslab, struct picture *picture)
 {

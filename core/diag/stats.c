@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The snapshot of the statistics, and its text and JSON. What the layers count is read from
- * them. The rest is computed from it, so that counting costs the fast path one instruction:
+ * The snapshot of the statistics, and its text and JSON. Each layer has its own counters. All
+ * other numbers are computed from these, so that counting costs the fast path one instruction:
  *
  *	pops	     ==  refilled + pushes - spilled - in magazines
  *	allocations  ==  pops + uncached allocations
@@ -311,8 +311,8 @@ uint64_t stats_resident(void)
 }
 
 /*
- * All that is not counted by class. What lies beyond @size and needs a walk through the heap
- * is left out, since that takes long.
+ * All that is not counted by class. A field beyond @size is left out if it needs a walk
+ * through the heap, since that takes long.
  */
 static void read_heap(struct hak_stats *out, size_t size)
 {

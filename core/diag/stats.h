@@ -45,8 +45,8 @@ void stats_read_blocks(unsigned class, struct class_counters *counters);
 void stats_read_caches(unsigned class, struct cache_counters *sum);
 
 /*
- * As hak_stats_read(), without a copy. All of @out may be written; @size tells how much of it
- * the caller wants to know.
+ * The same as hak_stats_read(), without a copy. All of @out may be written; @size says how
+ * many bytes of it the caller wants to know.
  */
 void stats_read(struct hak_stats *out, size_t size);
 

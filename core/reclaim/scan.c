@@ -4,13 +4,13 @@
  * at the last scan and has not been used since (base/policy.c says why). It goes in steps, so
  * that its caller can do something else in between, and nobody waits long.
  *
- * First come the magazines, because what comes out of them makes slabs empty. Then, one
- * SuperSlab after another, its unused slabs, the slack of its spans and the free pages of its
- * other slabs: they are claimed, purged with as few calls of the provider as there are gaps
- * between them, and freed. Last comes the reserve.
+ * First come the magazines, because the blocks that come out of them make slabs empty. Then
+ * come the SuperSlabs, one after another. A scan claims the unused slabs of a SuperSlab, the
+ * slack of its spans, and the free pages of its other slabs. It purges them, neighbours with
+ * one call of the provider, and frees them. Last comes the reserve.
  *
- * When a scan happens is the platform's to say: on Linux a thread calls scan_step(), on bare
- * metal the idle loop does, through hak_idle().
+ * The platform says when a scan runs: on Linux a thread calls scan_step(), on bare metal the
+ * idle loop does, through hak_idle().
  *
  * Lock: LOCK_SCAN, for a step at a time. It serialises scans, and keeps fork() from
  * happening in the middle of a step. malloc and free never wait for it.
@@ -31,7 +31,7 @@ _Atomic bool scan_awake;
 static struct {
 	struct lock lock;
 	bool begun; /* a scan has begun and is not over */
-	bool again; /* it saw what may be idle next time */
+	bool again; /* it saw something that the next scan may find idle */
 } scan;
 
 void scan_fork_lock(void)
@@ -109,7 +109,7 @@ uint64_t scan_count_emptied(void)
  * scan_all() - give back all that can be, used a moment ago or not
  * @own: of magazines only the caller's
  *
- * Returns bytes, what others gave back meanwhile included.
+ * Returns bytes, with those that others gave back meanwhile.
  */
 size_t scan_all(bool own)
 {
@@ -134,7 +134,7 @@ bool hak_idle(size_t budget)
 	return scan_step(budget ? budget : 1) != SCAN_DONE;
 }
 
-/* There is no scan while the heap goes. */
+/* For hak_fini(): until scan_fini_end() no scan runs. */
 void scan_fini_begin(void)
 {
 	lock_lock(&scan.lock, LOCK_SCAN);

@@ -11,7 +11,7 @@
 
 enum scan_state {
 	SCAN_MORE,  /* this scan is not over */
-	SCAN_AGAIN, /* it is; another one a while later may find more to give back */
+	SCAN_AGAIN, /* it is over; another one, a while later, may find more to give back */
 	SCAN_DONE,  /* nothing is left until somebody calls the allocator again */
 };
 
@@ -27,9 +27,9 @@ uint64_t scan_count_emptied(void);
 extern HAK_HIDDEN _Atomic bool scan_awake;
 
 /*
- * A slow path of malloc or free is over, and no lock or claim is held. What it changed was
- * changed under a lock. So either the platform, before it sleeps, sees the change, or it is
- * seen here that the platform sleeps: see lock_word_unlock().
+ * A slow path of malloc or free is over, and no lock or claim is held. It made its changes
+ * under a lock. So either the platform sees the change before it sleeps, or this function
+ * sees that the platform sleeps: see lock_word_unlock().
  */
 static inline void scan_note(enum hak_reap_why why)
 {
