@@ -2,11 +2,12 @@
 /*
  * The budget of a cache: how much its magazines may hold, all together.
  *
- * How many blocks a single magazine should hold is decided in base/policy.c. Here the
- * wishes of all magazines are fitted into two sums. Up to two batches each, they grow
- * by HAK_CACHE_BYTES together. A magazine that wants more when that is spent gets it
- * from the others. Beyond two batches a magazine grows only for an owner that frees
- * much and allocates it again, by turns, and all of them by HAK_CACHE_BURST_BYTES.
+ * base/policy.c says how many blocks a single magazine should hold. This file keeps the limits
+ * of all magazines within two sums. The usual part of a limit is what is not above two
+ * batches. These parts may grow by HAK_CACHE_BYTES, all together. If that is spent, a magazine
+ * that wants more gets it from another one. Beyond two batches a magazine grows only if its
+ * owner frees much and allocates it again, by turns. These parts of all limits together are at
+ * most HAK_CACHE_BURST_BYTES.
  *
  *	budget	      ==  HAK_CACHE_BYTES - sum of (usual part of limit - first limit) * size
  *	burst_budget  ==  HAK_CACHE_BURST_BYTES - sum of (limit - usual part of limit) * size
@@ -85,11 +86,11 @@ static void shrink(struct hak_cache *cache, unsigned class)
 }
 
 /*
- * A magazine wants to hold @limit blocks. If the budget is spent, another magazine, each
- * in its turn, gives up some of its limit. If that does not suffice, the magazine stays as
- * it is, and more is left for the next one that asks. (To ask several others makes
- * programs slower in which all classes want more than there is, and none gets more in
- * the end.)
+ * A magazine wants to hold @limit blocks. If the budget is spent, another magazine gives up
+ * some of its limit; each has its turn. If that does not suffice, the limit stays as it is,
+ * and what was given up is left for the next magazine that asks. (To ask several others makes
+ * programs slower in which all classes want more than there is, and in the end none of them
+ * gets more.)
  */
 void budget_grow(struct hak_cache *cache, unsigned class, unsigned limit)
 {

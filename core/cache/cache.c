@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The registry of caches: from an owner's first miss to its end, and what is done to all
- * of them: counting, and returning the blocks that no owner has a use for.
+ * The registry of caches. It gives a cache to an owner at its first miss, and takes it back
+ * when the owner ends. It counts over all caches, and has the scan return blocks of all of
+ * them to their slabs.
  *
- * Caches are never unmade. One whose owner has ended waits for the next one, and goes on
- * counting where it was. So the sums over all caches are right without a place for the
- * counts of those that are gone, and the list may be walked with the lock dropped. It
- * waits with a few small blocks, which the next owner begins with, if it comes before
- * the scan takes them.
+ * A cache is never freed. When its owner ends, it waits for another one, with its counters as
+ * they are. So sums over all caches are right, and the list of them may be walked with the
+ * lock dropped. While it waits it keeps a few small blocks. The next owner begins with these,
+ * unless the scan takes them before.
  *
  *	on the list of unused ones  =>  owner == NOBODY
  *	count  ==  caches whose owner is neither NOBODY nor GONE; changes under the lock
@@ -33,7 +33,7 @@
 struct hak_cache *const hak_cache_none = CACHE_NONE;
 struct hak_cache *const hak_cache_never = CACHE_NEVER;
 
-/* In place of an owner: this_owner() returns neither. */
+/* Values of `owner` for a cache without one: this_owner() returns neither. */
 #define GONE   ((uint64_t)0)
 #define NOBODY (~(uint64_t)0)
 
@@ -95,9 +95,10 @@ static bool cache_inherit(struct cache_cold *cold, uint64_t owner, uint64_t heir
 }
 
 /*
- * Detach the caches of owners that ended without a word: in a fork(), or where the
- * platform was not told. They are looked for when the number of caches is about to
- * double, so that it costs little and not many can come together.
+ * Detach the caches of owners that ended without a call of hak_cache_detach(): in a fork(), or
+ * where the platform was not told. This searches for them when the number of caches is about
+ * to double. So it costs little, and at most twice as many caches are made as were in use at
+ * once.
  */
 static void detach_gone(uint64_t caller)
 {
@@ -118,7 +119,7 @@ static void detach_gone(uint64_t caller)
 	}
 }
 
-/* A cache that waits for an owner; NULL if there is none. */
+/* Give a cache that waits for an owner to this one. NULL if there is none. */
 static struct cache_cold *cache_reuse(uint64_t owner)
 {
 	struct cache_cold *cold = NULL;
@@ -215,9 +216,9 @@ bool cache_has_own_spans(void)
 }
 
 /*
- * In the child of a fork() the owners of all other caches are not there. A cache whose
- * owner was in its slow path may be half-way through a change, and is left alone for
- * ever.
+ * In the child of a fork() the owners of all other caches are not there. detach_gone() finds
+ * these caches later. But a cache whose owner was in its slow path may be half-way through a
+ * change. It leaves the list of all caches, and is never used again.
  */
 void cache_after_fork(void)
 {
@@ -244,9 +245,10 @@ void cache_after_fork(void)
 }
 
 /*
- * Seize what is idle in all caches, with one barrier. If the host has no barrier, only in
- * the caller's own cache and in those without an owner. Sets @excess of the classes of
- * which there is something to take. Returns whether there are magazines that are not idle.
+ * Seize the magazines of all caches in which something is idle, with one barrier for all. If
+ * the host has no barrier, do so only in the caller's own cache and in those without an owner.
+ * Sets @excess of the classes of which there are blocks to take. Returns whether a later scan
+ * may find more: some cache is not quiet, or its owner has the claim.
  */
 static bool seize_caches(bool all, bool *excess)
 {
@@ -301,7 +303,10 @@ static unsigned collect_excess(unsigned class, void **blocks, unsigned n)
 	return done;
 }
 
-/* Take a cache off the list of those without an owner that was idle since the last scan. */
+/*
+ * Take a cache that is quiet, and has used far slots, off the list of those without an owner.
+ * NULL if there is none.
+ */
 static struct cache_cold *withdraw_idle(void)
 {
 	struct cache_cold *idle = NULL;
@@ -320,9 +325,9 @@ static struct cache_cold *withdraw_idle(void)
 }
 
 /*
- * The far slots of caches without an owner go back: a page or more for each class that
- * used them. Not at once when an owner ends: the next one may come at once, and threads
- * that succeed each other would pay for it in page faults.
+ * Purge the far slots of caches without an owner: a page or more for each class that used
+ * them. The scan does that, and not the end of the owner, since the next owner may come at
+ * once, and threads that follow each other would pay for it in page faults.
  */
 static void purge_far_slots(void)
 {
@@ -338,14 +343,15 @@ static void purge_far_slots(void)
 	}
 }
 
+/* So many blocks of a class a scan frees at once: they lie on its stack. */
 #define SCAN_BATCH 128u
 
 /**
  * cache_scan() - return to their slabs the blocks that no owner has a use for
  * @what: which blocks these are
  *
- * What an owner did not use between two scans is taken: all that a magazine holds if it
- * was not used at all, else what it held and did not need.
+ * If an owner did not use a magazine between two scans, all its blocks are taken. If it did,
+ * those are taken that the magazine held and did not need.
  *
  * Returns whether there are magazines that a later scan may find idle. If there are none,
  * the next use of any magazine begins in the slow path.

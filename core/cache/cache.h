@@ -9,13 +9,13 @@
 #include "pages/pagemap.h"
 
 /*
- * Two stand-ins for a cache. CACHE_NONE is that of callers who have no cache yet: all its
- * magazines are empty and full at once, so that the first call of a thread is an ordinary
- * miss. CACHE_NEVER is that of callers who shall have none, threads at their end and
- * interrupt handlers: they find no magazine to use, get no cache, and work block by block.
+ * Two stand-ins for a cache. Callers who have no cache yet use CACHE_NONE: all its magazines
+ * are empty and full at once, so that the first call of a thread is an ordinary miss. Callers
+ * who are to have none, threads at their end and interrupt handlers, use CACHE_NEVER. They
+ * find no magazine to use, get no cache, and work block by block.
  *
- * Both are nothing but zeros that are never written, of which there are enough in the page
- * map's absent leaf.
+ * Both consist of zeros that are never written. They lie in the page map's absent leaf, which
+ * consists of such zeros.
  */
 #define CACHE_NONE  ((struct hak_cache *)pagemap.absent)
 #define CACHE_NEVER ((struct hak_cache *)(pagemap.absent + sizeof(uint64_t)))

@@ -32,8 +32,8 @@ struct magazine {
 
 /*
  * The top of a seized magazine. At most one operation of the owner may come too late
- * and make it one less or one more. So these three slots are NULL for ever, and no
- * open magazine has such a top.
+ * and make it one less or one more. So slots 0, 1 and 2 are NULL for ever, and no open
+ * magazine has such a top.
  */
 #define MAGAZINE_SEIZED	    1u
 #define MAGAZINE_FIRST_BASE 3u
@@ -61,7 +61,8 @@ struct magazine_batches {
  * @far:          index of the far slots; 0 if the class has none [const]
  * @seized_top:   the top that the magazine had when it was seized; 0 if it is open [claim]
  * @seized_limit: the limit that it had then [claim]
- * @kept:         blocks that lie in the seized magazine, without one pushed late [claim]
+ * @kept:         blocks that lie in the seized magazine, but for one that a free pushed too
+ *		  late [claim]
  * @excess:       how many of these the scan is to take out [claim]
  * @spilled_last: the last batch was a spill [claim]
  */
@@ -92,7 +93,7 @@ struct magazine_cold {
  * @owner:        whose the cache is: see cache.c [list]
  * @quiet:        all magazines are seized and empty [claim]
  * @far_touched:  the far slots may have memory [claim, list]
- * @victim:       the class that gave up some of its limit last [claim]
+ * @victim:       the class whose turn it was last to give up some of its limit [claim]
  * @budget:       bytes by which the limits may still grow, up to two batches each [claim]
  * @burst_budget: bytes by which they may still grow beyond that [claim]
  * @magazine:     by class [claim]
@@ -135,9 +136,9 @@ struct hak_cache {
 #define for_each_magazine(class) for_each_class(class) if (size_class[class].capacity)
 
 /*
- * The caller uses its cache between these two, and nobody else may. As a rule nobody
- * would: a thread has a cache of its own, and interrupt handlers keep away from that of
- * their CPU. Only a kernel that preempts threads here, and lets another thread use the
+ * The caller uses its cache between these two calls, and no other code on this CPU may. As a
+ * rule none would: a thread has a cache of its own, and interrupt handlers do not use that of
+ * their CPU. Only a kernel that may preempt a thread here, and let another thread use the
  * cache, has to keep interrupts off meanwhile (CONFIG_HAK_IRQSAVE).
  */
 static inline struct platform_irq cache_irq_save(void)

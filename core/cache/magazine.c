@@ -3,7 +3,7 @@
  * The slow path of a magazine's owner. malloc pops and free pushes blocks without a
  * lock (api/fastpath.h); when a magazine is empty, full or seized, they come here.
  * Blocks move to and from the slabs in batches: a refill fills an empty magazine to
- * half of its limit, a spill frees the older half of a full one.
+ * half of its limit, a spill frees the oldest blocks of a full one.
  *
  * How many blocks a magazine may hold adapts with each batch: base/policy.c decides what
  * it should be, and budget.c what the cache can afford.
@@ -22,9 +22,9 @@
 #include "slab/blocks.h"
 
 /*
- * Many blocks missed that had been spilled, and few freed since the last batch: that is
- * a burst. Where allocations and frees keep pace, only small magazines come near it by
- * chance.
+ * Of what kind is this refill? If the magazine fetches many blocks back that it has spilled,
+ * and few were freed since the last batch, that is a burst. Where allocations and frees keep
+ * pace, only small magazines come near that by chance.
  */
 static enum magazine_event refill_event(const struct hak_cache *cache, unsigned class)
 {
@@ -47,7 +47,7 @@ static void note_batch(struct hak_cache *cache, unsigned class, bool spill)
 	cold->spilled_last = spill;
 }
 
-/* Has a magazine filled up since the last spill with at least half of what was freed? */
+/* Since the last spill, has at least half of what was freed stayed in the magazine? */
 static bool only_frees(const struct hak_cache *cache, unsigned class)
 {
 	const struct magazine_cold *cold = &cache->cold->magazine[class];
@@ -57,7 +57,7 @@ static bool only_frees(const struct hak_cache *cache, unsigned class)
 	return cold->spilled_last && cold->batch_held + pushes / 2 <= held;
 }
 
-/* Fill an empty magazine, at most to half of its limit. Pops will rise in address. */
+/* Fill an empty magazine, at most to half of its limit. The lowest address is popped first. */
 static void refill(struct hak_cache *cache, unsigned class, enum alloc_which which)
 {
 	struct magazine *magazine = &cache->magazine[class];
@@ -85,11 +85,11 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 /*
  * Make a slot free in a full magazine: either its limit grows, or the oldest blocks go.
  *
- * Where nothing but frees is seen, this function watches for the last of them. `others`
- * are the blocks of the class that are outstanding besides those in the magazine and the
- * one that is coming. If they are few, the limit is set so that the free of the last one
- * comes here again. Then all blocks go, and no slab is kept by blocks that nobody uses:
- * a program that frees everything and then calls nothing any more gets its memory back.
+ * If a program only frees, this function watches for the last free. `others` counts the blocks
+ * of the class that are outstanding, without those in the magazine and the one that is about
+ * to be pushed. If they are few, the limit is set so that the free of the last of them spills
+ * again. Then all blocks go, and no unused block keeps a slab: a program that frees everything
+ * and does not call again gives its memory back.
  */
 static void spill(struct hak_cache *cache, unsigned class)
 {
@@ -184,8 +184,8 @@ NO_SANITIZE_THREAD bool magazine_flush(struct hak_cache *cache, unsigned class)
 /**
  * magazine_hand_over() - the owner of a magazine ends
  *
- * The next owner finds it as a first one, with at most @keep blocks in it, which are
- * no more than such a one may hold.
+ * The next owner finds a magazine with the first limit, and with at most @keep blocks, which
+ * are no more than that.
  */
 NO_SANITIZE_THREAD void magazine_hand_over(struct hak_cache *cache, unsigned class, unsigned keep)
 {
@@ -195,7 +195,7 @@ NO_SANITIZE_THREAD void magazine_hand_over(struct hak_cache *cache, unsigned cla
 
 	if (READ_ONCE(magazine->top) == cold->near &&
 	    READ_ONCE(magazine->limit) == cold->near + first)
-		return; /* it is like that already, as most are */
+		return; /* it is empty and has the first limit already, as most do */
 	seize_enter(cache, class);
 	held = magazine->top - cold->base;
 	if (held > keep)

@@ -2,17 +2,17 @@
 /*
  * Taking blocks from the magazines of others: the protocol, and why it is right.
  *
- * What an idle thread has in its magazines must not keep pages, and the thread cannot
- * be asked: it may sleep for ever. So others may seize a magazine. From then on what
- * lies in it is theirs, and the owner opens it again when it comes back.
+ * The blocks in the magazines of an idle thread must not keep pages, and the thread cannot be
+ * asked for them: it may sleep for ever. So others may seize a magazine. From then on its
+ * blocks are theirs, until the owner comes back and opens it again.
  *
  * The claim
  *
- * Each cache has a claim, a lock word. The owner holds it in its slow path, and waits
- * for it. All others take it by try only, with the lock of the registry (cache.c) held,
- * so that nobody else holds a claim during fork(); they keep it for some thousand
- * instructions. Nobody waits for an owner, so an owner keeps its claim while it goes to
- * the slabs and to the provider. The fast path takes no claim.
+ * Each cache has a claim, a lock word. The owner takes it in its slow path, and waits for it
+ * if need be. Others only try to take it, with the lock of the registry (cache.c) held, and
+ * keep it for some thousand instructions. fork() takes that lock, so only owners may hold a
+ * claim at the moment of the copy. Nobody waits for an owner, so an owner keeps its claim
+ * while it goes to the slabs and to the provider. The fast path takes no claim.
  *
  * The steps
  *
@@ -22,10 +22,10 @@
  *	   barrier, between two of its instructions (membarrier on Linux, non-maskable
  *	   interrupts on bare metal)
  *	3. seize_confirm(): the magazine is seized, unless its top is that of an open
- *	   magazine again. Then the owner had read the old top before step 1, in the one
- *	   instruction that moves it, and wrote a new one after it: it has its magazine
- *	   as before.
- *	4. seize_collect(): the blocks below the old top are taken, the oldest first
+ *	   magazine again. In that case the one instruction that moves the top was under
+ *	   way in step 1: the owner read the old top before the exchange, and wrote a new
+ *	   one after it. The owner has its magazine as before.
+ *	4. seize_collect(): the blocks up to the old top are taken, the oldest first
  *
  * The race with the fast path
  *
@@ -34,47 +34,53 @@
  * and go on at any later time, since its thread may have been stopped in the middle:
  *
  *	malloc has read top and slot[top], and now counts the top down, in one
- *	instruction that tells whether it is 0 then. After step 1 it is: malloc drops
- *	the block and goes the slow way. Before step 1 it is not, and the exchange
- *	returns a top below which the block does not lie.
+ *	instruction that tells whether the top is 0 after it. After step 1 it is: malloc
+ *	drops the block and takes the slow path. Before step 1 it is not, and the exchange
+ *	returns the top without the block.
  *
  *	free has written its block to slot[top + 1], and now counts the top up. After
- *	step 1 it becomes 2, and the owner picks the block up when it opens the magazine.
- *	Others touch no slot above the old top. There is a slot for the block, since free
- *	reads the limit after the top: a limit of an open magazine was not read behind a
- *	top of a seized one.
+ *	step 1 the top becomes 2, free succeeds, and the owner picks the block up when it
+ *	opens the magazine. Others touch no slot above the old top. The slot exists: step 1
+ *	clears the limit before the top, and free reads the top before the limit. So a free
+ *	that has read 0, 1 or 2 as its top finds a limit of 0.
  *
- * More than one such operation there cannot be, since the next one finds the magazine
- * seized, and only the owner opens it, in its slow path, where it cannot be in the
- * middle of the fast one. So a block may be in sight of two for a moment, and goes to
- * one.
+ * There is no second operation of this kind. The next one finds the magazine seized, and only
+ * the owner opens it, in its slow path, where it cannot be in the middle of the fast one. So
+ * for a moment two may see a block, but only one gets it.
  *
- * What the machine has to do for that: the top is moved by one instruction that
- * interrupts do not divide, though other CPUs may see it as a load and a store; loads
- * are not exchanged; the barrier falls between instructions. Where an emulator makes
- * several steps of the instruction and the barrier falls between them, step 3 proves
- * nothing, and nothing may be taken from others: hak_host_barrier() has to return false.
+ * In step 1, stores of the owner may still be on their way. Then the exchange returns a top that
+ * is not the owner's latest. These stores arrive before the barrier is over, and overwrite what
+ * the exchange has stored. So step 3 finds the top of an open magazine, and nothing is taken.
+ *
+ * The machine has to do three things for that. One instruction moves the top, and interrupts
+ * do not divide it, though other CPUs may see it as a load and a store. Loads stay in order,
+ * and so do stores. The barrier falls between instructions. An emulator may make several steps
+ * of the instruction, with the barrier between them. Then step 3 proves nothing, and nothing
+ * may be taken from others: hak_host_barrier() has to return false.
  *
  * The gap
  *
- * Between the fast path and the slow one the owner holds nothing. If it is interrupted
- * there, the top may be 0, 1 or 2, and slot 0, 1 and 2 are NULL: any reader of that
- * top is sent the slow way, too. So it does no harm if
+ * Between the fast path and the slow one the owner holds nothing. If it is interrupted there,
+ * the top of a seized magazine may be 0, 1 or 2. Slots 0, 1 and 2 are NULL, so each of these
+ * tops sends every reader into the slow path. So it does no harm if
  *
  *	- a thread is preempted there, another one uses the cache of the CPU, and the first
  *	  goes on with the cache of another CPU (CONFIG_HAK_IRQSAVE: the fast path, and
  *	  the slow path from finding the cache to seize_leave(), run with interrupts off,
- *	  so no thread moves while it has a cache in hand);
- *	- an interrupt handler allocates: it leaves magazines alone (CACHE_NEVER), and what
- *	  it interrupted only lasts longer, which "at any later time" allows for;
- *	- a signal handler forks: the child's thread goes on like the parent's. A cache
- *	  whose claim was held by another thread at that moment may be half-way through a
- *	  change and is left alone for ever (cache_after_fork()).
+ *	  so no thread moves while it uses a cache);
+ *	- an interrupt handler allocates: it uses no magazine (CACHE_NEVER), and the operation
+ *	  that it interrupted only lasts longer, which "at any later time" allows for;
+ *	- a signal handler forks: the thread goes on in the child as in the parent.
+ *
+ * In a child, another thread may have held the claim of its cache. That cache may be half-way
+ * through a change, and is never used again (cache_after_fork()). A cache whose owner was in
+ * the fast path can be used again. A block on its way into or out of it may be lost, since the
+ * thread that had it in hand is not there.
  *
  * Alternatives: signals that ask the owner would interrupt the system calls of programs.
- * Restartable sequences cost malloc and free two instructions more each. A count of
- * operations begun and ended costs one more in each, and tells nothing of a thread that
- * was stopped between the two.
+ * Restartable sequences cost malloc and free two instructions more each. To count operations
+ * that begin and end costs one more in each, and does not help if a thread was stopped
+ * between the two.
  *
  * tests/model-check/ has this protocol as a model, which is checked exhaustively.
  *
@@ -91,7 +97,7 @@ bool seize_try_claim(struct hak_cache *cache)
 	return lock_word_try(&cache->cold->claim);
 }
 
-/* Is this the top of a seized magazine, which at most one operation came too late for? */
+/* Is this the top of a seized magazine, perhaps after one operation that came too late? */
 static bool is_seized_top(unsigned top)
 {
 	return top <= MAGAZINE_SEIZED + 1;
@@ -156,7 +162,7 @@ static void open(struct hak_cache *cache, unsigned class)
 	unsigned held = cold->kept, first = policy_first_limit(class);
 
 	if (!seize_confirm(cache, class))
-		return; /* who began had no second barrier, and took nothing */
+		return; /* the scan had no second barrier, and took nothing */
 	if (magazine->top == MAGAZINE_SEIZED + 1)
 		cache->slot[cold->base + ++held] = cache->slot[cold->seized_top + 1];
 	magazine->top = (uint16_t)(cold->base + held);
@@ -183,8 +189,8 @@ void seize_leave(struct hak_cache *cache)
 }
 
 /*
- * Step 1, if the owner did not use all of this magazine since the last scan. Notes how much of
- * it is excess: everything, if it was not used at all, or if @all may be taken.
+ * Step 1, if the owner did not need all blocks of this magazine since the last scan. Notes how
+ * many of them are excess: all, if it was not used, if it was seized already, or if @all.
  */
 NO_SANITIZE_THREAD void seize_idle(struct hak_cache *cache, unsigned class, bool all)
 {
@@ -206,9 +212,9 @@ NO_SANITIZE_THREAD void seize_idle(struct hak_cache *cache, unsigned class, bool
 }
 
 /*
- * Step 3 for all magazines of a cache: which of them are seized? Are all of them, and does the
- * scan take everything that is left in them? Then the cache is quiet. @sure: a barrier has
- * passed. Sets @excess of the classes of which there is something to take.
+ * Step 3 for all magazines of a cache. @sure: a barrier has passed, or none is needed. Sets
+ * @excess of the classes of which there are blocks to take. The cache is quiet if all its
+ * magazines are seized, and the scan is to take all their blocks.
  */
 void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 {

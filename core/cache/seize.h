@@ -11,7 +11,7 @@
 HAK_COLD void seize_enter(struct hak_cache *cache, unsigned class);
 HAK_COLD void seize_leave(struct hak_cache *cache);
 
-/* Anybody: the claim, by try only. If it is had, seize_leave() gives it up. */
+/* Others: try to take the claim. If that succeeds, seize_leave() gives it up. */
 HAK_COLD bool seize_try_claim(struct hak_cache *cache);
 
 /* With the claim: the steps, in this order, for one magazine, ... */

@@ -10,9 +10,9 @@
  * pages. A magazine that may hold more than HAK_MAGAZINE_NEAR blocks moves to the
  * far slots of its class.
  *
- * A list threaded through the blocks would need no array and hold any number. But it
- * would read and write every free block, which is a cache miss in the case that
- * matters, and it breaks when a program writes to what it has freed.
+ * A list threaded through the blocks would need no array and hold any number of them. But it
+ * would read and write every free block, which is mostly a miss of the processor's caches, and
+ * it breaks when a program writes to a block that it has freed.
  *
  * Lock: the claim of the cache, which the caller holds; see seize.c.
  */
@@ -92,7 +92,7 @@ NO_SANITIZE_THREAD unsigned slots_held(const struct hak_cache *cache, unsigned c
 	return MIN(held, most);
 }
 
-/* Not counted, since it follows from what is: see the equation above. */
+/* How many blocks were popped. No counter is needed: the equation above gives the number. */
 NO_SANITIZE_THREAD uint64_t slots_pops(const struct hak_cache *cache, unsigned class)
 {
 	const struct magazine_batches *batches = &cache->cold->magazine[class].batches;
