@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where the blocks of a class come from and go to: slabs, or spans. Layers above need not
- * know which. CLASS_SPAN is no class here: its spans are allocated one by one.
+ * know which. CLASS_SPAN does not come here: its spans are allocated one by one, by span.c.
  */
 #ifndef HAKMEM_SLAB_BLOCKS_H
 #define HAKMEM_SLAB_BLOCKS_H

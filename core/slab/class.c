@@ -2,28 +2,29 @@
 /*
  * The slabs of one size class: where blocks come from and go to in batches.
  *
- * Slabs with free blocks are on one of the lists of their class, by how much of them is
- * free, and blocks are allocated from the fullest: the emptiest are left to become empty. A
- * slab without free blocks is on no list. One with nothing but free blocks is no slab of the
- * class any more, and goes back to its SuperSlab at once.
+ * A slab with free blocks is on one of the lists of its class, by how much of it is free.
+ * Blocks are allocated from the fullest slabs, so that the emptiest may become empty. A slab
+ * without free blocks is on no list. A slab that has only free blocks leaves the class, and
+ * goes back to its SuperSlab at once.
  *
  *	on a list	   <=>	free + unbacked_blocks > 0
  *	allocated - freed  ==	sum over the slabs of (blocks - free - unbacked_blocks)
  *
- * A scan claims all free blocks of a slab while it purges some of its pages, as if it had
- * allocated them: nobody else can get one of those that go, nor back one of their pages
- * meanwhile, and the slab does not become empty. What is freed meanwhile may be allocated.
+ * While a scan purges pages of a slab, it claims all free blocks of the slab, as if it had
+ * allocated them. So no other caller can allocate a block in these pages, or back one of them,
+ * and the slab does not become empty. As many blocks as are freed meanwhile can be allocated:
+ * the bits of claimed blocks stay in the bitmap, but for those in the pages that are purged.
  *
- * A bitmap of up to 128 bits is in the descriptor. A larger one is a block of
- * CLASS_BITMAP_512 or CLASS_BITMAP_1024, classes whose own bitmaps are in the descriptor, so
- * the recursion ends there.
+ * A bitmap of up to 128 bits is in the descriptor. A larger one is a block of CLASS_BITMAP_512
+ * or CLASS_BITMAP_1024. The slabs of these two classes have their own bitmaps in the
+ * descriptor, so the recursion ends there.
  *
  * A struct slab_class is made with the first slab of its class: a program does not pay for
  * classes that it does not use.
  *
- * Lock: one for each class, LOCK_CLASS, once for each batch. New slabs and bitmaps are
- * fetched with it dropped, and what may have changed meanwhile is checked again. A slab
- * becomes one of the class before it is on a list, and leaves the class under the lock.
+ * Lock: one for each class, LOCK_CLASS, taken once for each batch. It is dropped while new
+ * slabs and bitmaps are fetched, and what may have changed meanwhile is checked again. A slab
+ * gets its class before it is on a list, without the lock, and leaves the class under the lock.
  *
  * Failure: class_alloc() returns fewer blocks than asked for, 0 if there are none.
  * class_free() cannot fail. A block that cannot be freed is a bug of the program, which is
@@ -88,8 +89,8 @@ void class_fork_unlock(void)
 }
 
 /*
- * Put a slab on the list where it belongs after its free blocks changed. If only more are
- * freed, it stays there, and is not empty, until there are `relist_at`.
+ * Put a slab on the list where it belongs after its free blocks changed. As long as blocks are
+ * only freed, it belongs there and is not empty while `free` is below `relist_at`.
  */
 static void relist(struct slab_class *sc, struct slab *slab)
 {
@@ -152,7 +153,7 @@ static uint64_t *alloc_bitmap(struct slab *slab, unsigned class)
 	return block;
 }
 
-/* Empty slabs, on no list but this chain, are of no class any more. Under the lock. */
+/* Take the class from empty slabs, which are on no list but this chain. Under the lock. */
 static void leave_class(struct list_node *chain)
 {
 	for (struct list_node *node = chain; node; node = node->next) {
@@ -198,7 +199,7 @@ static struct list_node *init_slabs(struct list_node *chain, unsigned class)
 	return chain;
 }
 
-/* No backed block is left: back at least @n blocks, if there are so many. */
+/* No free block is backed: back at least @n blocks, if there are so many. */
 static void back_blocks(struct slab_class *sc, struct slab *slab, unsigned n)
 {
 	while (slab->free < n && slab->unbacked_blocks) {
@@ -222,8 +223,9 @@ static unsigned alloc_and_relist(struct slab_class *sc, struct slab *slab, void 
 }
 
 /*
- * Get new slabs, and allocate from them at once: nobody would return an empty slab that is
- * on a list. Adds to @done. False if there is no memory for any slab.
+ * Get new slabs, and allocate from them at once: a slab goes back only when a block of it is
+ * freed, so an unused one would stay on its list. Adds to @done. False if there is no memory
+ * for any slab.
  */
 static bool add_slabs(unsigned class, void **end, unsigned n, enum alloc_which which,
 		      unsigned *done)
@@ -301,13 +303,13 @@ static struct slab *slab_at(unsigned class, const void *block)
 }
 
 /*
- * Free blocks up to the first that cannot be freed. Returns how many. A slab is put on
- * another list only when that is due, since most frees do not change where it belongs.
+ * Free blocks up to the first that cannot be freed. Returns how many. Most frees do not change
+ * where a slab belongs, so it is put on another list only from `relist_at` on.
  */
 static unsigned class_free_run(struct slab_class *sc, unsigned class, void *const *blocks,
 			       unsigned n, struct list_node **emptied)
 {
-	uintptr_t base = (uintptr_t)blocks[0] + SLAB_SIZE; /* not its slab's */
+	uintptr_t base = (uintptr_t)blocks[0] + SLAB_SIZE; /* so that slab_at() is called first */
 	struct slab *slab = NULL;
 	unsigned done, run;
 
@@ -340,7 +342,7 @@ static enum hak_bug_code inspect(unsigned class, const void *block, size_t *deta
 		    : HAK_BUG_FOREIGN;
 }
 
-/* What is wrong with freeing @block? It was of this class when the page map was read. */
+/* The same, with the lock to take. The page map said that @block is of this class. */
 enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detail)
 {
 	struct slab_class *sc = class_find(class);
@@ -398,9 +400,10 @@ static NO_SANITIZE_THREAD unsigned class_to_scan(const struct slab *slab, bool a
 }
 
 /*
- * A slab that is on a list of its class is what it seems to be, and its SuperSlab is there.
- * While others make it one of the class, it is on no list before they have the lock; but
- * until then it may have been on a list of runs.c.
+ * Is this slab on a list of the class, whose lock is held? Then it stays of the class, and its
+ * SuperSlab stays. Until now the SuperSlab may have been unmapped: its descriptor is then
+ * free, or that of another one. A slab that gets this class just now is on no list before the
+ * lock is taken for it; but when it had no class yet, it may have been on a list of runs.c.
  */
 static NO_SANITIZE_THREAD bool is_listed(const struct slab *slab, unsigned class)
 {
@@ -452,7 +455,7 @@ void class_claim(struct claim *claim, bool all)
 	}
 }
 
-/* Free what class_claim() claimed. Its pages are purged; if @flags is negative, they are not. */
+/* Free what class_claim() claimed. @flags: of claim_purge(); negative if nothing was purged. */
 void class_free_claimed(const struct claim *claim, int flags)
 {
 	for (uint32_t slabs = claim->blocks; slabs; slabs &= slabs - 1) {

@@ -15,7 +15,7 @@
 /**
  * struct slab_class - the slabs of one class
  * @lock:     guards everything here, and what descriptor.h says
- * @partial:  slabs with free blocks, by how much of them is free; the fullest first [class]
+ * @partial:  slabs with free blocks: a list for each slab_bucket(), the fullest first [class]
  * @allocated: blocks that were handed out, ever [class]
  * @freed:    blocks that came back, ever [class]
  * @slabs:    how many there are [class]

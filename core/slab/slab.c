@@ -3,16 +3,16 @@
  * One slab of a class. A bitmap says which of its blocks are free; the blocks themselves
  * are never touched.
  *
- * Account is kept of pages that are unbacked: nobody has touched them yet, or they were
- * purged. All blocks that lie in such a page, wholly or in part, are free. They are not in
- * the bitmap until the slabs of the class have nothing else to offer. So backed memory is
- * used before memory that is not, no page is purged twice, and to allocate blocks nothing
- * has to be known but bits.
+ * A slab knows which of its pages are unbacked: no block there was used yet, or the pages were
+ * purged. All blocks that lie in such a page, wholly or in part, are free. Their bits are not
+ * set in the bitmap before the slabs of the class have no other free blocks. So backed memory
+ * is used first, no page is purged twice, and to allocate a block is to find a bit.
  *
  *	free		 ==  bits set in the bitmap
  *	unbacked_blocks  ==  blocks in pages of `unbacked`; none of these is in the bitmap
  *
- * Both without what a scan has claimed (class.c).
+ * The two counts are without the blocks that a scan has claimed (class.c). While it has, there
+ * are more bits and more such blocks.
  *
  * A free list threaded through the blocks would need no bitmap. But it would touch every
  * free block, so that its page could not go back, and it would hand the allocator's memory
@@ -56,7 +56,10 @@ static bool is_free(const struct slab *slab, unsigned index)
 	return slab->bitmap[index / 64] >> index % 64 & 1 || slab_is_unbacked(slab, index);
 }
 
-/* These pages are unbacked from now on, and no block of them is in use. Returns how many go. */
+/*
+ * These pages are unbacked from now on. All blocks in them are free, and their bits are
+ * cleared. Returns how many bits.
+ */
 unsigned slab_unback(struct slab *slab, unsigned pages)
 {
 	unsigned class = slab->class, first, last, n = 0;
@@ -75,8 +78,8 @@ unsigned slab_unback(struct slab *slab, unsigned pages)
 }
 
 /*
- * These pages are backed from now on, and their blocks are offered, but for those that reach
- * into other unbacked pages. Returns how many come.
+ * These pages are backed from now on. The bits of their blocks are set, but for blocks that
+ * reach into other unbacked pages. Returns how many bits.
  */
 unsigned slab_back(struct slab *slab, unsigned pages)
 {
@@ -103,7 +106,7 @@ unsigned slab_back(struct slab *slab, unsigned pages)
 	return n;
 }
 
-/* The unbacked pages of the block that is to be offered next: the lowest one. */
+/* The unbacked pages of the lowest unbacked block, which is the next one to be backed. */
 unsigned slab_next_unbacked(const struct slab *slab)
 {
 	unsigned first, last;
@@ -124,7 +127,7 @@ unsigned slab_alloc(struct slab *slab, void **end, unsigned n)
 	while (done < n) {
 		uint64_t bits = slab->bitmap[word];
 
-		/* a whole word, as in new slabs, and where all was freed */
+		/* all blocks of a word at once, as in new slabs, and where all were freed */
 		if (bits == ~(uint64_t)0 && n - done >= 64) {
 			uintptr_t block = base + word * 64 * size;
 
@@ -142,7 +145,7 @@ unsigned slab_alloc(struct slab *slab, void **end, unsigned n)
 	hak_assert(done == n);
 	slab->hint = (uint16_t)word;
 	slab->free = (uint16_t)(slab->free - done);
-	/* what was idle and was not allocated begins anew; a full slab has nothing to see */
+	/* pages that were idle, and are still free, are as if just freed; a full slab has none */
 	slab->changed = (slab->changed || slab->idle) && slab_all_free(slab);
 	slab->idle = 0;
 	return done;
@@ -153,7 +156,7 @@ void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap)
 {
 	uint16_t blocks = size_class[class].blocks;
 	unsigned words = class_bitmap_words(class), rest = blocks % 64u;
-	bool all = !slab->unbacked; /* offer them at once: as a rule few pages are backed, or all */
+	bool all = !slab->unbacked; /* set all bits at once: mostly few pages are backed, or all */
 
 	hak_assert(!(slab->untouched & ~slab->unbacked));
 	for (unsigned i = 0; i < words; i++)
@@ -173,8 +176,8 @@ void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap)
 }
 
 /*
- * Why can the block of this class, @offset bytes into the slab, not be freed? HAK_BUG_NONE:
- * nothing is wrong. @detail: how far into a block the offset is.
+ * Why can the block of @class not be freed that lies @offset bytes into the slab? HAK_BUG_NONE
+ * if it can. Sets @detail to how far into a block the offset is.
  */
 enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t offset,
 			       size_t *detail)
@@ -199,10 +202,10 @@ static bool page_is_free(const struct slab *slab, unsigned page)
 
 	class_page_blocks(slab->class, page, &first, &last);
 	if (first > last)
-		return true; /* behind the last block */
+		return true; /* no block lies in this page */
 	if (!is_free(slab, first) || !is_free(slab, last))
 		return false;
-	first++; /* from here on those between */
+	first++; /* the blocks between the first and the last */
 	for (unsigned word = first / 64; first < last && word <= (last - 1) / 64; word++)
 		if (~slab->bitmap[word] & bits_of(word, first, last - 1))
 			return false;

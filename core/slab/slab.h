@@ -2,8 +2,8 @@
 /*
  * One slab of a class: which of its blocks are free, and which pages are backed. See slab.c.
  *
- * The functions that run once for each block of a spill are inline: calls would make it a
- * twentieth slower.
+ * The functions that run once for each block of a spill are inline, since calls would make a
+ * spill slower.
  */
 #ifndef HAKMEM_SLAB_SLAB_H
 #define HAKMEM_SLAB_SLAB_H
@@ -40,8 +40,8 @@ static inline bool slab_is_unbacked(const struct slab *slab, unsigned index)
 }
 
 /*
- * How many of @n blocks, the first of which is the @index-th of a slab, lie one behind the
- * other, as far as one word of the bitmap goes?
+ * How many of @n blocks lie one behind the other? The first is block @index of a slab. The
+ * count ends where the word of the bitmap ends.
  */
 static inline unsigned slab_count_neighbours(unsigned class, unsigned index, void *const *blocks,
 					     unsigned n)
@@ -59,9 +59,9 @@ static inline unsigned slab_count_neighbours(unsigned class, unsigned index, voi
 }
 
 /*
- * Mark the first of @n blocks free, which lies @offset bytes into the slab, and its
- * neighbours with it: what was allocated in order is mostly freed in order. Returns how
- * many; 0 if it is no block, or free already.
+ * Mark the first of @n blocks free, which lies @offset bytes into the slab. Do the same with
+ * those that follow and are its neighbours: blocks that were allocated in order are mostly
+ * freed in order. Returns how many; 0 if the first is no block, or is free already.
  */
 static inline unsigned slab_free_run(struct slab *slab, size_t offset, void *const *blocks,
 				     unsigned n)
