@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arena: which SuperSlabs there are, and when the empty ones, the reserve, go.
+ * The arena: which SuperSlabs there are, and when the empty ones (the reserve) are released.
  *
  *	unused == ALL_SLABS  <=>  on the list `empty`  <=>  counted in `reserve`
  *	active		     ==	  mapped - released
  *
  * A SuperSlab that is to go is first taken off every list and out of the page map, and then
  * unmapped with the lock dropped. If the provider refuses, it is entered again and stays in
- * the reserve until arena_release_reserve() asks once more. In the child of a fork() that
- * happens in between, it is nobody's.
+ * the reserve until arena_release_reserve() asks once more. If another thread forks in
+ * between, the SuperSlab is lost to the child.
  *
  * Lock: LOCK_ARENA, for this file and the ones above it in this folder. It is dropped
  * while the provider and meta_alloc() are called.
@@ -80,10 +80,11 @@ size_t arena_in_use(void)
 }
 
 /*
- * So many SuperSlabs were needed at once since the last scan. Those that were mapped since,
- * and did not get the memory of others, count on top of what was in use then, whatever has
- * become empty meanwhile: it did not serve, since it was in pieces, and will be wanted as
- * soon as more of it has come together.
+ * So many SuperSlabs were needed at once since the last scan. `needed` counts the SuperSlabs
+ * that were in use at that scan, and those that were mapped since and did not get the memory
+ * of others. SuperSlabs that became empty meanwhile are not subtracted. They were in pieces
+ * when the new ones were mapped, and could not serve. As soon as more of them lie side by
+ * side they will.
  */
 void arena_note_needed(size_t superslabs)
 {
@@ -123,13 +124,13 @@ static void init_superslab(struct superslab *superslab, uintptr_t base, unsigned
 		struct slab *slab = &superslab->slab[i];
 
 		slab->index = (uint8_t)i;
-		/* of what cannot be purged no account is kept */
+		/* if pages cannot be purged, all of them count as backed */
 		slab->unbacked = superslab->purgeable ? ALL_PAGES : 0;
 		slab->untouched = slab->unbacked;
 	}
 }
 
-/* A chain of descriptors, all zero, becomes that of the SuperSlabs of a mapping. */
+/* Initialise a chain of descriptors, which are all zero, for the SuperSlabs of a mapping. */
 void arena_init(struct list_node *chain, const struct hak_mapping *mapping)
 {
 	uintptr_t base = (uintptr_t)mapping->base;
@@ -164,8 +165,8 @@ static void arena_remove(struct superslab *superslab)
 }
 
 /*
- * Enter the SuperSlabs of a new mapping, @remapped of which have the memory of others.
- * The lock is held on return, so that they are the caller's to allocate.
+ * Enter the SuperSlabs of a new mapping, @remapped of which have the memory of others. The
+ * lock is held on return, so that the caller is the first to allocate from them.
  */
 void arena_enter_and_lock(struct list_node *chain, size_t remapped)
 {
@@ -194,7 +195,7 @@ void arena_collect(struct superslab *superslab, struct list_node **chain)
 	*chain = &superslab->node;
 }
 
-/* The provider would not have these: they stay ours, and backed, until the next trim. */
+/* The provider refused to unmap these. They stay in the reserve, and count as backed. */
 static void keep_refused(struct list_node *chain)
 {
 	arena_lock();
@@ -220,7 +221,10 @@ static bool is_neighbour(const struct superslab *superslab, const struct supersl
 	       below->map_id == superslab->map_id;
 }
 
-/* Unmap a chain of collected SuperSlabs, neighbours of one mapping together; bytes. */
+/*
+ * Unmap a chain of SuperSlabs from arena_collect(), neighbours of one mapping with one call.
+ * Returns bytes.
+ */
 size_t arena_release(struct list_node *chain)
 {
 	size_t released = 0;
@@ -247,14 +251,14 @@ size_t arena_release(struct list_node *chain)
 	return released;
 }
 
-/* How many neighbours of an empty SuperSlab are empty? With them it is part of a longer run. */
+/* How many neighbours of an empty SuperSlab are empty, and make a longer run with it? */
 static unsigned empty_neighbours(const struct superslab *superslab)
 {
 	return runs_have(superslab->base - SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB) +
 	       runs_have(superslab->base + SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB);
 }
 
-/* Take an empty SuperSlab that is backed, and has few neighbours, out. NULL: there is none. */
+/* Take out an empty SuperSlab that is backed, and has few empty neighbours. NULL if none is. */
 struct superslab *arena_withdraw_reserve(void)
 {
 	struct superslab *best = NULL;
@@ -277,7 +281,7 @@ struct superslab *arena_withdraw_reserve(void)
 	return best;
 }
 
-/* What arena_withdraw_reserve() took out is back. */
+/* Enter again what arena_withdraw_reserve() took out. */
 void arena_return_reserve(struct superslab *superslab)
 {
 	arena_lock();
@@ -286,7 +290,7 @@ void arena_return_reserve(struct superslab *superslab)
 	arena_unlock();
 }
 
-/* Release empty SuperSlabs until @keep are left; bytes. */
+/* Release empty SuperSlabs until @keep are left. Returns bytes. */
 static size_t release_down_to(size_t keep)
 {
 	struct list_node *chain = NULL, *node, *next;
@@ -304,7 +308,7 @@ static size_t release_down_to(size_t keep)
 }
 
 /**
- * arena_release_reserve() - release the empty SuperSlabs, those that were refused as well
+ * arena_release_reserve() - release all empty SuperSlabs, also those that were refused before
  *
  * Returns bytes.
  */
@@ -320,8 +324,8 @@ size_t arena_release_reserve(void)
 /**
  * arena_age_reserve() - an interval is over
  *
- * Releases the empty SuperSlabs that were not needed lately. Returns whether some stay that
- * were.
+ * Releases the empty SuperSlabs that were not needed lately. Returns whether others stay, so
+ * that a later interval may release them.
  */
 bool arena_age_reserve(void)
 {
@@ -357,7 +361,7 @@ void arena_read_counters(struct arena_counters *counters)
 	arena_unlock();
 }
 
-/* Everything goes, used or not. */
+/* Unmap all SuperSlabs, used or not. */
 void arena_fini(void)
 {
 	struct list_node *chain = NULL;

@@ -23,11 +23,11 @@ struct arena_counters {
  * @lock:     guards everything here, and what descriptor.h and runs.h say
  * @all:      all SuperSlabs, the newest first [arena]
  * @empty:    those of which every slab is unused: the reserve [arena]
- * @maps:     mappings so far [arena]
+ * @maps:     the number of mappings, ever; the last one has it as its map_id [arena]
  * @peak:     the most SuperSlabs that were needed at once: since the last scan, in the
  *	      interval before, and so on [arena]
  * @needed:   SuperSlabs in use at the last scan, and those mapped since [arena]
- * @next_scanned: the next one that the scan comes to [arena]
+ * @next_scanned: the SuperSlab that claim_next() is to claim; NULL at the end [arena]
  * @counters: for statistics [arena]
  */
 extern HAK_HIDDEN struct arena {

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a scan (reclaim/scan.c) does to one SuperSlab: it claims what is idle, purges it,
- * and frees it. A claim is an allocation: what is claimed is in use for everybody else, so
- * that no lock is held while the provider purges.
+ * What a scan (reclaim/scan.c) does to one SuperSlab: it claims what is idle, purges it, and
+ * frees it. A claim is an allocation: for all others, claimed memory is in use. So no lock has
+ * to be held while the provider purges.
  *
  *	unused slabs are allocated like any others, and freed in the end;
- *	the slack of a span is claimed by a bit of its slab: if the span is freed
- *	meanwhile, the slab does not become unused, but is the scan's, which frees it;
+ *	slack of a span is claimed by a bit for its slab: if the span is freed
+ *	meanwhile, the slab does not become unused, but belongs to the scan, which frees it;
  *	free blocks of a slab are claimed in slab/class.c.
+ *
+ * If nothing of a SuperSlab is claimed, it may be unmapped at any time after claim_next(). Its
+ * descriptor may then be that of another one: class_claim() checks each slab under a lock.
  *
  * Lock: that of the arena; it is dropped while the provider purges.
  *
@@ -28,7 +31,10 @@ void claim_first(void)
 	arena_unlock();
 }
 
-/* The unused slabs that could be purged, as bits. A reserve that can be unmapped ages by itself. */
+/*
+ * The unused slabs that could be purged, as bits. An empty SuperSlab that can be unmapped is
+ * left to arena_age_reserve().
+ */
 static uint32_t purgeable_unused(const struct superslab *superslab)
 {
 	if (superslab->unused == ALL_SLABS && !superslab->refused)
@@ -44,7 +50,7 @@ static uint32_t purgeable_slack(const struct superslab *superslab)
 	for (uint32_t used = ~superslab->unused; used; used &= used - 1) {
 		const struct slab *slab = &superslab->slab[lowest_bit(used)];
 
-		/* slack first: the pages of a slab without are under the lock of its class */
+		/* without slack, the slab may be of a class, whose lock guards `unbacked` then */
 		if (slab->slack && slab->slack & ~slab->unbacked)
 			slack |= used & -used;
 	}
@@ -96,9 +102,9 @@ bool claim_next(struct claim *claim, bool all)
 /**
  * claim_purge() - purge the pages that are claimed
  *
- * Neighbours in one call of the provider. Returns the HAK_PAGES_* that hold for all of
- * them, or a negative value if the provider refused any: then all count as backed, and no
- * more is asked for in this SuperSlab.
+ * Neighbours are purged in one call of the provider. Returns the HAK_PAGES_* that hold for all
+ * of them. If the provider refuses a call, no other one is made, and the result is negative:
+ * then all pages count as backed, also those that were purged.
  */
 int claim_purge(const struct claim *claim)
 {

@@ -11,14 +11,14 @@
  * struct claim - what a scan has of one SuperSlab until claim_free()
  * @superslab: which one; it stays as long as anything of it is claimed
  * @unused:    the unused slabs that are claimed, as bits
- * @slack:     the slabs of which the pages behind the end of a span are, as bits
- * @blocks:    the slabs of which free blocks are, as bits; see slab/class.c
+ * @slack:     the slabs whose slack is claimed, as bits
+ * @blocks:    the slabs whose free blocks are claimed, as bits; see slab/class.c
  * @pages:     the pages to purge, by slab
  * @free:      free blocks that are claimed and backed, by slab
  * @unbacked_blocks: free blocks that are claimed and unbacked, by slab
  * @again:     a later scan may find more
  *
- * There is one at a time: the caller, reclaim/scan.c, has a lock.
+ * There is one at a time: reclaim/scan.c holds its lock.
  */
 struct claim {
 	struct superslab *superslab;

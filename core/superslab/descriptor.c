@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SuperSlabs as they come: memory of the provider together with all the records that are
- * needed to keep account of it, or nothing.
+ * New SuperSlabs: memory from the provider, and all the records that they need. A caller gets
+ * both or nothing.
  *
  * Lock: none. What is mapped here is the caller's alone.
  *
@@ -78,9 +78,9 @@ static struct list_node *alloc_descriptors(size_t count)
 }
 
 /*
- * Map @count SuperSlabs and make all the records for them; NULL if any of it cannot be
- * had. The records come first, because some providers take no memory back; but not when
- * they are many, because records are never given back either.
+ * Map @count SuperSlabs and make all the records for them. NULL if there is no memory for one
+ * of these. Descriptors are made first, because some providers take no memory back. If there
+ * are many they are made last, because the memory of records does not go back either.
  */
 struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping)
 {

@@ -4,7 +4,7 @@
  *
  * Where a field says in brackets who may write it: [class] is the lock of the class that
  * the slab belongs to (slab/class.c), [arena] is the lock of superslab/arena.c, [owner] is
- * who has allocated the slab: a class before it lists the slab, or the owner of the span.
+ * the caller who has allocated the slab: for a class before it lists the slab, or for a span.
  * [const] is written once, before the SuperSlab is entered into the page map.
  */
 #ifndef HAKMEM_SUPERSLAB_DESCRIPTOR_H
@@ -25,11 +25,12 @@
  * @span_pages:  length of the span that starts here, in pages [owner]
  * @span_needed: how many of these its size takes; the rest is room to grow into [owner]
  * @run:    length of the run of unused slabs that starts or ends here [arena]
- * @free:   bits set in @bitmap, but those that a scan has claimed [class]
+ * @free:   bits set in @bitmap, less the blocks that a scan has claimed [class]
  * @unbacked_blocks: free blocks that are not in @bitmap, since their pages are @unbacked,
- *	    but those that a scan has claimed [class]
- * @unbacked:  pages that no memory stands behind: never touched, or purged [class, arena]
- * @untouched: those of them that were never touched [class, arena]
+ *	    less those that a scan has claimed [class]
+ * @unbacked:  pages that no memory stands behind: they were never backed, or they were purged
+ *	    or moved [class, arena]
+ * @untouched: the unbacked pages that were never backed [class, arena]
  * @idle:   pages that were free at the last scan and not used since [class]
  * @slack:  where a span ends in this slab: the pages behind its end [arena]
  * @hint:   no word of @bitmap below this one has a bit set [class]
@@ -79,7 +80,7 @@ _Static_assert(sizeof(struct slab) == 64, "a line of the cache: a slab is found 
  * @idle:      a bit for each unused slab that is backed, and was so at the last scan [arena]
  * @claimed:   a bit for each slab in use whose slack a scan purges. If the span is freed
  *	       meanwhile, the bit is cleared, and the slab is the scan's. [arena]
- * @in_magazines: scratch of the statistics [arena]
+ * @in_magazines: blocks in magazines, while the statistics count phantoms [arena]
  * @zero:      pages that are unbacked read zero [arena]
  * @purgeable: the provider takes purges of it [arena]
  * @refused:   the provider refused to take it back, and is not asked before a trim [arena]

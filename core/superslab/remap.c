@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moving memory between addresses without copying it, where the platform has page tables
- * to move (PLATFORM_MOVES): the memory of empty SuperSlabs to where a long run is needed,
- * and that of a large block that grows to its new place.
+ * Moving memory between addresses without copying it, where the platform can move page tables
+ * (PLATFORM_MOVES). The memory of empty SuperSlabs moves to where a long run is needed, and
+ * that of a large block moves to its new place when the block grows.
  *
- * Empty SuperSlabs that are no neighbours can so serve a run that is longer than one of
- * them: new ones are mapped, and get what the empty ones have, those first that stand alone.
+ * So empty SuperSlabs that are no neighbours can serve a run that is longer than one of them.
+ * New SuperSlabs are mapped, and get the memory of empty ones, first of those that have no
+ * empty neighbour.
  *
- * Lock: that of the arena; it is dropped while the provider moves memory, which is that of
- * nobody else then.
+ * Lock: that of the arena. It is dropped while the provider moves memory. No other caller can
+ * reach that memory then.
  *
  * Failure: less has moved than was asked for.
  */
@@ -63,7 +64,7 @@ size_t remap_reserve(struct list_node *chain)
 	return remapped;
 }
 
-/* The memory behind these pages of slabs in use has moved. @flags: the HAK_PAGES_* they have. */
+/* The memory behind these pages of a span has moved. @flags: the HAK_PAGES_* that hold here now. */
 static void note_moved(uintptr_t base, size_t size, unsigned flags)
 {
 	arena_lock();
@@ -83,9 +84,9 @@ static void note_moved(uintptr_t base, size_t size, unsigned flags)
 
 /**
  * remap_move() - move the memory behind slabs in use to others
- * @from: a slab,
- * @to:   and another; both and what follows are the caller's
- * @size: in bytes, whole pages; of those at @from the contents are lost
+ * @from: the start of a span of the caller's
+ * @to:   the start of another one
+ * @size: in bytes, whole pages; the contents at @from are lost
  *
  * Returns how many bytes have moved: all, or fewer if the provider refuses.
  */

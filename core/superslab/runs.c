@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs of unused slabs: each as long as it can be, over as many SuperSlabs as are adjacent,
- * and on the list for its length. So the shortest run that suffices is found without
- * searching, wherever the edges of SuperSlabs are.
+ * Runs of unused slabs. Each run is as long as it can be, goes on across the edges of adjacent
+ * SuperSlabs, and is on the list for its length. So a run that suffices, and is among the
+ * shortest, is found without a search.
  *
  * The first and the last slab of a run say how long it is, so that what becomes unused
  * beside it finds it (boundary tags: Knuth, The Art of Computer Programming, volume 1,
@@ -12,9 +12,9 @@
  *	run of the first slab and of the last  ==  length of the run
  *	bit n of lists is set		      <=>  list[n] is not empty
  *
- * Lists of SuperSlabs by the longest run inside each would be simpler. But such a list does
- * not tell a run from half of a longer one, and what is taken from that breaks up the longer
- * one.
+ * Lists of SuperSlabs by the longest run inside each would be simpler. But they would not tell
+ * a run that ends at the edge of its SuperSlab from one that goes on in the next, and requests
+ * would break up the longer one.
  *
  * Lock: that of the arena.
  */
@@ -135,7 +135,7 @@ void runs_remove(struct slab *slab, size_t slabs)
 		enlist(neighbour(slab, (ptrdiff_t)slabs), above);
 }
 
-/* What could not be given back is forgotten. */
+/* Forget all runs. Some are left if the provider refused to unmap a SuperSlab. */
 void runs_fini(void)
 {
 	__builtin_memset(&hak_runs, 0, sizeof(hak_runs));

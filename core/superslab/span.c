@@ -7,9 +7,9 @@
  * A span is a number of pages. Those behind its end, in its last slab, are its slack: nobody
  * uses them, and the scan purges them if they are backed (claim.c).
  *
- * Spans of the classes that have magazines are as long as their class says and pass
- * through these. All others are of CLASS_SPAN: larger or aligned ones, and those that were
- * resized where they are.
+ * Spans of the classes that have magazines are as long as their class says, and go through the
+ * magazines. All others are of CLASS_SPAN: larger or aligned ones, and those that were resized
+ * where they are.
  *
  *	allocated - freed  ==  spans of that class that are in use
  *	live_pages	   ==  sum of the lengths of those of CLASS_SPAN
@@ -35,7 +35,7 @@ static void span_count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-/* The spans of CLASS_SPAN are longer by so much, all together; shorter if it wraps. */
+/* Add to the lengths of all spans of CLASS_SPAN. Sums wrap, so "negative" numbers subtract. */
 static void count_length(uint64_t pages, uint64_t slabs)
 {
 	span_count(&hak_spans.live_pages, pages);
@@ -70,7 +70,7 @@ static void set_length(struct slab *head, size_t pages)
 	head->span_needed = pages;
 }
 
-/* A new span: its first slab, or 0. */
+/* Allocate a span. Returns its address, or 0. */
 static uintptr_t span_alloc_run(unsigned class, size_t pages, size_t align, enum alloc_which which,
 				enum run_memory *memory)
 {
@@ -196,8 +196,9 @@ static void span_leave_class(struct slab *head)
 /**
  * span_resize() - make a span long enough for @size bytes, where it is
  *
- * It gets longer if nobody uses what is behind it. If it shrinks, all that it does not need
- * goes back, unless it had got that as room to grow into.
+ * It gets longer if the slabs behind it are unused. A size that grows into the room of the span
+ * changes nothing but `span_needed`. With a smaller size, all pages that it does not need go
+ * back.
  */
 bool span_resize(void *block, size_t size)
 {
@@ -224,8 +225,8 @@ bool span_resize(void *block, size_t size)
  * span_move() - move the contents of a span to another one without copying them
  * @size: in bytes
  *
- * Returns how many bytes have moved, from the start; the rest is to be copied. Of @from the
- * contents are lost as far. It is of CLASS_SPAN then, since a magazine would hand it out as
+ * Returns how many bytes have moved, from the start, and are lost in @from; the caller copies
+ * the rest. If any have, @from becomes one of CLASS_SPAN, since a magazine would hand it out as
  * if it was backed.
  */
 size_t span_move(void *from, void *to, size_t size)

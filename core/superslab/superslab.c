@@ -2,11 +2,12 @@
 /*
  * Runs of slabs: allocated, freed, and made longer or shorter where they are.
  *
- * A request for n slabs takes from the shortest run that suffices (runs.c), so that long
- * ones stay, and SuperSlabs have a chance to become empty. Of the first few places it takes
- * the one whose pages fit best.
+ * A request for n slabs gets a place in the shortest run that suffices (runs.c), so that long
+ * runs stay, and SuperSlabs have a chance to become empty. Of the first few places it gets the
+ * one whose pages fit best.
  *
- *	unbacked, idle, and of slabs with class byte 0 all  ==	parts of unused
+ *	unbacked and idle  ==	parts of unused
+ *	slab in unused	  ==>	its class byte is 0
  *
  * Lock: that of the arena.
  *
@@ -33,8 +34,8 @@ void superslab_alloc_part(struct superslab *superslab, uint32_t part)
 }
 
 /*
- * The owner of a slab, if it is a span, may write to any page but @slack from now on, and
- * will not tell which.
+ * A slab of a span: from now on its owner may write to any page but @slack, and does not say to
+ * which. So these pages count as backed.
  */
 static void set_slack(struct slab *slab, unsigned slack)
 {
@@ -52,12 +53,12 @@ static void set_slack(struct slab *slab, unsigned slack)
  * @slabs:  how many
  * @align:  of the first one
  * @slack:  pages at the end of the last slab that are not wanted
- * @more:   so many slabs besides, anywhere near, if there are some
- * @counts: the owner will keep account of the pages itself: it is a class, not a span
+ * @more:   how many more slabs are welcome, anywhere in the same SuperSlab
+ * @counts: the owner is a class, which says of each page when it is backed; a span does not
  * @backed: only slabs that are backed
- * @candidates: places that may yet be compared
- * @misfit: of the best place so far
- * @base:   where that is
+ * @candidates: how many more places may be compared
+ * @misfit: misfit() of the best place so far
+ * @base:   the address of the best place so far
  * @zero:   all that was allocated reads zero
  * @unbacked: how many of the allocated slabs are unbacked
  * @part:   what was allocated in the last SuperSlab
@@ -90,8 +91,8 @@ static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsi
 }
 
 /*
- * Slabs of a SuperSlab get an owner. A class keeps account of all of their pages; a span will
- * use any but the @slack of the last one.
+ * Slabs of a SuperSlab get an owner. If that is a class (@counts), unbacked pages stay so until
+ * it says otherwise. A span may use all pages but the @slack of its last slab.
  */
 static void own_slabs(struct superslab *superslab, uint32_t slabs, bool counts, unsigned slack)
 {
@@ -127,7 +128,10 @@ static void alloc_at(struct request *request, uintptr_t base)
 	}
 }
 
-/* The first backed slab behind the last of these that is unbacked; @base if none is. */
+/*
+ * Is one of these slabs unbacked? Then returns the first backed slab behind the last such one,
+ * where the search goes on. Else returns @base.
+ */
 static uintptr_t skip_unbacked(uintptr_t base, size_t slabs)
 {
 	uintptr_t next = base;
@@ -153,8 +157,8 @@ static uintptr_t skip_unbacked(uintptr_t base, size_t slabs)
 #define UNBACKED_MISFIT (PAGES_PER_SLAB + 1) /* worse than any that is backed */
 
 /*
- * How badly does a place suit whose last slab is this one? Pages count that it lacks, and
- * pages that are backed in vain.
+ * How badly does a place suit whose last slab is @last? This counts the pages that would have
+ * to be backed, and the backed pages that would be slack.
  */
 static unsigned misfit(const struct request *request, const struct slab *last)
 {
@@ -191,9 +195,9 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
 }
 
 /*
- * Find a place in a run that suffices. For a span, in one of the shortest runs: a caller who
- * prefers backed ones asks twice. For a class, in one of the shortest that are backed, or
- * else of the shortest.
+ * Find a place in a run that suffices. A span gets one in the shortest runs: a caller who
+ * prefers backed slabs asks twice. A class gets a backed one, in the shortest runs that have
+ * such a place. If none has, it gets one in the shortest runs.
  */
 static uintptr_t find_unused(struct request *request)
 {
@@ -307,8 +311,9 @@ struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 }
 
 /*
- * These slabs are unused from now on, but for those that a scan has claimed, which are the
- * scan's then. If the SuperSlab is to be unmapped, it is put in front of a chain.
+ * These slabs are unused from now on. Those whose slack a scan has claimed do not become
+ * unused: they belong to the scan, which frees them. If the SuperSlab is to be unmapped, it is
+ * put in front of a chain.
  */
 void superslab_free_part(struct superslab *superslab, uint32_t part, struct list_node **chain)
 {
@@ -350,7 +355,7 @@ void superslab_free(uintptr_t base, size_t slabs)
 	arena_release(chain);
 }
 
-/* The same of single slabs in a chain. Those of one SuperSlab are freed at once. */
+/* Free a chain of single slabs likewise. Those in a row that share a SuperSlab go at once. */
 void superslab_free_slabs(struct list_node *slabs)
 {
 	struct list_node *chain = NULL;
@@ -380,8 +385,8 @@ void superslab_free_slabs(struct list_node *slabs)
  * @slabs: how many it is to have
  * @slack: which pages of the last one will not be used
  *
- * False if somebody uses what it would need, or a scan is about to purge it. Then nothing
- * has changed.
+ * False if the slabs or pages that it would need are in use, or claimed by a scan. Then
+ * nothing has changed.
  */
 bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned slack)
 {
@@ -399,7 +404,7 @@ bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned slack)
 	superslab = slab_superslab(last);
 	possible = runs_have(end, more.slabs);
 	if (superslab->claimed >> last->index & 1)
-		possible &= !(last->slack & ~left); /* nobody else is to write there */
+		possible &= !(last->slack & ~left); /* the scan purges these pages */
 	if (possible) {
 		set_slack(last, left);
 		alloc_at(&more, end);

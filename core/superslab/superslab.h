@@ -18,7 +18,7 @@ enum run_memory {
 /* Which memory may be allocated? */
 enum alloc_which {
 	ALLOC_ANY,    /* all, from the provider as well */
-	ALLOC_BACKED, /* only what is backed already; of slabs that have blocks of a class, any */
+	ALLOC_BACKED, /* only backed slabs; but any block of the slabs that a class already has */
 };
 
 HAK_COLD uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align,
