@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The words that every layer uses: units, a few macros, assertions, arithmetic of bits. See
- * assert.c for what a failed assertion does.
+ * What every layer uses: units, a few macros, assertions, arithmetic of bits. See assert.c for
+ * what a failed assertion does.
  *
- * Here and in all of core/, only headers of the compiler itself are included, so that the
- * core builds where there is no C library.
+ * Besides its own headers, the public ones and those of the platform, the core includes only
+ * headers of the compiler itself. So it builds where there is no C library.
  */
 #ifndef HAKMEM_BASE_BASE_H
 #define HAKMEM_BASE_BASE_H
@@ -56,7 +56,7 @@
 /* For a function that reads what others write meanwhile. It says why that is right. */
 #define NO_SANITIZE_THREAD __attribute__((no_sanitize("thread")))
 
-/* Order that ThreadSanitizer cannot see: what came before RELEASE came before ACQUIRE. */
+/* ThreadSanitizer does not see this order: all before RELEASE happened before ACQUIRE. */
 #ifdef __SANITIZE_THREAD__
 void __tsan_release(void *address);
 void __tsan_acquire(void *address);

@@ -7,7 +7,8 @@
  * list that it may be on at a time. A node points back to the pointer that points to it,
  * head or node, so an object is taken off a list without a walk, and without the head.
  *
- *	*node->link == node, or node->link == NULL: the node is on no list
+ *	on a list  ==>	*node->link == node
+ *	on no list ==>	node->link == NULL
  *
  * Some files thread objects that are on no list into a chain: by @next alone, and NULL at
  * its end.

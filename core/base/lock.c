@@ -13,7 +13,7 @@
 
 /* How often a caller tries to take a lock before it waits, or gives up, in fork(). */
 #define LOCK_SPINS	100
-#define LOCK_FORK_SPINS 10000 /* half a millisecond */
+#define LOCK_FORK_SPINS 10000 /* much longer than a thread that runs holds a lock */
 
 void lock_word_wait(struct lock *lock)
 {
@@ -27,9 +27,9 @@ void lock_word_wait(struct lock *lock)
 }
 
 /*
- * The bit that notes a rank. With CONFIG_HAK_IRQSAVE the holder of LOCK_SCAN may be preempted
- * and go on on another CPU. A bit in the word of a CPU would then be left behind, so there
- * is none.
+ * The bit that notes a rank. With CONFIG_HAK_IRQSAVE, the holder of LOCK_SCAN may be preempted
+ * and continue on another CPU. A bit in the word of the first CPU would stay there, so this
+ * rank has no bit.
  */
 static unsigned lock_bit(enum lock_rank rank)
 {
@@ -50,9 +50,9 @@ static void lock_irq_restore(enum lock_rank rank, struct platform_irq irq)
 }
 
 /*
- * As lock_word_wait(), but between two tries interrupts are as they were before, and the
- * rank is not noted: what comes in then finds no lock held. The caller may be on another CPU
- * afterwards. Returns what interrupts were there.
+ * The same as lock_word_wait(), but between two tries interrupts are as they were before, and
+ * the rank is not noted: an interrupt or signal handler that comes then finds no lock held.
+ * The caller may be on another CPU afterwards. Returns the state of interrupts there.
  */
 static NOINLINE struct platform_irq lock_wait(struct lock *lock, enum lock_rank rank,
 					      struct platform_irq irq)
@@ -108,9 +108,9 @@ void lock_unlock(struct lock *lock, enum lock_rank rank)
 
 /*
  * A signal handler may call fork() where it has interrupted malloc. Then the caller may hold
- * this lock itself, or the holder may wait for a lock that the caller holds. To wait for it
- * could take for ever. So the caller tries for a while, since most locks are free in a
- * moment, and then does without.
+ * this lock itself, or the holder may wait for a lock that the caller holds. The caller could
+ * wait for ever. So it tries for a while, since most locks are free in a moment, and then goes
+ * on without the lock.
  */
 void lock_fork_lock(struct lock *lock)
 {
@@ -129,8 +129,8 @@ void lock_fork_lock(struct lock *lock)
 }
 
 /*
- * Drop the lock, if lock_fork_lock() got it. If it did not, this reads a word that the holder
- * may write meanwhile, there. What the holder writes is never the caller's own value.
+ * Drop the lock, if lock_fork_lock() got it. If it did not, another thread that forks may write
+ * the word meanwhile, in lock_fork_lock(). It never writes this caller's value.
  */
 NO_SANITIZE_THREAD void lock_fork_unlock(struct lock *lock)
 {

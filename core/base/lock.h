@@ -42,8 +42,8 @@ enum lock_rank {
  * @word:   0, 1 or 2, as said above [atomic]
  * @forker: *this_held() of the thread that holds the lock for fork(), or NULL. Only the
  *	    holder writes it, others compare it with their own.
- * @irq:    what interrupts were before the lock was taken; the holder's
- * @count:  how often it was taken by lock_lock(); the holder's
+ * @irq:    the state of interrupts before the lock was taken; only the holder uses it
+ * @count:  how often lock_lock() took it; only the holder writes it
  */
 struct lock {
 	_Atomic unsigned word;
@@ -94,9 +94,9 @@ static inline void lock_word_unlock(struct lock *lock)
 }
 
 /*
- * What *this_held() is made of: a bit for each rank that the caller holds, or that the code
- * holds which it has interrupted, and above them a count of how many times the caller is
- * inside fork(). There it holds all locks, and takes none.
+ * What *this_held() consists of: a bit for each rank that the thread or CPU holds, also if a
+ * handler has interrupted it since, and above them how many calls of fork_prepare() still wait
+ * for their fork_done(). Between these the thread holds all locks, and takes none.
  */
 #define LOCK_RANKS 0xffu
 #define LOCK_FORK  0x100u

@@ -3,19 +3,18 @@
  * The policy: how much memory is kept for speed, and when it goes back. The layers ask, and
  * act on the answer. The functions depend on their arguments, and on one word, the mode.
  *
- * Scans (reclaim/scan.c) come by at intervals. A block in a magazine, a page of a slab or an
+ * Scans (reclaim/scan.c) run at intervals. A block in a magazine, a page of a slab or an
  * unused slab is idle if a scan found it free and nobody has used it since. What the next
- * scan finds idle goes back. So nothing goes back that a program is about to use again, and
- * nothing stays longer than two intervals. The slack of a span goes back at the first scan,
- * since the span is not expected to need it.
+ * scan finds idle goes back. So memory that a program uses again within an interval stays, and
+ * other memory stays for two intervals at most. The slack of a span goes back at the first
+ * scan, since the span is not expected to need it.
  *
  * Empty SuperSlabs are kept as long as one of the last intervals saw that many in use, up to
  * a bound, and the others go back at once. So a program that grows and shrinks faster than
- * that does not pay for page faults. Where no scan comes by, a single one is kept: that is
- * enough for a program that frees and allocates across the edge of a SuperSlab.
+ * that does not pay for page faults. Where no scans run, a single one is kept: that is enough
+ * for a program that frees and allocates across the edge of a SuperSlab.
  *
- * To keep what was in use lately, and release the rest, is the working set of the depots in
- * illumos (umem.c).
+ * The depots of illumos (umem.c) do the same with what they call the working set.
  *
  * Lock: none. The mode is one word, read relaxed: a caller may act on the one before.
  */
@@ -31,8 +30,8 @@ void policy_set_mode(enum release_mode mode)
 }
 
 /*
- * How many empty SuperSlabs are worth keeping? @in_use are not empty now, and @peak is the
- * most that were needed at once lately.
+ * How many empty SuperSlabs are worth keeping? @in_use SuperSlabs are not empty now, and @peak
+ * is the most that were needed at once lately.
  */
 size_t policy_reserve(size_t in_use, size_t peak)
 {
@@ -42,7 +41,7 @@ size_t policy_reserve(size_t in_use, size_t peak)
 	return MIN(lately, most);
 }
 
-/* Should a SuperSlab that has just become empty stay, when @reserve empty ones do already? */
+/* Should a SuperSlab that has just become empty stay, if @reserve others do already? */
 bool policy_keeps(size_t reserve, size_t in_use, size_t peak)
 {
 	switch (atomic_load_explicit(&release_mode, memory_order_relaxed)) {
@@ -56,8 +55,9 @@ bool policy_keeps(size_t reserve, size_t in_use, size_t peak)
 }
 
 /*
- * May an owner that ends leave blocks in its cache for the next owner? Where no scan comes
- * by, such blocks may keep no SuperSlab but the single one that stays anyway.
+ * May an owner that ends leave blocks in its cache for the next owner? Where no scans run,
+ * only if at most one SuperSlab is in use: such blocks may keep none but the one that stays
+ * anyway.
  */
 bool policy_keeps_blocks(size_t in_use)
 {
@@ -65,7 +65,7 @@ bool policy_keeps_blocks(size_t in_use)
 	       atomic_load_explicit(&release_mode, memory_order_relaxed) != RELEASE_AT_ONCE;
 }
 
-/* How many blocks may a magazine hold whose use is not known yet? */
+/* How many blocks may a magazine hold at first, before it is known how it is used? */
 unsigned policy_first_limit(unsigned class)
 {
 	return class_has_spans(class) ? 1 : MAGAZINE_MIN;
@@ -99,13 +99,13 @@ static unsigned lowered(unsigned limit, unsigned least)
  * @batch:    the most blocks that move at once
  * @event:    what happened to the magazine
  *
- * A refill doubles the limit, up to two batches: what is fetched is about to be used, and
- * larger batches cost less for each block. A refill that fetches blocks which were spilled a
- * moment ago doubles the limit up to the capacity: with a higher limit, neither would have
- * been necessary. When allocations and frees keep pace again, what the limit has beyond two
- * batches goes, a quarter of the limit with each refill. A spill among hardly anything but
- * frees takes a quarter as well, since nobody is about to use what such a magazine collects.
- * After any spill the limit is at least a batch.
+ * A refill doubles the limit, up to two batches: the blocks are about to be used, and larger
+ * batches cost less for each block. A refill that fetches blocks which were spilled a moment
+ * ago doubles the limit up to the capacity: with a higher limit, neither would have been
+ * necessary. When allocations and frees keep pace again, each refill takes a quarter off the
+ * limit, down to two batches. A spill takes a quarter off if the program hardly does anything
+ * but free, since it will not use the blocks that such a magazine collects. After any spill
+ * the limit is at least a batch, or half of the capacity if that is less.
  *
  * Returns 1 .. @capacity.
  */
@@ -144,9 +144,9 @@ unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
  * @batch: the most blocks that move at once
  * @all:   the program frees and hardly allocates: nothing of this will be wanted back
  *
- * A batch, if @all. If not, half of a batch, or as many as leave half of the limit, if that
- * is less: a program that wants blocks back then finds some still there, and after some turns
- * spills no more. In any case so many that one more block fits.
+ * If @all, that is a batch. If not, it is half of a batch, or as many as leave half of the
+ * limit, if that is less: a program that wants blocks back then still finds some, and after a
+ * few turns spills no more. In any case it is so many that one more block fits.
  *
  * Returns 1 .. @held.
  */
@@ -178,8 +178,9 @@ unsigned policy_excess(unsigned held, uint64_t gone)
 }
 
 /*
- * A span has outgrown its @usable bytes and gets @size. How many more does it get to grow
- * into? A quarter, if it grows in small steps: it would be copied at every step otherwise.
+ * A span has outgrown its @usable bytes and gets @size. How many more bytes does it get, as
+ * room to grow into? A quarter of @size, if it grows in small steps: otherwise it would be
+ * copied at every step.
  */
 size_t policy_growth(size_t size, size_t usable)
 {
@@ -191,9 +192,9 @@ size_t policy_growth(size_t size, size_t usable)
 #define MOVE_LEAST ((size_t)128 << 10)
 
 /*
- * Nor does a span move that is less than one in so many parts of all mapped memory. What has
- * moved is one mapping of its own or a few, and Linux lets a process have 65530 of them
- * (vm.max_map_count).
+ * A span is copied, too, if it is smaller than all mapped memory divided by this. After a
+ * move, its memory is a mapping of its own, or a few, and Linux lets a process have 65530
+ * mappings (vm.max_map_count).
  */
 #define MOVE_PARTS 8192u
 

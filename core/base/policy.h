@@ -12,21 +12,21 @@
  * hak_trim() release what they find.
  */
 enum release_mode {
-	RELEASE_AT_ONCE, /* no scan will come by: one is kept, the others are released */
-	RELEASE_LATER,	 /* scans come by: as many are kept as were needed lately */
+	RELEASE_AT_ONCE, /* no scans run: one is kept, the others are released */
+	RELEASE_LATER,	 /* scans run: as many are kept as were needed lately */
 	RELEASE_NEVER,	 /* all are kept */
 };
 
 /* At most so many empty SuperSlabs are kept, 512 MiB, or a quarter of the peak if it is more. */
 #define POLICY_RESERVE_MOST 256u
 
-/* "Lately" is so many intervals between scans. */
+/* "Lately" is this many intervals between scans, the present one included. */
 #define POLICY_INTERVALS 6u
 
-/* So many runs are compared when unused slabs are allocated, ... */
+/* This many places are compared when unused slabs are allocated, ... */
 #define POLICY_RUN_CANDIDATES 32u
 
-/* ... and so many empty SuperSlabs when the memory of one is to move. */
+/* ... and this many empty SuperSlabs when the memory of one is to move. */
 #define POLICY_REMAP_CANDIDATES 64u
 
 /*
@@ -46,7 +46,7 @@ HAK_COLD size_t policy_reserve(size_t in_use, size_t peak);
 HAK_COLD bool policy_keeps(size_t reserve, size_t in_use, size_t peak);
 HAK_COLD bool policy_keeps_blocks(size_t in_use);
 
-/* Why the limit of a magazine is considered anew. */
+/* Why the limit of a magazine may change. */
 enum magazine_event {
 	MAGAZINE_REFILL,
 	MAGAZINE_REFILL_MISSED, /* it fetches blocks that were spilled a moment ago */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tables of sizeclass.h. The compiler fills them in, so they are constants, and the first
- * allocation of a process needs no initialisation. There is nothing to lock.
+ * allocation of a process needs no initialisation.
+ *
+ * Lock: none.
  */
 #include "base/sizeclass.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Size classes: one table, from which the compiler computes everything that depends on the
- * size of a block. See sizeclass.c for what it makes of it.
+ * size of a block. See sizeclass.c for the tables that it computes.
  *
  * The sizes are 8, then steps of 16 up to 128, then four per doubling up to 8 KiB. So at most
  * a fifth of a block of more than 64 bytes stays unused. There is no class of 24 bytes, nor
@@ -16,8 +16,8 @@
  *
  * Blocks of all these classes lie in slabs. Larger ones are spans, runs of whole slabs, of
  * which a page that is not used need not be backed. Up to 64 KiB their classes go in steps
- * of pages: a block goes from one user to the next with every page that any of them has
- * touched, so wider steps would keep pages that the next user has no use for. Above that
+ * of pages. A block goes from one user to the next with every page that any of them has
+ * touched, so with wider steps it would keep pages that the next user does not need. Above that
  * there are again four per doubling, as far as the magazines of the platform hold blocks so
  * large. Yet larger spans, and those that were resized, are of CLASS_SPAN and have any number
  * of pages.
@@ -126,7 +126,7 @@ static inline unsigned class_after(unsigned class)
 #define SMALL_STEP  8u
 #define MEDIUM_STEP 128u
 
-/* So many blocks a magazine may hold at first; of spans only one. */
+/* How many blocks a magazine may hold at first; of spans only one. */
 #define MAGAZINE_MIN 8u
 
 /* The most blocks that a magazine of a class may hold: HAK_MAGAZINE_BYTES, within limits. */

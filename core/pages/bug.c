@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The words for a bug of the program. The line is built on the stack, since the heap is what
- * has just been found in disorder. The pointer is printed, and nothing is read through it.
+ * The texts for a misuse by the program. The line is built on the stack, since the heap has
+ * just been found in disorder. The pointer is printed, and nothing is read through it.
  *
- * Lock: none is held or taken, so hak_host_panic() may do what it likes.
+ * Lock: none is held or taken, so hak_host_panic() may call any function of the host.
  */
 #include "pages/bug.h"
 

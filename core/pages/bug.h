@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a program can do wrong, and how it is told. See bug.c.
+ * What a program can do wrong, and how it is reported. See bug.c.
  */
 #ifndef HAKMEM_PAGES_BUG_H
 #define HAKMEM_PAGES_BUG_H
@@ -22,7 +22,7 @@ enum hak_bug_code {
  * @code:   what it is, but not HAK_BUG_NONE
  * @caller: the function that was misused, "free" for instance
  * @block:  the pointer that it was given; nothing is read through it
- * @size:   how long the block is that it belongs to, in bytes, if there is one
+ * @size:   how long the block is in which @block lies, in bytes, if there is one
  * @detail: as @code says
  *
  * Called with no lock held, since hak_host_panic() is. May be called in an interrupt handler.

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory for the allocator's own records: descriptors of SuperSlabs, caches, leaves of the
- * page map, classes. They lie far from the blocks. Records at the start of memory that is
- * aligned to 2 MiB would all compete for the same sets of the processor's caches, and an
- * overflow of a block must not reach them.
+ * page map, classes. They lie in other mappings than blocks. If each record lay at the start
+ * of its SuperSlab, which is aligned to 2 MiB, all would compete for the same sets of the
+ * processor's caches. And an overflow of a block must not reach a record.
  *
  * There are a few kinds of records, and all records of a kind have one size. The provider
  * gives chunks, which are cut into records from front to back. A freed record goes on the
  * list of its kind, and the last one that was freed is used first. Chunks stay until
- * hak_fini(); all that goes back before are pages in the middle of large records, by
- * meta_purge(). An allocator that can do more would have to be as good as the one it serves,
- * and all records together are about a thousandth of the heap at its largest.
+ * hak_fini(). Before that, only meta_purge() gives memory back: pages in the middle of large
+ * records. An allocator that can do more would have to be as good as the one it serves, and
+ * all records together take about a thousandth of the heap at its largest.
  *
  *	next <= end, and both lie in one chunk, or are NULL
  *	bytes  ==  sum of the sizes of the chunks
@@ -119,7 +119,10 @@ static struct chunk *chunk_of(uintptr_t address)
 	return chunk;
 }
 
-/* Get another chunk, of which @need bytes can be cut. A small one, if there is no larger one. */
+/*
+ * Get another chunk, from which @need bytes can be cut. If there is no memory for one of the
+ * usual size, get the smallest that suffices.
+ */
 static bool map_chunk(size_t need)
 {
 	size_t least = ALIGN_UP(need + META_ALIGN, HAK_GRANULE);
@@ -190,7 +193,7 @@ void meta_free(enum meta_kind kind, void *record)
  * The contents between @start and @end are lost. Calls the provider, so no lock is held but
  * that of the scan.
  *
- * Who purges other records may clear @purgeable meanwhile, here. Then the provider is asked
+ * Another caller of this function may clear @purgeable meanwhile. Then the provider is asked
  * once more than necessary.
  */
 NO_SANITIZE_THREAD void meta_purge(const void *start, const void *end)

@@ -14,13 +14,12 @@
  *	descriptor of a SuperSlab set  <=>  the arena has the SuperSlab
  *	class of a slab != CLASS_NONE  <=>  the slab is in use
  *
- * Lock: none in this file. Leaves are added atomically, and stay until hak_fini(). The
- * pointer of a SuperSlab is written under the lock of the arena; the class byte of a slab is
- * written by the one who has allocated the slab and not handed out a block of it, or who
- * frees it and has all of its blocks. So nobody who reads a byte with a valid pointer in hand
- * reads it while it changes. The byte is stored before a block of the slab is handed out, and
- * the same lock, or synchronisation of the program, that hands on the block also hands on
- * the byte.
+ * Lock: none in this file. Leaves are added atomically, and stay until hak_fini(). The pointer
+ * of a SuperSlab is written under the lock of the arena. The class byte of a slab is written
+ * by the caller who has allocated the slab and has not handed out a block of it, or who has
+ * all of its blocks and frees it. So while anyone holds a block of the slab, its byte does not
+ * change. The byte is stored before a block is handed out. The lock through which another
+ * thread gets the block, or the synchronisation of the program, orders the byte as well.
  *
  * Failure: none. descriptor.c gets the memory of leaves before anything is entered.
  */
@@ -65,8 +64,8 @@ void pagemap_set_superslab(uintptr_t base, struct superslab *superslab)
 
 /*
  * Set the class of some slabs in a row, the first of which is at @base. The caller has
- * allocated the slabs, and nobody has a block there: so these are plain stores. Who reads the
- * bytes meanwhile, in pagemap_class(), has a pointer that is no block.
+ * allocated the slabs, and nobody has a block there, so these are plain stores. A caller of
+ * pagemap_class() that reads one of these bytes meanwhile has a pointer that is no block.
  */
 void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
 {
@@ -83,7 +82,7 @@ void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
 	}
 }
 
-/* Forget all leaves; their memory is the caller's again. Nobody else may be in the allocator. */
+/* Forget all leaves. Their memory goes with meta_fini(). Nobody else may be in the allocator. */
 void pagemap_fini(void)
 {
 	for (size_t i = 0; i < PAGEMAP_LEAVES; i++)

@@ -24,7 +24,7 @@ struct pagemap_leaf {
 
 /**
  * struct pagemap - the root, and the leaf for all that is not there
- * @absent: the classes of absent memory: all 0. Nobody writes them. [const]
+ * @absent: the classes of all addresses without a leaf: 0. Nobody writes them. [const]
  * @root:   for each leaf its distance from @absent, in bytes [atomic]
  *
  * An entry of 0 leads to @absent. So the root is right before any code has run, and a free
@@ -46,9 +46,9 @@ static inline size_t pagemap_leaf_index(uintptr_t address)
 /*
  * The class of the slab at @address. The index of its leaf is below PAGEMAP_LEAVES.
  *
- * No order is needed. Who has a valid block has synchronised with its allocation, and the
- * entry and the class were written before that. What an invalid pointer reads does not
- * matter.
+ * No order is needed. A thread that has a valid block has synchronised with its allocation,
+ * and the entry and the class were written before that. With an invalid pointer the result
+ * may be old or new: the slow path checks the pointer again.
  *
  * The entry is read plainly, though pagemap_add_leaf() may write it meanwhile. It is an
  * aligned word, so it is not torn. READ_ONCE() would cost an instruction in every free:

@@ -43,7 +43,7 @@ bool pages_attach(const struct hak_provider *provider)
 						       memory_order_release, memory_order_relaxed);
 }
 
-/* Forget the provider and the counters. All memory has gone back before. */
+/* Forget the provider and the counters. For hak_fini(), which has returned all memory before. */
 void pages_detach(void)
 {
 	atomic_store_explicit(&attached, NULL, memory_order_relaxed);
@@ -56,14 +56,14 @@ static const struct hak_provider *provider_get(void)
 	return atomic_load_explicit(&attached, memory_order_acquire);
 }
 
-/* What is handed to the provider is whole pages, and no lock is held. */
+/* The provider is called for whole pages, and with no lock held. */
 static void assert_pages(const struct hak_provider *provider, const void *base, size_t size)
 {
 	hak_assert(provider && !lock_is_any_held());
 	hak_assert(base && (uintptr_t)base % PAGE_SIZE == 0 && size && size % PAGE_SIZE == 0);
 }
 
-/* Is what map() returned aligned, and inside of the page map's reach? */
+/* Is the memory that map() returned aligned, and inside of the page map's reach? */
 static bool mapping_is_sound(const struct hak_mapping *mapping, size_t size, size_t align)
 {
 	uintptr_t base = (uintptr_t)mapping->base;
@@ -171,9 +171,9 @@ bool pages_moves(void)
  * @size:  in bytes, whole pages that lie in one SuperSlab, here and there
  * @flags: HAK_PAGES_*; those stay set that hold at @from from now on
  *
- * The provider may refuse the whole and still move a part, so it is asked for halves, for
- * halves of these, and so on, from the start to the end. Returns how many bytes have moved,
- * from the start; 0 if none.
+ * A provider may refuse to move a range, and still move a part of it. So a range that it
+ * refuses is tried again with half the length, down to a page, and then the rest of @size.
+ * Returns how many bytes have moved, from the start.
  */
 size_t pages_move(void *from, void *to, size_t size, unsigned *flags)
 {

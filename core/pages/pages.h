@@ -12,7 +12,7 @@
  * @maps:           mappings that were made [atomic]
  * @unmaps:         unmaps that were not refused [atomic]
  * @purges:         purges that were not refused [atomic]
- * @purges_refused: purges that were [atomic]
+ * @purges_refused: purges that were refused [atomic]
  * @failures:       maps that failed, or returned what cannot be used [atomic]
  * @requested:      bytes of all mappings, ever [atomic]
  * @mapped:         bytes that are mapped now [atomic]
