@@ -295,7 +295,7 @@ static unsigned collect_excess(unsigned class, void **blocks, unsigned n)
 	{
 		if (done == n || !seize_try_claim(cold->cache))
 			continue;
-		if (cold->magazine[class].seized_top)
+		if (cold->magazine[class].excess)
 			done += seize_collect(cold->cache, class, blocks + done, n - done);
 		seize_leave(cold->cache);
 	}

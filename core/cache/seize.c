@@ -229,7 +229,7 @@ void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 			cold->excess = 0;
 		else
 			cold->excess = MIN(cold->excess, cold->kept);
-		quiet &= cold->seized_top && cold->excess == slots_held(cache, class);
+		quiet &= cold->seized_top && cold->excess == cold->kept;
 		excess[class] |= cold->excess > 0;
 	}
 	cache->cold->quiet = quiet;

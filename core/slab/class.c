@@ -417,7 +417,7 @@ static NO_SANITIZE_THREAD bool is_listed(const struct slab *slab, unsigned class
 static void claim_slab(struct slab_class *sc, struct claim *claim, struct slab *slab, bool all)
 {
 	const struct superslab *superslab = claim->superslab;
-	bool purgeable = superslab->purgeable && !superslab->unpurged;
+	bool purgeable = READ_ONCE(superslab->purgeable) && !superslab->unpurged;
 	unsigned pages = purgeable ? slab_free_pages(slab) : 0;
 	unsigned ready = all ? pages : pages & slab->idle;
 

@@ -140,7 +140,7 @@ void claim_free(const struct claim *claim, int flags)
 	arena_lock();
 	hak_assert(!(superslab->claimed & ~claim->slack));
 	superslab->unpurged = flags < 0;
-	superslab->purgeable = flags < 0 || flags & HAK_PAGES_PURGE;
+	superslab->purgeable &= flags < 0 || flags & HAK_PAGES_PURGE;
 	superslab->zero &= flags < 0 || flags & HAK_PAGES_ZERO;
 	for (uint32_t slabs = claim->unused | claim->slack; slabs && flags >= 0;
 	     slabs &= slabs - 1) {

@@ -42,7 +42,6 @@ mutations='
 	OPEN_UNCLAIMED	seize
 	FORGET_PUSH	seize
 	FIRST_BASE_2	seize
-	QUIET_LATE	seize
 	QUIET_OPEN	seize
 	POP_REREADS	seize
 	PUSH_REREADS	seize

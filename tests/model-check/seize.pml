@@ -593,17 +593,12 @@ inline seize_settle(c)
 		:: !sure || seized_top[c] == 0 -> excess[c] = 0
 		:: else -> excess[c] = (excess[c] > kept[c] -> kept[c] : excess[c])
 		fi;
-#ifdef MUTATION_QUIET_LATE
-		quiet[c] = sure && seized_top[c] != 0 && excess[c] == kept[c];
-#else
-		quiet[c] = sure && seized_top[c] != 0 && excess[c] == SLOTS_HELD(c);
-#endif
-		assert(!quiet[c] || AT(c, TOP) != LATE_FREE)
+		quiet[c] = sure && seized_top[c] != 0 && excess[c] == kept[c]
 	}
 }
 
 /* Step 4: the oldest blocks; those above move down. */
-inline seize_take(c)
+inline seize_collect(c)
 {
 	atomic { /* blocks[i] = slot[i] */
 		assert(excess[c] <= kept[c]);
@@ -678,7 +673,7 @@ proctype scanner(byte world; byte rounds)
 				if
 				:: atomic { !claim[c] -> claim[c] = 1 } /* seize_try_claim() */
 					if
-					:: seized_top[c] != 0 -> seize_take(c)
+					:: seized_top[c] != 0 -> seize_collect(c)
 					:: else
 					fi;
 					SEIZE_LEAVE(c)

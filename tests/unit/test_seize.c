@@ -204,7 +204,7 @@ static bool come_back(enum way way)
 		return unit_close();
 	default:
 		/* others take the rest, never the one that may still be written */
-		cache_scan(CACHE_SCAN_ALL);
+		CHECK_OR(!cache_scan(CACHE_SCAN_ALL), false); /* nothing keeps the next scan busy */
 		CHECK_OR(class_outstanding(CLASS_64) == NR_LIVE, false);
 		own.held[0] = own.live[NR_LIVE - 1];
 		own.n = 1;
