@@ -39,11 +39,13 @@ void superslab_alloc_part(struct superslab *superslab, uint32_t part)
  */
 static void set_slack(struct slab *slab, unsigned slack)
 {
-	unsigned lost = slab->slack & ~slack;
+	unsigned used = slab->unbacked & ~slack;
 
-	hak_arena.counters.retouched += count_bits(slab->unbacked & lost & ~slab->untouched);
-	slab->unbacked &= (uint16_t)~lost;
-	slab->untouched &= (uint16_t)~lost;
+	if (used) {
+		hak_arena.counters.retouched += count_bits(used & ~slab->untouched);
+		slab->unbacked &= (uint16_t)slack;
+		slab->untouched &= (uint16_t)slack;
+	}
 	slab->slack = (uint16_t)slack;
 	hak_assert(!(slab->unbacked & ~slack) && !(slab->untouched & ~slab->unbacked));
 }
@@ -100,8 +102,9 @@ static void own_slabs(struct superslab *superslab, uint32_t slabs, bool counts, 
 		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
 		unsigned left = slabs & (slabs - 1) ? 0 : slack;
 
-		slab->slack = counts ? 0 : slab->unbacked;
-		if (!counts && slab->unbacked | left)
+		if (counts)
+			slab->slack = 0;
+		else
 			set_slack(slab, left);
 	}
 }
