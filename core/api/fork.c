@@ -17,7 +17,7 @@
  * may hold a lock itself, and what it changes stays half-way in the child. And clone() copies
  * a process without telling us. Such a child may only call what is async-signal-safe.
  *
- * Lock: all of them, in the order of lock.h. cache_fork_lock() takes the lock of the registry
+ * Lock: all of them, in the order of lock.h. cache_for_each_lock() has the lock of the registry
  * of caches, which has the rank of LOCK_META; no holder of one takes the other.
  */
 #include "api/fork.h"
@@ -35,22 +35,14 @@ static struct {
 	unsigned depth;		    /* how often it has: handlers can be interrupted, too */
 } interrupted;
 
-static void lock_all(void)
+/* Every lock, in the order of lock.h; the order does not matter when they are dropped. */
+static void for_each_lock(void (*visit)(struct lock *lock))
 {
-	scan_fork_lock();
-	class_fork_lock();
-	arena_fork_lock();
-	cache_fork_lock();
-	meta_fork_lock();
-}
-
-static void unlock_all(void)
-{
-	meta_fork_unlock();
-	cache_fork_unlock();
-	arena_fork_unlock();
-	class_fork_unlock();
-	scan_fork_unlock();
+	scan_for_each_lock(visit);
+	class_for_each_lock(visit);
+	arena_for_each_lock(visit);
+	cache_for_each_lock(visit);
+	meta_for_each_lock(visit);
 }
 
 /* If another thread does the same just now, this one takes no locks besides those it holds. */
@@ -62,7 +54,7 @@ static void prepare_interrupted(unsigned *held)
 		interrupted.depth++;
 	} else if (atomic_compare_exchange_strong(&interrupted.thread, &nobody, held)) {
 		interrupted.depth = 1;
-		lock_all();
+		for_each_lock(lock_fork_lock);
 	}
 }
 
@@ -71,7 +63,7 @@ static void interrupted_done(unsigned *held)
 	hak_assert(interrupted.thread != held || interrupted.depth);
 	if (interrupted.thread != held || --interrupted.depth)
 		return;
-	unlock_all();
+	for_each_lock(lock_fork_unlock);
 	interrupted.thread = NULL;
 }
 
@@ -87,7 +79,7 @@ void fork_prepare(void)
 	/* a signal handler that forks from here on does not take the locks again */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (*held == LOCK_FORK)
-		lock_all();
+		for_each_lock(lock_fork_lock);
 }
 
 void fork_in_child(void)
@@ -106,7 +98,7 @@ void fork_done(void)
 	}
 	hak_assert(*held >= LOCK_FORK);
 	if (*held == LOCK_FORK)
-		unlock_all();
+		for_each_lock(lock_fork_unlock);
 	atomic_signal_fence(memory_order_seq_cst);
 	*held -= LOCK_FORK;
 }

@@ -48,14 +48,9 @@ static struct {
 	for (struct list_node *node = registry.caches;                                             \
 	     node && ((cold) = list_entry(node, struct cache_cold, node)); node = node->next)
 
-void cache_fork_lock(void)
+void cache_for_each_lock(void (*visit)(struct lock *lock))
 {
-	lock_fork_lock(&registry.lock);
-}
-
-void cache_fork_unlock(void)
-{
-	lock_fork_unlock(&registry.lock);
+	visit(&registry.lock);
 }
 
 /**

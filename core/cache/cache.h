@@ -41,8 +41,7 @@ HAK_COLD bool cache_scan(enum cache_scan what);
 uint64_t cache_count(void);
 void cache_visit(void (*visit)(struct hak_cache *cache, void *ctx), void *ctx);
 
-void cache_fork_lock(void);
-void cache_fork_unlock(void);
+void cache_for_each_lock(void (*visit)(struct lock *lock));
 void cache_after_fork(void);
 void cache_fini(void);
 

@@ -24,7 +24,6 @@
 
 #include <cpu.h>
 
-#include "base/lock.h"
 #include "base/policy.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
@@ -50,14 +49,9 @@ static struct {
 	struct free_object *freed[NR_META_KINDS];
 } meta;
 
-void meta_fork_lock(void)
+void meta_for_each_lock(void (*visit)(struct lock *lock))
 {
-	lock_fork_lock(&meta.lock);
-}
-
-void meta_fork_unlock(void)
-{
-	lock_fork_unlock(&meta.lock);
+	visit(&meta.lock);
 }
 
 /* A freed record of this kind, or NULL. With the lock held. */

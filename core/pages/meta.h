@@ -5,7 +5,7 @@
 #ifndef HAKMEM_PAGES_META_H
 #define HAKMEM_PAGES_META_H
 
-#include "base/base.h"
+#include "base/lock.h"
 
 /* What a record is for. All records of a kind have the same size. */
 enum meta_kind {
@@ -26,8 +26,7 @@ bool meta_has(const void *address);
 size_t meta_bytes(void);
 size_t meta_resident(void);
 
-void meta_fork_lock(void);
-void meta_fork_unlock(void);
+void meta_for_each_lock(void (*visit)(struct lock *lock));
 void meta_fini(void);
 
 #endif

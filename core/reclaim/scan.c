@@ -19,7 +19,6 @@
 
 #include <hakmem/hakmem.h>
 
-#include "base/lock.h"
 #include "cache/cache.h"
 #include "pages/pages.h"
 #include "slab/class.h"
@@ -34,14 +33,9 @@ static struct {
 	bool again; /* it saw something that the next scan may find idle */
 } scan;
 
-void scan_fork_lock(void)
+void scan_for_each_lock(void (*visit)(struct lock *lock))
 {
-	lock_fork_lock(&scan.lock);
-}
-
-void scan_fork_unlock(void)
-{
-	lock_fork_unlock(&scan.lock);
+	visit(&scan.lock);
 }
 
 /* Claim, purge and free what is idle of the next SuperSlab. False if there is none left. */

@@ -5,9 +5,7 @@
 #ifndef HAKMEM_RECLAIM_SCAN_H
 #define HAKMEM_RECLAIM_SCAN_H
 
-#include "base/base.h"
-
-#include <hakmem/host.h>
+#include "base/lock.h"
 
 enum scan_state {
 	SCAN_MORE,  /* this scan is not over */
@@ -37,8 +35,7 @@ static inline void scan_note(enum hak_reap_why why)
 		hak_host_reap(why);
 }
 
-void scan_fork_lock(void);
-void scan_fork_unlock(void);
+void scan_for_each_lock(void (*visit)(struct lock *lock));
 void scan_fini_begin(void);
 void scan_fini_end(void);
 

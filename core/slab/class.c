@@ -76,16 +76,10 @@ static struct slab_class *class_make(unsigned class)
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)                       \
 		for (struct slab_class *sc = class_find(class); sc; sc = NULL)
 
-void class_fork_lock(void)
+void class_for_each_lock(void (*visit)(struct lock *lock))
 {
-	lock_fork_lock(&make_lock);
-	for_each_slab_class(class, sc) lock_fork_lock(&sc->lock);
-}
-
-void class_fork_unlock(void)
-{
-	for_each_slab_class(class, sc) lock_fork_unlock(&sc->lock);
-	lock_fork_unlock(&make_lock);
+	visit(&make_lock); /* first, so that no new class is missed */
+	for_each_slab_class(class, sc) visit(&sc->lock);
 }
 
 /*

@@ -31,14 +31,9 @@ void arena_unlock(void)
 	lock_unlock(&hak_arena.lock, LOCK_ARENA);
 }
 
-void arena_fork_lock(void)
+void arena_for_each_lock(void (*visit)(struct lock *lock))
 {
-	lock_fork_lock(&hak_arena.lock);
-}
-
-void arena_fork_unlock(void)
-{
-	lock_fork_unlock(&hak_arena.lock);
+	visit(&hak_arena.lock);
 }
 
 static void enter_reserve(struct superslab *superslab)

@@ -43,8 +43,7 @@ extern HAK_HIDDEN struct arena {
 
 HAK_COLD void arena_lock(void);
 HAK_COLD void arena_unlock(void);
-void arena_fork_lock(void);
-void arena_fork_unlock(void);
+void arena_for_each_lock(void (*visit)(struct lock *lock));
 
 /* With the lock held. */
 HAK_COLD void arena_set_unused(struct superslab *superslab, uint32_t unused);
