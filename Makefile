@@ -98,7 +98,8 @@ BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack -
 
 CORE       := $(basename $(wildcard core/*/*.c))
 SHARED     := platform/linux/early_init platform/linux/fork_raw
-LINUX      := $(filter-out $(SHARED),$(basename $(wildcard platform/linux/*.c)))
+STATIC     := platform/linux/fork_static
+LINUX      := $(filter-out $(SHARED) $(STATIC),$(basename $(wildcard platform/linux/*.c)))
 BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c))
 BOOT       := $(basename $(wildcard arch/$(ARCH)/boot/*.c)) $(wildcard arch/$(ARCH)/boot/*.S) \
 	      qemu/boot qemu/exit
@@ -152,7 +153,7 @@ $(L)/libhakmem.so: $(LIBRARY) $(call linux_objects,$(SHARED)) $(L)/obj/$(OPERATO
 	@ln -sf libhakmem.so $(L)/libhakmem.so.0
 
 # One object, in which only the public names are left; and what only C++ needs.
-$(L)/hakmem.o: $(LIBRARY)
+$(L)/hakmem.o: $(LIBRARY) $(call linux_objects,$(STATIC))
 	$(call say,LD,$@)$(HOSTLD) -r $^ -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
 $(L)/operators.o: $(OPERATORS).cc $(FLAGS_STAMP)
 	@mkdir -p $(@D)
