@@ -231,6 +231,7 @@ static void free_class(unsigned class, void *block)
 		magazine_push(cache, class, block);
 	} else {
 		blocks_free(class, &block, 1);
+		bug_report_noted();
 		blocks_count_uncached(class, UNCACHED_FREE);
 	}
 	cache_irq_restore(irq);

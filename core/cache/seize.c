@@ -91,6 +91,7 @@
 #include "base/policy.h"
 #include "cache/budget.h"
 #include "cache/slots.h"
+#include "pages/bug.h"
 
 bool seize_try_claim(struct hak_cache *cache)
 {
@@ -182,10 +183,11 @@ void seize_enter(struct hak_cache *cache, unsigned class)
 		open(cache, class);
 }
 
-/* Give the claim up. */
+/* Give the claim up, and report what was found wrong meanwhile. */
 void seize_leave(struct hak_cache *cache)
 {
 	lock_word_unlock(&cache->cold->claim);
+	bug_report_noted();
 }
 
 /*

@@ -3,6 +3,9 @@
  * The texts for a misuse by the program. The line is built on the stack, since the heap has
  * just been found in disorder. The pointer is printed, and nothing is read through it.
  *
+ * A caller that holds a claim or the lock of the scan notes what it finds, and the report is
+ * made when nothing is held any more.
+ *
  * Lock: none is held or taken, so hak_host_panic() may call any function of the host.
  */
 #include "pages/bug.h"
@@ -52,4 +55,29 @@ _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *b
 		detail = size;
 	hak_format(hak_line_append, &line, format, caller, block, detail, size);
 	hak_host_panic(line.text);
+}
+
+static struct {
+	unsigned *_Atomic by; /* this_held() of the thread or CPU; NULL if nothing is noted */
+	enum hak_bug_code code;
+	const void *block;
+	size_t size, detail;
+} noted;
+
+void bug_note(enum hak_bug_code code, const void *block, size_t size, size_t detail)
+{
+	unsigned *nobody = NULL;
+
+	if (!atomic_compare_exchange_strong(&noted.by, &nobody, this_held()))
+		hak_bug(code, "free", block, size, detail);
+	noted.code = code;
+	noted.block = block;
+	noted.size = size;
+	noted.detail = detail;
+}
+
+void bug_report_noted(void)
+{
+	if (unlikely(noted.by == this_held()) && !(this_held_now() & LOCK_RANKS))
+		hak_bug(noted.code, "free", noted.block, noted.size, noted.detail);
 }

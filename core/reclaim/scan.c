@@ -20,6 +20,7 @@
 #include <hakmem/hakmem.h>
 
 #include "cache/cache.h"
+#include "pages/bug.h"
 #include "pages/pages.h"
 #include "slab/class.h"
 #include "superslab/arena.h"
@@ -78,6 +79,7 @@ enum scan_state scan_step(size_t budget)
 		state = scan.again ? SCAN_AGAIN : SCAN_DONE;
 	}
 	lock_unlock(&scan.lock, LOCK_SCAN);
+	bug_report_noted();
 	return state;
 }
 
@@ -120,6 +122,7 @@ size_t scan_all(bool own)
 		;
 	scan.begun = false;
 	lock_unlock(&scan.lock, LOCK_SCAN);
+	bug_report_noted();
 	return scan_given_back() - before;
 }
 

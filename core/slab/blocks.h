@@ -18,8 +18,8 @@ static inline unsigned blocks_alloc(unsigned class, void **end, unsigned n, enum
 }
 
 /*
- * Free blocks. One that is no block, or is free already, stops the program. Returns how many
- * blocks of the class are outstanding then.
+ * Free blocks. One that is no block, or is free already, is noted: see bug_note(). Returns how
+ * many blocks of the class are outstanding then.
  */
 static inline uint64_t blocks_free(unsigned class, void *const *blocks, unsigned n)
 {

@@ -27,8 +27,8 @@
  * gets its class before it is on a list, without the lock, and leaves the class under the lock.
  *
  * Failure: class_alloc() returns fewer blocks than asked for, 0 if there are none.
- * class_free() cannot fail. A block that cannot be freed is a bug of the program, which is
- * reported with the lock dropped.
+ * class_free() cannot fail. A block that cannot be freed is a bug of the program: it is noted,
+ * the blocks behind it are lost, and the callers report it when they hold nothing any more.
  */
 #include "slab/class.h"
 
@@ -355,8 +355,8 @@ enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detai
  * class_free() - free blocks of a class
  *
  * Slabs that become empty go back to their SuperSlabs. A block that is none, or that is free
- * already, stops the program. Returns how many blocks of the class are outstanding then: in
- * use, or in a magazine.
+ * already, is noted by bug_note(), and stops the program soon. Returns how many blocks of the
+ * class are outstanding then: in use, or in a magazine.
  */
 uint64_t class_free(unsigned class, void *const *blocks, unsigned n)
 {
@@ -375,7 +375,7 @@ uint64_t class_free(unsigned class, void *const *blocks, unsigned n)
 	leave_class(emptied);
 	lock_unlock(&sc->lock, LOCK_CLASS);
 	if (unlikely(bug))
-		hak_bug(bug, "free", blocks[done], size_class[class].size, detail);
+		bug_note(bug, blocks[done], size_class[class].size, detail);
 	free_slabs(emptied, class);
 	return outstanding;
 }

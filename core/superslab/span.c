@@ -150,8 +150,10 @@ uint64_t span_free_batch(unsigned class, void *const *blocks, unsigned n)
 		size_t detail;
 		enum hak_bug_code bug = span_inspect(class, blocks[i], &detail);
 
-		if (unlikely(bug))
-			hak_bug(bug, "free", blocks[i], size_class[class].size, detail);
+		if (unlikely(bug)) {
+			bug_note(bug, blocks[i], size_class[class].size, detail);
+			break;
+		}
 		span_free_run(head_of(blocks[i]));
 	}
 	return span_outstanding(class);

@@ -96,7 +96,7 @@ static void run_command(void)
 
 /* --------------------------------------------------------------------- with other locks */
 
-static int look_at_object(struct dl_phdr_info *info, size_t size, void *ctx)
+static int visit_object(struct dl_phdr_info *info, size_t size, void *ctx)
 {
 	(void)info, (void)size, (void)ctx;
 	free(malloc(5000));
@@ -105,7 +105,7 @@ static int look_at_object(struct dl_phdr_info *info, size_t size, void *ctx)
 
 static void walk_objects(void)
 {
-	dl_iterate_phdr(look_at_object, NULL);
+	dl_iterate_phdr(visit_object, NULL);
 }
 
 static void set_environment(void)
@@ -209,7 +209,7 @@ static bool is_static(void)
 	return strstr(which, "static") || strstr(which, "musl");
 }
 
-static void look_up_names(void)
+static void find_names(void)
 {
 	char buffer[2000];
 	struct passwd passwd, *found;
@@ -219,7 +219,7 @@ static void look_up_names(void)
 	getgrgid_r(0, &group, buffer, sizeof(buffer), &found_group);
 }
 
-static void look_up_host(void)
+static void find_host(void)
 {
 	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST }, *found;
 
@@ -259,8 +259,8 @@ static const struct user {
 	{ "make-key", make_key },
 	{ "start-thread", start_thread },
 	{ "convert", convert, true },
-	{ "look-up-names", look_up_names, true },
-	{ "look-up-host", look_up_host, true },
+	{ "look-up-names", find_names, true },
+	{ "look-up-host", find_host, true },
 	{ "open-library", open_library, true },
 };
 #define USERS (sizeof(users) / sizeof(users[0]))

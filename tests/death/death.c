@@ -3,12 +3,15 @@
  * Crimes against the heap, each committed by a child of its own, and the line
  * that reports it, compared in full. A child must end by abort(), and at the
  * moment that hakmem.h promises: at once, or when the block reaches its slab.
+ * Each is committed again with a handler of SIGABRT that uses the heap, as
+ * crash reporters do, for each way in which the block can reach its slab.
  *
  * Then what is no crime but only asks for too much: NULL, ENOMEM, and life
  * goes on.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <execinfo.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -517,6 +520,68 @@ static const struct crime crimes[] = {
 
 static const struct crime *crime;
 
+static void get_to_slab_by_flush(void)
+{
+	hak_flush();
+}
+
+static void get_to_slab_by_trim(void)
+{
+	(void)hak_trim(HAK_TRIM_ALL);
+}
+
+static void get_to_slab_by_scan(void)
+{
+	while (hak_idle(100))
+		;
+}
+
+/* So many of its size are allocated and freed that it has to leave the magazine. */
+static void get_to_slab_by_spill(void)
+{
+	static const size_t sizes[] = { 48, 64, 1000, 32768, 200000 };
+	static void *block[3000];
+
+	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
+		size_t n = ((size_t)48 << 20) / sizes[s];
+
+		n = n < ARRAY_SIZE(block) ? n : ARRAY_SIZE(block);
+		for (size_t i = 0; i < n; i++)
+			block[i] = allocate(sizes[s]);
+		for (size_t i = 0; i < n; i++)
+			hak_free(block[i]);
+	}
+}
+
+static void (*const ways[])(void) = {
+	get_to_slab_by_spill,
+	get_to_slab_by_flush,
+	get_to_slab_by_trim,
+	get_to_slab_by_scan,
+};
+static void (*get_to_slab)(void) = get_to_slab_by_flush;
+
+#define USED_HEAP 42
+
+/* All the heap can be used: nothing is held by the call that has been interrupted. */
+static void use_heap(int signal)
+{
+	static void *block[200];
+	void *caller[20];
+
+	(void)signal;
+	for (unsigned turn = 0; turn < 3; turn++) {
+		for (unsigned i = 0; i < 200; i++)
+			block[i] = hak_malloc((size_t)1 << i % 23);
+		for (unsigned i = 0; i < 200; i++)
+			hak_free(block[i]);
+		get_to_slab_by_trim();
+	}
+	_exit(backtrace(caller, 20) > 3 && hak_check() == NULL ? USED_HEAP : 98);
+}
+
+static bool handled;
+
 static _Noreturn void child(int report)
 {
 	const struct rlimit no_core = { 0, 0 };
@@ -525,10 +590,12 @@ static _Noreturn void child(int report)
 	alarm(60);
 	evidence->pid = getpid();
 	dup2(report, STDERR_FILENO);
+	if (handled)
+		signal(SIGABRT, use_heap);
 	crime->commit();
 	evidence->survived = true;
 	if (crime->when == AT_FLUSH)
-		hak_flush();
+		get_to_slab();
 	_exit(0);
 }
 
@@ -571,8 +638,21 @@ static void judge(void)
 	CHECK(evidence->survived == (lenient || delayed));
 	if (lenient)
 		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	else if (handled)
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == USED_HEAP);
 	else
 		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void judge_with_handler(void)
+{
+	handled = true;
+	for (size_t i = 0; i < (crime->when == AT_FLUSH ? ARRAY_SIZE(ways) : 1); i++) {
+		get_to_slab = ways[i];
+		judge();
+	}
+	get_to_slab = get_to_slab_by_flush;
+	handled = false;
 }
 
 /* The expression is NULL, and for this reason. */
@@ -671,8 +751,12 @@ int main(void)
 		return 1;
 	/* The children first: each of them starts with a heap never used. */
 	for (size_t i = 0; i < sizeof(crimes) / sizeof(crimes[0]); i++) {
+		char name[100];
+
 		crime = &crimes[i];
 		test_run(crime->name, judge);
+		snprintf(name, sizeof(name), "%s-with-handler", crime->name);
+		test_run(name, judge_with_handler);
 	}
 	TEST_RUN(too_much);
 	TEST_RUN(too_many);
