@@ -7,12 +7,16 @@
  * A destructor prints the statistics. It runs after the handlers of atexit(), and does
  * not run if the program leaves by _exit() or by a signal. The statistics go to what was
  * stderr at the start, which is kept open a second time: many programs close stderr when
- * they end, to see whether all was written, or open something else in its place.
+ * they end, to see whether all was written, or open something else in its place. As in
+ * output.c, no system call here is a cancellation point.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <hakmem/stats.h>
@@ -57,6 +61,68 @@ __attribute__((constructor)) static void begin(void)
 	errno = saved;
 }
 
+/* The name of the file, with the number of the process for each %p; NULL if it is too long. */
+static char *file_name(const char *text)
+{
+	static char name[PATH_MAX];
+	size_t length = 0;
+
+	for (; *text; text++) {
+		struct hak_line part = { 0 };
+
+		if (text[0] == '%' && text[1] == 'p') {
+			hak_format(hak_line_append, &part, "%d", (int)getpid());
+			text++;
+		} else {
+			hak_line_append(&part, text, 1);
+		}
+		if (length + part.length >= sizeof(name))
+			return NULL;
+		memcpy(name + length, part.text, part.length);
+		length += part.length;
+	}
+	name[length] = '\0';
+	return name;
+}
+
+/*
+ * Is the file at @name, or a folder on the way to it, a symbolic link? One of another user,
+ * who may lead us anywhere, is an error; root may do that anyway.
+ */
+static int find_links(char *name, bool *is_link)
+{
+	struct stat what;
+	char next;
+
+	for (char *end = name + 1;; end++) {
+		next = *end;
+		if (next && next != '/')
+			continue;
+		*end = '\0';
+		*is_link = !lstat(name, &what) && S_ISLNK(what.st_mode);
+		*end = next;
+		if (*is_link && what.st_uid && what.st_uid != geteuid())
+			return ELOOP;
+		if (!next)
+			return 0;
+	}
+}
+
+/* Does not wait for a reader, if it is a pipe. Returns the file, or -1 and sets errno. */
+static int open_stats(const char *text)
+{
+	int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	char *name = file_name(text);
+	bool is_link = false;
+
+	errno = name ? find_links(name, &is_link) : ENAMETOOLONG;
+	if (errno)
+		return -1;
+	if (!is_link)
+		flags |= O_NOFOLLOW; /* nor will it be one a moment later */
+	return (int)syscall(SYS_openat, AT_FDCWD, name, flags, 0666);
+}
+
 static void print_stats(int file)
 {
 	struct hak_output out = { .file = file };
@@ -68,17 +134,17 @@ static void print_stats(int file)
 
 __attribute__((destructor)) static void end(void)
 {
-	const char *name = hak_option_text(HAK_OPTION_STATS);
-	int file;
+	const char *text = hak_option_text(HAK_OPTION_STATS);
+	int file, saved = errno;
 
 	if (!hak_option(HAK_OPTION_STATS))
 		return;
-	file = name ? open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666)
-		    : kept_stderr();
+	file = text ? open_stats(text) : kept_stderr();
 	if (file >= 0) {
 		print_stats(file);
-		close(file);
-	} else if (name) {
-		hak_say("cannot append to %s (errno %d)", name, errno);
+		syscall(SYS_close, file);
+	} else if (text) {
+		hak_say("cannot append to %s (errno %d)", text, errno);
 	}
+	errno = saved;
 }

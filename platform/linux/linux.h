@@ -22,7 +22,7 @@ void hak_say_line(const char *line);
 struct hak_output {
 	int file;
 	size_t length;
-	char text[4096];
+	char text[512]; /* the stack of a thread may be small */
 };
 
 void hak_output_begin(struct hak_output *out, const char *what);

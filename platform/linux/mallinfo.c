@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -172,14 +173,12 @@ static void totals_xml(const struct summary *summary, bool mapped, FILE *stream)
 		   system, summary->system_most, system, system);
 }
 
-HAK_API int malloc_info(int options, FILE *stream)
+static void write_info(FILE *stream)
 {
 	struct summary summary;
 	struct hak_stats stats;
 	uint64_t below = 0;
 
-	if (options)
-		return EINVAL;
 	stats_read(&stats, HEAP_COUNTERS);
 	summarise(&stats, &summary);
 	hak_format(to_stream, stream, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n");
@@ -199,6 +198,18 @@ HAK_API int malloc_info(int options, FILE *stream)
 	hak_format(to_stream, stream, "</heap>\n");
 	totals_xml(&summary, true, stream);
 	hak_format(to_stream, stream, "</malloc>\n");
+}
+
+/* The stream writes, which is a cancellation point otherwise. */
+HAK_API int malloc_info(int options, FILE *stream)
+{
+	int cancel;
+
+	if (options)
+		return EINVAL;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	write_info(stream);
+	pthread_setcancelstate(cancel, NULL);
 	return 0;
 }
 

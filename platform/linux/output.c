@@ -2,58 +2,83 @@
 /*
  * Text for people, without memory. Lines to stderr begin with the name and the number of
  * the process, since the lines of several processes may end up in one place. Longer text
- * is collected, so that it is written in few pieces.
+ * is collected, so that it is written in few pieces, each of whole lines.
+ *
+ * A thread that is to be cancelled still says what it has to say: write() is a cancellation
+ * point, and syscall() is none. Signals, short writes, and a pipe that is full for a moment
+ * lose nothing.
  *
  * errno stays what it was, also after a failure. Lock: none.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "linux.h"
 
 #define NAME_MOST 64 /* what is longer would leave no room for the rest */
 
+/* A pipe that does not wait, and is full: it is tried again for so many seconds. */
+#define FULL_SECONDS 5
+
+static time_t seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static void write_all(int file, const char *text, size_t length)
+{
+	struct pollfd there = { .fd = file, .events = POLLOUT };
+	time_t last = 0;
+
+	while (length) {
+		long n = syscall(SYS_write, file, text, length);
+
+		if (n > 0) {
+			text += n;
+			length -= (size_t)n;
+			last = 0;
+		} else if (n < 0 && errno == EAGAIN && (!last || seconds() <= last)) {
+			if (!last)
+				last = seconds() + FULL_SECONDS;
+			syscall(SYS_poll, &there, 1, FULL_SECONDS * 1000);
+		} else if (n == 0 || errno != EINTR) {
+			break; /* the disk is full, or the other end is closed */
+		}
+	}
+}
+
 /* "hakmem: NAME[PID]: " */
-static void begin(struct hak_line *line)
+static void begin(struct hak_output *out)
 {
 	const char *name = program_invocation_short_name; /* empty before libc is ready */
 
-	hak_format(hak_line_append, line, "hakmem: ");
+	hak_format(hak_output_append, out, "hakmem: ");
 	if (name)
-		hak_line_append(line, name, strnlen(name, NAME_MOST));
-	hak_format(hak_line_append, line, "[%d]: ", (int)getpid());
+		hak_output_append(out, name, strnlen(name, NAME_MOST));
+	hak_format(hak_output_append, out, "[%d]: ", (int)getpid());
 }
 
-/* One call, so that lines of several threads do not mix. */
-static void write_line(const char *text, size_t length)
-{
-	struct hak_line start = { 0 };
-	struct iovec parts[3];
-	int saved = errno;
-
-	begin(&start);
-	parts[0] = (struct iovec){ start.text, start.length };
-	parts[1] = (struct iovec){ (char *)text, length };
-	parts[2] = (struct iovec){ "\n", 1 };
-	if (writev(STDERR_FILENO, parts, 3) < 0) {
-		/* the other end is closed */
-	}
-	errno = saved;
-}
-
+/* One call, unless the line is very long, so that lines of several threads do not mix. */
 void hak_say(const char *format, ...)
 {
-	struct hak_line line = { 0 };
+	struct hak_output out = { .file = STDERR_FILENO };
 	va_list args;
 
+	begin(&out);
 	va_start(args, format);
-	hak_vformat(hak_line_append, &line, format, args);
+	hak_vformat(hak_output_append, &out, format, args);
 	va_end(args);
-	write_line(line.text, line.length);
+	hak_output_append(&out, "\n", 1);
+	hak_output_flush(&out);
 }
 
 /* A line of the core begins with "hakmem: ", to which the process is added. */
@@ -62,26 +87,32 @@ void hak_say_line(const char *line)
 	static const char prefix[] = "hakmem: ";
 	size_t skip = strncmp(line, prefix, sizeof(prefix) - 1) ? 0 : sizeof(prefix) - 1;
 
-	write_line(line + skip, strlen(line + skip));
+	hak_say("%s", line + skip);
+}
+
+static void write_start(struct hak_output *out, size_t length)
+{
+	int saved = errno;
+
+	write_all(out->file, out->text, length);
+	out->length -= length;
+	memmove(out->text, out->text + length, out->length);
+	errno = saved;
 }
 
 void hak_output_flush(struct hak_output *out)
 {
-	const char *text = out->text;
-	int saved = errno;
+	write_start(out, out->length);
+}
 
-	while (out->length) {
-		ssize_t n = write(out->file, text, out->length);
+/* There is no room: write the lines that are complete, or what there is of a long one. */
+static void write_lines(struct hak_output *out)
+{
+	size_t length = out->length;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break; /* the disk is full, or the other end is closed */
-		text += n;
-		out->length -= (size_t)n;
-	}
-	out->length = 0;
-	errno = saved;
+	while (length && out->text[length - 1] != '\n')
+		length--;
+	write_start(out, length ? length : out->length);
 }
 
 void hak_output_append(void *ctx, const char *text, size_t length)
@@ -95,17 +126,14 @@ void hak_output_append(void *ctx, const char *text, size_t length)
 		out->length += n;
 		text += n;
 		length -= n;
-		if (out->length == sizeof(out->text))
-			hak_output_flush(out);
+		if (length)
+			write_lines(out);
 	}
 }
 
 /* A longer text starts with the process that it is from. */
 void hak_output_begin(struct hak_output *out, const char *what)
 {
-	struct hak_line line = { 0 };
-
-	begin(&line);
-	hak_output_append(out, line.text, line.length);
+	begin(out);
 	hak_format(hak_output_append, out, "%s\n", what);
 }

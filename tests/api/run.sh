@@ -77,11 +77,13 @@ test_programs()
 	ways replaced "$cxx -std=c++17 -fsized-deallocation" replaced.cc
 	ways clearenv "$cc -std=gnu11" clearenv.c
 	ways forklocks "$cc -std=gnu11" forklocks.c
+	ways output "$cc -std=gnu11" output.c
 	if command -v musl-gcc >/dev/null; then
 		musl api api.c
 		musl life lifetime.c
 		musl clearenv clearenv.c
 		musl forklocks forklocks.c
+		musl output output.c
 	else
 		fail "musl: there is no musl-gcc: run 'make setup-test'"
 	fi
@@ -184,6 +186,8 @@ test_imports()
 
 	forbidden='f?printf|v?s?n?printf|fopen|puts|strdup|setenv|getcwd|__tls_get_addr'
 	forbidden="$forbidden|_Zn.*|_Zd.*|__cxa_thread_atexit.*|localeconv|strerror"
+	# and cancellation points
+	forbidden="$forbidden|open(64|at)?|creat|close|read|writev?|poll|fsync|nanosleep|usleep"
 	found=$(nm -D --undefined-only "$library" | awk '{ sub(/@.*/, "", $2); print $2 }' |
 		grep -xE "$forbidden")
 	# the shared library's own _Fork and new are all that asks the dynamic linker

@@ -183,6 +183,37 @@ test_stats()
 	[ "$runs" -eq 2 ] && echo "ok stats-are-appended" || fail "stats-are-appended: $runs runs"
 	with HAKMEM_STATS="$scratch/no/such/file" -- "$scratch/probe"
 	expect stats-nowhere 1 "${who}cannot append to $scratch/no/such/file \(errno 2\)$"
+	with HAKMEM_STATS="$scratch/%p.stats.%p%" -- "$scratch/probe"
+	runs=$(cut -d' ' -f3 "$scratch/output")
+	[ -s "$scratch/$runs.stats.$runs%" ] && echo "ok stats-by-pid" ||
+		fail "stats-by-pid: $(ls "$scratch")"
+	mkfifo "$scratch/fifo"
+	with HAKMEM_STATS="$scratch/fifo" -- timeout 20 "$scratch/probe"
+	expect stats-without-reader some "${who}cannot append to $scratch/fifo \(errno 6\)$"
+	with HAKMEM_STATS=/dev/full -- "$scratch/probe"
+	expect stats-into-full-device 0
+	test_stats_links
+}
+
+# A link of the user's own is followed, one of another user is not, nor is a folder of such.
+test_stats_links()
+{
+	ln -s real "$scratch/link"
+	with HAKMEM_STATS="$scratch/link" -- "$scratch/probe"
+	expect stats-through-link 0
+	[ -s "$scratch/real" ] || fail "stats-through-link: nothing is there"
+	if [ "$(id -u)" -ne 0 ] || ! command -v setpriv >/dev/null; then
+		echo "not root: links of other users are not tried"
+		return
+	fi
+	mkdir -m 777 "$scratch/nobodys" && ln -s "$scratch/target" "$scratch/nobodys/file" &&
+		ln -s "$scratch" "$scratch/nobodys/folder" &&
+		chown -h nobody "$scratch/nobodys/file" "$scratch/nobodys/folder"
+	with HAKMEM_STATS="$scratch/nobodys/file" -- "$scratch/probe"
+	expect stats-not-through-others-link 1 "${who}cannot append to .* \(errno 40\)$"
+	with HAKMEM_STATS="$scratch/nobodys/folder/target" -- "$scratch/probe"
+	expect stats-not-through-others-folder 1 "${who}cannot append to .* \(errno 40\)$"
+	[ ! -e "$scratch/target" ] || fail "stats-not-through-others-link: the file is there"
 }
 
 # The line of a crime; and that the system, which is told by a signal, can write a core.
