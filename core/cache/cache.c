@@ -339,7 +339,7 @@ static void purge_far_slots(void)
 }
 
 /* So many blocks of a class a scan frees at once: they lie on its stack. */
-#define SCAN_BATCH 128u
+#define SCAN_BATCH 64u
 
 /**
  * cache_scan() - return to their slabs the blocks that no owner has a use for

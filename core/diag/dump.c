@@ -11,6 +11,7 @@
 
 #include "base/format.h"
 #include "base/sizeclass.h"
+#include "diag/stats.h"
 #include "pages/pagemap.h"
 #include "superslab/arena.h"
 
@@ -91,16 +92,19 @@ static void dump_class(hak_sink *sink, void *ctx, const char *name,
 
 void hak_dump(hak_sink *sink, void *ctx)
 {
-	struct hak_stats stats;
+	struct hak_class_stats row;
 	struct picture pictures[8];
 	size_t done = 0;
 	unsigned n;
 
-	hak_stats_read(&stats, sizeof(stats));
 	hak_format(sink, ctx, "%10s %10s %8s %8s %6s\n", "size", "live", "cached", "slabs", "used");
-	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++)
-		dump_class(sink, ctx, NULL, &stats.classes[i]);
-	dump_class(sink, ctx, "larger", &stats.spans);
+	for_each_class(class)
+	{
+		stats_read_class(class, &row);
+		dump_class(sink, ctx, NULL, &row);
+	}
+	stats_read_class(CLASS_SPAN, &row);
+	dump_class(sink, ctx, "larger", &row);
 	hak_format(sink, ctx,
 		   "%18s  used free purged  pages  (s m: blocks up to and above %lu bytes, "
 		   "b: bitmaps, #=: large blocks, -: free, .: purged)\n",

@@ -9,7 +9,8 @@
  *	hits	     ==  pops - refills, since each refill is followed by one pop
  *	live blocks  ==  allocated from slabs - freed to slabs - in magazines
  *
- * Only failures are counted in this file.
+ * Only failures are counted in this file. All functions go row by row, as the whole of a
+ * struct hak_stats is more than the stack of a small thread or kernel has room for.
  *
  * Lock: those of the layers, one after another. Numbers that move while they are read need
  * not agree with each other. A difference of them that would be negative is taken as 0.
@@ -125,7 +126,7 @@ void stats_read_blocks(unsigned class, struct class_counters *counters)
 	lock_unlock(&sc->lock, LOCK_CLASS);
 }
 
-static void read_class(unsigned class, struct hak_class_stats *out)
+static void read_slab_class(unsigned class, struct hak_class_stats *out)
 {
 	struct cache_counters cache;
 	struct class_counters blocks;
@@ -168,8 +169,16 @@ static void read_spans(struct hak_class_stats *out)
 	};
 }
 
+void stats_read_class(unsigned class, struct hak_class_stats *row)
+{
+	if (class == CLASS_SPAN)
+		read_spans(row);
+	else
+		read_slab_class(class, row);
+}
+
 /* Add all but the size of a block. */
-static void stats_add(struct hak_class_stats *sum, const struct hak_class_stats *more)
+void stats_add_class(struct hak_class_stats *sum, const struct hak_class_stats *more)
 {
 	sum->allocations += more->allocations;
 	sum->frees += more->frees;
@@ -310,16 +319,15 @@ uint64_t stats_resident(void)
 	return sum;
 }
 
-/*
- * All that is not counted by class. A field beyond @size is left out if it needs a walk
- * through the heap, since that takes long.
- */
-static void read_heap(struct hak_stats *out, size_t size)
+/* @size is that of a struct hak_stats: what lies beyond is 0, as to walk the heap takes long. */
+void stats_read_rest(struct stats_rest *out, size_t size)
 {
 	struct arena_counters superslab;
 	uint64_t used_bytes, retouched;
 
 	arena_read_counters(&superslab);
+	stats_read_class(CLASS_SPAN, &out->spans);
+	stats_add_class(&out->total, &out->spans);
 	out->caches = cache_count();
 	out->bitmap_slabs = bitmap_slabs();
 	out->slabs_used = superslab.slabs_used;
@@ -331,8 +339,7 @@ static void read_heap(struct hak_stats *out, size_t size)
 	out->superslabs_emptied = superslab.emptied;
 	out->superslabs_refused = superslab.refused;
 	used_bytes = (superslab.active - superslab.reserve) * SUPERSLAB_SIZE;
-	if (used_bytes)
-		out->utilisation_permille = out->total.live_bytes * 1000 / used_bytes;
+	out->utilisation_permille = used_bytes ? out->total.live_bytes * 1000 / used_bytes : 0;
 	out->provider_maps = pages_counters.maps;
 	out->provider_unmaps = pages_counters.unmaps;
 	out->provider_purges = pages_counters.purges;
@@ -341,41 +348,51 @@ static void read_heap(struct hak_stats *out, size_t size)
 	out->mapped_bytes = pages_counters.mapped;
 	out->purged_bytes = pages_counters.purged;
 	out->meta_bytes = meta_bytes();
-	if (size > offsetof(struct hak_stats, resident_bytes))
-		out->resident_bytes = stats_resident() + meta_resident();
+	out->resident_bytes = size > offsetof(struct hak_stats, resident_bytes)
+				      ? stats_resident() + meta_resident()
+				      : 0;
 	out->provider_purges_refused = pages_counters.purges_refused;
 	read_slabs(&retouched, &out->class_locks);
 	out->superslab_locks = superslab.locks;
 	out->retouched_bytes = (superslab.retouched + retouched) * PAGE_SIZE;
-	if (size > offsetof(struct hak_stats, superslabs_phantom))
-		out->superslabs_phantom = stats_count_phantoms();
+	out->superslabs_phantom =
+		size > offsetof(struct hak_stats, superslabs_phantom) ? stats_count_phantoms() : 0;
 }
 
-void stats_read(struct hak_stats *out, size_t size)
-{
-	struct hak_class_stats *row = out->classes;
+/* What struct stats_rest has of struct hak_stats lies there in the same order. */
+_Static_assert(sizeof(struct stats_rest) ==
+		       sizeof(struct hak_stats) - offsetof(struct hak_stats, spans),
+	       "the end of struct hak_stats");
 
-	*out = (struct hak_stats){ .version = HAK_STATS_VERSION, .size = sizeof(*out) };
-	for_each_class(class)
-	{
-		read_class(class, row);
-		stats_add(&out->total, row++);
-	}
-	read_spans(&out->spans);
-	stats_add(&out->total, &out->spans);
-	read_heap(out, size);
+/* Copy @n bytes to their place in the caller's struct hak_stats of @size bytes. */
+static void copy_part(struct hak_stats *stats, size_t size, size_t offset, const void *from,
+		      size_t n)
+{
+	if (offset < size)
+		__builtin_memcpy((char *)stats + offset, from,
+				 n < size - offset ? n : size - offset);
 }
 
 void hak_stats_read(struct hak_stats *stats, size_t size)
 {
-	struct hak_stats all;
+	const uint32_t head[2] = { HAK_STATS_VERSION, sizeof(*stats) };
+	size_t at = offsetof(struct hak_stats, classes);
+	struct stats_rest rest = { 0 };
+	struct hak_class_stats row;
 
-	if (size == sizeof(all)) {
-		stats_read(stats, size);
-		return;
+	copy_part(stats, size, offsetof(struct hak_stats, version), head, sizeof(head));
+	for_each_class(class)
+	{
+		stats_read_class(class, &row);
+		stats_add_class(&rest.total, &row);
+		copy_part(stats, size, at, &row, sizeof(row));
+		at += sizeof(row);
 	}
-	stats_read(&all, size);
-	__builtin_memcpy(stats, &all, size < sizeof(all) ? size : sizeof(all));
+	row = (struct hak_class_stats){ 0 };
+	for (; at < offsetof(struct hak_stats, spans); at += sizeof(row))
+		copy_part(stats, size, at, &row, sizeof(row));
+	stats_read_rest(&rest, size);
+	copy_part(stats, size, at, &rest, sizeof(rest));
 }
 
 /* A row of the text: a class, or with a @name the spans or the total. */
@@ -394,43 +411,53 @@ static void row_text(hak_sink *sink, void *ctx, const char *name, const struct h
 		   row->uncached_frees, row->live_blocks, row->magazine_blocks, row->slabs);
 }
 
-void hak_stats_text(hak_sink *sink, void *ctx)
+static void rest_text(hak_sink *sink, void *ctx, const struct stats_rest *rest)
 {
-	struct hak_stats stats;
-
-	stats_read(&stats, sizeof(stats));
-	hak_format(sink, ctx, "%8s %12s %12s %8s %12s %10s %5s %10s %5s %8s %10s %8s %6s\n", "size",
-		   "allocations", "frees", "failures", "hits", "refills", "each", "spills", "each",
-		   "uncached", "live", "cached", "slabs");
-	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++)
-		if (stats.classes[i].allocations || stats.classes[i].failures)
-			row_text(sink, ctx, NULL, &stats.classes[i]);
-	row_text(sink, ctx, "spans", &stats.spans);
-	row_text(sink, ctx, "total", &stats.total);
 	hak_format(sink, ctx,
 		   "SuperSlabs: %lu active (%lu in reserve, %lu phantoms), peak %lu, mapped %lu, "
 		   "emptied %lu, released %lu, refused %lu\n",
-		   stats.superslabs_active, stats.superslabs_reserve, stats.superslabs_phantom,
-		   stats.superslabs_peak, stats.superslabs_mapped, stats.superslabs_emptied,
-		   stats.superslabs_released, stats.superslabs_refused);
+		   rest->superslabs_active, rest->superslabs_reserve, rest->superslabs_phantom,
+		   rest->superslabs_peak, rest->superslabs_mapped, rest->superslabs_emptied,
+		   rest->superslabs_released, rest->superslabs_refused);
 	hak_format(sink, ctx, "slabs: %lu used, %lu of them for bitmaps; caches: %lu\n",
-		   stats.slabs_used, stats.bitmap_slabs, stats.caches);
+		   rest->slabs_used, rest->bitmap_slabs, rest->caches);
 	hak_format(sink, ctx, "locks: %lu times of a class, %lu times of the SuperSlabs\n",
-		   stats.class_locks, stats.superslab_locks);
+		   rest->class_locks, rest->superslab_locks);
 	hak_format(sink, ctx, "utilisation: %lu.%lu %% of the SuperSlabs in use\n",
-		   stats.utilisation_permille / 10, stats.utilisation_permille % 10);
+		   rest->utilisation_permille / 10, rest->utilisation_permille % 10);
 	hak_format(sink, ctx,
 		   "provider: %lu maps, %lu unmaps, %lu purges (%lu refused), %lu failures; "
 		   "%lu KiB requested, %lu KiB purged, %lu KiB of them used again\n",
-		   stats.provider_maps, stats.provider_unmaps, stats.provider_purges,
-		   stats.provider_purges_refused, stats.provider_failures,
-		   stats.requested_bytes >> 10, stats.purged_bytes >> 10,
-		   stats.retouched_bytes >> 10);
+		   rest->provider_maps, rest->provider_unmaps, rest->provider_purges,
+		   rest->provider_purges_refused, rest->provider_failures,
+		   rest->requested_bytes >> 10, rest->purged_bytes >> 10,
+		   rest->retouched_bytes >> 10);
 	hak_format(sink, ctx,
 		   "memory: %lu KiB live, %lu KiB mapped, %lu KiB resident, "
 		   "%lu KiB for descriptors\n",
-		   stats.total.live_bytes >> 10, stats.mapped_bytes >> 10,
-		   stats.resident_bytes >> 10, stats.meta_bytes >> 10);
+		   rest->total.live_bytes >> 10, rest->mapped_bytes >> 10,
+		   rest->resident_bytes >> 10, rest->meta_bytes >> 10);
+}
+
+void hak_stats_text(hak_sink *sink, void *ctx)
+{
+	struct stats_rest rest = { 0 };
+	struct hak_class_stats row;
+
+	hak_format(sink, ctx, "%8s %12s %12s %8s %12s %10s %5s %10s %5s %8s %10s %8s %6s\n", "size",
+		   "allocations", "frees", "failures", "hits", "refills", "each", "spills", "each",
+		   "uncached", "live", "cached", "slabs");
+	for_each_class(class)
+	{
+		stats_read_class(class, &row);
+		stats_add_class(&rest.total, &row);
+		if (row.allocations || row.failures)
+			row_text(sink, ctx, NULL, &row);
+	}
+	stats_read_rest(&rest, sizeof(struct hak_stats));
+	row_text(sink, ctx, "spans", &rest.spans);
+	row_text(sink, ctx, "total", &rest.total);
+	rest_text(sink, ctx, &rest);
 }
 
 /* The names and offsets of fields, all of 64 bits, as JSON has them. */
@@ -443,10 +470,7 @@ struct field {
 	{                                                                                          \
 #name, offsetof(struct hak_class_stats, name)                                      \
 	}
-#define STATS_FIELD(name)                                                                          \
-	{                                                                                          \
-#name, offsetof(struct hak_stats, name)                                            \
-	}
+#define STATS_FIELD(name) { #name, offsetof(struct stats_rest, name) },
 
 static const struct field class_fields[] = {
 	CLASS_FIELD(block_bytes),
@@ -467,33 +491,7 @@ static const struct field class_fields[] = {
 	CLASS_FIELD(slabs),
 };
 
-static const struct field stats_fields[] = {
-	STATS_FIELD(caches),
-	STATS_FIELD(bitmap_slabs),
-	STATS_FIELD(slabs_used),
-	STATS_FIELD(superslabs_mapped),
-	STATS_FIELD(superslabs_released),
-	STATS_FIELD(superslabs_active),
-	STATS_FIELD(superslabs_peak),
-	STATS_FIELD(superslabs_reserve),
-	STATS_FIELD(superslabs_emptied),
-	STATS_FIELD(superslabs_refused),
-	STATS_FIELD(utilisation_permille),
-	STATS_FIELD(provider_maps),
-	STATS_FIELD(provider_unmaps),
-	STATS_FIELD(provider_purges),
-	STATS_FIELD(provider_failures),
-	STATS_FIELD(requested_bytes),
-	STATS_FIELD(mapped_bytes),
-	STATS_FIELD(purged_bytes),
-	STATS_FIELD(meta_bytes),
-	STATS_FIELD(resident_bytes),
-	STATS_FIELD(provider_purges_refused),
-	STATS_FIELD(retouched_bytes),
-	STATS_FIELD(superslabs_phantom),
-	STATS_FIELD(class_locks),
-	STATS_FIELD(superslab_locks),
-};
+static const struct field stats_fields[] = { STATS_REST(STATS_FIELD) };
 
 static void fields_json(hak_sink *sink, void *ctx, const void *from, const struct field *fields,
 			size_t n)
@@ -510,24 +508,33 @@ static void row_json(hak_sink *sink, void *ctx, const struct hak_class_stats *ro
 	hak_format(sink, ctx, "}");
 }
 
+/* The total comes first, so the rows are read twice. */
 void hak_stats_json(hak_sink *sink, void *ctx)
 {
-	struct hak_stats stats;
+	struct stats_rest rest = { 0 };
+	struct hak_class_stats row;
 	const char *comma = "";
 
-	stats_read(&stats, sizeof(stats));
-	hak_format(sink, ctx, "{\"version\":%u,", stats.version);
-	fields_json(sink, ctx, &stats, stats_fields, ARRAY_SIZE(stats_fields));
+	for_each_class(class)
+	{
+		stats_read_class(class, &row);
+		stats_add_class(&rest.total, &row);
+	}
+	stats_read_rest(&rest, sizeof(struct hak_stats));
+	hak_format(sink, ctx, "{\"version\":%u,", HAK_STATS_VERSION);
+	fields_json(sink, ctx, &rest, stats_fields, ARRAY_SIZE(stats_fields));
 	hak_format(sink, ctx, ",\"total\":");
-	row_json(sink, ctx, &stats.total);
+	row_json(sink, ctx, &rest.total);
 	hak_format(sink, ctx, ",\"spans\":");
-	row_json(sink, ctx, &stats.spans);
+	row_json(sink, ctx, &rest.spans);
 	hak_format(sink, ctx, ",\"classes\":[");
-	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++) {
-		if (!stats.classes[i].allocations && !stats.classes[i].failures)
+	for_each_class(class)
+	{
+		stats_read_class(class, &row);
+		if (!row.allocations && !row.failures)
 			continue;
 		hak_format(sink, ctx, "%s", comma);
-		row_json(sink, ctx, &stats.classes[i]);
+		row_json(sink, ctx, &row);
 		comma = ",";
 	}
 	hak_format(sink, ctx, "]}\n");

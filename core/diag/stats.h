@@ -44,11 +44,49 @@ struct cache_counters {
 void stats_read_blocks(unsigned class, struct class_counters *counters);
 void stats_read_caches(unsigned class, struct cache_counters *sum);
 
+/* The end of struct hak_stats, behind the rows: its 64-bit fields, in the same order. */
+#define STATS_REST(FIELD)                                                                          \
+	FIELD(caches)                                                                              \
+	FIELD(bitmap_slabs)                                                                        \
+	FIELD(slabs_used)                                                                          \
+	FIELD(superslabs_mapped)                                                                   \
+	FIELD(superslabs_released)                                                                 \
+	FIELD(superslabs_active)                                                                   \
+	FIELD(superslabs_peak)                                                                     \
+	FIELD(superslabs_reserve)                                                                  \
+	FIELD(superslabs_emptied)                                                                  \
+	FIELD(superslabs_refused)                                                                  \
+	FIELD(utilisation_permille)                                                                \
+	FIELD(provider_maps)                                                                       \
+	FIELD(provider_unmaps)                                                                     \
+	FIELD(provider_purges)                                                                     \
+	FIELD(provider_failures)                                                                   \
+	FIELD(requested_bytes)                                                                     \
+	FIELD(mapped_bytes)                                                                        \
+	FIELD(purged_bytes)                                                                        \
+	FIELD(meta_bytes)                                                                          \
+	FIELD(resident_bytes)                                                                      \
+	FIELD(provider_purges_refused)                                                             \
+	FIELD(retouched_bytes)                                                                     \
+	FIELD(superslabs_phantom)                                                                  \
+	FIELD(class_locks)                                                                         \
+	FIELD(superslab_locks)
+#define STATS_REST_MEMBER(name) uint64_t name;
+
+struct stats_rest {
+	struct hak_class_stats spans, total;
+	STATS_REST(STATS_REST_MEMBER)
+};
+
+/* A row: of a class with magazines, or of CLASS_SPAN. */
+void stats_read_class(unsigned class, struct hak_class_stats *row);
+void stats_add_class(struct hak_class_stats *sum, const struct hak_class_stats *more);
+
 /*
- * The same as hak_stats_read(), without a copy. All of @out may be written; @size says how
- * many bytes of it the caller wants to know.
+ * All else. @out->total is the sum of all other rows before, and of the spans, too, afterwards.
+ * @size is of a struct hak_stats, of which no more is wanted.
  */
-void stats_read(struct hak_stats *out, size_t size);
+void stats_read_rest(struct stats_rest *out, size_t size);
 
 uint64_t stats_resident(void);
 uint64_t stats_count_phantoms(void);

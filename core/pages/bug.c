@@ -78,6 +78,8 @@ void bug_note(enum hak_bug_code code, const void *block, size_t size, size_t det
 
 void bug_report_noted(void)
 {
-	if (unlikely(noted.by == this_held()) && !(this_held_now() & LOCK_RANKS))
-		hak_bug(noted.code, "free", noted.block, noted.size, noted.detail);
+	if (likely(noted.by != this_held()) || this_held_now() & LOCK_RANKS)
+		return;
+	noted.by = NULL; /* a handler that hak_host_panic() calls may free */
+	hak_bug(noted.code, "free", noted.block, noted.size, noted.detail);
 }

@@ -10,8 +10,8 @@
  *	a free block	  is one that is free in a slab of its class
  *	the top		  is the reserve of empty SuperSlabs
  *
- * All figures follow from one snapshot (hakmem/stats.h). Nothing here allocates; only the
- * stream that malloc_info() is given may.
+ * All figures follow from the statistics (hakmem/stats.h), row by row. Nothing here
+ * allocates; only the stream that malloc_info() is given may.
  *
  * Lock: none.
  */
@@ -30,7 +30,7 @@
 #include "base/sizeclass.h"
 #include "diag/stats.h"
 
-/* What is needed here, without a walk over pages or over blocks in magazines. */
+/* Of a struct hak_stats; without a walk over pages or over blocks in magazines. */
 #define HEAP_COUNTERS offsetof(struct hak_stats, resident_bytes)
 
 struct summary {
@@ -52,38 +52,46 @@ static uint64_t mallinfo_free_blocks(const struct hak_class_stats *row)
 	return all > taken ? all - taken : 0;
 }
 
-static void summarise(const struct hak_stats *stats, struct summary *out)
+/* A row of the statistics is part of the summary, and of the total of @rest. */
+static void summarise_class(struct summary *out, struct stats_rest *rest, unsigned class,
+			    struct hak_class_stats *row)
 {
-	uint64_t live = stats->total.live_bytes, most;
+	stats_read_class(class, row);
+	stats_add_class(&rest->total, row);
+	out->fast_blocks += row->magazine_blocks;
+	out->fast += row->magazine_blocks * row->block_bytes;
+	out->free_blocks += mallinfo_free_blocks(row);
+	out->free += mallinfo_free_blocks(row) * row->block_bytes;
+}
 
-	*out = (struct summary){
-		.system = stats->mapped_bytes,
-		.mapped_blocks = stats->spans.live_blocks,
-		.mapped = stats->spans.live_bytes,
-		.top = stats->superslabs_reserve * SUPERSLAB_SIZE,
-	};
-	most = stats->superslabs_peak * SUPERSLAB_SIZE + stats->meta_bytes;
+/* All rows are part of it. */
+static void summarise_rest(struct summary *out, struct stats_rest *rest)
+{
+	uint64_t live, most;
+
+	stats_read_rest(rest, HEAP_COUNTERS);
+	out->system = rest->mapped_bytes;
+	out->mapped_blocks = rest->spans.live_blocks;
+	out->mapped = rest->spans.live_bytes;
+	out->top = rest->superslabs_reserve * SUPERSLAB_SIZE;
+	most = rest->superslabs_peak * SUPERSLAB_SIZE + rest->meta_bytes;
 	out->system_most = most > out->system ? most : out->system;
 	out->arena = out->system > out->mapped ? out->system - out->mapped : 0;
+	live = rest->total.live_bytes;
 	out->in_use = live > out->mapped ? live - out->mapped : 0;
 	if (out->in_use > out->arena)
 		out->in_use = out->arena;
-	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++) {
-		const struct hak_class_stats *row = &stats->classes[i];
-
-		out->fast_blocks += row->magazine_blocks;
-		out->fast += row->magazine_blocks * row->block_bytes;
-		out->free_blocks += mallinfo_free_blocks(row);
-		out->free += mallinfo_free_blocks(row) * row->block_bytes;
-	}
 }
 
-static void read_summary(struct summary *out)
+/* Not inline: what is printed afterwards needs none of this stack. */
+static NOINLINE void read_summary(struct summary *out)
 {
-	struct hak_stats stats;
+	struct stats_rest rest = { 0 };
+	struct hak_class_stats row;
 
-	stats_read(&stats, HEAP_COUNTERS);
-	summarise(&stats, out);
+	*out = (struct summary){ 0 };
+	for_each_class(class) summarise_class(out, &rest, class, &row);
+	summarise_rest(out, &rest);
 }
 
 HAK_API struct mallinfo2 mallinfo2(void)
@@ -175,24 +183,26 @@ static void totals_xml(const struct summary *summary, bool mapped, FILE *stream)
 
 static void write_info(FILE *stream)
 {
-	struct summary summary;
-	struct hak_stats stats;
+	struct stats_rest rest = { 0 };
+	struct summary summary = { 0 };
+	struct hak_class_stats row;
 	uint64_t below = 0;
 
-	stats_read(&stats, HEAP_COUNTERS);
-	summarise(&stats, &summary);
 	hak_format(to_stream, stream, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n");
-	for (unsigned i = 0; i < HAK_STATS_CLASSES; i++) {
-		const struct hak_class_stats *row = &stats.classes[i];
-		uint64_t count = mallinfo_free_blocks(row);
+	for_each_class(class)
+	{
+		uint64_t count;
 
+		summarise_class(&summary, &rest, class, &row);
+		count = mallinfo_free_blocks(&row);
 		if (count)
 			hak_format(
 				to_stream, stream,
 				"  <size from=\"%lu\" to=\"%lu\" total=\"%lu\" count=\"%lu\"/>\n",
-				below + 1, row->block_bytes, count * row->block_bytes, count);
-		below = row->block_bytes;
+				below + 1, row.block_bytes, count * row.block_bytes, count);
+		below = row.block_bytes;
 	}
+	summarise_rest(&summary, &rest);
 	hak_format(to_stream, stream, "</sizes>\n");
 	totals_xml(&summary, false, stream);
 	hak_format(to_stream, stream, "</heap>\n");

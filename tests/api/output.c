@@ -178,10 +178,8 @@ static void signals_lose_nothing(void)
 }
 
 static const struct api_test tests[] = {
-	TEST(cancelled_thread_reports),
-	TEST(cancelled_thread_prints_stats),
-	TEST(cancelled_thread_prints_info),
-	TEST(full_pipe_loses_nothing),
+	TEST(cancelled_thread_reports),	    TEST(cancelled_thread_prints_stats),
+	TEST(cancelled_thread_prints_info), TEST(full_pipe_loses_nothing),
 	TEST(signals_lose_nothing),
 };
 

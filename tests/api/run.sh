@@ -125,6 +125,16 @@ test_forks()
 	"$scratch/forks-static" forks-static || fail "forks-static: status $?"
 }
 
+# How much stack each function needs, with what is there at run time by then.
+test_stack()
+{
+	local flags="-std=gnu11 -Wl,-z,now" HAKMEM_REAPER=0
+
+	export HAKMEM_REAPER
+	ways stack "$cc $flags" stack.c
+	export -n HAKMEM_REAPER
+}
+
 # Without the library the same program is to notice that it is not there.
 test_that_it_can_fail()
 {
@@ -276,6 +286,7 @@ test_preload_matters()
 }
 
 test_programs
+test_stack
 [ "$2" = programs ] && exit $status
 test_plugins
 test_forks
