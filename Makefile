@@ -422,6 +422,8 @@ api-debug: tests/api/run.sh $(O)/debug/linux programs
 api-sized: tests/api/sized.sh $(O)/debug/linux $(L)
 options: tests/linux/options.sh $(L)
 limits: tests/linux/limits.sh $(L)
+confined: tests/linux/confined.sh $(L)
+confined-debug: tests/linux/confined.sh $(O)/debug/linux
 footprint: tests/linux/footprint.sh $(L)
 install: tests/install/run.sh
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so

@@ -23,6 +23,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <hakmem/hakmem.h>
 
 #include "linux.h"
 #include "options.h"
@@ -76,6 +80,9 @@ static _Atomic uintptr_t ahead;
 #define AHEAD_LEFT ((uintptr_t)HAK_GRANULE - 1)
 #define AHEAD_MOST ((size_t)32 << 20)
 
+/* The process has locked its memory: see mlockall() below. */
+static _Atomic bool locked;
+
 /* Take @size bytes of what is mapped ahead; NULL if there is less. */
 static void *take_ahead(size_t size)
 {
@@ -94,7 +101,7 @@ static size_t more_ahead(void)
 {
 	size_t quarter = pages_counters.mapped / 4 & ~(HAK_SUPERSLAB_SIZE - 1);
 
-	if (ahead & AHEAD_LEFT)
+	if (ahead & AHEAD_LEFT || locked)
 		return 0;
 	return quarter < AHEAD_MOST ? quarter : AHEAD_MOST;
 }
@@ -211,32 +218,88 @@ static int linux_purge(void *ctx, void *base, size_t size)
 	return failed ? -1 : (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE);
 }
 
+/* The system cannot move memory, or does not let us. */
+static _Atomic bool cannot_move;
+
 /*
  * Is this one mapping to the kernel, and not several side by side? The kernel is asked to
  * make it longer than there are addresses. It first checks that it is one mapping (else
  * it says EFAULT), and then finds that there are not so many addresses, or that the
- * process may not lock as much.
+ * process may not lock as much (EAGAIN): so it is locked.
  */
 static bool is_one_mapping(void *base, size_t size)
 {
 	size_t too_long = ((size_t)1 << 47) - HAK_SUPERSLAB_SIZE;
 
-	return mremap(base, size, too_long, 0) == MAP_FAILED &&
-	       (errno == ENOMEM || errno == EAGAIN);
+	if (mremap(base, size, too_long, 0) == MAP_FAILED && errno == ENOMEM)
+		return true;
+	if (errno != EFAULT && errno != EAGAIN)
+		cannot_move = true;
+	return false;
 }
 
 /*
- * A move has failed, since there was no memory for page tables or none that the system
- * lets a process commit. It may have unmapped its target first. Then the target is mapped
- * again. If that fails, too, the next access stops the program.
+ * A move that fails may have unmapped its target: it unmaps it first, and then may find that
+ * there is no memory for page tables, or that the process has more address space than it may
+ * have, if that limit was lowered. The target cannot be mapped again then. So there is a
+ * spare mapping, untouched, made while nothing is lost yet. To put that in the target's place
+ * takes neither memory nor address space. Nobody moves more than a SuperSlab at once.
  */
-static void map_again(void *base, size_t size)
-{
-	void *other = mmap(base, size, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+static void *_Atomic spare;
 
-	if (other != MAP_FAILED && other != base)
-		munmap(other, size);
+static void *spare_get(void)
+{
+	void *base = atomic_exchange(&spare, NULL);
+
+	return base ? base : map_anywhere(HAK_SUPERSLAB_SIZE, PROT_READ | PROT_WRITE);
+}
+
+static void spare_put(void *base)
+{
+	void *none = NULL;
+
+	if (!atomic_compare_exchange_strong(&spare, &none, base))
+		munmap(base, HAK_SUPERSLAB_SIZE);
+}
+
+static void spare_drop(void)
+{
+	void *base = atomic_exchange(&spare, NULL);
+
+	if (base)
+		munmap(base, HAK_SUPERSLAB_SIZE);
+}
+
+/* Let the spare mapping be at @to, where a move has failed. What was there was of no use. */
+static void spare_use(char *base, void *to, size_t size)
+{
+	if (mremap(base, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to) {
+		spare_put(base); /* too many mappings: so the move has changed nothing */
+		return;
+	}
+	advise(to, size);
+	if (size < HAK_SUPERSLAB_SIZE)
+		munmap(base + size, HAK_SUPERSLAB_SIZE - size);
+}
+
+/* Page tables move; what is left behind stays mapped. */
+static bool provider_move(void *from, void *to, size_t size)
+{
+	void *base;
+
+	if (cannot_move || locked || !is_one_mapping(from, size))
+		return false;
+	base = spare_get();
+	if (!base)
+		return false;
+	if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to) {
+		spare_put(base);
+		return true;
+	}
+	if (errno == EINVAL)
+		cannot_move = true;
+	spare_use(base, to, size);
+	return false;
 }
 
 /*
@@ -250,21 +313,12 @@ static void map_again(void *base, size_t size)
  */
 static int linux_move(void *ctx, void *from, void *to, size_t size)
 {
-	static _Atomic bool unsupported;
-	int saved = errno, flags = -1;
+	int saved = errno;
+	bool moved = provider_move(from, to, size);
 
 	(void)ctx;
-	if (unsupported || !is_one_mapping(from, size))
-		goto out;
-	if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to) {
-		flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
-	} else {
-		unsupported = errno == EINVAL;
-		map_again(to, size);
-	}
-out:
 	errno = saved;
-	return flags;
+	return moved ? (int)(HAK_PAGES_ZERO | HAK_PAGES_PURGE) : -1;
 }
 
 static int linux_resident(void *ctx, const void *base, size_t size, size_t *bytes)
@@ -286,6 +340,19 @@ static int linux_resident(void *ctx, const void *base, size_t size, size_t *byte
 	}
 	errno = saved;
 	return failed;
+}
+
+/*
+ * In place of the C library's. In a process that locks its memory nothing is mapped ahead,
+ * as it would be backed, and nothing moves, as what a move leaves behind is not locked.
+ * There is no cheap way to ask the kernel.
+ */
+HAK_API int mlockall(int flags)
+{
+	locked = true;
+	drop_ahead();
+	spare_drop();
+	return (int)syscall(SYS_mlockall, flags);
 }
 
 const struct hak_provider hak_linux_provider = {
