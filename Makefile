@@ -284,7 +284,7 @@ endif
 
 PACKAGES      := gcc g++ libc6-dev make binutils qemu-system-x86
 TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format \
-		 musl-tools musl-dev gdb pkgconf mandoc man-db spin
+		 musl-tools musl-dev gdb pkgconf mandoc man-db spin qemu-user
 
 setup:
 	@tests/setup.sh $(PACKAGES)
@@ -422,6 +422,7 @@ api-debug: tests/api/run.sh $(O)/debug/linux programs
 api-sized: tests/api/sized.sh $(O)/debug/linux $(L)
 options: tests/linux/options.sh $(L)
 limits: tests/linux/limits.sh $(L)
+emulated: tests/linux/emulated.sh $(L)
 confined: tests/linux/confined.sh $(L)
 confined-debug: tests/linux/confined.sh $(O)/debug/linux
 footprint: tests/linux/footprint.sh $(L)

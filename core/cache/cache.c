@@ -239,22 +239,30 @@ void cache_after_fork(void)
 	}
 }
 
+/* Is there an owner that runs, other than the caller? */
+static bool is_of_others(const struct cache_cold *cold)
+{
+	return cold->cache != this_cache() && cold->owner != NOBODY && cold->owner != GONE;
+}
+
 /*
  * Seize the magazines of all caches in which something is idle, with one barrier for all. If
- * the host has no barrier, do so only in the caller's own cache and in those without an owner.
- * Sets @excess of the classes of which there are blocks to take. Returns whether a later scan
- * may find more: some cache is not quiet, or its owner has the claim.
+ * the host has no barrier, do so only in the caller's own cache and in those without an owner;
+ * if there are no others, the host is not asked. Sets @excess of the classes of which there are
+ * blocks to take. Returns whether a later scan may find more: some cache is not quiet, or its
+ * owner has the claim.
  */
 static bool seize_caches(bool all, bool *excess)
 {
-	bool everybody = hak_host_barrier(), sure, busy = false;
+	bool everybody, sure, busy = false;
 	struct list_node *claimed = NULL;
 	struct cache_cold *cold;
 
 	lock_lock(&registry.lock, LOCK_META);
+	everybody = registry.count > (this_cache()->cold ? 1 : 0) && hak_host_barrier();
 	for_each_cache(cold, node)
 	{
-		if (!everybody && cold->cache != this_cache() && cold->owner != NOBODY)
+		if (!everybody && is_of_others(cold))
 			continue;
 		if (!seize_try_claim(cold->cache)) {
 			busy = true;

@@ -29,7 +29,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -69,24 +68,6 @@ static struct {
 	_Atomic bool joinable;	 /* who makes it false ends `thread` and waits for it */
 	pthread_t thread;
 } reaper;
-
-bool hak_host_barrier(void)
-{
-	static _Atomic bool unsupported;
-	int saved = errno;
-	bool done;
-
-	if (unsupported)
-		return false;
-	done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
-	if (!done) { /* the first time, or the first time after a fork() */
-		syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
-		done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
-		unsupported = !done;
-	}
-	errno = saved;
-	return done;
-}
 
 static uint64_t clock_ns(clockid_t clock)
 {
