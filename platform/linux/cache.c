@@ -48,11 +48,17 @@ static void make_key(void)
 	have_key = pthread_key_create(&key, thread_ends) == 0;
 }
 
-bool this_cache_set(struct hak_cache *cache)
+/* To make the key may take a system call: see note_first(). */
+static void ensure_key(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, make_key);
+}
+
+bool this_cache_set(struct hak_cache *cache)
+{
+	ensure_key();
 	hak_tls_cache = cache;
 	if (have_key && pthread_setspecific(key, cache == CACHE_NONE ? NULL : cache) == 0)
 		return true;
@@ -60,9 +66,44 @@ bool this_cache_set(struct hak_cache *cache)
 	return false;
 }
 
+static uint64_t owner_of(pid_t process, long thread)
+{
+	return (uint64_t)process << 32 | (unsigned)thread;
+}
+
+/*
+ * The thread that the program begins with, by the address of its variables, which no other
+ * thread will have. What takes system calls is done before main(), so that a program that
+ * allows itself only a few of them needs not allow these.
+ */
+static struct {
+	struct hak_cache **variables;
+	uint64_t owner;
+} first;
+
+__attribute__((constructor)) static void note_first(void)
+{
+	ensure_key();
+	if (getpid() != syscall(SYS_gettid))
+		return; /* the library was opened by another thread */
+	first.owner = this_owner();
+	first.variables = &hak_tls_cache;
+}
+
+/* In the child, whose only thread has the number of the process. */
+void hak_cache_after_fork(void)
+{
+	if (first.variables == &hak_tls_cache)
+		first.owner = owner_of(getpid(), getpid());
+	else
+		first.variables = NULL;
+}
+
 uint64_t this_owner(void)
 {
-	return (uint64_t)getpid() << 32 | (unsigned)syscall(SYS_gettid);
+	if (first.variables == &hak_tls_cache)
+		return first.owner;
+	return owner_of(getpid(), syscall(SYS_gettid));
 }
 
 /* In another process the answer is no: a copy by an unknown fork() has other thread numbers. */

@@ -109,6 +109,7 @@ static void after_fork_in_child(void)
 
 void hak_forked_in_child(void)
 {
+	hak_cache_after_fork();
 	fork_in_child();
 	fork_done();
 	hak_reaper_after_fork();

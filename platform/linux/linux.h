@@ -13,6 +13,7 @@ void hak_reaper_thread_ended(void);
 void hak_reaper_after_fork(void);
 void hak_reaper_configure(void);
 void hak_forked_in_child(void);
+void hak_cache_after_fork(void);
 
 /* A line to stderr, "hakmem: NAME[PID]: " and this. */
 void hak_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

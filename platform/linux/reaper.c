@@ -71,7 +71,7 @@ static struct {
 
 static uint64_t clock_ns(clockid_t clock)
 {
-	struct timespec now;
+	struct timespec now = { 0 }; /* the system may refuse the call */
 
 	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000 * NS_IN_MS + (uint64_t)now.tv_nsec;
@@ -92,16 +92,16 @@ static void wait(_Atomic unsigned *word, unsigned seen, uint64_t ns)
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ns ? &time : NULL, NULL, 0);
 }
 
-/* Scan once. Sets how many intervals to wait then. */
-static enum scan_state scan(unsigned *pause)
+/* Scan once, and look at @clock what that costs. Sets how many intervals to wait then. */
+static enum scan_state scan(clockid_t clock, unsigned *pause)
 {
-	uint64_t before = scan_given_back(), start = clock_ns(CLOCK_THREAD_CPUTIME_ID), cost;
+	uint64_t before = scan_given_back(), start = clock_ns(clock), cost;
 	enum scan_state state;
 
 	do
 		state = scan_step(STEP);
 	while (state == SCAN_MORE);
-	cost = (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) * SHARE / interval_ns();
+	cost = (clock_ns(clock) - start) * SHARE / interval_ns();
 	*pause = 1;
 	if (scan_given_back() == before && cost)
 		*pause = cost < STRETCH ? (unsigned)cost : STRETCH;
@@ -125,7 +125,7 @@ static void sleep_unless_needed(void)
 	reaper.asleep = 1;
 	scan_awake = false;
 	/* this scan sees what happened before this; hak_host_reap() sees what happens later */
-	if (scan(&pause) == SCAN_AGAIN)
+	if (scan(CLOCK_THREAD_CPUTIME_ID, &pause) == SCAN_AGAIN)
 		reaper.asleep = 0;
 	while (reaper.asleep && !reaper.ending)
 		wait(&reaper.asleep, 1, 0);
@@ -142,7 +142,7 @@ static void *reaper_runs(void *unused)
 		wait_between_scans(pause);
 		if (reaper.ending)
 			break;
-		if (scan(&pause) == SCAN_DONE)
+		if (scan(CLOCK_THREAD_CPUTIME_ID, &pause) == SCAN_DONE)
 			sleep_unless_needed();
 	}
 	policy_set_mode(RELEASE_AT_ONCE);
@@ -203,7 +203,10 @@ static void start(void)
 	errno = saved;
 }
 
-/* There is no thread: scan, if it is time and no other caller scans. */
+/*
+ * There is no thread: scan, if it is time and no other caller scans. Only the coarse clock
+ * is read without a system call on all machines; on the average it tells what a scan costs.
+ */
 static void scan_inline(void)
 {
 	uint64_t due = reaper.due;
@@ -212,7 +215,7 @@ static void scan_inline(void)
 	if (clock_ns(CLOCK_MONOTONIC_COARSE) < due ||
 	    !atomic_compare_exchange_strong(&reaper.due, &due, UINT64_MAX))
 		return;
-	scan(&pause);
+	scan(CLOCK_MONOTONIC_COARSE, &pause);
 	reaper.due = clock_ns(CLOCK_MONOTONIC_COARSE) + pause * interval_ns();
 }
 

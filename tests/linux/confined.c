@@ -5,18 +5,31 @@
  *
  *	confined lowered	less address space is allowed than is in use
  *	confined locked WHEN	mlockall(), "early" or "late"
+ *	confined list THREADS	only the system calls that the manual lists; all others kill
+ *	confined eperm|enosys|trap NUMBER THREADS
+ *				one system call is refused, or answered by SIGSYS
  *
  * Ends with 0, or 77 if the system does not let it do that, or a line that says what is wrong.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define PAGE ((size_t)4096)
@@ -182,6 +195,205 @@ static int run_locked(bool late)
 	return use_locked(1);
 }
 
+#define SMALL 20000u
+#define TURNS 6u
+
+struct blocks {
+	unsigned char *block[SMALL];
+	size_t size[SMALL];
+	unsigned seed;
+};
+
+static unsigned next(struct blocks *blocks, unsigned below)
+{
+	blocks->seed = blocks->seed * 1103515245u + 12345u;
+	return (blocks->seed >> 8) % below;
+}
+
+static bool is_zero(const unsigned char *block, size_t size)
+{
+	for (size_t i = 0; i < size; i += 61)
+		if (block[i])
+			return false;
+	return true;
+}
+
+/* Small blocks come, and most of them go. */
+static int turn_small(struct blocks *blocks)
+{
+	for (unsigned i = 0; i < SMALL; i++) {
+		size_t size = 1 + next(blocks, 1000);
+
+		if (blocks->block[i] && !is_filled(blocks->block[i], blocks->size[i], i))
+			return wrong("a small block has changed");
+		if (blocks->block[i] && next(blocks, 16)) {
+			free(blocks->block[i]);
+			blocks->block[i] = NULL;
+		} else if (!blocks->block[i]) {
+			blocks->block[i] = next(blocks, 2) ? malloc(size) : calloc(1, size);
+			if (!blocks->block[i])
+				return wrong("there is no memory");
+			blocks->size[i] = size;
+			fill(blocks->block[i], size, i);
+		}
+	}
+	return FINE;
+}
+
+/* Large blocks grow, shrink, and are of all kinds. */
+static int turn_large(void)
+{
+	unsigned char *grown = NULL, *aligned, *zero;
+	size_t size;
+
+	for (size = 4096; size <= 16 * MIB; size *= 2) {
+		unsigned char *more = realloc(grown, size);
+
+		if (!more || !is_filled(more, grown ? size / 2 : 0, 3))
+			return wrong("a large block has changed");
+		fill(more, size, 3);
+		grown = more;
+		free(malloc(size / 3));
+	}
+	grown = realloc(grown, MIB);
+	if (!grown || !is_filled(grown, MIB, 3))
+		return wrong("a large block has shrunk wrongly");
+	zero = calloc(3, MIB + 17);
+	if (!zero || !is_zero(zero, 3 * (MIB + 17)))
+		return wrong("calloc() is not zero");
+	fill(zero, 3 * MIB, 5);
+	aligned = aligned_alloc(4 * MIB, 4 * MIB);
+	if (!aligned || (uintptr_t)aligned % (4 * MIB))
+		return wrong("a block is not aligned");
+	fill(aligned, 4 * MIB, 5);
+	free(aligned);
+	free(zero);
+	free(grown);
+	return FINE;
+}
+
+static _Atomic int first_wrong;
+
+/* All that a program does with memory, for a few delays of the library. */
+static void *traffic(void *seed)
+{
+	struct blocks *blocks = mmap(NULL, sizeof(*blocks), PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int status = FINE;
+
+	blocks->seed = (unsigned)(uintptr_t)seed;
+	for (unsigned i = 0; i < TURNS && !status; i++) {
+		status = turn_small(blocks);
+		if (!status)
+			status = turn_large();
+		if (i % 3 == 2)
+			malloc_trim(0);
+		if (malloc_usable_size(blocks->block[0]) < (blocks->block[0] != NULL))
+			status = wrong("a block has no size");
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
+	for (unsigned i = 0; i < SMALL; i++)
+		free(blocks->block[i]);
+	if (status)
+		first_wrong = status;
+	return NULL;
+}
+
+static void on_trap(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)info;
+	((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
+}
+
+#define ALLOW(number)                                                                              \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1),                                       \
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+/* For all threads that there are, and those that there will be. */
+static bool install(struct sock_filter *filter, size_t count)
+{
+	struct sock_fprog program = { (unsigned short)count, filter };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) ==
+		       0;
+}
+
+/* What README.md of the platform lists, and what this program needs itself. */
+static bool allow_the_list(bool threads)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		ALLOW(SYS_mmap),
+		ALLOW(SYS_munmap),
+		ALLOW(SYS_mprotect),
+		ALLOW(SYS_brk),
+		ALLOW(SYS_madvise),
+		ALLOW(SYS_mremap),
+		ALLOW(SYS_write),
+		ALLOW(SYS_nanosleep),
+		ALLOW(SYS_clock_nanosleep),
+		ALLOW(SYS_exit_group),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		/* with threads: those of the C library for a thread, and these */
+		ALLOW(SYS_futex),
+		ALLOW(SYS_clone),
+		ALLOW(SYS_clone3),
+		ALLOW(SYS_exit),
+		ALLOW(SYS_rseq),
+		ALLOW(SYS_set_robust_list),
+		ALLOW(SYS_rt_sigprocmask),
+		ALLOW(SYS_rt_sigaction),
+		ALLOW(SYS_sched_yield),
+		ALLOW(SYS_gettid),
+		ALLOW(SYS_getpid),
+		ALLOW(SYS_tgkill),
+		ALLOW(SYS_membarrier),
+		ALLOW(SYS_clock_gettime),
+		ALLOW(SYS_prctl),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	unsigned count = sizeof(filter) / sizeof(*filter), end = 1 + 10 * 2;
+
+	if (threads)
+		filter[end] = filter[0]; /* the list goes on */
+	return install(filter, threads ? count : end + 1);
+}
+
+static bool refuse(const char *how, unsigned number)
+{
+	uint32_t answer = !strcmp(how, "trap")	  ? SECCOMP_RET_TRAP
+			  : !strcmp(how, "eperm") ? SECCOMP_RET_ERRNO | EPERM
+						  : SECCOMP_RET_ERRNO | ENOSYS;
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, answer),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	sigaction(SIGSYS, &action, NULL);
+	return install(filter, sizeof(filter) / sizeof(*filter));
+}
+
+/* @how: NULL for the list. A thread that cannot be made is none of our business. */
+static int run_filter(const char *how, unsigned number, unsigned threads)
+{
+	pthread_t thread[8];
+	unsigned made = 0;
+
+	if (how ? !refuse(how, number) : !allow_the_list(threads))
+		return SKIPPED;
+	for (uintptr_t i = 0; i < threads && i < 8; i++)
+		made += !pthread_create(&thread[made], NULL, traffic, (void *)(i + 1));
+	traffic(NULL);
+	while (made)
+		pthread_join(thread[--made], NULL);
+	return first_wrong;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -190,5 +402,9 @@ int main(int argc, char **argv)
 		return run_lowered();
 	if (!strcmp(what, "locked"))
 		return run_locked(argc > 2 && !strcmp(argv[2], "late"));
-	return wrong("usage: confined lowered | locked early|late");
+	if (!strcmp(what, "list") && argc > 2)
+		_exit(run_filter(NULL, 0, (unsigned)atoi(argv[2])));
+	if (argc > 3)
+		_exit(run_filter(what, (unsigned)atoi(argv[2]), (unsigned)atoi(argv[3])));
+	return wrong("usage: see the head of confined.c");
 }

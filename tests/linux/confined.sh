@@ -48,7 +48,41 @@ confined()
 	judge "archive-$name" $?
 }
 
+# refused NUMBER NAME THREADS: a call that is refused, missing, or trapped. A thread of the C
+# library calls madvise when it ends, with all signals blocked: to trap that kills any program.
+refused()
+{
+	local how
+
+	for how in eperm enosys trap; do
+		[ "$how-$2-$3" != trap-madvise-4 ] || continue
+		confined "$how" "$1" "$3"
+	done | sed "s/-$1-$3/-$2-$3-threads/"
+}
+
+# Calls that the library makes, mmap excepted; the C library needs futex for threads.
+calls=(11:munmap 10:mprotect 12:brk 28:madvise 25:mremap 324:membarrier 39:getpid 186:gettid
+	234:tgkill 228:clock_gettime 27:mincore 157:prctl 14:rt_sigprocmask 257:openat)
+refusals()
+{
+	local call threads
+
+	# shellcheck disable=SC2030 # for the programs of this function
+	export HAKMEM_PURGE_DELAY_MS=20 HAKMEM_REAPER=0
+	confined list 0
+	confined list 4
+	refused 202 futex 0
+	for call in "${calls[@]}"; do
+		for threads in 0 4; do
+			refused "${call%:*}" "${call#*:}" "$threads"
+		done
+	done
+}
+
 confined lowered
 confined locked early
 confined locked late
+refusals >"$scratch/refusals" # its functions run in subshells
+cat "$scratch/refusals"
+grep -q ^FAIL "$scratch/refusals" && status=1
 exit $status
