@@ -310,8 +310,10 @@ HAK_COLD void *hak_zalloc(size_t size)
 
 	/* a span that comes from the slabs may be known to be zero */
 	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_or_fail(&request);
-	if (block && request.memory != RUN_ZERO)
+	if (block && size <= SLAB_MAX)
 		__builtin_memset(block, 0, size);
+	else if (block && request.memory != RUN_ZERO)
+		superslab_clear((uintptr_t)block, size);
 	return block;
 }
 

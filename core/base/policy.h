@@ -35,6 +35,12 @@ enum release_mode {
  */
 #define POLICY_EARLY_DESCRIPTORS 16u
 
+/*
+ * Who asks for more zeros than this, in bytes, may use little of them: they are got by purging,
+ * not by writing. (glibc maps new memory for as much, always.)
+ */
+#define POLICY_CLEAR_MOST ((size_t)32 << 20)
+
 /* The allocator's own records are cut from chunks of this size, in bytes. */
 #define POLICY_META_CHUNK ((size_t)64 << 10)
 

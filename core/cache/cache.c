@@ -239,12 +239,6 @@ void cache_after_fork(void)
 	}
 }
 
-/* Is there an owner that runs, other than the caller? */
-static bool is_of_others(const struct cache_cold *cold)
-{
-	return cold->cache != this_cache() && cold->owner != NOBODY && cold->owner != GONE;
-}
-
 /*
  * Seize the magazines of all caches in which something is idle, with one barrier for all. If
  * the host has no barrier, do so only in the caller's own cache and in those without an owner;
@@ -262,7 +256,8 @@ static bool seize_caches(bool all, bool *excess)
 	everybody = registry.count > (this_cache()->cold ? 1 : 0) && hak_host_barrier();
 	for_each_cache(cold, node)
 	{
-		if (!everybody && is_of_others(cold))
+		if (!everybody && cold->cache != this_cache() && cold->owner != NOBODY &&
+		    cold->owner != GONE)
 			continue;
 		if (!seize_try_claim(cold->cache)) {
 			busy = true;

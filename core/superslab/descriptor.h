@@ -80,6 +80,8 @@ _Static_assert(sizeof(struct slab) == 64, "a line of the cache: a slab is found 
  * @idle:      a bit for each unused slab that is backed, and was so at the last scan [arena]
  * @claimed:   a bit for each slab in use whose slack a scan purges. If the span is freed
  *	       meanwhile, the bit is cleared, and the slab is the scan's. [arena]
+ * @zeros:     a bit for each slab in use that read zero when it was allocated; its owner reads it
+ *	       without the lock [arena]
  * @in_magazines: blocks in magazines, while the statistics count phantoms [arena]
  * @zero:      pages that are unbacked read zero [arena]
  * @purgeable: the provider takes purges of it [arena]
@@ -96,6 +98,7 @@ struct superslab {
 	uint32_t unbacked;
 	uint32_t idle;
 	uint32_t claimed;
+	uint32_t zeros;
 	uint32_t in_magazines;
 	bool zero;
 	bool purgeable;

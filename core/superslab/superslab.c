@@ -18,6 +18,7 @@
 #include "base/policy.h"
 #include "base/sizeclass.h"
 #include "pages/pagemap.h"
+#include "pages/pages.h"
 #include "superslab/arena.h"
 #include "superslab/remap.h"
 #include "superslab/runs.h"
@@ -117,14 +118,16 @@ static void alloc_at(struct request *request, uintptr_t base)
 	request->zero = true;
 	while (slabs) {
 		struct superslab *superslab = pagemap_superslab(base);
-		uint32_t part = superslab_part(base, slabs);
+		uint32_t part = superslab_part(base, slabs), unbacked;
 
 		slabs -= count_bits(part);
 		base += count_bits(part) * SLAB_SIZE;
 		if (request->more)
 			part |= more_like(superslab, part, request->more);
-		request->zero &= superslab->zero && !(part & ~superslab->unbacked);
-		request->unbacked += count_bits(part & superslab->unbacked);
+		unbacked = part & superslab->unbacked;
+		superslab->zeros = (superslab->zeros & ~part) | (superslab->zero ? unbacked : 0);
+		request->zero &= !(part & ~superslab->zeros);
+		request->unbacked += count_bits(unbacked);
 		request->part = part;
 		superslab_alloc_part(superslab, part);
 		own_slabs(superslab, part, request->counts, slabs ? 0 : request->slack);
@@ -280,6 +283,31 @@ uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc
 		  : request.unbacked > slabs / 2 ? RUN_UNBACKED
 						 : RUN_BACKED;
 	return base;
+}
+
+/**
+ * superslab_clear() - make a run read zero that has just been allocated for a span
+ * @size: in bytes
+ *
+ * Slabs that are known to read zero are not touched. A long run is purged.
+ */
+NO_SANITIZE_THREAD void superslab_clear(uintptr_t base, size_t size)
+{
+	size_t unit = size > POLICY_CLEAR_MOST ? SUPERSLAB_SIZE : SLAB_SIZE;
+
+	for (size_t part; size; base += part, size -= part) {
+		/* racy: alloc_at() changes only bits of others meanwhile */
+		uint32_t zeros = READ_ONCE(pagemap_superslab(base)->zeros);
+		int flags;
+
+		part = unit - base % unit < size ? unit - base % unit : size;
+		if (!(superslab_part(base, DIV_ROUND_UP(part, SLAB_SIZE)) & ~zeros))
+			continue;
+		flags = unit == SLAB_SIZE ? -1
+					  : pages_purge((void *)base, ALIGN_UP(part, PAGE_SIZE));
+		if (flags < 0 || !(flags & HAK_PAGES_ZERO))
+			__builtin_memset((void *)base, 0, part);
+	}
 }
 
 /**

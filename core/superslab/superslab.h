@@ -24,6 +24,7 @@ enum alloc_which {
 HAK_COLD uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align,
 				   enum alloc_which which, enum run_memory *memory);
 HAK_COLD struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which);
+HAK_COLD void superslab_clear(uintptr_t base, size_t size);
 HAK_COLD bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned slack);
 HAK_COLD void superslab_free(uintptr_t base, size_t slabs);
 HAK_COLD void superslab_free_slabs(struct list_node *slabs);

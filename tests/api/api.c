@@ -440,6 +440,29 @@ static size_t resident(void)
 	return strtoul(end, NULL, 10) * 4096;
 }
 
+/* What is not known to be zero is cleared; of a very large block little is in memory then. */
+static void calloc_touches_little(void)
+{
+	size_t before, mib = 1 << 20;
+	char *dirty = malloc(12 * mib), *block;
+
+	memset(dirty, 1, 12 * mib);
+	free(dirty);
+	before = resident();
+	for (unsigned i = 0; i < 4; i++) {
+		block = calloc(1, hide(1024 * mib));
+		if (!block)
+			return; /* the machine is too small */
+		CHECK(resident() < before + 8 * mib);
+		for (size_t at = 0; at < 1024 * mib; at += 16 * mib) {
+			CHECK(!block[at] && !block[at + mib / 2]);
+			block[at] = 1;
+		}
+		CHECK(resident() < before + 8 * mib);
+		free(block);
+	}
+}
+
 /* So that everybody who looks sees it: not with MADV_FREE. */
 static void trim_gives_back(void)
 {
@@ -675,6 +698,7 @@ static const struct api_test tests[] = {
 	TEST(calloc_is_zero),
 	TEST(calloc_of_nothing),
 	TEST(calloc_overflow),
+	TEST(calloc_touches_little),
 	TEST(realloc_keeps_contents),
 	TEST(realloc_to_nothing_frees),
 	TEST(realloc_to_too_much),

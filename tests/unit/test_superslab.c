@@ -508,6 +508,65 @@ static void superslab_zero(void)
 	CHECK(unit_close());
 }
 
+/* Only what is not known to read zero is cleared: a byte written in secret stays elsewhere. */
+static void superslab_clears(void)
+{
+	enum run_memory memory = RUN_ZERO;
+	char *half;
+
+	CHECK(unit_open(16 * MIB, FAKE_ZERO, FAKE_PURGE_ZERO));
+	CHECK(take(1) == 0 && take(3) == 1);
+	unit_fill((void *)slab(1), 3 * SLAB_SIZE, 1);
+	*(char *)slab(5) = 1;
+	put(1, 3);
+	CHECK(superslab_alloc(20, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(1));
+	CHECK(memory != RUN_ZERO);
+	superslab_clear(slab(1), 20 * SLAB_SIZE - 5);
+	CHECK(unit_is_zero((void *)slab(1), 3 * SLAB_SIZE));
+	CHECK(*(char *)slab(5) == 1 && unit_fake.calls[FAKE_PURGE] == 0);
+	/* what the owner wrote to is not known; and no more is cleared than is asked for */
+	unit_fill((void *)slab(1), SLAB_SIZE, 1);
+	put(1, 20);
+	half = (char *)slab(1) + SLAB_SIZE / 2;
+	half[0] = half[1] = 1;
+	CHECK(take(1) == 1);
+	superslab_clear(slab(1), SLAB_SIZE / 2 + 1);
+	CHECK(unit_is_zero((void *)slab(1), SLAB_SIZE / 2) && !half[0] && half[1]);
+	CHECK(unit_close());
+}
+
+/* A long run is purged instead, one SuperSlab by the other; as far as that makes it zero. */
+static void superslab_clears_by_purging(void)
+{
+	static const struct {
+		enum fake_purge purge;
+		unsigned long purges;
+	} cases[] = {
+		{ FAKE_PURGE_ZERO, 17 },
+		{ FAKE_PURGE_DIRTY, 17 },
+		{ FAKE_PURGE_REFUSE, 17 },
+		{ FAKE_PURGE_NONE, 0 },
+	};
+	size_t slabs = POLICY_CLEAR_MOST / SLAB_SIZE + 1;
+	enum run_memory memory;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		CHECK(unit_open(40 * MIB, FAKE_ZERO, cases[i].purge));
+		policy_set_mode(RELEASE_NEVER);
+		CHECK(superslab_alloc(slabs, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0));
+		CHECK(memory == RUN_ZERO);
+		unit_fill((void *)slab(20), 34 * SLAB_SIZE, 1);
+		put(0, slabs);
+		CHECK(superslab_alloc(slabs, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0));
+		CHECK(memory != RUN_ZERO);
+		superslab_clear(slab(0), slabs * SLAB_SIZE);
+		CHECK(unit_is_zero((void *)slab(0), slabs * SLAB_SIZE));
+		CHECK(unit_fake.calls[FAKE_PURGE] == cases[i].purges);
+		policy_set_mode(RELEASE_AT_ONCE);
+		CHECK(unit_close());
+	}
+}
+
 /* A trim purges unused slabs that are dirty, each run once. */
 static void superslab_purges(void)
 {
@@ -850,6 +909,8 @@ void unit_superslab(void)
 	TEST_RUN(superslab_parts_together);
 	TEST_RUN(superslab_new_mapping_in_old_place);
 	TEST_RUN(superslab_zero);
+	TEST_RUN(superslab_clears);
+	TEST_RUN(superslab_clears_by_purging);
 	TEST_RUN(superslab_purges);
 	TEST_RUN(superslab_purge_refused);
 	TEST_RUN(superslab_failures);
