@@ -423,8 +423,8 @@ api-sized: tests/api/sized.sh $(O)/debug/linux $(L)
 options: tests/linux/options.sh $(L)
 limits: tests/linux/limits.sh $(L)
 emulated: tests/linux/emulated.sh $(L)
-confined: tests/linux/confined.sh $(L)
-confined-debug: tests/linux/confined.sh $(O)/debug/linux
+confined 900: tests/linux/confined.sh $(L)
+confined-debug 900: tests/linux/confined.sh $(O)/debug/linux
 footprint: tests/linux/footprint.sh $(L)
 install: tests/install/run.sh
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so

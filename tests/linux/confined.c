@@ -62,6 +62,14 @@ static bool is_filled(const unsigned char *block, size_t size, unsigned with)
 	return true;
 }
 
+static bool is_zero(const unsigned char *block, size_t size)
+{
+	for (size_t i = 0; i < size; i += 61)
+		if (block[i])
+			return false;
+	return true;
+}
+
 static size_t virtual_size(void)
 {
 	unsigned long pages = 0;
@@ -168,6 +176,10 @@ static int use_locked(unsigned seed)
 	for (unsigned i = 0; i < 64; i++)
 		free(others[i]);
 	free(grown);
+	grown = calloc(1, 40 * MIB); /* as large a one would be purged */
+	if (!grown || !is_zero(grown, 40 * MIB) || !is_locked(grown, 40 * MIB))
+		return wrong("a block is not zero, or not locked");
+	free(grown);
 	return FINE;
 }
 
@@ -210,14 +222,6 @@ static unsigned next(struct blocks *blocks, unsigned below)
 	return (blocks->seed >> 8) % below;
 }
 
-static bool is_zero(const unsigned char *block, size_t size)
-{
-	for (size_t i = 0; i < size; i += 61)
-		if (block[i])
-			return false;
-	return true;
-}
-
 /* Small blocks come, and most of them go. */
 static int turn_small(struct blocks *blocks)
 {
@@ -241,7 +245,7 @@ static int turn_small(struct blocks *blocks)
 }
 
 /* Large blocks grow, shrink, and are of all kinds. */
-static int turn_large(void)
+static int turn_large(size_t zeros)
 {
 	unsigned char *grown = NULL, *aligned, *zero;
 	size_t size;
@@ -258,10 +262,10 @@ static int turn_large(void)
 	grown = realloc(grown, MIB);
 	if (!grown || !is_filled(grown, MIB, 3))
 		return wrong("a large block has shrunk wrongly");
-	zero = calloc(3, MIB + 17);
-	if (!zero || !is_zero(zero, 3 * (MIB + 17)))
+	zero = calloc(zeros, MIB + 17);
+	if (!zero || !is_zero(zero, zeros * (MIB + 17)))
 		return wrong("calloc() is not zero");
-	fill(zero, 3 * MIB, 5);
+	fill(zero, zeros * MIB, 5);
 	aligned = aligned_alloc(4 * MIB, 4 * MIB);
 	if (!aligned || (uintptr_t)aligned % (4 * MIB))
 		return wrong("a block is not aligned");
@@ -285,7 +289,7 @@ static void *traffic(void *seed)
 	for (unsigned i = 0; i < TURNS && !status; i++) {
 		status = turn_small(blocks);
 		if (!status)
-			status = turn_large();
+			status = turn_large(i < 4 ? 3 : 35);
 		if (i % 3 == 2)
 			malloc_trim(0);
 		if (malloc_usable_size(blocks->block[0]) < (blocks->block[0] != NULL))
