@@ -74,14 +74,24 @@ void hak_cache_detach(struct hak_cache *cache)
 	lock_unlock(&registry.lock, LOCK_META);
 }
 
-/* A cache goes from @owner to @heir. False if another heir was faster. */
+/*
+ * A cache goes from @owner, who is gone, to @heir. False if another heir was faster, or if the
+ * owner ended in its slow path: then the cache may be half-way through a change, and is left
+ * alone for ever.
+ */
 static bool cache_inherit(struct cache_cold *cold, uint64_t owner, uint64_t heir)
 {
 	bool inherits;
 
 	lock_lock(&registry.lock, LOCK_META);
 	inherits = cold->owner == owner;
-	if (inherits) {
+	if (inherits && !seize_try_claim(cold->cache)) {
+		list_del(&cold->node);
+		cold->owner = NOBODY;
+		registry.count--;
+		inherits = false;
+	} else if (inherits) {
+		seize_leave(cold->cache);
 		cold->owner = heir;
 		registry.count += owner == GONE;
 	}
@@ -89,27 +99,27 @@ static bool cache_inherit(struct cache_cold *cold, uint64_t owner, uint64_t heir
 	return inherits;
 }
 
-/*
- * Detach the caches of owners that ended without a call of hak_cache_detach(): in a fork(), or
- * where the platform was not told. This searches for them when the number of caches is about
- * to double. So it costs little, and at most twice as many caches are made as were in use at
- * once.
+/**
+ * cache_detach_gone() - detach the caches of owners that ended without hak_cache_detach()
+ * @always: if false, only when the number of caches is about to double: so it costs little, and
+ *	    at most twice as many caches are made as were in use at once
+ *
+ * Such owners ended in a fork(), or the platform was not told.
  */
-static void detach_gone(uint64_t caller)
+void cache_detach_gone(bool always)
 {
-	struct list_node *node;
-	bool due;
+	struct list_node *node, *next;
 
 	lock_lock(&registry.lock, LOCK_META);
-	node = registry.caches;
-	due = is_power_of_two(registry.made);
+	node = always || is_power_of_two(registry.made) ? registry.caches : NULL;
 	lock_unlock(&registry.lock, LOCK_META);
-	for (; due && node; node = node->next) {
+	for (; node; node = next) {
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
 		uint64_t owner = cold->owner;
 
+		next = node->next;
 		if (owner != NOBODY && (owner == GONE || owner_is_gone(owner)) &&
-		    cache_inherit(cold, owner, caller))
+		    cache_inherit(cold, owner, this_owner()))
 			hak_cache_detach(cold->cache);
 	}
 }
@@ -162,7 +172,7 @@ struct hak_cache *cache_attach(void)
 	owner = this_owner();
 	cold = cache_reuse(owner);
 	if (!cold && PLATFORM_OWNERS_END) {
-		detach_gone(owner);
+		cache_detach_gone(false);
 		cold = cache_reuse(owner);
 	}
 	if (!cold)

@@ -26,6 +26,7 @@ _Static_assert(sizeof(struct hak_cache) + 2 * sizeof(uint64_t) <= LEAF_SLABS,
 /* An owner's life. */
 HAK_COLD struct hak_cache *cache_attach(void);
 HAK_COLD void hak_cache_detach(struct hak_cache *cache);
+HAK_COLD void cache_detach_gone(bool always);
 
 /* The caller's own cache, if it has one. */
 bool cache_flush_own(unsigned first);

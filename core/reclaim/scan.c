@@ -131,6 +131,13 @@ bool hak_idle(size_t budget)
 	return scan_step(budget ? budget : 1) != SCAN_DONE;
 }
 
+/* A thread in the middle of a step was killed. What it claimed stays claimed. */
+void scan_abandon(void)
+{
+	scan.begun = false;
+	lock_abandon(&scan.lock);
+}
+
 /* For hak_fini(): until scan_fini_end() no scan runs. */
 void scan_fini_begin(void)
 {

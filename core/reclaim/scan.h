@@ -15,6 +15,7 @@ enum scan_state {
 
 enum scan_state scan_step(size_t budget);
 size_t scan_all(bool own);
+void scan_abandon(void);
 uint64_t scan_given_back(void);
 uint64_t scan_count_emptied(void);
 
