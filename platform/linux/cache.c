@@ -11,6 +11,10 @@
  * destructor of ours runs. The core finds such a cache when it would have to make more
  * caches (owner_is_gone()).
  *
+ * A thread may also end in ways that run no destructor at all: by the system call exit, or
+ * killed by a seccomp filter. The core finds its cache as well, and the library's thread
+ * has it look once a minute.
+ *
  * pthread_setspecific() may itself allocate. By then the thread's pointer is
  * set, so that call is an ordinary one.
  */
@@ -18,6 +22,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <hakmem/host.h>
@@ -86,7 +91,7 @@ __attribute__((constructor)) static void note_first(void)
 	ensure_key();
 	if (getpid() != syscall(SYS_gettid))
 		return; /* the library was opened by another thread */
-	first.owner = this_owner();
+	first.owner = owner_of(getpid(), getpid());
 	first.variables = &hak_tls_cache;
 }
 
@@ -99,23 +104,63 @@ void hak_cache_after_fork(void)
 		first.variables = NULL;
 }
 
-uint64_t this_owner(void)
+void hak_do_without_cache(void)
 {
-	if (first.variables == &hak_tls_cache)
-		return first.owner;
-	return owner_of(getpid(), syscall(SYS_gettid));
+	struct hak_cache *cache = hak_tls_cache;
+
+	hak_tls_cache = CACHE_NEVER;
+	if (!cache->cold)
+		return;
+	pthread_setspecific(key, NULL);
+	hak_cache_detach(cache);
 }
 
-/* In another process the answer is no: a copy by an unknown fork() has other thread numbers. */
+/* Has a thread other than the first one ever asked for a cache? */
+static _Atomic bool others_had_caches;
+
+/* glibc 2.32 and later say whether there ever was a second thread. Others have no such word. */
+extern char __libc_single_threaded __attribute__((weak));
+
+bool hak_has_threads(void)
+{
+	if (&__libc_single_threaded)
+		return !__libc_single_threaded;
+	return others_had_caches;
+}
+
+uint64_t this_owner(void)
+{
+	pid_t process, thread;
+
+	if (first.variables == &hak_tls_cache)
+		return first.owner;
+	process = getpid();
+	thread = (pid_t)syscall(SYS_gettid);
+	if (thread != process)
+		others_had_caches = true;
+	return owner_of(process, thread);
+}
+
+/*
+ * In another process the answer is no: a copy by an unknown fork() has other thread numbers.
+ * The number of the first thread stays for as long as the process, but when that thread has
+ * ended it has no memory any more that could be read.
+ */
 bool owner_is_gone(uint64_t owner)
 {
 	pid_t process = (pid_t)(owner >> 32), thread = (pid_t)owner;
 	int saved = errno;
+	char from = 0, to;
+	struct iovec local = { &to, 1 }, remote = { &from, 1 };
 	bool gone;
 
 	if (process != getpid())
 		return false;
-	gone = syscall(SYS_tgkill, process, thread, 0) && errno == ESRCH;
+	if (thread == process)
+		gone = syscall(SYS_process_vm_readv, thread, &local, 1L, &remote, 1L, 0L) < 0;
+	else
+		gone = syscall(SYS_tgkill, process, thread, 0) != 0;
+	gone = gone && errno == ESRCH;
 	errno = saved;
 	return gone;
 }

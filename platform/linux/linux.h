@@ -5,9 +5,27 @@
 #ifndef HAKMEM_LINUX_H
 #define HAKMEM_LINUX_H
 
+#include <sys/types.h>
+
 #include <platform.h>
 
 #include "base/format.h"
+#include "reclaim/scan.h"
+
+/* Has the program made threads? */
+bool hak_has_threads(void);
+
+/* The caller has no cache from now on. One that it has got is given back. */
+void hak_do_without_cache(void);
+
+/* Scan once; sets how many intervals to wait then. @clock: what to take the cost by. */
+enum scan_state hak_scan_once(clockid_t clock, unsigned *pause);
+uint64_t hak_interval_ns(void); /* between two scans */
+uint64_t hak_now_ns(void);
+
+/* There is no thread that gives memory back, and a slow path of malloc or free is over. */
+void hak_scan_inline(enum hak_reap_why why);
+void hak_scan_inline_after_fork(void);
 
 void hak_reaper_thread_ended(void);
 void hak_reaper_after_fork(void);

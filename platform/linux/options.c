@@ -48,8 +48,9 @@ static struct option {
 	},
 	[HAK_OPTION_REAPER] = {
 		.name = "HAKMEM_REAPER",
-		.help = "0: no thread for that; malloc and free scan when it is time",
-		.type = SWITCH, .most = 1, .value = 1,
+		.help = "a thread for that: if the program has threads, always, or never",
+		.type = CHOICE, .most = HAK_REAPER_NEVER,
+		.words = (const char *const[]){ "auto", "1", "0", NULL },
 	},
 	[HAK_OPTION_STATS] = {
 		.name = "HAKMEM_STATS",

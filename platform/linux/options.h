@@ -13,6 +13,12 @@ enum hak_option {
 	HAK_NR_OPTIONS,
 };
 
+enum hak_reaper {
+	HAK_REAPER_AUTO,
+	HAK_REAPER_ALWAYS,
+	HAK_REAPER_NEVER,
+};
+
 enum hak_thp {
 	HAK_THP_DEFAULT,
 	HAK_THP_NEVER,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reaper: the thread that gives idle memory back on Linux. It scans the heap
+ * The reaper: who gives idle memory back on Linux. It scans the heap
  * (core/reclaim/scan.c) ten times in HAKMEM_PURGE_DELAY_MS.
  *
  * Freed memory goes at the second scan after it was freed. An empty SuperSlab goes when
@@ -9,20 +9,28 @@
  * is 500 ms because a program that grew and shrank by 240 MiB every 100 to 200 ms took
  * 1.4 to 2.2 times the CPU time, for page faults, with 200 ms.
  *
- * The thread is started when the program has asked for 4 MiB: a smaller heap is not
- * worth a thread. Only malloc starts it, because glibc frees memory with its lock for
- * thread stacks held, which pthread_create() needs. It ends with the last other thread
- * that has a cache, so that a process whose main thread has left by pthread_exit() can
- * end. That other thread waits until it has ended, since the last thread calls the
- * handlers of exit(), which need more stack. The child of a fork() has no reaper, and
- * starts its own when it has grown by as much.
+ * A program that has one thread keeps one thread: what may be done only in such a
+ * program (unshare(), a filter for system calls, capabilities, fork() in a signal handler)
+ * is done as without us. There malloc and free give memory back (scan_inline.c). They
+ * also do where no thread is wanted (HAKMEM_REAPER=0), or none can be had.
+ *
+ * A program that has made threads gets one more when it has asked for 4 MiB: a smaller
+ * heap is not worth a thread. Only malloc starts it, because glibc frees memory with its
+ * lock for thread stacks held, which pthread_create() needs. The child of a vfork() does
+ * not start it, since it would be the child's, and end with it. The child of a fork() has
+ * no reaper; it starts its own, by the same rule, when it has grown by as much.
+ *
+ * The thread ends with the last other thread that has a cache, so that a process whose
+ * main thread has left by pthread_exit() can end. That other thread waits until it has
+ * ended, since the last thread calls the handlers of exit(), which need more stack. Once
+ * a minute the thread looks whether others have ended without a word.
+ *
+ * A filter for system calls may kill the thread. The slow paths look for that now and
+ * then. If it was killed in a scan, nobody scans any more, since the filter would kill the
+ * program's own threads, too.
  *
  * Scans that find nothing take at most a hundredth of a CPU: the pause after one of them
  * grows with its cost, up to ten intervals. It ends early when a SuperSlab becomes empty.
- *
- * Where no thread is wanted (HAKMEM_REAPER=0), or none can be started, the slow paths of
- * malloc and free scan when it is time. SuperSlabs that become empty are kept until such
- * a scan: to unmap and map one for each large block would cost much more than the block.
  *
  * Lock: none. The words of `reaper` change by atomic operations.
  */
@@ -30,7 +38,9 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,21 +61,27 @@
 #define STEP	 16u /* SuperSlabs in a piece: fork() waits for one at most */
 #define SCANS	 10u /* in a delay */
 #define NS_IN_MS 1000000u
+#define MINUTE	 ((uint64_t)60 * 1000 * NS_IN_MS)
 
 enum reaper_state {
 	REAPER_EARLY, /* the options are not known yet */
-	REAPER_NONE,
+	REAPER_NONE,  /* there is no thread: malloc and free scan */
 	REAPER_RUNS,
-	REAPER_INLINE, /* there is no thread, and will be none */
+	REAPER_LOST, /* it was killed in a scan: nobody scans */
 };
 
 static struct {
 	_Atomic unsigned state;
 	_Atomic unsigned asleep; /* 1: the thread sleeps until somebody makes it 0 */
 	_Atomic unsigned ending; /* 1: the thread is to end */
-	_Atomic uint64_t due;	 /* inline: when to scan next, in nanoseconds */
-	uint64_t requested;	 /* what was asked of the kernel before */
+	_Atomic uint64_t alive;	 /* when the thread came by, or was woken */
+	_Atomic pid_t task;	 /* its number; 0: it has not begun */
+	_Atomic bool scanning;	 /* it is in a scan */
+	_Atomic bool refused;	 /* no thread can be had */
 	_Atomic bool joinable;	 /* who makes it false ends `thread` and waits for it */
+	pid_t process;		 /* the one that may have a thread */
+	uint64_t looked;	 /* when the thread looked for threads that have gone */
+	uint64_t requested;	 /* what was asked of the kernel before */
 	pthread_t thread;
 } reaper;
 
@@ -77,7 +93,7 @@ static uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000 * NS_IN_MS + (uint64_t)now.tv_nsec;
 }
 
-static uint64_t interval_ns(void)
+uint64_t hak_interval_ns(void)
 {
 	uint64_t delay = (uint64_t)hak_option(HAK_OPTION_PURGE_DELAY_MS) * NS_IN_MS;
 
@@ -92,8 +108,13 @@ static void wait(_Atomic unsigned *word, unsigned seen, uint64_t ns)
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ns ? &time : NULL, NULL, 0);
 }
 
-/* Scan once, and look at @clock what that costs. Sets how many intervals to wait then. */
-static enum scan_state scan(clockid_t clock, unsigned *pause)
+uint64_t hak_now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC_COARSE);
+}
+
+/* Scan once. Sets how many intervals to wait then. @clock: what to take the cost by. */
+enum scan_state hak_scan_once(clockid_t clock, unsigned *pause)
 {
 	uint64_t before = scan_given_back(), start = clock_ns(clock), cost;
 	enum scan_state state;
@@ -101,10 +122,23 @@ static enum scan_state scan(clockid_t clock, unsigned *pause)
 	do
 		state = scan_step(STEP);
 	while (state == SCAN_MORE);
-	cost = (clock_ns(clock) - start) * SHARE / interval_ns();
+	cost = (clock_ns(clock) - start) * SHARE / hak_interval_ns();
 	*pause = 1;
 	if (scan_given_back() == before && cost)
 		*pause = cost < STRETCH ? (unsigned)cost : STRETCH;
+	return state;
+}
+
+/* ------------------------------------------------------------------ in the thread */
+
+static enum scan_state scan_in_thread(unsigned *pause)
+{
+	enum scan_state state;
+
+	reaper.scanning = true;
+	state = hak_scan_once(CLOCK_THREAD_CPUTIME_ID, pause);
+	reaper.scanning = false;
+	reaper.alive = hak_now_ns();
 	return state;
 }
 
@@ -112,9 +146,22 @@ static void wait_between_scans(unsigned pause)
 {
 	uint64_t emptied = scan_count_emptied();
 
-	do
-		wait(&reaper.ending, 0, interval_ns());
-	while (--pause && !reaper.ending && scan_count_emptied() == emptied);
+	do {
+		wait(&reaper.ending, 0, hak_interval_ns());
+		reaper.alive = hak_now_ns();
+	} while (--pause && !reaper.ending && scan_count_emptied() == emptied);
+}
+
+/* Is no other thread left? Once a minute, those that ended without a word are found. */
+static bool is_alone(void)
+{
+	uint64_t now = hak_now_ns();
+
+	if (now - reaper.looked >= MINUTE) {
+		reaper.looked = now;
+		cache_detach_gone(true);
+	}
+	return !cache_count();
 }
 
 /* No later scan would find more: sleep until something is freed. */
@@ -123,13 +170,31 @@ static void sleep_unless_needed(void)
 	unsigned pause;
 
 	reaper.asleep = 1;
-	scan_awake = false;
 	/* this scan sees what happened before this; hak_host_reap() sees what happens later */
-	if (scan(CLOCK_THREAD_CPUTIME_ID, &pause) == SCAN_AGAIN)
+	if (scan_in_thread(&pause) == SCAN_AGAIN)
 		reaper.asleep = 0;
-	while (reaper.asleep && !reaper.ending)
-		wait(&reaper.asleep, 1, 0);
-	scan_awake = true;
+	while (reaper.asleep && !reaper.ending && !is_alone())
+		wait(&reaper.asleep, 1, MINUTE);
+	reaper.asleep = 0;
+	reaper.alive = hak_now_ns();
+}
+
+/*
+ * The thread is like the process, not like the thread that happened to need it: of the
+ * usual kind, and on the CPUs of the first thread. System calls, since musl has not all of
+ * these functions; what is refused is done without.
+ */
+static void be_ordinary(void)
+{
+	static unsigned long cpus[1024];
+	struct sched_param priority = { 0 };
+	long size;
+
+	prctl(PR_SET_NAME, "hakmem");
+	syscall(SYS_sched_setscheduler, 0L, (long)SCHED_OTHER, &priority);
+	size = syscall(SYS_sched_getaffinity, (long)getpid(), sizeof(cpus), cpus);
+	if (size > 0)
+		syscall(SYS_sched_setaffinity, 0L, size, cpus);
 }
 
 static void *reaper_runs(void *unused)
@@ -137,30 +202,38 @@ static void *reaper_runs(void *unused)
 	unsigned pause = 1;
 
 	(void)unused;
-	policy_set_mode(RELEASE_LATER);
+	hak_do_without_cache();
+	reaper.task = (pid_t)syscall(SYS_gettid);
+	be_ordinary();
 	for (;;) {
 		wait_between_scans(pause);
-		if (reaper.ending)
+		if (reaper.ending || is_alone())
 			break;
-		if (scan(CLOCK_THREAD_CPUTIME_ID, &pause) == SCAN_DONE)
+		if (scan_in_thread(&pause) == SCAN_DONE)
 			sleep_unless_needed();
 	}
-	policy_set_mode(RELEASE_AT_ONCE);
+	if (atomic_exchange(&reaper.joinable, false)) /* nobody waits */
+		pthread_detach(pthread_self());
 	reaper.ending = 0;
-	scan_awake = false;
 	reaper.state = REAPER_NONE;
 	return NULL;
 }
 
-/* The thread has all signals blocked: they are for the program's own threads. */
+/* ---------------------------------------------------------------- in the program */
+
+/*
+ * The thread has all signals blocked: they are for the program's own threads. But a system
+ * call that a filter traps would kill the process if SIGSYS was.
+ */
 static int create(void)
 {
 	pthread_attr_t attributes;
-	sigset_t all, before;
+	sigset_t most, before;
 	int failed;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	sigfillset(&most);
+	sigdelset(&most, SIGSYS);
+	pthread_sigmask(SIG_SETMASK, &most, &before);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK);
 	failed = pthread_create(&reaper.thread, &attributes, reaper_runs, NULL);
@@ -169,74 +242,108 @@ static int create(void)
 	return failed;
 }
 
-/* There is no thread: malloc and free scan. */
-static void do_without(void)
-{
-	reaper.state = REAPER_INLINE;
-	policy_set_mode(RELEASE_LATER);
-}
-
 static void start(void)
 {
 	unsigned none = REAPER_NONE;
 	int saved = errno;
 
-	/* not by a thread that has no cache any more: no thread would end this one */
-	if (this_cache() == CACHE_NEVER)
-		return;
 	/* first: pthread_create() calls malloc */
 	if (!atomic_compare_exchange_strong(&reaper.state, &none, REAPER_RUNS))
 		return;
-	scan_awake = true;
 	reaper.ending = 0; /* two threads may have ended at once */
+	reaper.asleep = 0;
+	reaper.task = 0;
+	reaper.alive = reaper.looked = hak_now_ns();
 	reaper.requested = pages_counters.requested;
 	if (create()) {
-		do_without();
-		scan_awake = false;
+		reaper.refused = true;
+		reaper.state = REAPER_NONE;
 	} else {
-		pthread_setname_np(reaper.thread, "hakmem");
 		reaper.joinable = true;
 	}
 	if (hak_option(HAK_OPTION_VERBOSE))
-		hak_say(reaper.state == REAPER_RUNS ? "a thread gives memory back"
-						    : "no thread can be had; malloc and free scan");
+		hak_say(reaper.refused ? "no thread can be had; malloc and free scan"
+				       : "a thread gives memory back");
 	errno = saved;
 }
 
-/*
- * There is no thread: scan, if it is time and no other caller scans. Only the coarse clock
- * is read without a system call on all machines; on the average it tells what a scan costs.
- */
-static void scan_inline(void)
+static bool is_wanted(void)
 {
-	uint64_t due = reaper.due;
-	unsigned pause;
+	switch ((enum hak_reaper)hak_option(HAK_OPTION_REAPER)) {
+	case HAK_REAPER_AUTO:
+		return hak_has_threads();
+	case HAK_REAPER_ALWAYS:
+		return true;
+	default:
+		return false;
+	}
+}
 
-	if (clock_ns(CLOCK_MONOTONIC_COARSE) < due ||
-	    !atomic_compare_exchange_strong(&reaper.due, &due, UINT64_MAX))
-		return;
-	scan(CLOCK_MONOTONIC_COARSE, &pause);
-	reaper.due = clock_ns(CLOCK_MONOTONIC_COARSE) + pause * interval_ns();
+/*
+ * Not by a thread that has no cache any more: no thread would end this one. Not by the child
+ * of a vfork(), which has the memory of its parent, but its own number.
+ */
+static bool may_start(void)
+{
+	return pages_counters.requested - reaper.requested >= GROWN && !reaper.refused &&
+	       is_wanted() && this_cache() != CACHE_NEVER && getpid() == reaper.process;
+}
+
+/* The thread has not come by for long. Has it been killed? */
+static void find_out_whether_killed(void)
+{
+	int saved = errno;
+
+	reaper.alive = hak_now_ns();
+	if (reaper.task && syscall(SYS_tgkill, (long)reaper.process, (long)reaper.task, 0L) &&
+	    errno == ESRCH && getpid() == reaper.process) {
+		reaper.joinable = false;
+		reaper.refused = true;
+		if (reaper.scanning) {
+			reaper.state = REAPER_LOST;
+			policy_set_mode(RELEASE_AT_ONCE);
+			scan_abandon();
+		} else {
+			reaper.state = REAPER_NONE;
+		}
+		if (hak_option(HAK_OPTION_VERBOSE))
+			hak_say("the thread that gives memory back was killed");
+	}
+	errno = saved;
+}
+
+/* One call in so many takes the time. */
+#define CALLS 64u
+
+static void wake(void)
+{
+	static __thread unsigned calls __attribute__((tls_model("initial-exec")));
+
+	if (reaper.asleep) {
+		reaper.alive = hak_now_ns();
+		if (atomic_exchange(&reaper.asleep, 0))
+			hak_host_wake(&reaper.asleep);
+	} else if (++calls % CALLS == 0 && hak_now_ns() > reaper.alive + MINUTE / 2) {
+		find_out_whether_killed();
+	}
 }
 
 void hak_host_reap(enum hak_reap_why why)
 {
-	enum reaper_state state = reaper.state;
-
-	switch (state) {
+	switch ((enum reaper_state)reaper.state) {
 	case REAPER_EARLY:
+	case REAPER_LOST:
 		break;
 	case REAPER_RUNS:
-		if (reaper.asleep && atomic_exchange(&reaper.asleep, 0))
-			hak_host_wake(&reaper.asleep);
+		wake();
 		break;
 	case REAPER_NONE:
-		if (why == HAK_REAP_MALLOC && pages_counters.requested - reaper.requested >= GROWN)
+		if (pages_counters.requested < GROWN)
+			break;
+		if (why == HAK_REAP_MALLOC && may_start())
 			start();
-		break;
-	case REAPER_INLINE:
-		if (pages_counters.requested >= GROWN)
-			scan_inline();
+		else
+			hak_scan_inline(why);
 		break;
 	}
 }
@@ -262,24 +369,24 @@ void hak_reaper_thread_ended(void)
 /* In the child, which has no other thread. */
 void hak_reaper_after_fork(void)
 {
+	reaper.process = getpid();
+	hak_scan_inline_after_fork();
 	if (reaper.state != REAPER_RUNS)
 		return;
-	policy_set_mode(RELEASE_AT_ONCE);
 	reaper.joinable = false;
 	reaper.asleep = 0;
 	reaper.ending = 0;
+	reaper.scanning = false;
 	reaper.requested = pages_counters.requested;
 	reaper.state = REAPER_NONE;
-	scan_awake = false;
 }
 
 /* The options are known now. */
 void hak_reaper_configure(void)
 {
-	if (hak_option(HAK_OPTION_REAPER))
-		reaper.state = REAPER_NONE;
-	else
-		do_without();
+	reaper.process = getpid();
+	reaper.state = REAPER_NONE;
+	policy_set_mode(RELEASE_LATER);
 	if (hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0) {
 		policy_set_mode(RELEASE_NEVER);
 		scan_awake = true; /* as far as the core is concerned */

@@ -119,7 +119,7 @@ test_values()
 	for value in '' x 1x 2 -1 99999999999; do
 		with HAKMEM_REAPER="$value" -- "$scratch/probe"
 		expect "reaper-is-not-'$value'" 1 \
-			"${who}HAKMEM_REAPER is 0\|1; using 1, not \"$value\"$"
+			"${who}HAKMEM_REAPER is auto\|1\|0; using auto, not \"$value\"$"
 	done
 	for value in -2 60001 1.5 five; do
 		with HAKMEM_PURGE_DELAY_MS="$value" -- "$scratch/probe"
@@ -128,14 +128,19 @@ test_values()
 	with HAKMEM_THP=sometimes -- "$scratch/probe"
 	expect thp-is-not-sometimes 1 \
 		"${who}HAKMEM_THP is default\|never\|always; using default, not \"sometimes\"$"
-	with HAKMEM_REAPER=0 HAKMEM_PURGE_DELAY_MS=-1 HAKMEM_THP=default -- "$scratch/probe"
-	expect good-values 0
+	for value in auto 0 1; do
+		with HAKMEM_REAPER="$value" HAKMEM_PURGE_DELAY_MS=-1 HAKMEM_THP=default -- \
+			"$scratch/probe"
+		expect "good-values-$value" 0
+	done
 	with HAKMEM_FOO=1 HAKMEM_REAPR=0 -- "$scratch/probe"
 	expect unknown 1 "${who}unknown option( HAKMEM_FOO| HAKMEM_REAPR){2}; HAKMEM_HELP=1 lists"
 	with HAKMEM_REAPER=0 HAKMEM_VERBOSE=1 -- "$scratch/probe"
 	expect verbose 1 \
 		"${who}runs with HELP=0 PURGE_DELAY_MS=500 REAPER=0 STATS=0 THP=default VER"
 	with HAKMEM_VERBOSE=1 -- "$scratch/probe"
+	expect verbose-about-no-thread 1 "${who}runs with HELP=0 PURGE_DELAY_MS=500 REAPER=auto "
+	with HAKMEM_VERBOSE=1 HAKMEM_REAPER=1 -- "$scratch/probe"
 	expect verbose-about-thread 2 "${who}a thread gives memory back$"
 	(ulimit -v 12000 && with HAKMEM_VERBOSE=1 HAKMEM_REAPER=0 -- "$scratch/probe")
 	expect verbose-about-refusals 2 "${who}the system refuses to map 2048 KiB \(errno 12\)$"

@@ -16,11 +16,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +32,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,6 +88,40 @@ static int wait_for(pid_t pid, unsigned seconds)
 	kill(pid, SIGKILL); /* the reaper blocks all others */
 	waitpid(pid, &status, 0);
 	return -1;
+}
+
+/* A program, or a library in it, that looks after threads, and allocates in each new one. */
+static _Atomic bool wraps;
+
+struct wrapped {
+	void *(*function)(void *);
+	void *argument;
+};
+
+static void *wrapped_runs(void *argument)
+{
+	struct wrapped wrapped = *(struct wrapped *)argument;
+	char *record = strdup("of this thread");
+	void *result;
+
+	free(argument);
+	result = wrapped.function(wrapped.argument);
+	free(record);
+	return result;
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
+		   void *argument)
+{
+	int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+		dlsym(RTLD_NEXT, "pthread_create");
+	struct wrapped *wrapped;
+
+	if (!wraps)
+		return next(thread, attributes, function, argument);
+	wrapped = malloc(sizeof(*wrapped));
+	*wrapped = (struct wrapped){ function, argument };
+	return next(thread, attributes, wrapped_runs, wrapped);
 }
 
 /* -------------------------------------------------------------- what /proc says */
@@ -298,29 +337,130 @@ static void small_program_has_no_thread(void)
 	CHECK(!reaper_task());
 }
 
+/* One thread, however much it needs: what may be done only with one still may. */
+static void one_thread_stays_one(void)
+{
+	for (unsigned i = 0; i < 5; i++) {
+		grow(16 * MIB);
+		sleep_ms(100);
+	}
+	spike_up_and_down();
+	spike_end();
+	CHECK(threads() == 1);
+	CHECK(unshare(CLONE_THREAD) == 0); /* refused in a process that has another thread */
+}
+
 static void growth_starts_it(void)
 {
 	CHECK(threads() == 1);
 	grow(8 * MIB);
 	CHECK(threads() == 2);
-	CHECK(reaper_task());
+	CHECK_SOON(reaper_task());
 	for (unsigned i = 0; i < 20; i++)
 		grow(16 * MIB);
 	CHECK(threads() == 2);
 }
 
-/* All signals but the two that cannot be blocked, and the two that glibc keeps. */
+static void *short_thread(void *unused)
+{
+	free(malloc(100));
+	return unused;
+}
+
+static void make_thread(void)
+{
+	pthread_t thread;
+
+	CHECK(pthread_create(&thread, NULL, short_thread, NULL) == 0);
+	pthread_join(thread, NULL);
+}
+
+/* Then there is one from when the program has made a thread, though that has ended. */
+static void threads_start_it(void)
+{
+	grow(16 * MIB);
+	CHECK(threads() == 1);
+	make_thread();
+	grow(8 * MIB);
+	CHECK(threads() == 2);
+	CHECK_SOON(reaper_task());
+}
+
+/* Never, though there are threads. */
+static void is_not_wanted(void)
+{
+	make_thread();
+	grow(16 * MIB);
+	CHECK(threads() == 1);
+}
+
+/* All signals but those that cannot be blocked, SIGSYS, and the two that glibc keeps. */
 static void has_name_and_no_signals(void)
 {
-	uint64_t unblockable =
-		(uint64_t)1 << (SIGKILL - 1) | (uint64_t)1 << (SIGSTOP - 1) | (uint64_t)3 << 31;
+	uint64_t unblocked = (uint64_t)1 << (SIGKILL - 1) | (uint64_t)1 << (SIGSTOP - 1) |
+			     (uint64_t)1 << (SIGSYS - 1);
 	sigset_t blocked;
 
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGSYS);
+	CHECK(pthread_sigmask(SIG_SETMASK, &blocked, NULL) == 0);
 	grow(8 * MIB);
-	CHECK(reaper_task());
-	CHECK((task_number(reaper_task(), "\nSigBlk:", 16) | unblockable) == UINT64_MAX);
+	CHECK_SOON(reaper_task());
+	CHECK((task_number(reaper_task(), "\nSigBlk:", 16) | (uint64_t)3 << 31) == ~unblocked);
 	CHECK(pthread_sigmask(SIG_SETMASK, NULL, &blocked) == 0);
-	CHECK(!sigismember(&blocked, SIGTERM));
+	CHECK(!sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGSYS));
+}
+
+static void *odd_thread(void *cpus)
+{
+	struct sched_param priority = { 0 };
+	int cpu = 0;
+	cpu_set_t one;
+
+	while (!CPU_ISSET(cpu, (cpu_set_t *)cpus))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	CHECK(sched_setaffinity(0, sizeof(one), &one) == 0);
+	CHECK(sched_setscheduler(0, SCHED_BATCH, &priority) == 0);
+	grow(8 * MIB);
+	return NULL;
+}
+
+/* The thread is not like the one that happened to need it. */
+static void is_like_the_process(void)
+{
+	cpu_set_t all, its;
+	pthread_t thread;
+
+	CHECK(sched_getaffinity(0, sizeof(all), &all) == 0);
+	CHECK(pthread_create(&thread, NULL, odd_thread, &all) == 0);
+	pthread_join(thread, NULL);
+	CHECK_SOON(reaper_task());
+	CHECK_SOON(sched_getscheduler(reaper_task()) == SCHED_OTHER);
+	CHECK_SOON(sched_getaffinity(reaper_task(), sizeof(its), &its) == 0 &&
+		   CPU_EQUAL(&its, &all));
+}
+
+/* What a vfork() child allocates is its parent's, but a thread that it starts is not. */
+static void survives_vfork(void)
+{
+	static void *blocks[64];
+	int status;
+	pid_t pid = vfork();
+
+	if (!pid) {
+		for (unsigned i = 0; i < 64; i++)
+			blocks[i] = malloc(400000);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	for (unsigned i = 0; i < 64; i++)
+		free(blocks[i]);
+	grow(16 * MIB);
+	grow(16 * MIB);
+	CHECK(threads() == 2);
+	CHECK_SOON(reaper_task());
 }
 
 /* ------------------------------------------------------------- what does it do? */
@@ -449,20 +589,72 @@ static void child_gets_its_own(void)
 	size_t before;
 
 	grow(16 * MIB);
-	CHECK(reaper_task());
+	CHECK_SOON(reaper_task());
 	if (in_child()) {
 		CHECK(threads() == 1);
 		grow(MIB);
 		CHECK(threads() == 1);
 		before = spike_up_and_down();
-		CHECK(threads() == 2 && reaper_task());
+		CHECK_SOON(threads() == 2 && reaper_task());
 		CHECK_SOON(resident() < before + SPIKE_LEFT);
 		CHECK_SOON(is_quiet(reaper_task()));
 		_exit(0);
 	}
-	CHECK(threads() == 2 && reaper_task());
+	CHECK_SOON(threads() == 2 && reaper_task());
 	before = spike_up_and_down();
 	CHECK_SOON(resident() < before + SPIKE_LEFT);
+}
+
+/* What makes a magazine refill and spill. */
+static void few_calls(void)
+{
+	static void *block[2000];
+
+	for (unsigned i = 0; i < 2000; i++)
+		block[i] = make(48, i);
+	for (unsigned i = 0; i < 2000; i++)
+		destroy(block[i], 48, i);
+}
+
+static bool is_below(size_t bytes);
+
+/* By itself, if there was a thread; in calls, if not. */
+static void child_of_two_threads(void)
+{
+	make_thread();
+	child_gets_its_own();
+}
+
+static void child_of_one_thread(void)
+{
+	size_t before = resident();
+
+	spike_up();
+	if (in_child()) {
+		spike_down();
+		CHECK(resident() < before + 2 * SPIKE_LEFT); /* there may be no call any more */
+		CHECK_SOON(is_below(before + SPIKE_LEFT));
+		CHECK(threads() == 1);
+		_exit(0);
+	}
+	CHECK(threads() == 1);
+	spike_down();
+	CHECK_SOON(is_below(before + SPIKE_LEFT));
+}
+
+/* It frees what it has from its parent, and asks for nothing. */
+static void child_of_two_threads_frees(void)
+{
+	size_t before = resident();
+
+	make_thread();
+	spike_up();
+	CHECK(threads() == 2);
+	if (in_child()) {
+		spike_down();
+		CHECK(resident() < before + 2 * SPIKE_LEFT);
+		_exit(0);
+	}
 }
 
 static _Atomic bool forks_done;
@@ -500,7 +692,7 @@ static void forks_while_it_is_busy(void)
 	pthread_t thread[3];
 
 	grow(16 * MIB);
-	CHECK(reaper_task());
+	CHECK_SOON(reaper_task());
 	for (uintptr_t i = 0; i < 3; i++)
 		CHECK(pthread_create(&thread[i], NULL, busy_thread, (void *)i) == 0);
 	for (unsigned i = 0; i < 200; i++)
@@ -509,7 +701,7 @@ static void forks_while_it_is_busy(void)
 	forks_done = true;
 	for (unsigned i = 0; i < 3; i++)
 		pthread_join(thread[i], NULL);
-	CHECK(reaper_task());
+	CHECK_SOON(reaper_task());
 }
 
 static void *full_thread(void *number)
@@ -574,7 +766,7 @@ static void *silent_thread(void *unused)
 static void main_leaves_last(void)
 {
 	grow(16 * MIB);
-	CHECK(reaper_task());
+	CHECK_SOON(reaper_task());
 	pthread_exit(NULL);
 }
 
@@ -640,6 +832,101 @@ static void main_leaves_in_destructors(void)
 	}
 }
 
+static void main_leaves_wrapped(void)
+{
+	wraps = true;
+	for (unsigned i = 0; i < 20; i++) {
+		if (in_child()) {
+			grow(16 * MIB);
+			usleep(i * 500);
+			pthread_exit(NULL);
+		}
+	}
+}
+
+static void *raw_thread(void *unused)
+{
+	destroy(make(1000, 1), 1000, 1);
+	syscall(SYS_exit, 0);
+	return unused;
+}
+
+/* Only the caller is killed by @number from now on, or (@all) any thread. */
+static void kill_at(long number, bool all)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, all ? SECCOMP_FILTER_FLAG_TSYNC : 0,
+		      &program) == 0);
+}
+
+static void ends_by_raw_exit(void)
+{
+	pthread_t thread;
+
+	grow(16 * MIB);
+	CHECK(pthread_create(&thread, NULL, raw_thread, NULL) == 0);
+	pthread_exit(NULL);
+}
+
+static void ends_killed(void)
+{
+	grow(16 * MIB);
+	CHECK_SOON(reaper_task());
+	kill_at(SYS_getppid, false);
+	getppid();
+	_exit(3);
+}
+
+/* In a scan: then the library does nothing that a filter forbids, and forks as ever. */
+static void goes_on_when_it_is_killed(void)
+{
+	grow(16 * MIB);
+	CHECK_SOON(reaper_task());
+	kill_at(SYS_madvise, true);
+	spike_up();
+	spike_down();
+	CHECK_SOON(threads() == 1);
+	for (unsigned i = 0; i < 450; i++) {
+		few_calls();
+		sleep_ms(100);
+	}
+	if (in_child()) {
+		few_calls();
+		_exit(0);
+	}
+	spike_end();
+	_exit(0);
+}
+
+/* Threads that end without a word, the library's among them, are noticed within a minute. */
+static void ends_without_a_word(void)
+{
+	static void (*const functions[])(void) = { ends_by_raw_exit, ends_killed,
+						   goes_on_when_it_is_killed };
+	pid_t pids[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		pids[i] = fork();
+		CHECK(pids[i] >= 0);
+		if (!pids[i])
+			functions[i]();
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		int status = wait_for(pids[i], 75);
+
+		CHECK(status >= 0);
+		CHECK(i == 1 || status == 0);
+	}
+}
+
 static void uses_much_stack(void)
 {
 	volatile char room[1 << 20];
@@ -655,7 +942,7 @@ static void exit_handlers_have_a_stack(void)
 		if (in_child()) {
 			atexit(uses_much_stack);
 			grow(16 * MIB);
-			CHECK(reaper_task());
+			CHECK_SOON(reaper_task());
 			usleep(100000); /* it sleeps, and ends later than this one */
 			pthread_exit(NULL);
 		}
@@ -663,17 +950,6 @@ static void exit_handlers_have_a_stack(void)
 }
 
 /* ---------------------------------------------------------------------- options */
-
-/* What makes a magazine refill and spill. */
-static void few_calls(void)
-{
-	static void *block[2000];
-
-	for (unsigned i = 0; i < 2000; i++)
-		block[i] = make(48, i);
-	for (unsigned i = 0; i < 2000; i++)
-		destroy(block[i], 48, i);
-}
 
 static bool is_below(size_t bytes)
 {
@@ -697,6 +973,52 @@ static long page_faults(void)
 
 	getrusage(RUSAGE_SELF, &usage);
 	return usage.ru_minflt;
+}
+
+/* All is freed, in any order, and nothing is called any more. */
+static void freed_goes_at_once(void)
+{
+	static void *blocks[1000000];
+	size_t before;
+	uint64_t random = 1;
+
+	for (unsigned i = 0; i < 1000000; i++)
+		blocks[i] = NULL; /* they are resident */
+	before = resident();
+	for (unsigned i = 0; i < 1000000; i++)
+		blocks[i] = make(16, i);
+	for (unsigned i = 1000000; i > 1; i--) {
+		void *block = blocks[i - 1];
+		unsigned other;
+
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		other = (unsigned)((random >> 33) % i);
+		blocks[i - 1] = blocks[other];
+		blocks[other] = block;
+	}
+	for (unsigned i = 0; i < 1000000; i++)
+		free(blocks[i]);
+	CHECK(resident() < before + MIB);
+	CHECK(threads() == 1);
+}
+
+/* Who grows and shrinks by turns does not pay for it in page faults each time. */
+static void turns_keep_their_memory(void)
+{
+	long before;
+
+	for (unsigned i = 0; i < 3; i++) {
+		spike_up();
+		spike_down();
+		spike_end();
+	}
+	before = page_faults();
+	for (unsigned i = 0; i < 10; i++) {
+		spike_up();
+		spike_down();
+		spike_end();
+	}
+	CHECK(page_faults() - before < (long)(3 * SPIKE / 4096));
 }
 
 /* A block at random is replaced by one of 1 to 8 MiB, written page by page; page faults of all. */
@@ -768,11 +1090,12 @@ static void never_is_never(void)
 	CHECK(resident() < before + SPIKE_LEFT);
 }
 
-/* Is as by default: for lines_about(). */
+/* Memory goes back as by default: for lines_about(). */
 static void is_as_ever(void)
 {
-	spike_goes_back();
-	CHECK(reaper_task());
+	size_t before = spike_up_and_down();
+
+	CHECK_SOON(is_below(before + SPIKE_LEFT));
 }
 
 /* Run a case with @name set to @value; how many lines of errors does it write? */
@@ -848,35 +1171,47 @@ static const struct test_case {
 	const char *name;
 	void (*function)(void);
 	unsigned seconds;
-	const char *variable, *value;
+	const char *reaper, *delay; /* HAKMEM_REAPER and HAKMEM_PURGE_DELAY_MS; NULL: not set */
 } cases[] = {
 #define CASE(function, ...)                                                                        \
 	{                                                                                          \
 #function, function, __VA_ARGS__                                                   \
 	}
-	CASE(small_program_has_no_thread, 30, NULL, NULL),
-	CASE(growth_starts_it, 30, NULL, NULL),
-	CASE(has_name_and_no_signals, 30, NULL, NULL),
-	CASE(spike_goes_back, 60, NULL, NULL),
+	CASE(small_program_has_no_thread, 30, "1", NULL),
+	CASE(one_thread_stays_one, 60, NULL, NULL),
+	CASE(growth_starts_it, 30, "1", NULL),
+	CASE(threads_start_it, 30, NULL, NULL),
+	CASE(is_not_wanted, 30, "0", NULL),
+	CASE(has_name_and_no_signals, 30, "1", NULL),
+	CASE(is_like_the_process, 30, NULL, NULL),
+	CASE(survives_vfork, 30, "1", NULL),
+	CASE(spike_goes_back, 60, "1", NULL),
 	CASE(idle_threads_keep_nothing, 60, NULL, NULL),
-	CASE(sleeps_when_nothing_is_left, 90, "HAKMEM_PURGE_DELAY_MS", "100"),
-	CASE(errno_is_kept, 120, "HAKMEM_PURGE_DELAY_MS", "100"),
-	CASE(child_gets_its_own, 60, "HAKMEM_PURGE_DELAY_MS", "100"),
-	CASE(forks_while_it_is_busy, 120, "HAKMEM_PURGE_DELAY_MS", "2"),
-	CASE(child_takes_magazines_over, 60, "HAKMEM_PURGE_DELAY_MS", "60000"),
-	CASE(main_leaves_last, 10, NULL, NULL),
-	CASE(main_leaves_others, 10, NULL, NULL),
-	CASE(main_leaves_silent_one, 10, NULL, NULL),
-	CASE(main_leaves_as_it_falls_asleep, 120, "HAKMEM_PURGE_DELAY_MS", "2"),
-	CASE(main_leaves_in_destructors, 30, NULL, NULL),
-	CASE(exit_handlers_have_a_stack, 60, NULL, NULL),
-	CASE(without_it_calls_do_it, 60, "HAKMEM_REAPER", "0"),
-	CASE(without_it_a_reserve_is_kept, 60, "HAKMEM_REAPER", "0"),
-	CASE(never_is_never, 60, "HAKMEM_PURGE_DELAY_MS", "-1"),
+	CASE(sleeps_when_nothing_is_left, 90, "1", "100"),
+	CASE(errno_is_kept, 120, "1", "100"),
+	CASE(child_gets_its_own, 60, "1", "100"),
+	CASE(child_of_two_threads, 60, NULL, "100"),
+	CASE(child_of_two_threads_frees, 60, NULL, NULL),
+	CASE(child_of_one_thread, 60, NULL, NULL),
+	CASE(forks_while_it_is_busy, 120, "1", "2"),
+	CASE(child_takes_magazines_over, 60, NULL, "60000"),
+	CASE(main_leaves_last, 10, "1", NULL),
+	CASE(main_leaves_others, 10, "1", NULL),
+	CASE(main_leaves_silent_one, 10, "1", NULL),
+	CASE(main_leaves_as_it_falls_asleep, 120, "1", "2"),
+	CASE(main_leaves_in_destructors, 30, "1", NULL),
+	CASE(main_leaves_wrapped, 60, "1", NULL),
+	CASE(exit_handlers_have_a_stack, 60, "1", NULL),
+	CASE(ends_without_a_word, 120, "1", NULL),
+	CASE(without_it_calls_do_it, 60, "0", NULL),
+	CASE(without_it_a_reserve_is_kept, 60, "0", NULL),
+	CASE(freed_goes_at_once, 60, NULL, NULL),
+	CASE(turns_keep_their_memory, 60, NULL, NULL),
+	CASE(never_is_never, 60, NULL, "-1"),
 	CASE(wrong_values_are_told_once, 240, NULL, NULL),
-	CASE(locked_memory_stays, 60, "HAKMEM_PURGE_DELAY_MS", "100"),
-	CASE(trim_without_it, 20, "HAKMEM_REAPER", "0"),
-	{ "errno_is_kept_without_it", errno_is_kept, 60, "HAKMEM_REAPER", "0" },
+	CASE(locked_memory_stays, 60, "1", "100"),
+	CASE(trim_without_it, 20, "0", NULL),
+	{ "errno_is_kept_without_it", errno_is_kept, 60, "0", NULL },
 };
 
 #define NR_CASES (sizeof(cases) / sizeof(cases[0]))
@@ -887,9 +1222,11 @@ static int status_of(const struct test_case *test)
 
 	if (pid)
 		return wait_for(pid, test->seconds);
-	if (test->variable)
-		setenv(test->variable, test->value, 1);
-	execl("/proc/self/exe", "reaper", test->name, NULL);
+	if (test->reaper)
+		setenv("HAKMEM_REAPER", test->reaper, 1);
+	if (test->delay)
+		setenv("HAKMEM_PURGE_DELAY_MS", test->delay, 1);
+	execl("/proc/self/exe", "reaper", test->name, "alone", NULL);
 	_exit(127);
 }
 
@@ -918,10 +1255,12 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(current, "is_as_ever") == 0)
 		return is_as_ever(), 0;
 	for (size_t i = 0; i < NR_CASES; i++) {
-		if (argc == 1)
-			failed |= !run(&cases[i]);
-		else if (strcmp(current, cases[i].name) == 0)
+		bool named = argc > 1 && strcmp(current, cases[i].name) == 0;
+
+		if (argc > 2 && named)
 			return cases[i].function(), 0;
+		if (argc == 1 || named)
+			failed |= !run(&cases[i]);
 	}
-	return argc > 1 ? 2 : failed;
+	return failed;
 }

@@ -11,7 +11,7 @@ scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 
 if ! ${CC:-gcc} -std=gnu11 -O1 -g -Wall -Wextra -fno-builtin -I"$here/../../include" \
-	"$here/reaper.c" -pthread -ldl -o "$scratch/reaper" 2>"$scratch/errors"; then
+	"$here/reaper.c" -pthread -ldl -rdynamic -o "$scratch/reaper" 2>"$scratch/errors"; then
 	echo "FAIL reaper-builds: $(head -n 3 "$scratch/errors" | tr '\n' ' ')"
 	exit 1
 fi
