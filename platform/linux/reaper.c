@@ -30,7 +30,9 @@
  * program's own threads, too.
  *
  * Scans that find nothing take at most a hundredth of a CPU: the pause after one of them
- * grows with its cost, up to ten intervals. It ends early when a SuperSlab becomes empty.
+ * grows with its cost, up to ten intervals. Beside a program that does little, the thread
+ * does little: each scan that gives hardly anything back doubles the pause. It ends early
+ * when a SuperSlab becomes empty, or slow paths have come by more than a few times.
  *
  * Lock: none. The words of `reaper` change by atomic operations.
  */
@@ -52,6 +54,7 @@
 #include "options.h"
 #include "pages/pages.h"
 #include "reclaim/scan.h"
+#include "superslab/arena.h"
 #include "base/policy.h"
 
 #define GROWN	 ((uint64_t)4 << 20)
@@ -63,6 +66,16 @@
 #define NS_IN_MS 1000000u
 #define MINUTE	 ((uint64_t)60 * 1000 * NS_IN_MS)
 
+#define DOZE   12u    /* intervals in a pause at most */
+#define LITTLE 65536u /* bytes: so much is hardly anything */
+#define CALLS  256u   /* one slow path in so many shows that the program is not idle */
+
+/* Is the reaper to be woken? */
+enum {
+	AWAKE, /* no */
+	DOZES, /* if there is more to do than usual */
+	SLEEPS /* by the first one who comes by */
+};
 enum reaper_state {
 	REAPER_EARLY, /* the options are not known yet */
 	REAPER_NONE,  /* there is no thread: malloc and free scan */
@@ -72,16 +85,17 @@ enum reaper_state {
 
 static struct {
 	_Atomic unsigned state;
-	_Atomic unsigned asleep; /* 1: the thread sleeps until somebody makes it 0 */
-	_Atomic unsigned ending; /* 1: the thread is to end */
-	_Atomic uint64_t alive;	 /* when the thread came by, or was woken */
-	_Atomic pid_t task;	 /* its number; 0: it has not begun */
-	_Atomic bool scanning;	 /* it is in a scan */
-	_Atomic bool refused;	 /* no thread can be had */
-	_Atomic bool joinable;	 /* who makes it false ends `thread` and waits for it */
-	pid_t process;		 /* the one that may have a thread */
-	uint64_t looked;	 /* when the thread looked for threads that have gone */
-	uint64_t requested;	 /* what was asked of the kernel before */
+	_Atomic unsigned asleep;  /* AWAKE, or what makes somebody wake the thread */
+	_Atomic uint64_t emptied; /* SuperSlabs that had become empty when it began to doze */
+	_Atomic unsigned ending;  /* 1: the thread is to end */
+	_Atomic uint64_t alive;	  /* when the thread came by, or was woken */
+	_Atomic pid_t task;	  /* its number; 0: it has not begun */
+	_Atomic bool scanning;	  /* it is in a scan */
+	_Atomic bool refused;	  /* no thread can be had */
+	_Atomic bool joinable;	  /* who makes it false ends `thread` and waits for it */
+	pid_t process;		  /* the one that may have a thread */
+	uint64_t looked;	  /* when the thread looked for threads that have gone */
+	uint64_t requested;	  /* what was asked of the kernel before */
 	pthread_t thread;
 } reaper;
 
@@ -131,25 +145,41 @@ enum scan_state hak_scan_once(clockid_t clock, unsigned *pause)
 
 /* ------------------------------------------------------------------ in the thread */
 
-static enum scan_state scan_in_thread(unsigned *pause)
+/* Scan once. *pause: how many intervals to wait, at least *least, before and after. */
+static enum scan_state scan_in_thread(unsigned *least, unsigned *pause)
 {
+	uint64_t before = scan_given_back();
+	unsigned most = READ_ONCE(hak_arena.counters.reserve) ? 1 : DOZE; /* it ages by scans */
 	enum scan_state state;
 
 	reaper.scanning = true;
-	state = hak_scan_once(CLOCK_THREAD_CPUTIME_ID, pause);
+	state = hak_scan_once(CLOCK_THREAD_CPUTIME_ID, least);
 	reaper.scanning = false;
 	reaper.alive = hak_now_ns();
+	*pause = scan_given_back() - before >= LITTLE ? 1 : *pause * 2;
+	if (*pause > most)
+		*pause = most;
 	return state;
 }
 
-static void wait_between_scans(unsigned pause)
+/* Returns how long the next pause may be. */
+static unsigned wait_between_scans(unsigned least, unsigned pause)
 {
-	uint64_t emptied = scan_count_emptied();
+	uint64_t began = hak_now_ns(), interval = hak_interval_ns(), passed;
+	bool early = false;
 
-	do {
-		wait(&reaper.ending, 0, hak_interval_ns());
-		reaper.alive = hak_now_ns();
-	} while (--pause && !reaper.ending && scan_count_emptied() == emptied);
+	reaper.emptied = READ_ONCE(hak_arena.counters.emptied);
+	if (pause > least) {
+		reaper.asleep = DOZES;
+		if (!reaper.ending)
+			wait(&reaper.asleep, DOZES, pause * interval);
+		early = atomic_exchange(&reaper.asleep, AWAKE) == AWAKE;
+	}
+	passed = hak_now_ns() - began;
+	if (passed < least * interval && !reaper.ending)
+		wait(&reaper.ending, 0, least * interval - passed);
+	reaper.alive = hak_now_ns();
+	return early ? 1 : pause;
 }
 
 /* Is no other thread left? Once a minute, those that ended without a word are found. */
@@ -165,17 +195,15 @@ static bool is_alone(void)
 }
 
 /* No later scan would find more: sleep until something is freed. */
-static void sleep_unless_needed(void)
+static void sleep_unless_needed(unsigned *least, unsigned *pause)
 {
-	unsigned pause;
-
-	reaper.asleep = 1;
+	reaper.asleep = SLEEPS;
 	/* this scan sees what happened before this; hak_host_reap() sees what happens later */
-	if (scan_in_thread(&pause) == SCAN_AGAIN)
-		reaper.asleep = 0;
+	if (scan_in_thread(least, pause) == SCAN_AGAIN)
+		reaper.asleep = AWAKE;
 	while (reaper.asleep && !reaper.ending && !is_alone())
-		wait(&reaper.asleep, 1, MINUTE);
-	reaper.asleep = 0;
+		wait(&reaper.asleep, SLEEPS, MINUTE);
+	reaper.asleep = AWAKE;
 	reaper.alive = hak_now_ns();
 }
 
@@ -199,18 +227,18 @@ static void be_ordinary(void)
 
 static void *reaper_runs(void *unused)
 {
-	unsigned pause = 1;
+	unsigned least = 1, pause = 1;
 
 	(void)unused;
 	hak_do_without_cache();
 	reaper.task = (pid_t)syscall(SYS_gettid);
 	be_ordinary();
 	for (;;) {
-		wait_between_scans(pause);
+		pause = wait_between_scans(least, pause);
 		if (reaper.ending || is_alone())
 			break;
-		if (scan_in_thread(&pause) == SCAN_DONE)
-			sleep_unless_needed();
+		if (scan_in_thread(&least, &pause) == SCAN_DONE)
+			sleep_unless_needed(&least, &pause);
 	}
 	if (atomic_exchange(&reaper.joinable, false)) /* nobody waits */
 		pthread_detach(pthread_self());
@@ -251,7 +279,7 @@ static void start(void)
 	if (!atomic_compare_exchange_strong(&reaper.state, &none, REAPER_RUNS))
 		return;
 	reaper.ending = 0; /* two threads may have ended at once */
-	reaper.asleep = 0;
+	reaper.asleep = AWAKE;
 	reaper.task = 0;
 	reaper.alive = reaper.looked = hak_now_ns();
 	reaper.requested = pages_counters.requested;
@@ -312,20 +340,25 @@ static void find_out_whether_killed(void)
 	errno = saved;
 }
 
-/* One call in so many takes the time. */
-#define CALLS 64u
-
 static void wake(void)
 {
-	static __thread unsigned calls __attribute__((tls_model("initial-exec")));
+	reaper.alive = hak_now_ns();
+	if (atomic_exchange(&reaper.asleep, AWAKE))
+		hak_host_wake(&reaper.asleep);
+}
 
-	if (reaper.asleep) {
-		reaper.alive = hak_now_ns();
-		if (atomic_exchange(&reaper.asleep, 0))
-			hak_host_wake(&reaper.asleep);
-	} else if (++calls % CALLS == 0 && hak_now_ns() > reaper.alive + MINUTE / 2) {
+/* A slow path has come by while there is a thread. */
+static void wake_if_needed(void)
+{
+	static __thread unsigned calls __attribute__((tls_model("initial-exec")));
+	unsigned asleep = reaper.asleep;
+	bool turn = ++calls % CALLS == 0;
+
+	if (asleep == SLEEPS ||
+	    (asleep == DOZES && (turn || READ_ONCE(hak_arena.counters.emptied) != reaper.emptied)))
+		wake();
+	else if (turn && hak_now_ns() > reaper.alive + MINUTE / 2)
 		find_out_whether_killed();
-	}
 }
 
 void hak_host_reap(enum hak_reap_why why)
@@ -335,7 +368,7 @@ void hak_host_reap(enum hak_reap_why why)
 	case REAPER_LOST:
 		break;
 	case REAPER_RUNS:
-		wake();
+		wake_if_needed();
 		break;
 	case REAPER_NONE:
 		if (pages_counters.requested < GROWN)
@@ -359,7 +392,7 @@ void hak_reaper_thread_ended(void)
 	thread = reaper.thread; /* as soon as it has ended there may be another */
 	reaper.ending = 1;
 	hak_host_wake(&reaper.ending);
-	if (atomic_exchange(&reaper.asleep, 0))
+	if (atomic_exchange(&reaper.asleep, AWAKE))
 		hak_host_wake(&reaper.asleep);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_join(thread, NULL);
@@ -374,7 +407,7 @@ void hak_reaper_after_fork(void)
 	if (reaper.state != REAPER_RUNS)
 		return;
 	reaper.joinable = false;
-	reaper.asleep = 0;
+	reaper.asleep = AWAKE;
 	reaper.ending = 0;
 	reaper.scanning = false;
 	reaper.requested = pages_counters.requested;

@@ -27,7 +27,7 @@
 #include "superslab/arena.h"
 #include "superslab/span.h"
 
-#define PART	  8u  /* one part in so many has to be freed */
+#define PART	  12u  /* one part in so many has to be freed */
 #define CALLS	  64u /* one slow path in so many looks how much is live */
 #define LEAST	  ((uint64_t)256 << 10)
 #define SECOND	  ((uint64_t)1000000000)

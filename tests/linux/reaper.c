@@ -545,6 +545,35 @@ static void sleeps_when_nothing_is_left(void)
 	CHECK(reaper_task() == task);
 }
 
+/* A program that does little: some blocks are replaced ten times a second. */
+static void work_lightly(unsigned seconds)
+{
+	static unsigned next;
+
+	for (unsigned i = 0; i < seconds * 10; i++) {
+		for (unsigned j = 0; j < 8; j++, next = (next + 977) % NR_SPIKE) {
+			destroy(spike[next], SPIKE_BLOCK, next);
+			spike[next] = make(SPIKE_BLOCK, next);
+		}
+		sleep_ms(100);
+	}
+}
+
+/* The thread does little then, too: it does not come by at each interval of 50 ms. */
+static void dozes_beside_light_work(void)
+{
+	uint64_t before;
+
+	spike_up();
+	CHECK_SOON(reaper_task());
+	work_lightly(4);
+	before = switches(reaper_task());
+	work_lightly(4);
+	CHECK(switches(reaper_task()) - before <= 16);
+	spike_down(); /* that is more than little */
+	CHECK_SOON(resident() < SPIKE_LEFT + 8 * MIB);
+}
+
 static void errno_is_kept(void)
 {
 	size_t before = resident();
@@ -1188,6 +1217,7 @@ static const struct test_case {
 	CASE(spike_goes_back, 60, "1", NULL),
 	CASE(idle_threads_keep_nothing, 60, NULL, NULL),
 	CASE(sleeps_when_nothing_is_left, 90, "1", "100"),
+	CASE(dozes_beside_light_work, 60, "1", NULL),
 	CASE(errno_is_kept, 120, "1", "100"),
 	CASE(child_gets_its_own, 60, "1", "100"),
 	CASE(child_of_two_threads, 60, NULL, "100"),
