@@ -382,6 +382,10 @@ qemu-image 60: tests/qemu/check-image.sh
 qemu-newlib-map 60: tests/qemu/check-newlib-map.sh $(B)/newlib.map
 endef
 
+# cases with a fork, without a thread, and at the end of threads
+REAPER_DEBUG := child_of_two_threads child_of_one_thread forks_while_it_is_busy \
+	main_leaves_wrapped freed_goes_at_once turns_keep_their_memory
+
 define LINUX_SUITES
 lint: tests/lint/run.sh
 model-check: tests/model-check/run.sh
@@ -415,6 +419,7 @@ death-tsan: $(O)/tsan/linux/death
 death-clang: $(O)/clang/linux/death
 provider: $(L)/provider
 reaper 1100: tests/linux/reaper.sh $(L)
+reaper-debug 300: tests/linux/reaper.sh $(O)/debug/linux $(REAPER_DEBUG)
 scaling: $(L)/scaling
 idle: $(L)/idle
 api: tests/api/run.sh $(L)
