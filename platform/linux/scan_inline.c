@@ -4,10 +4,10 @@
  *
  * Two things make them do so. One is time: they scan when an interval has passed, as the
  * thread would. The other is that much was freed, since the program may call nothing any
- * more: when an eighth of what was live has gone, or an eighth of all SuperSlabs is empty,
- * everything that is free goes at once. What stays then is at most what the last eighth
+ * more: when a twelfth of what was live has gone, or a twelfth of all SuperSlabs is empty,
+ * everything that is free goes at once. What stays then is at most what the last twelfth
  * would have let go. The steps are a ratio, so that a heap of any size is scanned some
- * twenty times while it shrinks to a sixteenth.
+ * thirty times while it shrinks to a sixteenth.
  *
  * A program that grows and shrinks by turns would pay for that in page faults. So when half
  * of what went this way is wanted again within ten seconds, nothing goes this way for half a
@@ -27,7 +27,7 @@
 #include "superslab/arena.h"
 #include "superslab/span.h"
 
-#define PART	  12u  /* one part in so many has to be freed */
+#define PART	  12u /* one part in so many has to be freed */
 #define CALLS	  64u /* one slow path in so many looks how much is live */
 #define LEAST	  ((uint64_t)256 << 10)
 #define SECOND	  ((uint64_t)1000000000)

@@ -13,7 +13,7 @@ scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 status=0
 
-# Which threads there are, what wraps them, and what a fork takes along, depends on how it is linked.
+# Which threads there are, what wraps them, and what a fork takes along: that depends on linking.
 with_archive="one_thread_stays_one threads_start_it survives_vfork main_leaves_wrapped
 	child_of_two_threads child_of_one_thread freed_goes_at_once"
 

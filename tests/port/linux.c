@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <base/policy.h>
 #include <reclaim/scan.h>
 
 #include "../test.h"
@@ -76,5 +77,6 @@ const char *port_name(void)
 __attribute__((constructor)) static void make_exact(void)
 {
 	scan_awake = true;
+	policy_set_mode(RELEASE_AT_ONCE); /* so no scan will come by */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
