@@ -13,10 +13,10 @@
  * all records together take about a thousandth of the heap at its largest.
  *
  *	next <= end, and both lie in one chunk, or are NULL
- *	bytes  ==  sum of the sizes of the chunks
+ *	from next to end all bytes are zero
  *
  * Lock: LOCK_META. The provider is called with the lock dropped. A chunk is not changed once
- * it is on the list, but for @purgeable, so its fields are read without the lock.
+ * it is on the list, but for @purgeable, so the list is read without the lock.
  *
  * Failure: meta_alloc() returns NULL, and nothing has changed. Nothing else can fail.
  */
@@ -42,12 +42,15 @@ struct free_object {
 
 static struct {
 	struct lock lock;
-	struct chunk *chunks; /* all of them, the newest first */
-	char *next, *end;     /* the part of one of them that is not cut yet */
-	bool zero;	      /* that part reads zero */
-	size_t bytes;	      /* the sum of all chunks */
+	struct chunk *_Atomic chunks; /* all of them, the newest first */
+	char *next, *end;	      /* the part of one of them that is not cut yet */
 	struct free_object *freed[NR_META_KINDS];
 } meta;
+
+/* acquire: pairs with the release in add_chunk() */
+#define for_each_chunk(chunk)                                                                      \
+	for (struct chunk *chunk = atomic_load_explicit(&meta.chunks, memory_order_acquire);       \
+	     chunk; chunk = chunk->next)
 
 void meta_for_each_lock(void (*visit)(struct lock *lock))
 {
@@ -75,8 +78,6 @@ static void *meta_cut(size_t size)
 	if ((size_t)(meta.end - meta.next) < size)
 		return NULL;
 	meta.next += size;
-	if (!meta.zero)
-		cpu_clear(object, size);
 	return object;
 }
 
@@ -88,29 +89,25 @@ static void add_chunk(const struct hak_mapping *mapping, size_t size)
 	char *end = (char *)chunk + size;
 
 	hak_assert((uintptr_t)chunk % HAK_GRANULE == 0 && size > META_ALIGN);
+	if (!(mapping->flags & HAK_PAGES_ZERO))
+		cpu_clear(chunk, size);
 	chunk->size = size;
 	chunk->purgeable = mapping->flags & HAK_PAGES_PURGE;
+	lock_lock(&meta.lock, LOCK_META);
 	chunk->next = meta.chunks;
-	meta.chunks = chunk;
-	meta.bytes += size;
+	atomic_store_explicit(&meta.chunks, chunk, memory_order_release);
 	if (end - start > meta.end - meta.next) {
 		meta.next = start;
 		meta.end = end;
-		meta.zero = mapping->flags & HAK_PAGES_ZERO;
 	}
+	lock_unlock(&meta.lock, LOCK_META);
 }
 
 /* The chunk in which @address lies, or NULL. */
 static struct chunk *chunk_of(uintptr_t address)
 {
-	struct chunk *chunk;
-
-	lock_lock(&meta.lock, LOCK_META);
-	chunk = meta.chunks;
-	while (chunk && address - (uintptr_t)chunk >= chunk->size)
-		chunk = chunk->next;
-	lock_unlock(&meta.lock, LOCK_META);
-	return chunk;
+	for_each_chunk(chunk) if (address - (uintptr_t)chunk < chunk->size) return chunk;
+	return NULL;
 }
 
 /*
@@ -130,9 +127,7 @@ static bool map_chunk(size_t need)
 	}
 	hak_assert(!chunk_of((uintptr_t)mapping.base) &&
 		   !pagemap_superslab((uintptr_t)mapping.base));
-	lock_lock(&meta.lock, LOCK_META);
 	add_chunk(&mapping, size);
-	lock_unlock(&meta.lock, LOCK_META);
 	return true;
 }
 
@@ -217,29 +212,19 @@ bool meta_has(const void *address)
 /* How many bytes are mapped for records, used or not? */
 size_t meta_bytes(void)
 {
-	size_t bytes;
+	size_t sum = 0;
 
-	lock_lock(&meta.lock, LOCK_META);
-	bytes = meta.bytes;
-	lock_unlock(&meta.lock, LOCK_META);
-	return bytes;
+	for_each_chunk(chunk) sum += chunk->size;
+	return sum;
 }
 
-/*
- * How many of these bytes are backed? Asks the provider; if it does not know, all are. Chunks
- * stay, so the list is walked with the lock dropped.
- */
+/* How many of these bytes are backed? Asks the provider; if it does not know, all are. */
 size_t meta_resident(void)
 {
-	struct chunk *chunk;
 	size_t bytes, sum = 0;
 
-	lock_lock(&meta.lock, LOCK_META);
-	chunk = meta.chunks;
-	lock_unlock(&meta.lock, LOCK_META);
-	for (; chunk; chunk = chunk->next)
-		sum += pages_resident(chunk, chunk->size, &bytes) == PAGES_MAPPED ? bytes
-										  : chunk->size;
+	for_each_chunk(chunk) sum +=
+		pages_resident(chunk, chunk->size, &bytes) == PAGES_MAPPED ? bytes : chunk->size;
 	return sum;
 }
 
