@@ -59,9 +59,9 @@ _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *b
 
 static struct {
 	unsigned *_Atomic by; /* this_held() of the thread or CPU; NULL if nothing is noted */
-	enum hak_bug_code code;
 	const void *block;
-	size_t size, detail;
+	uint32_t size, detail; /* enough for blocks that have a class */
+	enum hak_bug_code code;
 } noted;
 
 void bug_note(enum hak_bug_code code, const void *block, size_t size, size_t detail)
@@ -70,10 +70,11 @@ void bug_note(enum hak_bug_code code, const void *block, size_t size, size_t det
 
 	if (!atomic_compare_exchange_strong(&noted.by, &nobody, this_held()))
 		hak_bug(code, "free", block, size, detail);
-	noted.code = code;
+	hak_assert(size <= UINT32_MAX && detail <= UINT32_MAX);
 	noted.block = block;
-	noted.size = size;
-	noted.detail = detail;
+	noted.size = (uint32_t)size;
+	noted.detail = (uint32_t)detail;
+	noted.code = code;
 }
 
 void bug_report_noted(void)
