@@ -92,15 +92,6 @@ uint64_t scan_given_back(void)
 	return counters.released * SUPERSLAB_SIZE + pages_counters.purged;
 }
 
-/* How many times a SuperSlab became empty so far. */
-uint64_t scan_count_emptied(void)
-{
-	struct arena_counters counters;
-
-	arena_read_counters(&counters);
-	return counters.emptied;
-}
-
 /**
  * scan_all() - give back all that can be, used a moment ago or not
  * @own: of magazines only the caller's
@@ -135,7 +126,7 @@ bool hak_idle(size_t budget)
 void scan_abandon(void)
 {
 	scan.begun = false;
-	lock_abandon(&scan.lock);
+	lock_word_unlock(&scan.lock); /* the ranks were the thread's */
 }
 
 /* For hak_fini(): until scan_fini_end() no scan runs. */

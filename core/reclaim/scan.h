@@ -17,7 +17,6 @@ enum scan_state scan_step(size_t budget);
 size_t scan_all(bool own);
 void scan_abandon(void);
 uint64_t scan_given_back(void);
-uint64_t scan_count_emptied(void);
 
 /*
  * Does the platform scan at intervals, so that it need not be told that there may be something
