@@ -22,7 +22,8 @@
 #include "pages/bug.h"
 #include "pages/meta.h"
 #include "reclaim/scan.h"
-#include "slab/blocks.h"
+#include "slab/class.h"
+#include "superslab/span.h"
 #include "superslab/arena.h"
 
 void *hak_malloc(size_t size)
@@ -72,8 +73,8 @@ static void *try_class(unsigned class, enum alloc_which which)
 
 	if (likely(cache))
 		block = magazine_pop(cache, class, which);
-	else if (blocks_alloc(class, &block + 1, 1, which))
-		blocks_count_uncached(class, UNCACHED_ALLOC);
+	else if (class_alloc(class, &block + 1, 1, which))
+		class_count_uncached(class, UNCACHED_ALLOC);
 	cache_irq_restore(irq);
 	return block;
 }
@@ -116,7 +117,7 @@ static void *try_larger_class(unsigned class, size_t align)
 	while (++class <= CLASS_SLAB_LAST) {
 		if (size_class[class].size % align || !class_alloc_partial(class, &block + 1, 1))
 			continue;
-		blocks_count_uncached(class, UNCACHED_ALLOC);
+		class_count_uncached(class, UNCACHED_ALLOC);
 		return keep_larger(block);
 	}
 	return NULL;
@@ -230,9 +231,9 @@ static void free_class(unsigned class, void *block)
 	if (likely(cache)) {
 		magazine_push(cache, class, block);
 	} else {
-		blocks_free(class, &block, 1);
+		class_free(class, &block, 1);
 		bug_report_noted();
-		blocks_count_uncached(class, UNCACHED_FREE);
+		class_count_uncached(class, UNCACHED_FREE);
 	}
 	cache_irq_restore(irq);
 }

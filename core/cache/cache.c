@@ -26,7 +26,7 @@
 #include "cache/seize.h"
 #include "cache/slots.h"
 #include "pages/meta.h"
-#include "slab/blocks.h"
+#include "slab/class.h"
 #include "superslab/arena.h"
 
 /* For platforms whose kernels see no header of the core. */
@@ -41,7 +41,7 @@ static struct {
 	struct lock lock;
 	struct list_node *caches; /* all of them, the newest first */
 	struct list_node *unused; /* those without an owner */
-	uint64_t made, count;
+	uint32_t made, count;	  /* those there are; those that have an owner */
 } registry;
 
 #define for_each_cache(cold, node)                                                                 \
@@ -374,20 +374,15 @@ bool cache_scan(enum cache_scan what)
 	for_each_magazine(class)
 	{
 		while (excess[class] && (n = collect_excess(class, blocks, SCAN_BATCH)))
-			blocks_free(class, blocks, n);
+			class_free(class, blocks, n);
 	}
 	purge_far_slots();
 	return busy;
 }
 
-uint64_t cache_count(void)
+NO_SANITIZE_THREAD uint64_t cache_count(void)
 {
-	uint64_t count;
-
-	lock_lock(&registry.lock, LOCK_META);
-	count = registry.count;
-	lock_unlock(&registry.lock, LOCK_META);
-	return count;
+	return READ_ONCE(registry.count); /* racy: it may change at any time */
 }
 
 /* Call @visit for each cache, with the lock of the registry held. */
