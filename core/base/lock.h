@@ -93,6 +93,12 @@ static inline void lock_word_unlock(struct lock *lock)
 		hak_host_wake(&lock->word);
 }
 
+/* The holder was killed. */
+static inline void lock_abandon(struct lock *lock)
+{
+	lock_word_unlock(lock);
+}
+
 /*
  * What *this_held() consists of: a bit for each rank that the thread or CPU holds, also if a
  * handler has interrupted it since, and above them how many calls of fork_prepare() still wait

@@ -24,6 +24,7 @@
 
 #include <cpu.h>
 
+#include "base/list.h"
 #include "base/policy.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
@@ -35,16 +36,11 @@ struct chunk {
 	bool purgeable; /* the provider takes purges of it; cleared without the lock */
 };
 
-/* What lies in a freed record. */
-struct free_object {
-	struct free_object *next;
-};
-
 static struct {
 	struct lock lock;
-	struct chunk *_Atomic chunks; /* all of them, the newest first */
-	char *next, *end;	      /* the part of one of them that is not cut yet */
-	struct free_object *freed[NR_META_KINDS];
+	struct chunk *_Atomic chunks;		/* all of them, the newest first */
+	char *next, *end;			/* the part of one of them that is not cut yet */
+	struct list_node *freed[NR_META_KINDS]; /* a chain of each kind */
 } meta;
 
 /* acquire: pairs with the release in add_chunk() */
@@ -60,7 +56,7 @@ void meta_for_each_lock(void (*visit)(struct lock *lock))
 /* A freed record of this kind, or NULL. With the lock held. */
 static void *meta_reuse(enum meta_kind kind, size_t size)
 {
-	struct free_object *object = meta.freed[kind];
+	struct list_node *object = meta.freed[kind];
 
 	if (object) {
 		meta.freed[kind] = object->next;
@@ -165,7 +161,7 @@ void *meta_alloc(enum meta_kind kind, size_t size)
  */
 void meta_free(enum meta_kind kind, void *record)
 {
-	struct free_object *object = record;
+	struct list_node *object = record;
 
 	hak_assert((uintptr_t)record % META_ALIGN == 0 && meta_has(record));
 	lock_lock(&meta.lock, LOCK_META);

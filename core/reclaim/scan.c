@@ -126,7 +126,7 @@ bool hak_idle(size_t budget)
 void scan_abandon(void)
 {
 	scan.begun = false;
-	lock_word_unlock(&scan.lock); /* the ranks were the thread's */
+	lock_abandon(&scan.lock);
 }
 
 /* For hak_fini(): until scan_fini_end() no scan runs. */

@@ -38,7 +38,6 @@
 
 #include "pages/meta.h"
 #include "pages/pagemap.h"
-#include "slab/slab.h"
 #include "superslab/span.h"
 
 /* Each is made when its class gets the first slab, and is there until class_fini(). */
