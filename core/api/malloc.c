@@ -22,8 +22,7 @@
 #include "pages/bug.h"
 #include "pages/meta.h"
 #include "reclaim/scan.h"
-#include "slab/class.h"
-#include "superslab/span.h"
+#include "slab/blocks.h"
 #include "superslab/arena.h"
 
 void *hak_malloc(size_t size)
@@ -73,8 +72,8 @@ static void *try_class(unsigned class, enum alloc_which which)
 
 	if (likely(cache))
 		block = magazine_pop(cache, class, which);
-	else if (class_alloc(class, &block + 1, 1, which))
-		class_count_uncached(class, UNCACHED_ALLOC);
+	else if (blocks_alloc(class, &block + 1, 1, which))
+		blocks_count_uncached(class, UNCACHED_ALLOC);
 	cache_irq_restore(irq);
 	return block;
 }
@@ -117,7 +116,7 @@ static void *try_larger_class(unsigned class, size_t align)
 	while (++class <= CLASS_SLAB_LAST) {
 		if (size_class[class].size % align || !class_alloc_partial(class, &block + 1, 1))
 			continue;
-		class_count_uncached(class, UNCACHED_ALLOC);
+		blocks_count_uncached(class, UNCACHED_ALLOC);
 		return keep_larger(block);
 	}
 	return NULL;
@@ -231,9 +230,9 @@ static void free_class(unsigned class, void *block)
 	if (likely(cache)) {
 		magazine_push(cache, class, block);
 	} else {
-		class_free(class, &block, 1);
+		blocks_free(class, &block, 1);
 		bug_report_noted();
-		class_count_uncached(class, UNCACHED_FREE);
+		blocks_count_uncached(class, UNCACHED_FREE);
 	}
 	cache_irq_restore(irq);
 }

@@ -242,10 +242,10 @@ static inline bool class_is_span(unsigned class)
 	return class >= CLASS_SPAN_FIRST && class <= CLASS_SPAN;
 }
 
-/* Of any class but CLASS_SPAN: are its blocks spans? */
+/* Of a class that has magazines: are its blocks spans? */
 static inline bool class_has_spans(unsigned class)
 {
-	return NR_SPAN_CLASSES && class >= CLASS_SPAN_FIRST;
+	return NR_SPAN_CLASSES && class > CLASS_SLAB_LAST;
 }
 
 /* How many words of 64 bits has the bitmap of a slab? */

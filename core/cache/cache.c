@@ -26,7 +26,7 @@
 #include "cache/seize.h"
 #include "cache/slots.h"
 #include "pages/meta.h"
-#include "slab/class.h"
+#include "slab/blocks.h"
 #include "superslab/arena.h"
 
 /* For platforms whose kernels see no header of the core. */
@@ -374,7 +374,7 @@ bool cache_scan(enum cache_scan what)
 	for_each_magazine(class)
 	{
 		while (excess[class] && (n = collect_excess(class, blocks, SCAN_BATCH)))
-			class_free(class, blocks, n);
+			blocks_free(class, blocks, n);
 	}
 	purge_far_slots();
 	return busy;

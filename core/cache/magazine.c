@@ -19,7 +19,7 @@
 #include "cache/budget.h"
 #include "cache/seize.h"
 #include "cache/slots.h"
-#include "slab/class.h"
+#include "slab/blocks.h"
 
 /*
  * Of what kind is this refill? If the magazine fetches many blocks back that it has spilled,
@@ -68,7 +68,7 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 	void **blocks = &cache->slot[base + 1];
 
 	hak_assert(magazine->top == base && !cache->slot[base]);
-	got = class_alloc(class, blocks + want, want, which);
+	got = blocks_alloc(class, blocks + want, want, which);
 	if (!got)
 		return;
 	if (got < want)
@@ -108,7 +108,7 @@ static void spill(struct hak_cache *cache, unsigned class)
 		n = policy_spill(held, limit, batch, again);
 		outstanding = slots_free(cache, class, n);
 	} else if (again) {
-		outstanding = class_outstanding(class);
+		outstanding = blocks_outstanding(class);
 	}
 	cold->missed = again ? cold->missed + n : n;
 	held = magazine->top - cold->base;

@@ -19,7 +19,7 @@
 #include "cache/slots.h"
 
 #include "base/policy.h"
-#include "slab/class.h"
+#include "slab/blocks.h"
 
 /* Every magazine is empty, open, near, and has the limit of a first one. */
 void slots_init(struct cache_cold *cold)
@@ -74,7 +74,7 @@ uint64_t slots_free(struct hak_cache *cache, unsigned class, unsigned n)
 	uint64_t outstanding;
 
 	hak_assert(!cold->seized_top && n <= held);
-	outstanding = class_free(class, blocks, n);
+	outstanding = blocks_free(class, blocks, n);
 	__builtin_memmove(blocks, blocks + n, (held - n) * sizeof(*blocks));
 	magazine->top = (uint16_t)(magazine->top - n);
 	cold->batches.spills++;

@@ -15,8 +15,7 @@
 #include "cache/cache.h"
 #include "cache/seize.h"
 #include "pages/pagemap.h"
-#include "slab/class.h"
-#include "superslab/span.h"
+#include "slab/blocks.h"
 #include "slab/slab.h"
 #include "superslab/arena.h"
 #include "superslab/runs.h"
@@ -290,7 +289,7 @@ static const char *check_magazine(const struct hak_cache *cache, unsigned class)
 		size_t detail;
 
 		if (pagemap_class((uintptr_t)cache->slot[i]) != class ||
-		    class_inspect(class, cache->slot[i], &detail))
+		    blocks_inspect(class, cache->slot[i], &detail))
 			return "magazine: a block that is not one, or is free in its slab";
 	}
 	return NULL;
@@ -349,7 +348,7 @@ void check_block(unsigned class, const void *block, const char *caller)
 	enum hak_bug_code bug;
 	size_t detail;
 
-	bug = class_inspect(class, block, &detail);
+	bug = blocks_inspect(class, block, &detail);
 	if (!bug && check_is_cached(class, block))
 		bug = HAK_BUG_DOUBLE_FREE;
 	if (bug)

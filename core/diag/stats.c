@@ -28,8 +28,7 @@
 #include "cache/slots.h"
 #include "pages/meta.h"
 #include "pages/pages.h"
-#include "slab/class.h"
-#include "superslab/span.h"
+#include "slab/blocks.h"
 #include "superslab/arena.h"
 
 #define NR_ROWS (CLASS_SLAB_LAST - CLASS_FIRST + 1 + NR_SPAN_CLASSES)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The slabs of one size class: where blocks come from and go to in batches. Layers above need
- * not know that the blocks of large classes are spans: these calls are passed to span.c.
- * CLASS_SPAN does not come here. Its spans are allocated one by one.
+ * The slabs of one size class: where blocks come from and go to in batches.
  *
  * A slab with free blocks is on one of the lists of its class, by how much of it is free.
  * Blocks are allocated from the fullest slabs, so that the emptiest may become empty. A slab
@@ -38,7 +36,6 @@
 
 #include "pages/meta.h"
 #include "pages/pagemap.h"
-#include "superslab/span.h"
 
 /* Each is made when its class gets the first slab, and is there until class_fini(). */
 static struct slab_class *_Atomic slab_classes[NR_SLAB_CLASSES];
@@ -281,8 +278,6 @@ unsigned class_alloc(unsigned class, void **end, unsigned n, enum alloc_which wh
 	unsigned done = 0;
 
 	hak_assert(n);
-	if (class_has_spans(class))
-		return span_alloc_batch(class, end, n, which);
 	do
 		done += class_alloc_partial(class, end - done, n - done);
 	while ((!done || n - done >= size_class[class].blocks) &&
@@ -346,8 +341,6 @@ enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detai
 	struct slab_class *sc = class_find(class);
 	enum hak_bug_code bug;
 
-	if (class_has_spans(class))
-		return span_inspect(class, block, detail);
 	*detail = 0;
 	if (!sc)
 		return HAK_BUG_UNUSED;
@@ -366,16 +359,13 @@ enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detai
  */
 uint64_t class_free(unsigned class, void *const *blocks, unsigned n)
 {
+	struct slab_class *sc = class_find(class);
 	struct list_node *emptied = NULL;
 	enum hak_bug_code bug = HAK_BUG_NONE;
-	struct slab_class *sc;
 	uint64_t outstanding;
 	unsigned done;
 	size_t detail;
 
-	if (class_has_spans(class))
-		return span_free_batch(class, blocks, n);
-	sc = class_find(class);
 	lock_lock(&sc->lock, LOCK_CLASS);
 	done = class_free_run(sc, class, blocks, n, &emptied);
 	if (unlikely(done < n))
@@ -484,28 +474,15 @@ void class_free_claimed(const struct claim *claim, int flags)
 /* Blocks of a class that are in use, or in a magazine. */
 uint64_t class_outstanding(unsigned class)
 {
-	struct slab_class *sc;
+	struct slab_class *sc = class_find(class);
 	uint64_t outstanding = 0;
 
-	if (class_has_spans(class))
-		return span_outstanding(class);
-	sc = class_find(class);
 	if (sc) {
 		lock_lock(&sc->lock, LOCK_CLASS);
 		outstanding = sc->allocated - sc->freed;
 		lock_unlock(&sc->lock, LOCK_CLASS);
 	}
 	return outstanding;
-}
-
-/* A block was allocated, or freed, without a cache. */
-void class_count_uncached(unsigned class, enum uncached what)
-{
-	_Atomic uint64_t *counter = class_has_spans(class)
-					    ? &hak_spans.uncached[class - CLASS_SPAN_FIRST][what]
-					    : &class_find(class)->uncached[what];
-
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
 /* The slabs themselves go with arena_fini(), the memory of struct slab_class with meta_fini(). */

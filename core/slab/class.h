@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The blocks of each size class, and its slabs. See class.c.
+ * The slabs of each size class. See class.c.
  */
 #ifndef HAKMEM_SLAB_CLASS_H
 #define HAKMEM_SLAB_CLASS_H
@@ -46,7 +46,6 @@ HAK_COLD void class_claim(struct claim *claim, bool all);
 HAK_COLD void class_free_claimed(const struct claim *claim, int flags);
 
 HAK_COLD uint64_t class_outstanding(unsigned class);
-HAK_COLD void class_count_uncached(unsigned class, enum uncached what);
 
 void class_for_each_lock(void (*visit)(struct lock *lock));
 void class_fini(void);

@@ -205,8 +205,8 @@ inline open(c)
 	}
 }
 
-/* class_free(): to the slabs, under the lock of the class. */
-inline class_free(block)
+/* blocks_free(): to the slabs, under the lock of the class. */
+inline blocks_free(block)
 {
 	d_step {
 		assert(block != 0);
@@ -388,7 +388,7 @@ inline magazine_push(c)
 	:: AT(c, TOP) >= limit[c] ->
 		if
 		:: atomic { MAY(c) && limit[c] < BASE + CAPACITY -> limit[c]++ }
-		:: atomic { MAY(c) -> class_free(AT(c, BASE + 1)) }
+		:: atomic { MAY(c) -> blocks_free(AT(c, BASE + 1)) }
 			atomic {
 				AT(c, BASE + 1) = AT(c, BASE + 2);
 				AT(c, TOP) = AT(c, TOP) - 1
@@ -506,7 +506,7 @@ proctype handler()
 		:: atomic { where[2] == SLABS -> where[2] = PROGRAM }
 		:: pick_live();
 			if
-			:: b != 0 -> class_free(b)
+			:: b != 0 -> blocks_free(b)
 			:: else
 			fi
 		fi;
@@ -613,11 +613,11 @@ inline seize_collect(c)
 	}
 }
 
-/* cache_scan(): class_free() */
+/* cache_scan(): blocks_free() */
 inline free_taken()
 {
-	if :: n > 0 -> class_free(taken[0]) :: else fi;
-	if :: n > 1 -> class_free(taken[1]) :: else fi;
+	if :: n > 0 -> blocks_free(taken[0]) :: else fi;
+	if :: n > 1 -> blocks_free(taken[1]) :: else fi;
 	atomic { n = 0; taken[0] = 0; taken[1] = 0 }
 }
 
@@ -736,7 +736,7 @@ proctype forker()
 			atomic { !claim[0] -> claim[0] = 1; open(0) }
 			do
 			:: AT(0, TOP) > BASE ->
-				class_free(AT(0, AT(0, TOP)));
+				blocks_free(AT(0, AT(0, TOP)));
 				AT(0, TOP) = AT(0, TOP) - 1
 			:: break
 			od;

@@ -7,7 +7,7 @@
 
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
-#include <slab/class.h>
+#include <slab/blocks.h>
 #include <cache/cache.h>
 #include <cache/magazine.h>
 #include <pages/meta.h>
@@ -591,7 +591,7 @@ static void magazine_flush_own(void)
 	CHECK(!cache_flush_own(CLASS_FIRST));
 	for_each_magazine(class)
 	{
-		CHECK(held(cache, class) == 0 && class_outstanding(class) >= 1);
+		CHECK(held(cache, class) == 0 && blocks_outstanding(class) >= 1);
 		before = limit(cache, class);
 		magazine_push(cache, class, blocks[class]);
 		CHECK(limit(cache, class) == before);

@@ -6,7 +6,7 @@
 #include "unit.h"
 
 #include <hakmem/stats.h>
-#include <slab/class.h>
+#include <slab/blocks.h>
 #include <cache/magazine.h>
 #include <pages/meta.h>
 #include <base/sizeclass.h>
@@ -42,7 +42,7 @@ static bool row_holds(unsigned class, const struct hak_class_stats *row)
 	return row->block_bytes == size_class[class].size &&
 	       row->allocations - row->uncached_allocations == row->magazine_hits + row->refills &&
 	       row->allocations - row->frees == row->live_blocks &&
-	       row->live_blocks + row->magazine_blocks == class_outstanding(class) &&
+	       row->live_blocks + row->magazine_blocks == blocks_outstanding(class) &&
 	       row->live_bytes == row->live_blocks * row->block_bytes &&
 	       row->refills <= row->magazine_misses && row->slabs == below.slabs;
 }
