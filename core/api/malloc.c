@@ -42,12 +42,12 @@ void hak_free(void *block)
  * @class:  the class of the block, or CLASS_SPAN
  * @size:   in bytes
  * @align:  a power of two
- * @memory: set to what stands behind a span
+ * @backed: set if memory stands behind most of a span already
  */
 struct request {
 	unsigned class;
 	size_t size, align;
-	enum run_memory memory;
+	bool backed;
 };
 
 static void *fail(enum hak_error error)
@@ -82,7 +82,7 @@ static void *try_alloc(struct request *request, enum alloc_which which)
 {
 	if (request->class != CLASS_SPAN)
 		return try_class(request->class, which);
-	return span_alloc(request->size, request->align, which, &request->memory);
+	return span_alloc(request->size, request->align, which, &request->backed);
 }
 
 /*
@@ -308,11 +308,11 @@ HAK_COLD void *hak_zalloc(size_t size)
 	struct request request = { .class = CLASS_SPAN, .size = size, .align = 1 };
 	void *block;
 
-	/* a span that comes from the slabs may be known to be zero */
+	/* what comes from the slabs may be known to read zero */
 	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_or_fail(&request);
 	if (block && size <= SLAB_MAX)
 		__builtin_memset(block, 0, size);
-	else if (block && request.memory != RUN_ZERO)
+	else if (block)
 		superslab_clear((uintptr_t)block, size);
 	return block;
 }
@@ -356,7 +356,7 @@ static bool resize_in_place(unsigned class, void *block, size_t size, size_t usa
 }
 
 /* A new block for one that has outgrown its @usable bytes; a large one gets room to grow into. */
-static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_memory *memory)
+static void *alloc_larger(unsigned class, size_t size, size_t usable, bool *backed)
 {
 	struct request request = { .class = CLASS_SPAN, .align = 1 };
 	void *block;
@@ -371,7 +371,7 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, enum run_m
 		request.size = size;
 		block = alloc_or_fail(&request);
 	}
-	*memory = request.memory;
+	*backed = request.backed;
 	return block;
 }
 
@@ -393,7 +393,7 @@ static void move_block(unsigned class, void *from, void *to, size_t size, bool b
 
 HAK_COLD void *hak_realloc(void *block, size_t size)
 {
-	enum run_memory memory = RUN_BACKED;
+	bool backed = true;
 	unsigned class;
 	size_t usable;
 	void *moved;
@@ -409,12 +409,10 @@ HAK_COLD void *hak_realloc(void *block, size_t size)
 	if (resize_in_place(class, block, size, usable))
 		return block;
 	moved = size <= usable ? try_class(class_of(size), ALLOC_ANY)
-			       : alloc_larger(class, size, usable, &memory);
-	if (!moved && size <= usable)
-		return keep_larger(block); /* it is large enough */
-	if (!moved)
-		return NULL;
-	move_block(class, block, moved, size < usable ? size : usable, memory == RUN_BACKED);
+			       : alloc_larger(class, size, usable, &backed);
+	if (!moved) /* the old one may be large enough */
+		return size <= usable ? keep_larger(block) : NULL;
+	move_block(class, block, moved, size < usable ? size : usable, backed);
 	return moved;
 }
 

@@ -72,10 +72,10 @@ static void set_length(struct slab *head, size_t pages)
 
 /* Allocate a span. Returns its address, or 0. */
 static uintptr_t span_alloc_run(unsigned class, size_t pages, size_t align, enum alloc_which which,
-				enum run_memory *memory)
+				bool *backed)
 {
 	size_t slabs = slabs_for(pages);
-	uintptr_t base = superslab_alloc(slabs, slack_of(pages), align, which, memory);
+	uintptr_t base = superslab_alloc(slabs, slack_of(pages), align, which, backed);
 	struct slab *head;
 
 	if (!base)
@@ -101,13 +101,13 @@ static void span_free_run(struct slab *head)
  * @size:   at most PTRDIFF_MAX
  * @align:  a power of two
  * @which:  which memory may be taken
- * @memory: set to what stands behind the span
+ * @backed: set if memory stands behind most of the span already
  */
-void *span_alloc(size_t size, size_t align, enum alloc_which which, enum run_memory *memory)
+void *span_alloc(size_t size, size_t align, enum alloc_which which, bool *backed)
 {
 	size_t pages = pages_for(size);
 	uintptr_t base = span_alloc_run(CLASS_SPAN, pages, align > SLAB_SIZE ? align : SLAB_SIZE,
-					which, memory);
+					which, backed);
 
 	if (!base)
 		return NULL;
@@ -133,8 +133,8 @@ unsigned span_alloc_batch(unsigned class, void **end, unsigned n, enum alloc_whi
 	unsigned allocated = 0;
 
 	while (allocated < n) {
-		enum run_memory memory;
-		uintptr_t base = span_alloc_run(class, pages, SLAB_SIZE, which, &memory);
+		bool backed;
+		uintptr_t base = span_alloc_run(class, pages, SLAB_SIZE, which, &backed);
 
 		if (!base)
 			break;

@@ -24,7 +24,7 @@ extern HAK_HIDDEN struct spans {
 } hak_spans;
 
 /* Spans of CLASS_SPAN: of exactly as many pages as they need. */
-void *span_alloc(size_t size, size_t align, enum alloc_which which, enum run_memory *memory);
+void *span_alloc(size_t size, size_t align, enum alloc_which which, bool *backed);
 HAK_COLD void span_free(void *block);
 
 /* Spans of the other classes, for magazines. */

@@ -62,7 +62,6 @@ static void set_slack(struct slab *slab, unsigned slack)
  * @candidates: how many more places may be compared
  * @misfit: misfit() of the best place so far
  * @base:   the address of the best place so far
- * @zero:   all that was allocated reads zero
  * @unbacked: how many of the allocated slabs are unbacked
  * @part:   what was allocated in the last SuperSlab
  */
@@ -77,7 +76,6 @@ struct request {
 	unsigned misfit;
 	uintptr_t base;
 
-	bool zero;
 	size_t unbacked;
 	uint32_t part;
 };
@@ -115,7 +113,6 @@ static void alloc_at(struct request *request, uintptr_t base)
 {
 	size_t slabs = request->slabs;
 
-	request->zero = true;
 	while (slabs) {
 		struct superslab *superslab = pagemap_superslab(base);
 		uint32_t part = superslab_part(base, slabs), unbacked;
@@ -126,7 +123,6 @@ static void alloc_at(struct request *request, uintptr_t base)
 			part |= more_like(superslab, part, request->more);
 		unbacked = part & superslab->unbacked;
 		superslab->zeros = (superslab->zeros & ~part) | (superslab->zero ? unbacked : 0);
-		request->zero &= !(part & ~superslab->zeros);
 		request->unbacked += count_bits(unbacked);
 		request->part = part;
 		superslab_alloc_part(superslab, part);
@@ -266,12 +262,12 @@ static uintptr_t alloc_run(struct request *request)
  * @slack:  which pages of the last one will not be used
  * @align:  of the first one, a power of two >= SLAB_SIZE
  * @which:  which memory may be taken
- * @memory: set to what stands behind the run
+ * @backed: set if memory stands behind most of the run already
  *
  * Unused slabs come before new SuperSlabs. Returns the address of the first slab, or 0.
  */
 uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc_which which,
-			  enum run_memory *memory)
+			  bool *backed)
 {
 	struct request request = { .slabs = slabs,
 				   .slack = slack,
@@ -279,9 +275,7 @@ uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc
 				   .backed = NR_SPAN_CLASSES && which == ALLOC_BACKED };
 	uintptr_t base = alloc_run(&request);
 
-	*memory = request.zero			 ? RUN_ZERO
-		  : request.unbacked > slabs / 2 ? RUN_UNBACKED
-						 : RUN_BACKED;
+	*backed = request.unbacked <= slabs / 2;
 	return base;
 }
 

@@ -8,13 +8,6 @@
 
 #include "superslab/descriptor.h"
 
-/* What stands behind a run of slabs when it is allocated? */
-enum run_memory {
-	RUN_BACKED,   /* memory, for the most part */
-	RUN_UNBACKED, /* none, for the most part */
-	RUN_ZERO,     /* none, and what comes is known to read zero */
-};
-
 /* Which memory may be allocated? */
 enum alloc_which {
 	ALLOC_ANY,    /* all, from the provider as well */
@@ -22,7 +15,7 @@ enum alloc_which {
 };
 
 HAK_COLD uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align,
-				   enum alloc_which which, enum run_memory *memory);
+				   enum alloc_which which, bool *backed);
 HAK_COLD struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which);
 HAK_COLD void superslab_clear(uintptr_t base, size_t size);
 HAK_COLD bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned slack);

@@ -326,10 +326,10 @@ static void class_inspection(void)
 
 static void class_failures(void)
 {
-	enum run_memory memory;
+	bool backed;
 
 	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &memory));
+	CHECK(superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &backed));
 	/* one slab is left, and two are needed: one for its bitmap */
 	CHECK(alloc_blocks(CLASS_16, 0, 1) == 0);
 	CHECK(slabs_used() == 31 && counters(CLASS_16).slabs == 0);

@@ -612,7 +612,7 @@ static void magazine_detach(void)
 {
 	struct hak_cache *cache;
 	struct cache_counters before, after;
-	enum run_memory memory;
+	bool backed;
 	unsigned left;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
@@ -626,7 +626,7 @@ static void magazine_detach(void)
 		before = counters(CLASS_1K);
 		CHECK(before.blocks == (round == 1 ? 12 : 16) && before.pops == 10 * round);
 		if (round == 3)
-			CHECK(superslab_alloc(33, 0, SLAB_SIZE, ALLOC_ANY, &memory));
+			CHECK(superslab_alloc(33, 0, SLAB_SIZE, ALLOC_ANY, &backed));
 		left = round == 3 ? 0 : policy_first_limit(CLASS_1K) / 2;
 		detach(cache);
 		after = counters(CLASS_1K);
@@ -683,11 +683,11 @@ static void magazine_no_cache(void)
 static void magazine_partial_refill(void)
 {
 	struct hak_cache *cache;
-	enum run_memory memory;
+	bool backed;
 
 	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
-	CHECK(cache && superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &memory));
+	CHECK(cache && superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &backed));
 	/* one slab of two blocks: a refill wants 4, and later more */
 	blocks[0] = magazine_pop(cache, CLASS_32K, ALLOC_ANY);
 	CHECK(blocks[0] && held(cache, CLASS_32K) == 1);

@@ -19,9 +19,9 @@ static char *slab(size_t n)
 
 static char *alloc(size_t size)
 {
-	enum run_memory memory;
+	bool backed;
 
-	return span_alloc(size, 1, ALLOC_ANY, &memory);
+	return span_alloc(size, 1, ALLOC_ANY, &backed);
 }
 
 static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
@@ -103,12 +103,12 @@ static void span_starts(void)
 
 static void span_alignment(void)
 {
-	enum run_memory memory;
+	bool backed;
 
 	CHECK(unit_open_aligned(64 * MIB, 16 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(alloc(1) == slab(0));
 	for (size_t align = 1; align <= 16 * MIB; align *= 2) {
-		char *block = span_alloc(3 * SLAB_SIZE, align, ALLOC_ANY, &memory);
+		char *block = span_alloc(3 * SLAB_SIZE, align, ALLOC_ANY, &backed);
 
 		CHECK(block && (uintptr_t)block % align == 0);
 		CHECK((uintptr_t)block % SLAB_SIZE == 0);
@@ -173,30 +173,31 @@ static void span_growing(void)
 
 static void span_zero(void)
 {
-	enum run_memory memory = RUN_BACKED;
+	bool backed;
 	void *block;
 
 	CHECK(unit_open(8 * MIB, FAKE_ZERO, FAKE_PURGE_NONE));
-	block = span_alloc(3 * MIB, 1, ALLOC_ANY, &memory);
-	CHECK(block && memory == RUN_ZERO && unit_is_zero(block, 3 * MIB));
+	block = span_alloc(3 * MIB, 1, ALLOC_ANY, &backed);
+	CHECK(block && unit_reads_zero(at(block), 48) && unit_is_zero(block, 3 * MIB));
 	unit_fill(block, 3 * MIB, 1);
 	CHECK(span_resize(block, MIB));
-	CHECK(span_alloc(SLAB_SIZE, 1, ALLOC_ANY, &memory) &&
-	      memory != RUN_ZERO); /* what it gave up */
+	block = span_alloc(SLAB_SIZE, 1, ALLOC_ANY, &backed); /* what it gave up */
+	CHECK(block && !unit_reads_zero(at(block), 1));
 	CHECK(unit_close());
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(span_alloc(SLAB_SIZE, 1, ALLOC_ANY, &memory) && memory != RUN_ZERO);
+	block = span_alloc(SLAB_SIZE, 1, ALLOC_ANY, &backed);
+	CHECK(block && !unit_reads_zero(at(block), 1));
 	CHECK(unit_close());
 }
 
 static void span_failures(void)
 {
-	enum run_memory memory;
+	bool backed;
 
 	CHECK(unit_open(6 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(!alloc(7 * MIB) && !alloc((size_t)1 << 40) && !alloc(PTRDIFF_MAX));
-	CHECK(!span_alloc(1, (size_t)1 << 40, ALLOC_ANY, &memory));
-	CHECK(!span_alloc(1, (size_t)1 << 62, ALLOC_ANY, &memory));
+	CHECK(!span_alloc(1, (size_t)1 << 40, ALLOC_ANY, &backed));
+	CHECK(!span_alloc(1, (size_t)1 << 62, ALLOC_ANY, &backed));
 	CHECK(counts(0, 0, 0));
 	CHECK(alloc(4 * MIB) == slab(0));
 	CHECK(!alloc(1));

@@ -26,8 +26,8 @@ static uintptr_t slab(size_t n)
 /* The number of the slab that was taken; -1 for none. */
 static long take_aligned(size_t slabs, size_t align)
 {
-	enum run_memory memory;
-	uintptr_t base = superslab_alloc(slabs, 0, align, ALLOC_ANY, &memory);
+	bool backed;
+	uintptr_t base = superslab_alloc(slabs, 0, align, ALLOC_ANY, &backed);
 
 	return base ? (long)((base - slab(0)) / SLAB_SIZE) : -1;
 }
@@ -70,13 +70,13 @@ static struct arena_counters counters(void)
 
 static void superslab_first_take(void)
 {
-	enum run_memory memory = RUN_ZERO;
+	bool backed;
 	struct superslab *superslab;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(counts(0, 0, 0, 0));
-	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0));
-	CHECK(memory != RUN_ZERO); /* the provider did not say so */
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(0));
+	CHECK(!unit_reads_zero(slab(0), 1)); /* the provider did not say so */
 	CHECK(counts(1, 0, 0, 1) && counters().peak == 1);
 	superslab = pagemap_superslab(slab(0));
 	CHECK(superslab && superslab->base == slab(0));
@@ -214,7 +214,7 @@ static void superslab_run_across(void)
 /* Short runs across an edge are as good as others. */
 static void superslab_short_run_across(void)
 {
-	enum run_memory memory;
+	bool backed;
 
 	/* descriptors come out of the last 2 MiB */
 	CHECK(unit_open(6 * MIB, 0, FAKE_PURGE_NONE));
@@ -223,7 +223,7 @@ static void superslab_short_run_across(void)
 	put(32, 2);
 	CHECK(run_of(29) == 5 && run_of(33) == 5);
 	CHECK(take(6) == -1);
-	CHECK(superslab_alloc(6, 0, SLAB_SIZE, ALLOC_ANY, &memory) == 0);
+	CHECK(superslab_alloc(6, 0, SLAB_SIZE, ALLOC_ANY, &backed) == 0);
 	CHECK(counts(2, 0, 0, 59));
 	CHECK(take(5) == 29);
 	CHECK(counts(2, 0, 0, 64));
@@ -380,7 +380,7 @@ static void superslab_put_clears_classes(void)
 /* What the provider refuses to take stays ours, dirty, and is used again. */
 static void superslab_refused(void)
 {
-	enum run_memory memory = RUN_ZERO;
+	bool backed;
 
 	CHECK(unit_open(16 * MIB, FAKE_ZERO, FAKE_PURGE_NONE));
 	CHECK(take(32) == 0 && take(32) == 32);
@@ -392,8 +392,8 @@ static void superslab_refused(void)
 	CHECK(pagemap_superslab(slab(32))->refused && !pagemap_superslab(slab(0))->refused);
 	/* it serves, and the provider is not asked again each time */
 	CHECK(take(32) == 0);
-	CHECK(superslab_alloc(32, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(32) &&
-	      memory != RUN_ZERO);
+	CHECK(superslab_alloc(32, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(32) &&
+	      !unit_reads_zero(slab(32), 32));
 	put(0, 32);
 	put(32, 32);
 	CHECK(counts(2, 0, 2, 0) && unit_fake.calls[FAKE_UNMAP] == 1);
@@ -468,31 +468,28 @@ static void superslab_new_mapping_in_old_place(void)
 /* Is the memory known to be zero? Only if nothing can have been written to it. */
 static void superslab_zero(void)
 {
-	enum run_memory memory = RUN_BACKED;
+	bool backed;
 
 	CHECK(unit_open(16 * MIB, FAKE_ZERO, FAKE_PURGE_ZERO));
-	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0) &&
-	      memory == RUN_ZERO);
-	memory = RUN_BACKED;
-	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(4) &&
-	      memory == RUN_ZERO);
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(0) &&
+	      unit_reads_zero(slab(0), 4));
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(4) &&
+	      unit_reads_zero(slab(4), 4));
 	put(2, 2);
-	CHECK(superslab_alloc(2, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(2) &&
-	      memory != RUN_ZERO);
+	CHECK(superslab_alloc(2, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(2) &&
+	      !unit_reads_zero(slab(2), 2));
 	put(7, 1); /* one dirty slab before many clean ones */
-	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(7) &&
-	      memory != RUN_ZERO);
-	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(10) &&
-	      memory == RUN_ZERO);
+	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(7) &&
+	      !unit_reads_zero(slab(7), 3));
+	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(10) &&
+	      unit_reads_zero(slab(10), 3));
 	put(10, 3);
 	CHECK(scan_all(true) == 3 * SLAB_SIZE);
-	memory = RUN_BACKED;
-	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(10) &&
-	      memory == RUN_ZERO);
+	CHECK(superslab_alloc(3, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(10) &&
+	      unit_reads_zero(slab(10), 3));
 	CHECK(unit_is_zero((void *)slab(10), 3 * SLAB_SIZE));
-	memory = RUN_BACKED;
-	CHECK(superslab_alloc(64, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(32) &&
-	      memory == RUN_ZERO);
+	CHECK(superslab_alloc(64, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(32) &&
+	      unit_reads_zero(slab(32), 64));
 	CHECK(unit_close());
 
 	/* a provider that refuses to take memory back may have destroyed it */
@@ -503,15 +500,15 @@ static void superslab_zero(void)
 	put(32, 4);
 	CHECK(counts(2, 0, 2, 0));
 	CHECK(take(32) == 0);
-	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(32));
-	CHECK(memory != RUN_ZERO && !unit_is_zero((void *)slab(32), SLAB_SIZE));
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(32));
+	CHECK(!unit_reads_zero(slab(32), 4) && !unit_is_zero((void *)slab(32), SLAB_SIZE));
 	CHECK(unit_close());
 }
 
 /* Only what is not known to read zero is cleared: a byte written in secret stays elsewhere. */
 static void superslab_clears(void)
 {
-	enum run_memory memory = RUN_ZERO;
+	bool backed;
 	char *half;
 
 	CHECK(unit_open(16 * MIB, FAKE_ZERO, FAKE_PURGE_ZERO));
@@ -519,8 +516,8 @@ static void superslab_clears(void)
 	unit_fill((void *)slab(1), 3 * SLAB_SIZE, 1);
 	*(char *)slab(5) = 1;
 	put(1, 3);
-	CHECK(superslab_alloc(20, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(1));
-	CHECK(memory != RUN_ZERO);
+	CHECK(superslab_alloc(20, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(1));
+	CHECK(!unit_reads_zero(slab(1), 20));
 	superslab_clear(slab(1), 20 * SLAB_SIZE - 5);
 	CHECK(unit_is_zero((void *)slab(1), 3 * SLAB_SIZE));
 	CHECK(*(char *)slab(5) == 1 && unit_fake.calls[FAKE_PURGE] == 0);
@@ -548,17 +545,17 @@ static void superslab_clears_by_purging(void)
 		{ FAKE_PURGE_NONE, 0 },
 	};
 	size_t slabs = POLICY_CLEAR_MOST / SLAB_SIZE + 1;
-	enum run_memory memory;
+	bool backed;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		CHECK(unit_open(40 * MIB, FAKE_ZERO, cases[i].purge));
 		policy_set_mode(RELEASE_NEVER);
-		CHECK(superslab_alloc(slabs, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0));
-		CHECK(memory == RUN_ZERO);
+		CHECK(superslab_alloc(slabs, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(0));
+		CHECK(unit_reads_zero(slab(0), slabs));
 		unit_fill((void *)slab(20), 34 * SLAB_SIZE, 1);
 		put(0, slabs);
-		CHECK(superslab_alloc(slabs, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0));
-		CHECK(memory != RUN_ZERO);
+		CHECK(superslab_alloc(slabs, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(0));
+		CHECK(!unit_reads_zero(slab(0), slabs));
 		superslab_clear(slab(0), slabs * SLAB_SIZE);
 		CHECK(unit_is_zero((void *)slab(0), slabs * SLAB_SIZE));
 		CHECK(unit_fake.calls[FAKE_PURGE] == cases[i].purges);
@@ -570,7 +567,7 @@ static void superslab_clears_by_purging(void)
 /* A trim purges unused slabs that are dirty, each run once. */
 static void superslab_purges(void)
 {
-	enum run_memory memory = RUN_ZERO;
+	bool backed;
 
 	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_DIRTY));
 	CHECK(take(32) == 0);
@@ -583,8 +580,8 @@ static void superslab_purges(void)
 	put(8, 1); /* next to what is purged already */
 	CHECK(scan_all(true) == SLAB_SIZE && unit_fake.calls[FAKE_PURGE] == 3);
 	/* purged, but not to zeros */
-	CHECK(superslab_alloc(6, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(3) &&
-	      memory != RUN_ZERO);
+	CHECK(superslab_alloc(6, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(3) &&
+	      !unit_reads_zero(slab(3), 6));
 	CHECK(unit_close());
 }
 
@@ -688,7 +685,7 @@ static void superslab_residence(void)
 static void superslab_best_pages(void)
 {
 	static const unsigned slack[] = { 0xf000, 0xff00, 0xfff0 };
-	enum run_memory memory;
+	bool backed;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	CHECK(take(6) == 0);
@@ -696,23 +693,23 @@ static void superslab_best_pages(void)
 	put(2, 1);
 	put(0, 1);
 	for (unsigned i = 0; i < 3; i++)
-		CHECK(superslab_alloc(1, slack[i], SLAB_SIZE, ALLOC_ANY, &memory) == slab(2 * i));
+		CHECK(superslab_alloc(1, slack[i], SLAB_SIZE, ALLOC_ANY, &backed) == slab(2 * i));
 	CHECK(scan_all(true) == (4 + 8 + 12) * PAGE_SIZE);
 	put(0, 1);
 	put(2, 1);
 	put(4, 1);
-	CHECK(superslab_alloc(1, 0xfff0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(4) &&
-	      memory != RUN_ZERO);
-	CHECK(superslab_alloc(1, 0xfe00, SLAB_SIZE, ALLOC_ANY, &memory) == slab(2) &&
-	      memory != RUN_ZERO);
+	CHECK(superslab_alloc(1, 0xfff0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(4) &&
+	      !unit_reads_zero(slab(4), 1));
+	CHECK(superslab_alloc(1, 0xfe00, SLAB_SIZE, ALLOC_ANY, &backed) == slab(2) &&
+	      !unit_reads_zero(slab(2), 1));
 	CHECK(counters().retouched == 1);
-	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(0) &&
-	      memory != RUN_ZERO);
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(0) &&
+	      !unit_reads_zero(slab(0), 1));
 	CHECK(counters().retouched == 5);
 	/* more than is wanted is better than none */
 	put(1, 1);
-	CHECK(superslab_alloc(1, 0xfff0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(1) &&
-	      memory != RUN_ZERO);
+	CHECK(superslab_alloc(1, 0xfff0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(1) &&
+	      !unit_reads_zero(slab(1), 1));
 	CHECK(scan_all(true) == 12 * PAGE_SIZE && !check_arena());
 	CHECK(unit_close());
 }
@@ -720,20 +717,20 @@ static void superslab_best_pages(void)
 /* Only backed slabs; only platforms whose magazines hold spans ask for that. */
 static void superslab_backed_only(void)
 {
-	enum run_memory memory;
+	bool backed;
 
 	if (!NR_SPAN_CLASSES)
 		return;
 	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
-	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == 0 && counts(0, 0, 0, 0));
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_BACKED, &backed) == 0 && counts(0, 0, 0, 0));
 	CHECK(take(5) == 0 && take(1) == 5);
 	put(1, 3);
-	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == 0);
-	CHECK(superslab_alloc(2, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == slab(1));
-	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == slab(3));
+	CHECK(superslab_alloc(4, 0, SLAB_SIZE, ALLOC_BACKED, &backed) == 0);
+	CHECK(superslab_alloc(2, 0, SLAB_SIZE, ALLOC_BACKED, &backed) == slab(1));
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_BACKED, &backed) == slab(3));
 	put(1, 3);
 	CHECK(scan_all(true) == 3 * SLAB_SIZE);
-	CHECK(superslab_alloc(40, 0, SLAB_SIZE, ALLOC_BACKED, &memory) == 0 && counts(1, 0, 0, 3));
+	CHECK(superslab_alloc(40, 0, SLAB_SIZE, ALLOC_BACKED, &backed) == 0 && counts(1, 0, 0, 3));
 	CHECK(unit_close());
 }
 
@@ -785,7 +782,7 @@ static void superslab_remaps(void)
 		return;
 	for (unsigned fails = 0; fails < 3; fails++) {
 		uint64_t moved = 2 - fails;
-		enum run_memory memory;
+		bool backed;
 
 		CHECK(unit_open(16 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
 		policy_set_mode(RELEASE_NEVER);
@@ -798,10 +795,8 @@ static void superslab_remaps(void)
 		CHECK(counts(4, 0, 2, 64));
 		if (fails)
 			fake_fail(&unit_fake, FAKE_MOVE, 3 - fails, true, FAKE_FAILS);
-		CHECK(superslab_alloc(70, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(4 * 32));
-		CHECK(memory == (moved == 0   ? RUN_ZERO
-				 : moved == 1 ? RUN_UNBACKED
-					      : RUN_BACKED) &&
+		CHECK(superslab_alloc(70, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(4 * 32));
+		CHECK(unit_reads_zero(slab(4 * 32), 70) == (moved == 0) && backed == (moved == 2) &&
 		      counts(7, moved, 2 - moved, 134));
 		for (unsigned i = 0; i < moved; i++)
 			CHECK(unit_is_filled((void *)slab((4 + i) * 32), SUPERSLAB_SIZE,
@@ -816,7 +811,7 @@ static void superslab_remaps(void)
 /* Only some of its pages go, and those are rubbish from then on: it is not taken for zero. */
 static void superslab_remaps_in_part(void)
 {
-	enum run_memory memory;
+	bool backed;
 	char *block;
 
 	if (!PLATFORM_MOVES)
@@ -827,12 +822,12 @@ static void superslab_remaps_in_part(void)
 	put(0, 1); /* the others of its SuperSlab have never been used */
 	unit_fake.seam = (uintptr_t)slab(16);
 	fake_fail(&unit_fake, FAKE_MOVE, 3, true, FAKE_FAILS);
-	CHECK(superslab_alloc(70, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(2 * 32));
+	CHECK(superslab_alloc(70, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(2 * 32));
 	CHECK(pages_counters.moved > 0 && pages_counters.moved < SUPERSLAB_SIZE);
 	CHECK(take(26) == 2 * 32 + 70 && take(1) == 0);
-	block = (char *)superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &memory);
+	block = (char *)superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &backed);
 	CHECK(block == (char *)slab(1));
-	CHECK(memory != RUN_ZERO || unit_is_zero(block, 31 * SLAB_SIZE));
+	CHECK(!unit_reads_zero(at(block), 31) || unit_is_zero(block, 31 * SLAB_SIZE));
 	CHECK(!hak_check());
 	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());
@@ -841,7 +836,7 @@ static void superslab_remaps_in_part(void)
 /* Of the empty ones that which stands alone goes first, and what it lacks stays lacking. */
 static void superslab_remaps_from_alone(void)
 {
-	enum run_memory memory;
+	bool backed;
 
 	if (!PLATFORM_MOVES)
 		return;
@@ -858,16 +853,16 @@ static void superslab_remaps_from_alone(void)
 	put(1 * 32, 64); /* these are two */
 	CHECK(counts(7, 0, 3, 4 * 32));
 	/* all but two slabs of the first of its SuperSlabs, ... */
-	CHECK(superslab_alloc(65, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(7 * 32) &&
-	      memory != RUN_ZERO);
+	CHECK(superslab_alloc(65, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(7 * 32) &&
+	      !unit_reads_zero(slab(7 * 32), 65));
 	CHECK(counts(10, 3, 0, 4 * 32 + 65));
 	CHECK(!pagemap_superslab(slab(4 * 32)) && !pagemap_superslab(slab(32)));
 	CHECK(unit_is_filled((void *)slab(7 * 32), 16 * SLAB_SIZE, 4));
 	CHECK(unit_is_zero((void *)slab(7 * 32 + 16), 16 * SLAB_SIZE));
 	/* ... and the last one has what is left of it */
 	CHECK(pagemap_superslab(slab(9 * 32))->unbacked == 0);
-	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &memory) == slab(9 * 32 + 1) &&
-	      memory != RUN_ZERO);
+	CHECK(superslab_alloc(1, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(9 * 32 + 1) &&
+	      !unit_reads_zero(slab(9 * 32 + 1), 1));
 	CHECK(pages_counters.moved == 3 * SUPERSLAB_SIZE && !check_arena());
 	policy_set_mode(RELEASE_AT_ONCE);
 	CHECK(unit_close());

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
+#include <pages/pagemap.h>
 #include <superslab/span.h>
 
 struct fake unit_fake;
@@ -56,9 +57,9 @@ size_t unit_balance(void)
 
 void *unit_span_alloc(size_t size)
 {
-	enum run_memory memory;
+	bool backed;
 
-	return span_alloc(size, 1, ALLOC_ANY, &memory);
+	return span_alloc(size, 1, ALLOC_ANY, &backed);
 }
 
 /* Eight bytes that depend on where they are. */
@@ -88,6 +89,14 @@ bool unit_is_filled(const void *block, size_t size, unsigned seed)
 		if (__builtin_memcmp(bytes + i, &word, size - i < 8 ? size - i : 8) != 0)
 			return false;
 	}
+	return true;
+}
+
+bool unit_reads_zero(uintptr_t base, size_t slabs)
+{
+	for (; slabs; slabs--, base += SLAB_SIZE)
+		if (superslab_part(base, 1) & ~pagemap_superslab(base)->zeros)
+			return false;
 	return true;
 }
 

@@ -44,6 +44,9 @@ void unit_fill(void *block, size_t size, unsigned seed);
 bool unit_is_filled(const void *block, size_t size, unsigned seed);
 bool unit_is_zero(const void *block, size_t size);
 
+/* Are slabs that have just been allocated known to read zero? */
+bool unit_reads_zero(uintptr_t base, size_t slabs);
+
 /* Text that a sink collects; what does not fit is counted only. */
 struct unit_text {
 	size_t length;
