@@ -221,9 +221,9 @@ bool cache_has_own_spans(void)
 }
 
 /*
- * In the child of a fork() the owners of all other caches are not there. detach_gone() finds
- * these caches later. But a cache whose owner was in its slow path may be half-way through a
- * change. It leaves the list of all caches, and is never used again.
+ * In the child of a fork() the owners of all other caches are not there. cache_detach_gone()
+ * finds these caches later. But a cache whose owner was in its slow path may be half-way
+ * through a change. It leaves the list of all caches, and is never used again.
  */
 void cache_after_fork(void)
 {
