@@ -42,7 +42,7 @@ extern void __libc_setup_tls(void) __attribute__((weak));
 extern void __ldso_atfork(int who) __attribute__((weak));
 
 /* How many times this thread has the list; handlers of signals that come in fork() may fork. */
-static __thread unsigned lists __attribute__((tls_model("initial-exec")));
+static __thread uint16_t lists __attribute__((tls_model("initial-exec")));
 
 /* Set in the child by hak_forked_in_child(): there is nothing left to do. */
 static bool child_done;

@@ -350,7 +350,8 @@ static void wake(void)
 /* A slow path has come by while there is a thread. */
 static void wake_if_needed(void)
 {
-	static __thread unsigned calls __attribute__((tls_model("initial-exec")));
+	/* short: of the memory for such variables there is little where a program opens us */
+	static __thread uint16_t calls __attribute__((tls_model("initial-exec")));
 	unsigned asleep = reaper.asleep;
 	bool turn = ++calls % CALLS == 0;
 
