@@ -39,7 +39,10 @@ static void *map_anywhere(size_t size, int protection)
 	return base == MAP_FAILED ? NULL : base;
 }
 
-/* Map enough to align in, then cut. All is mapped, or nothing. */
+/*
+ * Map enough to align in, then cut. What cannot be cut, as the process has too many mappings
+ * or may not unmap, stays. It is never touched.
+ */
 static void *map_and_cut(size_t size, size_t align, int protection)
 {
 	size_t room = size + align - HAK_GRANULE, before;
@@ -51,17 +54,11 @@ static void *map_and_cut(size_t size, size_t align, int protection)
 	if (!base)
 		return NULL;
 	before = -(uintptr_t)base & (align - 1);
-	if (before && munmap(base, before)) {
-		munmap(base, room); /* too many mappings to split one more */
-		return NULL;
-	}
-	base += before;
-	room -= before;
-	if (room > size && munmap(base + size, room - size)) {
-		munmap(base, room);
-		return NULL;
-	}
-	return base;
+	if (before)
+		munmap(base, before);
+	if (room - before > size)
+		munmap(base + before + size, room - before - size);
+	return base + before;
 }
 
 static void *map_aligned(size_t size, size_t align, int protection)

@@ -353,6 +353,7 @@ static bool allow_the_list(bool threads)
 		ALLOW(SYS_gettid),
 		ALLOW(SYS_getpid),
 		ALLOW(SYS_tgkill),
+		ALLOW(SYS_process_vm_readv),
 		ALLOW(SYS_membarrier),
 		ALLOW(SYS_clock_gettime),
 		ALLOW(SYS_prctl),
