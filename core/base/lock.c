@@ -12,8 +12,9 @@
 #include "base/lock.h"
 
 /* How often a caller tries to take a lock before it waits, or gives up, in fork(). */
-#define LOCK_SPINS	100
-#define LOCK_FORK_SPINS 10000 /* much longer than a thread that runs holds a lock */
+#define LOCK_SPINS 100
+/* Some ms: longer than a thread holds a lock, even if it has to wait for a CPU meanwhile. */
+#define LOCK_FORK_SPINS 200000
 
 void lock_word_wait(struct lock *lock)
 {
