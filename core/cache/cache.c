@@ -75,25 +75,32 @@ void hak_cache_detach(struct hak_cache *cache)
 }
 
 /*
- * A cache goes from @owner, who is gone, to @heir. False if another heir was faster, or if the
- * owner ended in its slow path: then the cache may be half-way through a change, and is left
- * alone for ever.
+ * Can a cache serve on, whose owner is gone? If the owner ended in its slow path, the cache may be
+ * half-way through a change. Then it leaves the list of all caches, and is never used again.
+ * With the lock held.
  */
+static bool cache_serves_on(struct cache_cold *cold)
+{
+	bool whole = seize_try_claim(cold->cache);
+
+	if (whole)
+		seize_leave(cold->cache);
+	else
+		list_del(&cold->node);
+	return whole;
+}
+
+/* A cache goes from @owner, who is gone, to @heir. False if it does not. */
 static bool cache_inherit(struct cache_cold *cold, uint64_t owner, uint64_t heir)
 {
 	bool inherits;
 
 	lock_lock(&registry.lock, LOCK_META);
-	inherits = cold->owner == owner;
-	if (inherits && !seize_try_claim(cold->cache)) {
-		list_del(&cold->node);
-		cold->owner = NOBODY;
-		registry.count--;
-		inherits = false;
-	} else if (inherits) {
-		seize_leave(cold->cache);
-		cold->owner = heir;
-		registry.count += owner == GONE;
+	inherits = cold->owner == owner; /* if no other heir was faster */
+	if (inherits) {
+		inherits = cache_serves_on(cold);
+		cold->owner = inherits ? heir : NOBODY;
+		registry.count += (owner == GONE) - !inherits; /* GONE was not counted */
 	}
 	lock_unlock(&registry.lock, LOCK_META);
 	return inherits;
@@ -222,8 +229,7 @@ bool cache_has_own_spans(void)
 
 /*
  * In the child of a fork() the owners of all other caches are not there. cache_detach_gone()
- * finds these caches later. But a cache whose owner was in its slow path may be half-way
- * through a change. It leaves the list of all caches, and is never used again.
+ * finds these caches later.
  */
 void cache_after_fork(void)
 {
@@ -239,12 +245,8 @@ void cache_after_fork(void)
 		}
 		if (cold->owner == NOBODY || cold->owner == GONE)
 			continue;
-		if (seize_try_claim(cold->cache)) {
-			seize_leave(cold->cache);
+		if (cache_serves_on(cold))
 			cold->owner = GONE;
-		} else {
-			list_del(node);
-		}
 		registry.count--;
 	}
 }
