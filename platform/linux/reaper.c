@@ -89,7 +89,7 @@ static struct {
 	_Atomic uint64_t emptied; /* SuperSlabs that had become empty when it began to doze */
 	_Atomic unsigned ending;  /* 1: the thread is to end */
 	_Atomic uint64_t alive;	  /* when the thread came by, or was woken */
-	_Atomic pid_t task;	  /* its number; 0: it has not begun */
+	_Atomic uint64_t owner;	  /* its this_owner(); 0: it has not begun */
 	_Atomic bool scanning;	  /* it is in a scan */
 	_Atomic bool refused;	  /* no thread can be had */
 	_Atomic bool joinable;	  /* who makes it false ends `thread` and waits for it */
@@ -231,7 +231,7 @@ static void *reaper_runs(void *unused)
 
 	(void)unused;
 	hak_do_without_cache();
-	reaper.task = (pid_t)syscall(SYS_gettid);
+	reaper.owner = this_owner();
 	be_ordinary();
 	for (;;) {
 		pause = wait_between_scans(least, pause);
@@ -280,7 +280,7 @@ static void start(void)
 		return;
 	reaper.ending = 0; /* two threads may have ended at once */
 	reaper.asleep = AWAKE;
-	reaper.task = 0;
+	reaper.owner = 0;
 	reaper.alive = reaper.looked = hak_now_ns();
 	reaper.requested = pages_counters.requested;
 	if (create()) {
@@ -320,24 +320,20 @@ static bool may_start(void)
 /* The thread has not come by for long. Has it been killed? */
 static void find_out_whether_killed(void)
 {
-	int saved = errno;
-
 	reaper.alive = hak_now_ns();
-	if (reaper.task && syscall(SYS_tgkill, (long)reaper.process, (long)reaper.task, 0L) &&
-	    errno == ESRCH && getpid() == reaper.process) {
-		reaper.joinable = false;
-		reaper.refused = true;
-		if (reaper.scanning) {
-			reaper.state = REAPER_LOST;
-			policy_set_mode(RELEASE_AT_ONCE);
-			scan_abandon();
-		} else {
-			reaper.state = REAPER_NONE;
-		}
-		if (hak_option(HAK_OPTION_VERBOSE))
-			hak_say("the thread that gives memory back was killed");
+	if (!reaper.owner || !owner_is_gone(reaper.owner))
+		return;
+	reaper.joinable = false;
+	reaper.refused = true;
+	if (reaper.scanning) {
+		reaper.state = REAPER_LOST;
+		policy_set_mode(RELEASE_AT_ONCE);
+		scan_abandon();
+	} else {
+		reaper.state = REAPER_NONE;
 	}
-	errno = saved;
+	if (hak_option(HAK_OPTION_VERBOSE))
+		hak_say("the thread that gives memory back was killed");
 }
 
 static void wake(void)
