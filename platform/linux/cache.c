@@ -121,11 +121,14 @@ static _Atomic bool others_had_caches;
 /* glibc 2.32 and later say whether there ever was a second thread. Others have no such word. */
 extern char __libc_single_threaded __attribute__((weak));
 
+bool hak_is_alone(void)
+{
+	return &__libc_single_threaded && __libc_single_threaded;
+}
+
 bool hak_has_threads(void)
 {
-	if (&__libc_single_threaded)
-		return !__libc_single_threaded;
-	return others_had_caches;
+	return &__libc_single_threaded ? !hak_is_alone() : others_had_caches;
 }
 
 uint64_t this_owner(void)

@@ -35,7 +35,6 @@
 extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
-extern char __libc_single_threaded __attribute__((weak));
 
 /* Only in static programs: of glibc, and of musl with a fork() that knows malloc's locks. */
 extern void __libc_setup_tls(void) __attribute__((weak));
@@ -63,8 +62,7 @@ static bool needs_list(void)
 		return false;
 	if (lists)
 		return true;
-	return !(&__libc_single_threaded && __libc_single_threaded) &&
-	       !(this_held_now() & LOCK_RANKS);
+	return !hak_is_alone() && !(this_held_now() & LOCK_RANKS);
 }
 
 static void before_fork(void)

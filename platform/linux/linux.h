@@ -12,8 +12,11 @@
 #include "base/format.h"
 #include "reclaim/scan.h"
 
-/* Has the program made threads? */
+/* Has the program made threads, as far as is known? */
 bool hak_has_threads(void);
+
+/* Is it certain that it has made none? */
+bool hak_is_alone(void);
 
 /* The caller has no cache from now on. One that it has got is given back. */
 void hak_do_without_cache(void);

@@ -23,9 +23,8 @@
 #include "linux.h"
 #include "pages/pages.h"
 #include "reclaim/scan.h"
-#include "slab/class.h"
+#include "slab/blocks.h"
 #include "superslab/arena.h"
-#include "superslab/span.h"
 
 #define PART	  12u /* one part in so many has to be freed */
 #define CALLS	  64u /* one slow path in so many looks how much is live */
@@ -48,24 +47,12 @@ static struct {
 	uint64_t off_until; /* ... and until when */
 } inline_scan;
 
-/* Bytes in blocks that have a class, those in magazines included. Racy reads will do. */
+/* Bytes in blocks that have a class, those in magazines included. */
 static uint64_t live_bytes(void)
 {
 	uint64_t bytes = 0;
 
-	for_each_class(class)
-	{
-		const struct slab_class *sc;
-		uint64_t blocks = 0;
-
-		if (class_has_spans(class)) {
-			blocks = span_outstanding(class);
-		} else if ((sc = class_find(class))) {
-			blocks = -READ_ONCE(sc->freed); /* first: never more than allocated */
-			blocks += READ_ONCE(sc->allocated);
-		}
-		bytes += blocks * size_class[class].size;
-	}
+	for_each_class(class) bytes += blocks_outstanding(class) * size_class[class].size;
 	return bytes;
 }
 
