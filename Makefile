@@ -431,6 +431,8 @@ emulated: tests/linux/emulated.sh $(L)
 confined 900: tests/linux/confined.sh $(L)
 confined-debug 900: tests/linux/confined.sh $(O)/debug/linux
 footprint: tests/linux/footprint.sh $(L)
+overflow: tests/linux/overflow.sh $(L)
+overflow-debug: tests/linux/overflow.sh $(O)/debug/linux
 install: tests/install/run.sh
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
 bench: tests/bench/selftest.sh $(L)

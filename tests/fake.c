@@ -22,6 +22,9 @@
 #define RUBBISH_MAPPED	 0xd1
 #define RUBBISH_UNMAPPED 0xd2
 #define RUBBISH_PURGED	 0xd3
+#define RUBBISH_GUARD	 0xd4
+
+#define GUARD (HAK_METADATA_APART * HAK_GUARD)
 
 static void lock(struct fake *fake)
 {
@@ -124,6 +127,14 @@ static void mark(struct fake *fake, size_t first, size_t n, enum hak_want want)
 		fake->peak = fake->outstanding;
 }
 
+static void fill_guards(char *base, size_t size)
+{
+	if (size <= 2 * GUARD)
+		return;
+	__builtin_memset(base, RUBBISH_GUARD, GUARD);
+	__builtin_memset(base + size - GUARD, RUBBISH_GUARD, GUARD);
+}
+
 static int map_run(struct fake *fake, size_t size, size_t align, enum hak_want want,
 		   struct hak_mapping *out)
 {
@@ -136,7 +147,20 @@ static int map_run(struct fake *fake, size_t size, size_t align, enum hak_want w
 	out->base = fake->arena + first * PAGE;
 	out->flags = (zero ? HAK_PAGES_ZERO : 0) | (fake->provider.purge ? HAK_PAGES_PURGE : 0);
 	__builtin_memset(out->base, zero ? 0 : RUBBISH_MAPPED, size);
+	if (want == HAK_WANT_META)
+		fill_guards(out->base, size);
 	return 0;
+}
+
+/* Is nothing written to the guards of what was mapped for records, and nothing purged? */
+static bool guards_are_intact(const unsigned char *base, size_t size)
+{
+	size_t guard = size > 2 * GUARD ? GUARD : 0;
+	bool intact = true;
+
+	for (size_t i = 0; i < guard; i++)
+		intact &= base[i] == RUBBISH_GUARD && base[size - 1 - i] == RUBBISH_GUARD;
+	return intact;
 }
 
 /* Real memory, one page or a few bytes behind where it should start. */
@@ -147,6 +171,7 @@ static int map_misaligned(struct fake *fake, size_t size, size_t align, enum hak
 
 	if (first == fake->nr_pages)
 		return -1;
+	fill_guards(fake->arena + (first + (align > PAGE)) * PAGE, size);
 	if (align > PAGE) {
 		mark(fake, first + 1, size / PAGE, want);
 		out->base = fake->arena + (first + 1) * PAGE;
@@ -223,6 +248,8 @@ static int check_unmap(struct fake *fake, uintptr_t base, size_t size)
 	for (size_t i = 0; i < n; i++)
 		PROMISED(fake, (fake->page[first + i] & PAGE_ID) == id,
 			 "unmap() of more than one mapping");
+	PROMISED(fake, fake->page[first] & PAGE_HEAP || guards_are_intact((void *)base, size),
+		 "it wrote to a guard");
 	if ((!first || (fake->page[first - 1] & PAGE_ID) != id) &&
 	    (first + n == fake->nr_pages || (fake->page[first + n] & PAGE_ID) != id))
 		return 0; /* what is left of the mapping, or all of it */
@@ -260,6 +287,8 @@ static int fake_unmap(void *ctx, void *base, size_t size)
 		if (is_to_fail(fake, FAKE_UNMAP, &fault) || fake->options.flags & FAKE_KEEPS) {
 			/* refused, but then what was in it need not be there */
 			__builtin_memset((void *)address, RUBBISH_UNMAPPED, size);
+			if (!(fake->page[page_index(fake, address)] & PAGE_HEAP))
+				fill_guards((char *)address, size);
 		} else {
 			unmap_run(fake, address, size);
 			result = 0;

@@ -31,6 +31,8 @@ static const char *check_superslab(const struct superslab *superslab)
 		return "page map: entry of a SuperSlab";
 	if (superslab->unbacked & ~superslab->unused)
 		return "SuperSlab: unbacked slabs that are in use";
+	if (superslab->unused & ~superslab_slabs(superslab))
+		return "SuperSlab: a guard that is unused";
 	if (superslab->claimed)
 		return "SuperSlab: slabs that a scan did not free";
 	if (superslab->idle & ~superslab->unused)
@@ -51,7 +53,7 @@ static const char *check_run(const struct slab *first, unsigned list)
 	uintptr_t base = slab_base(first);
 	size_t run = first->run;
 
-	if (runs_list(run) != list)
+	if (runs_list(superslab_is_metadata(slab_superslab(first)), run) != list)
 		return "runs: one on the wrong list";
 	if (!runs_have(base, run) || runs_have(base - SLAB_SIZE, 1) ||
 	    runs_have(base + run * SLAB_SIZE, 1) ||
@@ -81,7 +83,7 @@ static const char *check_runs(size_t unused)
 static const char *check_arena_locked(void)
 {
 	const struct arena_counters *counters = &hak_arena.counters;
-	uint64_t active = 0, used = 0, reserve = 0;
+	uint64_t active = 0, used = 0, unused = 0, reserve = 0;
 	const char *failed;
 
 	for_each_superslab(superslab)
@@ -89,15 +91,15 @@ static const char *check_arena_locked(void)
 		failed = check_superslab(superslab);
 		if (failed)
 			return failed;
-		active++;
-		used += count_bits(~superslab->unused);
+		active += !superslab_is_metadata(superslab);
+		used += count_bits(superslab_slabs(superslab) & ~superslab->unused);
+		unused += count_bits(superslab->unused);
 		reserve += superslab->unused == ALL_SLABS;
 	}
-	failed = check_runs(active * SLABS_PER_SUPERSLAB - used);
+	failed = check_runs(unused);
 	if (failed)
 		return failed;
-	if (active != counters->active || reserve != counters->reserve ||
-	    active != counters->mapped - counters->released)
+	if (active != counters->active || reserve != counters->reserve)
 		return "SuperSlab counters: active or reserve";
 	return used != counters->slabs_used ? "SuperSlab counters: slabs used" : NULL;
 }

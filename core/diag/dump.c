@@ -28,6 +28,8 @@ static char letter_of(const struct superslab *superslab, unsigned index)
 {
 	unsigned class = pagemap_class(superslab->base + index * SLAB_SIZE);
 
+	if (!(superslab_slabs(superslab) >> index & 1))
+		return '|';
 	if (superslab->unused >> index & 1)
 		return superslab->unbacked >> index & 1 ? '.' : '-';
 	if (class == CLASS_SPAN_REST)
@@ -48,7 +50,7 @@ static NO_SANITIZE_THREAD void draw(const struct superslab *superslab, struct pi
 	picture->base = superslab->base;
 	picture->unbacked = count_bits(superslab->unbacked);
 	picture->backed = count_bits(superslab->unused & ~superslab->unbacked);
-	picture->used = SLABS_PER_SUPERSLAB - picture->unbacked - picture->backed;
+	picture->used = count_bits(superslab_slabs(superslab) & ~superslab->unused);
 	picture->pages = 0;
 	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
 		picture->slabs[i] = letter_of(superslab, i);
@@ -107,7 +109,7 @@ void hak_dump(hak_sink *sink, void *ctx)
 	dump_class(sink, ctx, "larger", &row);
 	hak_format(sink, ctx,
 		   "%18s  used free purged  pages  (s m: blocks up to and above %lu bytes, "
-		   "b: bitmaps, #=: large blocks, -: free, .: purged)\n",
+		   "b: bitmaps, |: guards, #=: large blocks, -: free, .: purged)\n",
 		   "SuperSlab", (unsigned long)SMALL_MAX);
 	do {
 		n = draw_some(done, pictures, ARRAY_SIZE(pictures));

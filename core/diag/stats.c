@@ -347,7 +347,7 @@ void stats_read_rest(struct stats_rest *out, size_t size)
 	out->requested_bytes = pages_counters.requested;
 	out->mapped_bytes = pages_counters.mapped;
 	out->purged_bytes = pages_counters.purged;
-	out->meta_bytes = meta_bytes();
+	out->meta_bytes = difference(out->mapped_bytes, superslab.active * SUPERSLAB_SIZE);
 	out->resident_bytes = size > offsetof(struct hak_stats, resident_bytes)
 				      ? stats_resident() + meta_resident()
 				      : 0;

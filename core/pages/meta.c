@@ -3,7 +3,8 @@
  * Memory for the allocator's own records: descriptors of SuperSlabs, caches, leaves of the
  * page map, classes. They lie in other mappings than blocks. If each record lay at the start
  * of its SuperSlab, which is aligned to 2 MiB, all would compete for the same sets of the
- * processor's caches. And an overflow of a block must not reach a record.
+ * processor's caches. And an overflow of a block must not reach a record: where the platform
+ * has HAK_METADATA_APART, guards are at both ends of a mapping.
  *
  * There are a few kinds of records, and all records of a kind have one size. The provider
  * gives chunks, which are cut into records from front to back. A freed record goes on the
@@ -29,10 +30,16 @@
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 
-/* The start of a chunk; its records follow. */
+/* Nobody touches so much at both ends of a chunk: see hakmem/provider.h. */
+#define GUARD (HAK_METADATA_APART * HAK_GUARD)
+
+/* With guards a chunk is at least as long as all that is mapped divided by this. */
+#define MAPPED_PER_CHUNK 1024
+
+/* What a chunk begins with, behind its guard; its records follow. */
 struct chunk {
 	struct chunk *next;
-	size_t size;
+	size_t size;	/* without the guards */
 	bool purgeable; /* the provider takes purges of it; cleared without the lock */
 };
 
@@ -80,7 +87,7 @@ static void *meta_cut(size_t size)
 /* Enter a new chunk. Records are cut from it, unless more is left of the old one. */
 static void add_chunk(const struct hak_mapping *mapping, size_t size)
 {
-	struct chunk *chunk = mapping->base;
+	struct chunk *chunk = (struct chunk *)((char *)mapping->base + GUARD);
 	char *start = (char *)chunk + META_ALIGN;
 	char *end = (char *)chunk + size;
 
@@ -108,17 +115,19 @@ static struct chunk *chunk_of(uintptr_t address)
 
 /*
  * Get another chunk, from which @need bytes can be cut. If there is no memory for one of the
- * usual size, get the smallest that suffices.
+ * usual size, get the smallest that suffices. Where chunks have guards, and so are mappings of
+ * their own, they grow with what there is.
  */
 static bool map_chunk(size_t need)
 {
 	size_t least = ALIGN_UP(need + META_ALIGN, HAK_GRANULE);
-	size_t size = ALIGN_UP(least, POLICY_META_CHUNK);
+	size_t more = GUARD ? pages_counters.mapped / MAPPED_PER_CHUNK : 0;
+	size_t size = ALIGN_UP(MAX(least, more), POLICY_META_CHUNK);
 	struct hak_mapping mapping;
 
-	if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping)) {
+	if (!pages_map(size + 2 * GUARD, HAK_GRANULE, HAK_WANT_META, &mapping)) {
 		size = least;
-		if (!pages_map(size, HAK_GRANULE, HAK_WANT_META, &mapping))
+		if (!pages_map(size + 2 * GUARD, HAK_GRANULE, HAK_WANT_META, &mapping))
 			return false;
 	}
 	hak_assert(!chunk_of((uintptr_t)mapping.base) &&
@@ -205,16 +214,7 @@ bool meta_has(const void *address)
 	return chunk_of((uintptr_t)address);
 }
 
-/* How many bytes are mapped for records, used or not? */
-size_t meta_bytes(void)
-{
-	size_t sum = 0;
-
-	for_each_chunk(chunk) sum += chunk->size;
-	return sum;
-}
-
-/* How many of these bytes are backed? Asks the provider; if it does not know, all are. */
+/* How many bytes of the chunks are backed? Asks the provider; if it does not know, all are. */
 size_t meta_resident(void)
 {
 	size_t bytes, sum = 0;
@@ -231,7 +231,7 @@ void meta_fini(void)
 
 	for (chunk = meta.chunks; chunk; chunk = next) {
 		next = chunk->next;
-		pages_unmap(chunk, chunk->size);
+		pages_unmap((char *)chunk - GUARD, chunk->size + 2 * GUARD);
 	}
 	__builtin_memset(&meta, 0, sizeof(meta));
 }

@@ -23,7 +23,6 @@ void meta_free(enum meta_kind kind, void *record);
 void meta_purge(const void *start, const void *end);
 
 bool meta_has(const void *address);
-size_t meta_bytes(void);
 size_t meta_resident(void);
 
 void meta_for_each_lock(void (*visit)(struct lock *lock));

@@ -17,7 +17,8 @@
  *
  * A bitmap of up to 128 bits is in the descriptor. A larger one is a block of CLASS_BITMAP_512
  * or CLASS_BITMAP_1024. The slabs of these two classes have their own bitmaps in the
- * descriptor, so the recursion ends there.
+ * descriptor, so the recursion ends there. They lie in SuperSlabs for metadata, if the platform
+ * keeps these apart.
  *
  * A struct slab_class is made with the first slab of its class: a program does not pay for
  * classes that it does not use.
@@ -141,7 +142,7 @@ static uint64_t *alloc_bitmap(struct slab *slab, unsigned class)
 	void *block = slab->inline_bits;
 
 	if (class_bitmap_words(class) > SLAB_INLINE_WORDS &&
-	    !class_alloc(bitmap_class(class), &block + 1, 1, ALLOC_ANY))
+	    !class_alloc(bitmap_class(class), &block + 1, 1, ALLOC_METADATA))
 		return NULL;
 	return block;
 }

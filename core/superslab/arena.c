@@ -2,8 +2,12 @@
 /*
  * The arena: which SuperSlabs there are, and when the empty ones (the reserve) are released.
  *
- *	unused == ALL_SLABS  <=>  on the list `empty`  <=>  counted in `reserve`
- *	active		     ==	  mapped - released
+ *	all slabs unused  <=>  on the list `empty`
+ *	reserve		  ==   those on the list that are not for metadata
+ *
+ * Where the platform has HAK_METADATA_APART, bitmaps lie in SuperSlabs of their own, which are
+ * not counted. An empty one of these goes at once if another one has room. Else it stays, and
+ * the scan purges it, until the last of the reserve goes.
  *
  * A SuperSlab that is to go is first taken off every list and out of the page map, and then
  * unmapped with the lock dropped. If the provider refuses, it is entered again and stays in
@@ -36,25 +40,15 @@ void arena_for_each_lock(void (*visit)(struct lock *lock))
 	visit(&hak_arena.lock);
 }
 
-static void enter_reserve(struct superslab *superslab)
-{
-	hak_assert(!superslab->claimed);
-	list_add(&hak_arena.empty, &superslab->node);
-	hak_arena.counters.reserve++;
-}
-
-static void leave_reserve(struct superslab *superslab)
-{
-	hak_assert(hak_arena.counters.reserve);
-	list_del(&superslab->node);
-	hak_arena.counters.reserve--;
-}
-
 /* Which slabs of a SuperSlab are unused from now on. */
 void arena_set_unused(struct superslab *superslab, uint32_t unused)
 {
-	if (superslab->unused == ALL_SLABS)
-		leave_reserve(superslab);
+	uint32_t slabs = superslab_slabs(superslab);
+
+	if (superslab->unused == slabs) {
+		list_del(&superslab->node);
+		hak_arena.counters.reserve -= slabs == ALL_SLABS;
+	}
 	for (uint32_t left = superslab->unused ^ unused; left;) {
 		uint32_t run = left & ~(left + (left & -left)); /* the lowest run of bits */
 		struct slab *first = &superslab->slab[lowest_bit(run)];
@@ -64,8 +58,11 @@ void arena_set_unused(struct superslab *superslab, uint32_t unused)
 		left ^= run;
 	}
 	hak_assert(superslab->unused == unused);
-	if (unused == ALL_SLABS)
-		enter_reserve(superslab);
+	if (unused == slabs) {
+		hak_assert(!superslab->claimed);
+		list_add(&hak_arena.empty, &superslab->node);
+		hak_arena.counters.reserve += slabs == ALL_SLABS;
+	}
 }
 
 size_t arena_in_use(void)
@@ -109,32 +106,6 @@ bool arena_keeps_blocks(void)
 	return keeps;
 }
 
-static void init_superslab(struct superslab *superslab, uintptr_t base, unsigned flags)
-{
-	superslab->base = base;
-	superslab->unbacked = ALL_SLABS;
-	superslab->zero = flags & HAK_PAGES_ZERO;
-	superslab->purgeable = flags & HAK_PAGES_PURGE;
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
-		struct slab *slab = &superslab->slab[i];
-
-		slab->index = (uint8_t)i;
-		/* if pages cannot be purged, all of them count as backed */
-		slab->unbacked = superslab->purgeable ? ALL_PAGES : 0;
-		slab->untouched = slab->unbacked;
-	}
-}
-
-/* Initialise a chain of descriptors, which are all zero, for the SuperSlabs of a mapping. */
-void arena_init(struct list_node *chain, const struct hak_mapping *mapping)
-{
-	uintptr_t base = (uintptr_t)mapping->base;
-
-	hak_assert(base % SUPERSLAB_SIZE == 0);
-	for (; chain; chain = chain->next, base += SUPERSLAB_SIZE)
-		init_superslab(list_entry(chain, struct superslab, node), base, mapping->flags);
-}
-
 /* Enter a SuperSlab, new or refused by the provider, into the lists and the page map. */
 static void arena_enter(struct superslab *superslab)
 {
@@ -142,8 +113,9 @@ static void arena_enter(struct superslab *superslab)
 	hak_assert(!pagemap_superslab(superslab->base) && !superslab->unused);
 	pagemap_set_superslab(superslab->base, superslab);
 	list_add(&hak_arena.all, &superslab->all);
-	arena_set_unused(superslab, ALL_SLABS);
-	if (++hak_arena.counters.active > hak_arena.counters.peak)
+	arena_set_unused(superslab, superslab_slabs(superslab));
+	hak_arena.counters.active += !superslab_is_metadata(superslab);
+	if (hak_arena.counters.active > hak_arena.counters.peak)
 		hak_arena.counters.peak = hak_arena.counters.active;
 }
 
@@ -155,8 +127,7 @@ static void arena_remove(struct superslab *superslab)
 	arena_set_unused(superslab, 0);
 	list_del(&superslab->all);
 	pagemap_set_superslab(superslab->base, NULL);
-	hak_arena.counters.active--;
-	hak_arena.counters.released++; /* until it turns out that it is refused */
+	hak_arena.counters.active -= !superslab_is_metadata(superslab);
 }
 
 /*
@@ -169,10 +140,11 @@ void arena_enter_and_lock(struct list_node *chain, size_t remapped)
 
 	arena_lock();
 	hak_arena.maps++;
-	for (struct list_node *next; chain; chain = next, count++) {
+	for (struct list_node *next; chain; chain = next) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
 
 		next = chain->next;
+		count += !superslab_is_metadata(superslab);
 		superslab->map_id = hak_arena.maps;
 		arena_enter(superslab);
 	}
@@ -203,17 +175,9 @@ static void keep_refused(struct list_node *chain)
 		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
 			superslab->slab[i].unbacked = superslab->slab[i].untouched = 0;
 		arena_enter(superslab);
-		hak_arena.counters.released--;
 		hak_arena.counters.refused++;
 	}
 	arena_unlock();
-}
-
-/* Does @below end where @superslab begins, in the same mapping? */
-static bool is_neighbour(const struct superslab *superslab, const struct superslab *below)
-{
-	return below->base + SUPERSLAB_SIZE == superslab->base &&
-	       below->map_id == superslab->map_id;
 }
 
 /*
@@ -231,7 +195,8 @@ size_t arena_release(struct list_node *chain)
 
 		for (; (rest = lowest->node.next); lowest = next, size += SUPERSLAB_SIZE) {
 			next = list_entry(rest, struct superslab, node);
-			if (!is_neighbour(lowest, next))
+			if (next->base + SUPERSLAB_SIZE != lowest->base ||
+			    next->map_id != lowest->map_id)
 				break;
 		}
 		lowest->node.next = NULL;
@@ -246,13 +211,6 @@ size_t arena_release(struct list_node *chain)
 	return released;
 }
 
-/* How many neighbours of an empty SuperSlab are empty, and make a longer run with it? */
-static unsigned empty_neighbours(const struct superslab *superslab)
-{
-	return runs_have(superslab->base - SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB) +
-	       runs_have(superslab->base + SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB);
-}
-
 /* Take out an empty SuperSlab that is backed, and has few empty neighbours. NULL if none is. */
 struct superslab *arena_withdraw_reserve(void)
 {
@@ -263,9 +221,13 @@ struct superslab *arena_withdraw_reserve(void)
 	for (struct list_node *node = hak_arena.empty; node && left-- && fewest;
 	     node = node->next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
-		unsigned neighbours = empty_neighbours(superslab);
+		uintptr_t below = superslab->base - SUPERSLAB_SIZE;
+		/* how many are empty, and make a longer run with it? */
+		unsigned neighbours = runs_have(below, SLABS_PER_SUPERSLAB) +
+				      runs_have(below + 2 * SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB);
 
-		if (superslab->unbacked == ALL_SLABS || superslab->refused || neighbours >= fewest)
+		if (superslab->unbacked == ALL_SLABS || superslab->refused ||
+		    superslab_is_metadata(superslab) || neighbours >= fewest)
 			continue;
 		fewest = neighbours;
 		best = superslab;
@@ -281,17 +243,17 @@ void arena_return_reserve(struct superslab *superslab)
 {
 	arena_lock();
 	arena_enter(superslab);
-	hak_arena.counters.released--;
 	arena_unlock();
 }
 
-/* Release empty SuperSlabs until @keep are left. Returns bytes. */
+/* Release empty SuperSlabs until @keep are left, besides those for metadata. Returns bytes. */
 static size_t release_down_to(size_t keep)
 {
 	struct list_node *chain = NULL, *node, *next;
 
 	arena_lock();
-	for (node = hak_arena.empty; node && hak_arena.counters.reserve > keep; node = next) {
+	for (node = hak_arena.empty; node && (!keep || hak_arena.counters.reserve > keep);
+	     node = next) {
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 
 		next = node->next;
@@ -352,20 +314,17 @@ void arena_read_counters(struct arena_counters *counters)
 {
 	arena_lock();
 	*counters = hak_arena.counters;
+	counters->released = counters->mapped - counters->active;
 	counters->locks = hak_arena.lock.count;
 	arena_unlock();
 }
 
-/* Unmap all SuperSlabs, used or not. */
+/* Unmap all SuperSlabs, used or not. Nobody else may be inside the allocator. */
 void arena_fini(void)
 {
-	struct list_node *chain = NULL;
-
-	arena_lock();
-	while (hak_arena.all)
-		arena_collect(arena_first(), &chain);
-	arena_unlock();
-	arena_release(chain);
+	for (struct superslab *superslab = arena_first(); superslab;
+	     superslab = arena_next(superslab))
+		pages_unmap((void *)superslab->base, SUPERSLAB_SIZE);
 	__builtin_memset(&hak_arena, 0, sizeof(hak_arena));
-	runs_fini(); /* of what could not go */
+	runs_fini();
 }

@@ -9,10 +9,10 @@
 #include "base/policy.h"
 #include "superslab/descriptor.h"
 
-#define ALL_SLABS 0xffffffffu
-
+/* SuperSlabs for metadata are not counted, but for the slabs that are used of them. */
 struct arena_counters {
-	uint64_t mapped, released, active, peak, reserve, emptied, refused;
+	uint64_t mapped, active, peak, reserve, emptied, refused;
+	uint64_t released; /* in what arena_read_counters() returns */
 	uint64_t slabs_used;
 	uint64_t retouched; /* pages of spans that were purged and handed out again */
 	uint64_t locks;	    /* times that the lock was taken */
@@ -22,7 +22,7 @@ struct arena_counters {
  * struct arena - all SuperSlabs
  * @lock:     guards everything here, and what descriptor.h and runs.h say
  * @all:      all SuperSlabs, the newest first [arena]
- * @empty:    those of which every slab is unused: the reserve [arena]
+ * @empty:    those of which every slab is unused: the reserve, and those for metadata [arena]
  * @maps:     the number of mappings, ever; the last one has it as its map_id [arena]
  * @peak:     the most SuperSlabs that were needed at once: since the last scan, in the
  *	      interval before, and so on [arena]
@@ -55,7 +55,6 @@ HAK_COLD struct superslab *arena_first(void);
 HAK_COLD struct superslab *arena_next(struct superslab *superslab);
 
 /* Without it. */
-HAK_COLD void arena_init(struct list_node *chain, const struct hak_mapping *mapping);
 HAK_COLD void arena_enter_and_lock(struct list_node *chain, size_t remapped);
 HAK_COLD size_t arena_release(struct list_node *chain);
 struct superslab *arena_withdraw_reserve(void);

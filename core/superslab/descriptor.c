@@ -77,27 +77,56 @@ static struct list_node *alloc_descriptors(size_t count)
 	return chain;
 }
 
+/* Initialise a chain of descriptors, which are all zero, for the SuperSlabs of a mapping. */
+static void init_superslabs(struct list_node *chain, const struct hak_mapping *mapping,
+			    bool metadata)
+{
+	uintptr_t base = (uintptr_t)mapping->base;
+
+	hak_assert(base % SUPERSLAB_SIZE == 0);
+	for (; chain; chain = chain->next, base += SUPERSLAB_SIZE) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		superslab->base = base;
+		superslab->metadata = metadata;
+		superslab->unbacked = superslab_slabs(superslab);
+		superslab->zero = mapping->flags & HAK_PAGES_ZERO;
+		superslab->purgeable = mapping->flags & HAK_PAGES_PURGE;
+		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+			struct slab *slab = &superslab->slab[i];
+
+			slab->index = (uint8_t)i;
+			/* if pages cannot be purged, all of them count as backed */
+			slab->unbacked = superslab->purgeable ? ALL_PAGES : 0;
+			slab->untouched = slab->unbacked;
+		}
+	}
+}
+
 /*
  * Map @count SuperSlabs and make all the records for them. NULL if there is no memory for one
  * of these. Descriptors are made first, because some providers take no memory back. If there
  * are many they are made last, because the memory of records does not go back either.
  */
-struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping)
+struct list_node *descriptor_map(size_t count, size_t align, bool metadata)
 {
+	enum hak_want want = HAK_METADATA_APART && metadata ? HAK_WANT_META : HAK_WANT_HEAP;
 	size_t size = count * SUPERSLAB_SIZE;
 	bool early = count <= POLICY_EARLY_DESCRIPTORS;
 	struct list_node *chain = early ? alloc_descriptors(count) : NULL;
+	struct hak_mapping mapping;
 
-	if ((early && !chain) || !pages_map(size, align < SUPERSLAB_SIZE ? SUPERSLAB_SIZE : align,
-					    HAK_WANT_HEAP, mapping)) {
+	if ((early && !chain) || !pages_map(size, MAX(align, SUPERSLAB_SIZE), want, &mapping)) {
 		descriptor_free(chain);
 		return NULL;
 	}
 	if (!early)
 		chain = alloc_descriptors(count);
-	if (chain && reserve_leaves((uintptr_t)mapping->base, size))
+	if (chain && reserve_leaves((uintptr_t)mapping.base, size)) {
+		init_superslabs(chain, &mapping, metadata);
 		return chain;
-	pages_unmap(mapping->base, size);
+	}
+	pages_unmap(mapping.base, size);
 	descriptor_free(chain);
 	return NULL;
 }

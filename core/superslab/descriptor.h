@@ -12,6 +12,13 @@
 
 #include "base/list.h"
 
+/* All slabs of a SuperSlab, as bits. */
+#define ALL_SLABS 0xffffffffu
+
+/* Those that can be allocated in one for metadata. The first and the last are its guards. */
+#define METADATA_SLABS 0x7ffffffeu
+_Static_assert(HAK_GUARD == SLAB_SIZE, "the guards of what is mapped for records");
+
 /* Bits of a bitmap that need no memory of its own: 128 blocks. */
 #define SLAB_INLINE_WORDS 2u
 
@@ -87,6 +94,7 @@ _Static_assert(sizeof(struct slab) == 64, "a line of the cache: a slab is found 
  * @purgeable: the provider takes purges of it [arena]
  * @refused:   the provider refused to take it back, and is not asked before a trim [arena]
  * @unpurged:  the provider refused to purge it, and is not asked before a trim [arena]
+ * @metadata:  it is for bitmaps, and no block of the program is ever in it [const]
  */
 struct superslab {
 	struct slab slab[SLABS_PER_SUPERSLAB];
@@ -104,7 +112,19 @@ struct superslab {
 	bool purgeable;
 	bool refused;
 	bool unpurged;
+	bool metadata;
 };
+
+static inline bool superslab_is_metadata(const struct superslab *superslab)
+{
+	return HAK_METADATA_APART && superslab->metadata;
+}
+
+/* The slabs of it that can be allocated, as bits. If all of them are unused, it is empty. */
+static inline uint32_t superslab_slabs(const struct superslab *superslab)
+{
+	return superslab_is_metadata(superslab) ? METADATA_SLABS : ALL_SLABS;
+}
 
 static inline struct superslab *slab_superslab(const struct slab *slab)
 {
@@ -134,7 +154,7 @@ static inline uint32_t superslab_unbacked_slabs(const struct superslab *supersla
 
 HAK_COLD struct slab *address_to_slab(uintptr_t address);
 HAK_COLD uint32_t superslab_part(uintptr_t base, size_t slabs);
-HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, struct hak_mapping *mapping);
+HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, bool metadata);
 void descriptor_free(struct list_node *chain);
 
 #endif

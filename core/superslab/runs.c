@@ -12,6 +12,10 @@
  *	run of the first slab and of the last  ==  length of the run
  *	bit n of lists is set		      <=>  list[n] is not empty
  *
+ * Runs of SuperSlabs for metadata are on one list, whatever their length: each of them suffices
+ * for the single slabs that are asked for. They do not go on in another SuperSlab, as the first
+ * and the last slab of such a SuperSlab are never unused.
+ *
  * Lists of SuperSlabs by the longest run inside each would be simpler. But they would not tell
  * a run that ends at the edge of its SuperSlab from one that goes on in the next, and requests
  * would break up the longer one.
@@ -23,10 +27,12 @@
 struct runs hak_runs;
 
 /* The list for this length. What is on the lists behind it is longer. */
-unsigned runs_list(size_t slabs)
+unsigned runs_list(bool metadata, size_t slabs)
 {
 	unsigned top, list;
 
+	if (HAK_METADATA_APART && metadata)
+		return RUNS_METADATA;
 	if (slabs < SLABS_PER_SUPERSLAB)
 		return (unsigned)slabs;
 	top = highest_bit(slabs);
@@ -67,7 +73,7 @@ bool runs_have(uintptr_t base, size_t slabs)
 
 static void enlist(struct slab *first, size_t slabs)
 {
-	unsigned list = runs_list(slabs);
+	unsigned list = runs_list(superslab_is_metadata(slab_superslab(first)), slabs);
 
 	hak_assert(slabs && !list_has(&first->node));
 	first->run = slabs;
@@ -78,7 +84,7 @@ static void enlist(struct slab *first, size_t slabs)
 
 static void unlist(struct slab *first)
 {
-	unsigned list = runs_list(first->run);
+	unsigned list = runs_list(superslab_is_metadata(slab_superslab(first)), first->run);
 
 	hak_assert(list_has(&first->node) && hak_runs.lists >> list & 1);
 	list_del(&first->node);
@@ -135,7 +141,7 @@ void runs_remove(struct slab *slab, size_t slabs)
 		enlist(neighbour(slab, (ptrdiff_t)slabs), above);
 }
 
-/* Forget all runs. Some are left if the provider refused to unmap a SuperSlab. */
+/* Forget all runs. */
 void runs_fini(void)
 {
 	__builtin_memset(&hak_runs, 0, sizeof(hak_runs));

@@ -7,7 +7,8 @@
 
 #include "superslab/descriptor.h"
 
-#define NR_RUN_LISTS 64u
+#define NR_RUN_LISTS  64u
+#define RUNS_METADATA 0u /* the list of all runs in SuperSlabs for metadata */
 
 /* Guarded by the lock of the arena. */
 extern HAK_HIDDEN struct runs {
@@ -16,7 +17,7 @@ extern HAK_HIDDEN struct runs {
 } hak_runs;
 
 /* With the lock of the arena held. */
-HAK_COLD unsigned runs_list(size_t slabs);
+HAK_COLD unsigned runs_list(bool metadata, size_t slabs);
 HAK_COLD void runs_add(struct slab *first, size_t slabs);
 HAK_COLD void runs_remove(struct slab *slab, size_t slabs);
 HAK_COLD bool runs_have(uintptr_t base, size_t slabs);

@@ -4,7 +4,8 @@
  *
  * A request for n slabs gets a place in the shortest run that suffices (runs.c), so that long
  * runs stay, and SuperSlabs have a chance to become empty. Of the first few places it gets the
- * one whose pages fit best.
+ * one whose pages fit best. Slabs for bitmaps come from SuperSlabs for metadata, and nothing
+ * else does, where the platform has HAK_METADATA_APART.
  *
  *	unbacked and idle  ==	parts of unused
  *	slab in unused	  ==>	its class byte is 0
@@ -59,6 +60,7 @@ static void set_slack(struct slab *slab, unsigned slack)
  * @more:   how many more slabs are welcome, anywhere in the same SuperSlab
  * @counts: the owner is a class, which says of each page when it is backed; a span does not
  * @backed: only slabs that are backed
+ * @metadata: for bitmaps
  * @candidates: how many more places may be compared
  * @misfit: misfit() of the best place so far
  * @base:   the address of the best place so far
@@ -71,6 +73,7 @@ struct request {
 	unsigned more;
 	bool counts;
 	bool backed;
+	bool metadata;
 
 	unsigned candidates;
 	unsigned misfit;
@@ -203,12 +206,14 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
  */
 static uintptr_t find_unused(struct request *request)
 {
-	unsigned list = runs_list(request->slabs);
+	unsigned list = runs_list(request->metadata, request->slabs);
+	uint64_t lists = hak_runs.lists >> list << list;
 
 	request->candidates = POLICY_RUN_CANDIDATES;
 	request->misfit = UNBACKED_MISFIT + !request->backed;
 	request->base = 0;
-	for (uint64_t lists = hak_runs.lists >> list << list; lists; lists &= lists - 1) {
+	for (lists &= HAK_METADATA_APART && request->metadata ? 1 : ~0ul; lists;
+	     lists &= lists - 1) {
 		struct list_node *node = hak_runs.list[lowest_bit(lists)];
 
 		if (request->base && (!request->counts || request->misfit < UNBACKED_MISFIT))
@@ -219,7 +224,24 @@ static uintptr_t find_unused(struct request *request)
 	return request->base;
 }
 
-static uintptr_t alloc_unused(struct request *request)
+/* Map enough SuperSlabs, and allocate from the start of them. */
+static uintptr_t alloc_new(struct request *request)
+{
+	size_t count = DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB);
+	bool metadata = HAK_METADATA_APART && request->metadata;
+	struct list_node *chain = descriptor_map(count, request->align, metadata);
+	uintptr_t base;
+
+	if (!chain)
+		return 0;
+	base = list_entry(chain, struct superslab, node)->base + metadata * HAK_GUARD;
+	arena_enter_and_lock(chain, metadata ? 0 : remap_reserve(chain));
+	alloc_at(request, base);
+	arena_unlock();
+	return base;
+}
+
+static uintptr_t alloc_run(struct request *request)
 {
 	uintptr_t base;
 
@@ -228,31 +250,6 @@ static uintptr_t alloc_unused(struct request *request)
 	if (base)
 		alloc_at(request, base);
 	arena_unlock();
-	return base;
-}
-
-/* Map enough SuperSlabs, and allocate from the start of them. */
-static uintptr_t alloc_new(struct request *request)
-{
-	struct hak_mapping mapping;
-	struct list_node *chain = descriptor_map(DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB),
-						 request->align, &mapping);
-	size_t remapped;
-
-	if (!chain)
-		return 0;
-	arena_init(chain, &mapping);
-	remapped = remap_reserve(chain);
-	arena_enter_and_lock(chain, remapped);
-	alloc_at(request, (uintptr_t)mapping.base);
-	arena_unlock();
-	return (uintptr_t)mapping.base;
-}
-
-static uintptr_t alloc_run(struct request *request)
-{
-	uintptr_t base = alloc_unused(request);
-
 	return base || request->backed ? base : alloc_new(request);
 }
 
@@ -318,6 +315,7 @@ struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 				   .align = SLAB_SIZE,
 				   .more = n - 1,
 				   .counts = true,
+				   .metadata = HAK_METADATA_APART && which == ALLOC_METADATA,
 				   .backed = NR_SPAN_CLASSES && which == ALLOC_BACKED };
 	uintptr_t base = alloc_run(&request);
 	struct list_node *chain = NULL;
@@ -352,7 +350,9 @@ void superslab_free_part(struct superslab *superslab, uint32_t part, struct list
 	superslab->unbacked |= superslab_unbacked_slabs(superslab, part);
 	hak_arena.counters.slabs_used -= count_bits(part);
 	arena_set_unused(superslab, superslab->unused | part);
-	if (superslab->unused == ALL_SLABS && !superslab->refused &&
+	if (superslab_is_metadata(superslab)) /* is this the only run? */
+		reserve = hak_runs.list[RUNS_METADATA]->next ? SIZE_MAX : 0;
+	if (superslab->unused == superslab_slabs(superslab) && !superslab->refused &&
 	    !policy_keeps(reserve, arena_in_use(), arena_recent_peak()))
 		arena_collect(superslab, chain);
 }

@@ -10,8 +10,9 @@
 
 /* Which memory may be allocated? */
 enum alloc_which {
-	ALLOC_ANY,    /* all, from the provider as well */
-	ALLOC_BACKED, /* only backed slabs; but any block of the slabs that a class already has */
+	ALLOC_ANY,	/* all for blocks of the program, from the provider as well */
+	ALLOC_BACKED,	/* only backed slabs; but any block of the slabs that a class already has */
+	ALLOC_METADATA, /* all for bitmaps; the same as ALLOC_ANY without HAK_METADATA_APART */
 };
 
 HAK_COLD uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align,

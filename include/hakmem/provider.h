@@ -28,7 +28,16 @@ extern "C" {
 #define HAK_GRANULE	   ((size_t)4096)
 #define HAK_SUPERSLAB_SIZE ((size_t)2 << 20)
 
-/* What a mapping is for. */
+/* What nobody touches at both ends of a mapping for records, on Linux. */
+#define HAK_GUARD ((size_t)64 << 10)
+
+/*
+ * What a mapping is for. On Linux, neither the first HAK_GUARD bytes of one for records nor the
+ * last are ever touched, so that an overflow of a block cannot reach records. map() may leave
+ * them without memory or access. They are a part of the mapping, and go with it. Bitmaps are
+ * records, too, and ask for a SuperSlab. On bare metal these lie in the heap, and there are no
+ * guards: address space is memory there.
+ */
 enum hak_want {
 	HAK_WANT_HEAP, /* blocks: SuperSlabs, each of 2 MiB and aligned to 2 MiB */
 	HAK_WANT_META, /* records of the allocator: any multiple of HAK_GRANULE */

@@ -58,6 +58,7 @@ struct hak_stats {
 	uint64_t bitmap_slabs; /* slabs that hold the bitmaps of other slabs */
 	uint64_t slabs_used;   /* all slabs in use, those of spans and bitmaps included */
 
+	/* of SuperSlabs for blocks; on Linux bitmaps have others, which count as records */
 	uint64_t superslabs_mapped;   /* how many were ever mapped */
 	uint64_t superslabs_released; /* how many of them were given back */
 	uint64_t superslabs_active;   /* how many are mapped now, the reserve included */

@@ -48,6 +48,9 @@ extern "C" {
 /* The provider of this platform cannot move frames; that of a kernel may. */
 #define PLATFORM_MOVES CONFIG_HAK_MOVE
 
+/* Bitmaps lie in the same SuperSlabs as blocks, and there are no guards: frames are scarce. */
+#define HAK_METADATA_APART 0
+
 /*
  * There is no provider by default. Which memory is free is not known before the boot code has
  * called hak_region_add(). After that the image calls hak_init(), mostly with

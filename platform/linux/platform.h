@@ -98,6 +98,12 @@ static inline unsigned this_held_now(void)
 /* The provider can move memory, by its page tables. */
 #define PLATFORM_MOVES 1
 
+/*
+ * Bitmaps lie in SuperSlabs of their own, and there are guards around all that is the
+ * allocator's: an overflow of a block does not reach it. It takes address space.
+ */
+#define HAK_METADATA_APART 1
+
 /* There are no interrupts, and signal handlers do not allocate. So this is empty. */
 #define PLATFORM_HAS_IRQ 0
 

@@ -93,13 +93,19 @@ static void *take_ahead(size_t size)
 	return (void *)(seen & ~AHEAD_LEFT);
 }
 
-/* How much to map besides, if nothing is left ahead. */
+/*
+ * How much to map besides, if nothing is left ahead. Beside the first SuperSlab it is one more,
+ * which bitmaps will soon ask for. They get that one, above the first. So the next ones of the
+ * heap, below it, are its neighbours, and together they can serve a large block.
+ */
 static size_t more_ahead(void)
 {
 	size_t quarter = pages_counters.mapped / 4 & ~(HAK_SUPERSLAB_SIZE - 1);
 
 	if (ahead & AHEAD_LEFT || locked)
 		return 0;
+	if (pages_counters.mapped && pages_counters.mapped < HAK_SUPERSLAB_SIZE)
+		return HAK_SUPERSLAB_SIZE;
 	return quarter < AHEAD_MOST ? quarter : AHEAD_MOST;
 }
 
@@ -165,10 +171,42 @@ static void *map_heap(size_t size, size_t align)
 	return base;
 }
 
+/*
+ * Pages that nobody may touch, in place of others: no memory is behind them. mprotect() would do
+ * the same, but glibc's malloc does not call it in a program with one thread, and so a filter
+ * may forbid it. If the kernel refuses, as the process has too many mappings, the pages stay what
+ * they are, and an overflow that reaches them harms nothing, unless it is longer.
+ */
+static void guard(void *base)
+{
+	static _Atomic bool told;
+
+	if (mmap(base, HAK_GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+	    MAP_FAILED)
+		tell(&told, "guard", HAK_GUARD);
+}
+
+/*
+ * What is for records has guards at both its ends. They are put there last. If the whole was
+ * mapped without access, and the middle then mapped again, a kernel that may not commit so much
+ * memory could leave a hole there.
+ */
+static void *map_records(size_t size, size_t align)
+{
+	char *base = align == HAK_SUPERSLAB_SIZE ? take_ahead(size) : NULL;
+
+	if (!base)
+		base = map_aligned(size, align, PROT_READ | PROT_WRITE);
+	if (HAK_METADATA_APART && base && size > 2 * HAK_GUARD) {
+		guard(base);
+		guard(base + size - HAK_GUARD);
+	}
+	return base;
+}
+
 static void *map(size_t size, size_t align, enum hak_want want)
 {
-	return want == HAK_WANT_HEAP ? map_heap(size, align)
-				     : map_aligned(size, align, PROT_READ | PROT_WRITE);
+	return want == HAK_WANT_HEAP ? map_heap(size, align) : map_records(size, align);
 }
 
 static int linux_map(void *ctx, size_t size, size_t align, enum hak_want want,

@@ -479,7 +479,8 @@ static void keeps_all(void)
 
 /* ------------------------------------------------------------ a machine of 4 MiB */
 
-#define SMALL_CAPACITY ((size_t)4 << 20)
+/* One SuperSlab for blocks, where bitmaps are apart one for these, and records. */
+#define SMALL_CAPACITY ((size_t)(4 + 2 * HAK_METADATA_APART) << 20)
 #define NR_SIZES       64u
 
 /* Blocks of a full heap are chained through themselves. */

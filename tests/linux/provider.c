@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
@@ -70,6 +71,59 @@ static void provider_aligns(void)
 		CHECK(unmap(base, 2 * MIB) && unmap(odd, PAGE));
 		CHECK(virtual_size() == before);
 	}
+}
+
+/* Can the byte at @address be read? The kernel tells, without a fault. */
+static bool is_there(const char *address)
+{
+	int pipes[2];
+	bool there;
+
+	if (pipe(pipes))
+		return false;
+	there = write(pipes[1], address, 1) == 1;
+	close(pipes[0]);
+	close(pipes[1]);
+	return there;
+}
+
+/* What is for records has guards inside of it, which go with it. */
+static void provider_guards(void)
+{
+	static const size_t sizes[] = { 3 * HAK_GUARD, 2 * MIB, 5 * MIB };
+
+	for (unsigned i = 0; i < 3; i++) {
+		size_t size = sizes[i], align = i == 1 ? 2 * MIB : PAGE, before = virtual_size();
+		struct hak_mapping mapping = { 0 };
+		char *base, *first, *end;
+
+		CHECK(!linux_provider->map(NULL, size, align, HAK_WANT_META, &mapping));
+		base = mapping.base;
+		first = base + HAK_GUARD;
+		end = base + size - HAK_GUARD;
+		CHECK(((uintptr_t)base & (align - 1)) == 0 && virtual_size() == before + size);
+		CHECK(!is_there(base) && !is_there(first - 1) && is_there(first));
+		CHECK(is_there(end - 1) && !is_there(end) && !is_there(base + size - 1));
+		CHECK(reads(first, (size_t)(end - first), 0));
+		memset(first, 1, (size_t)(end - first));
+		CHECK(unmap(base, size) && virtual_size() == before);
+	}
+}
+
+/* When no address space is left for more than the mapping: a guard takes none. */
+static void provider_guards_at_limit(void)
+{
+	struct rlimit old, none = { virtual_size() + MIB + HAK_GUARD / 2, RLIM_INFINITY };
+	struct hak_mapping mapping = { 0 };
+	bool mapped, guarded;
+
+	CHECK(getrlimit(RLIMIT_AS, &old) == 0);
+	none.rlim_max = old.rlim_max;
+	CHECK(setrlimit(RLIMIT_AS, &none) == 0);
+	mapped = !linux_provider->map(NULL, MIB, PAGE, HAK_WANT_META, &mapping);
+	guarded = mapped && !is_there(mapping.base);
+	setrlimit(RLIMIT_AS, &old);
+	CHECK(mapped && guarded && unmap(mapping.base, MIB));
 }
 
 static void provider_takes_parts_back(void)
@@ -220,6 +274,8 @@ int main(void)
 	provider_aligns(); /* once unmeasured: stdio allocates */
 	first_move();
 	TEST_RUN(provider_aligns);
+	TEST_RUN(provider_guards);
+	TEST_RUN(provider_guards_at_limit);
 	TEST_RUN(provider_takes_parts_back);
 	TEST_RUN(provider_purges);
 	TEST_RUN(provider_refuses_locked);

@@ -35,7 +35,7 @@ bit unused[SLABS], claimed[SLABS]; /* superslab->unused, ->claimed */
 bit dirty[SLABS]; /* an unused slab is backed */
 bit slack[SLABS]; /* slab->slack, and backed */
 byte next_scanned = NONE;
-byte nr_active, nr_reserve, slabs_used, mapped, released; /* hak_arena.counters */
+byte nr_active, nr_reserve, slabs_used; /* hak_arena.counters */
 
 /* For the proof: who may write to a slab, what left the lists and is not gone. */
 #define NOBODY	 0 /* 1 and 2 are threads */
@@ -57,7 +57,6 @@ inline lock(word)
 
 inline arena_unlock()
 {
-	assert(nr_active == mapped - released);
 	arena_lock = 0
 }
 
@@ -92,9 +91,6 @@ inline arena_remove(a)
 		unused[(a) * 2] = 0;
 		unused[(a) * 2 + 1] = 0;
 		in_hand[a] = 1;
-#ifndef MUTATION_RELEASED_LATE
-		released++;
-#endif
 		nr_active--;
 		nr_reserve--
 	}
@@ -125,7 +121,7 @@ inline superslab_free_part(s, gone)
 		owner[s] = NOBODY;
 		slabs_used--;
 		nr_reserve = nr_reserve + EMPTY((s) / 2);
-		/* enter_reserve() */
+		/* arena_set_unused() */
 		assert(!EMPTY((s) / 2) || (!claimed[(s) / 2 * 2] && !claimed[(s) / 2 * 2 + 1]))
 	}
 	if
@@ -146,7 +142,6 @@ inline keep_refused(a)
 		lock(arena_lock);
 		refused[a] = 1;
 		arena_enter(a);
-		released--;
 		dirty[a * 2] = 1;
 		dirty[a * 2 + 1] = 1;
 		a = NONE;
@@ -174,9 +169,6 @@ inline arena_release(a)
 			in_hand[a] = 0;
 			arena_unlock()
 		}
-#endif
-#ifdef MUTATION_RELEASED_LATE
-		released++;
 #endif
 		a = NONE
 #ifndef MUTATION_UNMAP_LISTED
@@ -224,7 +216,6 @@ inline remap_reserve()
 		:: atomic { /* arena_return_reserve() */
 				lock(arena_lock);
 				arena_enter(gone);
-				released--;
 				gone = NONE;
 				arena_unlock()
 			}
@@ -253,7 +244,7 @@ inline descriptor_map()
 /* s becomes the slab, or SLABS */
 inline superslab_alloc(who)
 {
-	atomic { /* alloc_unused() */
+	atomic { /* alloc_run() */
 		lock(arena_lock);
 		if
 		:: unused[0] -> s = 0
@@ -276,7 +267,6 @@ inline superslab_alloc(who)
 			atomic { /* arena_enter_and_lock(), alloc_at() */
 				lock(arena_lock);
 				arena_enter(new);
-				mapped++;
 				s = new * 2;
 				superslab_alloc_part(s, who);
 				new = NONE;
@@ -855,8 +845,7 @@ inline judge()
 			:: else -> assert(!unused[i] && owner[i] == NOBODY)
 			fi
 		}
-		assert(n_active == nr_active && n_reserve == nr_reserve && n_used == slabs_used);
-		assert(nr_active == mapped - released)
+		assert(n_active == nr_active && n_reserve == nr_reserve && n_used == slabs_used)
 	}
 }
 
@@ -875,7 +864,6 @@ init
 		dirty[1] = 1;
 		slabs_used = 1;
 		nr_active = 1;
-		mapped = 1;
 #ifdef CLASS
 		if
 		:: slab_class = 1;

@@ -56,7 +56,6 @@ mutations='
 	REFUSED_DROPPED	arena
 	CURSOR		arena
 	SCAN_UNCLAIMED	arena
-	RELEASED_LATE	arena
 	CLAIMED_IGNORED	arena
 	CLAIMED_FORGOTTEN arena
 	GROW_CLAIMED	arena

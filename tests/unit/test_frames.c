@@ -378,14 +378,14 @@ static void regions_come_later(void)
 
 	forget();
 	CHECK(hak_init(&hak_frames_provider));
-	CHECK(!hak_malloc(100)); /* no memory at all */
+	CHECK(!hak_malloc(1000)); /* no memory at all */
 	CHECK(hak_region_add(ram + FRAME_SIZE - 64 * 1024, 64 * 1024) == 0);
-	CHECK(!hak_malloc(100) && hak_frames_total() == 0); /* no whole frame */
+	CHECK(!hak_malloc(1000) && hak_frames_total() == 0); /* no whole frame */
 	CHECK(hak_region_add(ram, FRAME_SIZE - 64 * 1024) == 0);
-	block[0] = hak_malloc(100);
+	block[0] = hak_malloc(1000);
 	CHECK(!block[0]); /* a whole one, but descriptors are in it */
 	CHECK(hak_region_add(ram + 3 * FRAME_SIZE, FRAME_SIZE) == 0);
-	block[0] = hak_malloc(100);
+	block[0] = hak_malloc(1000);
 	CHECK(block[0] && !hak_malloc(FRAME_SIZE) && !hak_check());
 	CHECK(hak_region_add(ram + 4 * FRAME_SIZE, 2 * FRAME_SIZE) == 0);
 	CHECK(hak_region_add(ram + 4 * FRAME_SIZE, 2 * FRAME_SIZE) == HAK_REGION_OVERLAP);

@@ -577,7 +577,7 @@ static void malloc_realloc_shrink_fails(void)
 	CHECK(unit_is_filled(block, 32768, 3));
 	/* a block that is no larger than it must be stays anyway */
 	CHECK(unit_close());
-	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(unit_open((4 + 2 * HAK_METADATA_APART) * MIB, 0, FAKE_PURGE_NONE));
 	block = hak_malloc(HAK_MIN_ALIGN);
 	CHECK(block && at(hak_realloc(block, 1)) == at(block));
 	CHECK(unit_close());

@@ -303,7 +303,8 @@ static void superslab_runs_at_random(void)
 			nr_none += base < 0;
 			CHECK(!shortest || base >= 0);
 			CHECK(!shortest || counters().mapped == mapped);
-			CHECK(!shortest || runs_list(run[base]) == runs_list(shortest));
+			CHECK(!shortest ||
+			      runs_list(false, run[base]) == runs_list(false, shortest));
 			if (base >= 0)
 				taken[base] = slabs;
 		}
@@ -886,6 +887,171 @@ static void superslab_shortest_across(void)
 	CHECK(unit_close());
 }
 
+/* A slab for bitmaps, NULL if there is none. */
+static struct slab *take_metadata(void)
+{
+	struct list_node *chain = superslab_alloc_slabs(1, ALLOC_METADATA);
+
+	return chain ? list_entry(chain, struct slab, node) : NULL;
+}
+
+static void put_metadata(struct slab *taken)
+{
+	taken->node.next = NULL;
+	superslab_free_slabs(&taken->node);
+}
+
+/* Only those between the guards are handed out; and then comes another SuperSlab. */
+static void superslab_metadata_apart(void)
+{
+	struct slab *taken[31];
+
+	if (!HAK_METADATA_APART)
+		return;
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(take(1) == 0); /* its SuperSlab has 31 more, which are not for bitmaps */
+	for (unsigned i = 0; i < 31; i++) {
+		taken[i] = take_metadata();
+		CHECK(taken[i] && superslab_is_metadata(slab_superslab(taken[i])));
+		CHECK(taken[i]->index == i % 30 + 1);
+	}
+	CHECK(slab_superslab(taken[29]) == slab_superslab(taken[0]));
+	CHECK(slab_superslab(taken[30]) != slab_superslab(taken[0]));
+	CHECK(counts(1, 0, 0, 32) && unit_fake.outstanding_heap == 2 * MIB);
+	/* nor do blocks get what is for bitmaps */
+	for (unsigned i = 0; i < 31; i += 2)
+		put_metadata(taken[i]);
+	CHECK(take(31) == 1 && take(16) == 32 && take(16) == 48 && take(1) == 64);
+	CHECK(counts(3, 0, 0, 65 + 15));
+	CHECK(unit_close());
+}
+
+/* Side by side in memory, and still no run goes from one into the other. */
+static void superslab_kinds_side_by_side(void)
+{
+	struct slab *taken[4];
+
+	if (!HAK_METADATA_APART)
+		return;
+	CHECK(unit_open(12 * MIB, 0, FAKE_PURGE_NONE));
+	policy_set_mode(RELEASE_NEVER);
+	taken[0] = take_metadata(); /* the highest 2 MiB but for records */
+	CHECK(taken[0] && take(4 * 32) == 0);
+	CHECK(slab_superslab(taken[0])->base == slab(4 * 32));
+	put(0, 4 * 32);
+	put_metadata(taken[0]);
+	CHECK(run_of(0) == 4 * 32 && run_of(4 * 32 + 1) == 30);
+	CHECK(take(4 * 32 + 1) == -1 && take(4 * 32) == 0);
+	CHECK(!superslab_resize(slab(0), 4 * 32, 4 * 32 + 1, 0));
+	for (unsigned i = 0; i < 4; i++) {
+		taken[i] = take_metadata();
+		CHECK(taken[i] && slab_superslab(taken[i])->base == slab(4 * 32));
+	}
+	CHECK(counts(4, 0, 0, 4 * 32 + 4));
+	policy_set_mode(RELEASE_AT_ONCE);
+	CHECK(unit_close());
+}
+
+/* An empty one goes if another one has room, and the last one with the reserve. */
+static void superslab_metadata_goes(void)
+{
+	struct slab *taken[60];
+	unsigned long maps;
+
+	if (!HAK_METADATA_APART)
+		return;
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_ZERO));
+	CHECK(take(1) == 0);
+	maps = unit_fake.calls[FAKE_MAP_META]; /* for records */
+	for (unsigned i = 0; i < 60; i++)
+		taken[i] = take_metadata();
+	for (unsigned i = 30; i < 60; i++)
+		put_metadata(taken[i]);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 0); /* the other one is full */
+	put_metadata(taken[0]);
+	for (unsigned i = 31; i < 60; i++) /* the one that is empty is used again only then */
+		CHECK(slab_superslab(taken[i] = take_metadata()) != NULL);
+	CHECK(unit_fake.calls[FAKE_MAP_META] == maps + 2);
+	for (unsigned i = 1; i < 60; i++)
+		if (i != 30)
+			put_metadata(taken[i]);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 1 && counts(1, 0, 0, 1));
+	/* a block's SuperSlab stays as reserve as if there was none for bitmaps */
+	put(0, 1);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 1 && counts(1, 0, 1, 0));
+	scan_all(true);
+	CHECK(counts(1, 1, 0, 0) && !arena_first() && unit_fake.calls[FAKE_UNMAP] == 3);
+	CHECK(unit_close());
+}
+
+/* It is purged like any other; and it stays if the provider refuses to take it back. */
+static void superslab_metadata_purged(void)
+{
+	struct slab *taken[2];
+
+	if (!HAK_METADATA_APART)
+		return;
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_ZERO));
+	CHECK(take(1) == 0);
+	for (unsigned i = 0; i < 2; i++) {
+		taken[i] = take_metadata();
+		CHECK(taken[i]);
+		taken[i]->unbacked = taken[i]->untouched = 0;
+	}
+	put_metadata(taken[0]);
+	scan_step(100);
+	CHECK(unit_fake.purged == 0);
+	scan_step(100);
+	CHECK(unit_fake.purged == SLAB_SIZE && !check_arena());
+	put_metadata(taken[1]);
+	fake_fail(&unit_fake, FAKE_UNMAP, 1, false, FAKE_FAILS);
+	scan_step(100); /* nothing is in reserve, so it is to go */
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 1 && counters().refused == 1);
+	scan_step(100);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 1 && !check_arena());
+	taken[0] = take_metadata();
+	CHECK(taken[0] && superslab_is_metadata(slab_superslab(taken[0])) && counts(1, 0, 0, 2));
+	put_metadata(taken[0]);
+	scan_all(true);
+	CHECK(unit_fake.calls[FAKE_UNMAP] == 2 && !arena_next(arena_first()));
+	CHECK(unit_close());
+}
+
+/* The memory of one for bitmaps is not moved to where blocks need some. */
+static void superslab_metadata_stays(void)
+{
+	struct slab *taken;
+	bool backed;
+
+	if (!HAK_METADATA_APART)
+		return;
+	CHECK(unit_open(16 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+	taken = take_metadata();
+	CHECK(taken);
+	taken->unbacked = taken->untouched = 0;
+	put_metadata(taken);
+	CHECK(superslab_alloc(40, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(0));
+	CHECK(unit_fake.calls[FAKE_MOVE] == 0 && unit_reads_zero(slab(0), 40));
+	CHECK(take_metadata() == taken && counts(2, 0, 0, 41));
+	CHECK(unit_close());
+}
+
+/* No memory for bitmaps: there are none, whatever is unused elsewhere. */
+static void superslab_metadata_fails(void)
+{
+	if (!HAK_METADATA_APART)
+		return;
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(take(1) == 0);
+	fake_fail(&unit_fake, FAKE_MAP_META, 1, true, FAKE_FAILS);
+	CHECK(!take_metadata() && counts(1, 0, 0, 1));
+	CHECK(!hak_malloc(16)); /* which needs a bitmap */
+	CHECK(take(1) == 1 && counts(1, 0, 0, 2));
+	fake_heal(&unit_fake);
+	CHECK(take_metadata() && hak_malloc(16) && !hak_check());
+	CHECK(unit_close());
+}
+
 void unit_superslab(void)
 {
 	TEST_RUN(superslab_first_take);
@@ -918,4 +1084,10 @@ void unit_superslab(void)
 	TEST_RUN(superslab_remaps_in_part);
 	TEST_RUN(superslab_remaps_from_alone);
 	TEST_RUN(superslab_shortest_across);
+	TEST_RUN(superslab_metadata_apart);
+	TEST_RUN(superslab_kinds_side_by_side);
+	TEST_RUN(superslab_metadata_goes);
+	TEST_RUN(superslab_metadata_purged);
+	TEST_RUN(superslab_metadata_stays);
+	TEST_RUN(superslab_metadata_fails);
 }
