@@ -342,17 +342,20 @@ HAK_COLD void *hak_aligned_alloc(size_t align, size_t size)
  */
 static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
 {
-	bool resized;
-
 	if (!class_is_span(class) && IS_ENABLED(CONFIG_HAK_DEBUG))
 		return class_of(size) == class; /* for hak_free_sized() */
 	if (!class_is_span(class))
 		return size <= usable && hak_good_size(size) > usable / 2;
 	if (class_of(size) == class && class != CLASS_SPAN)
 		return true;
-	resized = size > SLAB_MAX && size <= SIZE_LIMIT && span_resize(block, size);
+	if (size <= SLAB_MAX || size > SIZE_LIMIT)
+		return false;
+	if (span_use_room(block, size))
+		return true;
+	if (!span_resize(block, size))
+		return false;
 	scan_note(HAK_REAP_FREE);
-	return resized;
+	return true;
 }
 
 /* A new block for one that has outgrown its @usable bytes; a large one gets room to grow into. */

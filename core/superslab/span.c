@@ -195,12 +195,23 @@ static void span_leave_class(struct slab *head)
 	pagemap_set_class(slab_base(head), 1, CLASS_SPAN);
 }
 
+/* Does the size of a span grow into its room? Then nothing changes but `span_needed`. */
+bool span_use_room(void *block, size_t size)
+{
+	struct slab *head = head_of(block);
+	size_t pages = pages_for(size);
+	bool fits = pages <= head->span_pages && pages >= head->span_needed;
+
+	if (fits)
+		head->span_needed = pages;
+	return fits;
+}
+
 /**
  * span_resize() - make a span long enough for @size bytes, where it is
  *
- * It gets longer if the slabs behind it are unused. A size that grows into the room of the span
- * changes nothing but `span_needed`. With a smaller size, all pages that it does not need go
- * back.
+ * It gets longer if the slabs behind it are unused. With a smaller size, all pages that it does
+ * not need go back.
  */
 bool span_resize(void *block, size_t size)
 {
@@ -208,10 +219,6 @@ bool span_resize(void *block, size_t size)
 	size_t old = head->span_pages, pages = pages_for(size);
 	size_t old_slabs = slabs_for(old), slabs = slabs_for(pages);
 
-	if (pages <= old && pages >= head->span_needed) {
-		head->span_needed = pages;
-		return true;
-	}
 	if (!superslab_resize((uintptr_t)block, old_slabs, slabs, slack_of(pages)))
 		return false;
 	if (slabs > old_slabs)

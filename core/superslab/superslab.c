@@ -36,20 +36,20 @@ void superslab_alloc_part(struct superslab *superslab, uint32_t part)
 }
 
 /*
- * A slab of a span: from now on its owner may write to any page but @slack, and does not say to
- * which. So these pages count as backed.
+ * From now on the owner of a slab may write to the pages @used, and does not say to which. So
+ * these pages count as backed. @slack of them are behind the end of a span.
  */
-static void set_slack(struct slab *slab, unsigned slack)
+static void set_slack(struct slab *slab, unsigned used, unsigned slack)
 {
-	unsigned used = slab->unbacked & ~slack;
+	unsigned unbacked = slab->unbacked & used;
 
-	if (used) {
-		hak_arena.counters.retouched += count_bits(used & ~slab->untouched);
-		slab->unbacked &= (uint16_t)slack;
-		slab->untouched &= (uint16_t)slack;
+	if (unbacked) {
+		hak_arena.counters.retouched += count_bits(unbacked & ~slab->untouched);
+		slab->unbacked &= (uint16_t)~used;
+		slab->untouched &= (uint16_t)~used;
 	}
 	slab->slack = (uint16_t)slack;
-	hak_assert(!(slab->unbacked & ~slack) && !(slab->untouched & ~slab->unbacked));
+	hak_assert(!(slab->untouched & ~slab->unbacked));
 }
 
 /**
@@ -100,15 +100,11 @@ static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsi
  */
 static void own_slabs(struct superslab *superslab, uint32_t slabs, bool counts, unsigned slack)
 {
-	for (; slabs; slabs &= slabs - 1) {
-		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
-		unsigned left = slabs & (slabs - 1) ? 0 : slack;
+	unsigned used = counts ? 0 : ALL_PAGES, last = highest_bit(slabs);
 
-		if (counts)
-			slab->slack = 0;
-		else
-			set_slack(slab, left);
-	}
+	set_slack(&superslab->slab[last], used & ~slack, slack);
+	for (slabs ^= (uint32_t)1 << last; slabs; slabs &= slabs - 1)
+		set_slack(&superslab->slab[lowest_bit(slabs)], used, 0);
 }
 
 /* Allocate slabs that runs_have(). */
@@ -431,7 +427,7 @@ bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned slack)
 	if (superslab->claimed >> last->index & 1)
 		possible &= !(last->slack & ~left); /* the scan purges these pages */
 	if (possible) {
-		set_slack(last, left);
+		set_slack(last, ALL_PAGES & ~left, left);
 		alloc_at(&more, end);
 	}
 	arena_unlock();
