@@ -87,15 +87,17 @@ ratio()
 	awk -v on="$1" -v off="$2" 'BEGIN { if (off > 0) printf "%.3f", on / off; else print "-" }'
 }
 
-# What giving back costs, in time: one run after another with and without.
+# What giving back costs, in time: one run after another with and without. The runs are long
+# enough that the first tooth does not decide: a program of one thread gets its memory back for
+# that one by page faults, since it is not known yet that it will want it again.
 compare_time()
 {
 	local turns=${QUICK:+2} work cpu
 
 	library[hakmem-never]=$LIB
 	for ((turn = ${turns:-11}; turn > 0; turn--)); do
-		run hakmem sawtooth stack sample=0
-		HAKMEM_PURGE_DELAY_MS=-1 run hakmem-never sawtooth stack sample=0
+		run hakmem sawtooth stack sample=0 teeth=40
+		HAKMEM_PURGE_DELAY_MS=-1 run hakmem-never sawtooth stack sample=0 teeth=40
 	done
 	work=$(ratio "$(median work_ms hakmem)" "$(median work_ms hakmem-never)")
 	cpu=$(ratio "$(median cpu_ms hakmem)" "$(median cpu_ms hakmem-never)")
