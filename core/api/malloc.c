@@ -32,7 +32,7 @@ void *hak_malloc(size_t size)
 
 void hak_free(void *block)
 {
-	free_fast(block);
+	free_fast(block, "free");
 }
 
 #define SIZE_LIMIT ((size_t)PTRDIFF_MAX)
@@ -169,14 +169,11 @@ void *malloc_slow(size_t size)
 
 void *malloc_large(size_t size)
 {
-	void *block;
+	void *block = NULL;
 
-	if (HAK_CACHED_MAX <= TABLE_MAX || size > HAK_CACHED_MAX)
-		return malloc_slow(size);
-	block = pop_fast(class_of_large(size));
-	if (unlikely(!block))
-		block = malloc_slow(size);
-	return block;
+	if (HAK_CACHED_MAX > TABLE_MAX && size <= HAK_CACHED_MAX)
+		block = pop_fast(class_of_large(size));
+	return likely(block) ? block : malloc_slow(size);
 }
 
 /* @block is no block of the program. Say what it is, and stop the program. */
@@ -222,22 +219,25 @@ static size_t usable_size(unsigned class, const void *block)
 	return class == CLASS_SPAN ? span_size(block) : size_class[class].size;
 }
 
-static void free_class(unsigned class, void *block)
+static void free_class(unsigned class, void *block, const char *caller)
 {
 	struct platform_irq irq = cache_irq_save();
 	struct hak_cache *cache = cache_get();
+	bool twice = false;
 
 	if (likely(cache)) {
-		magazine_push(cache, class, block);
+		twice = !magazine_push(cache, class, block);
 	} else {
 		blocks_free(class, &block, 1);
 		bug_report_noted();
 		blocks_count_uncached(class, UNCACHED_FREE);
 	}
 	cache_irq_restore(irq);
+	if (unlikely(twice))
+		hak_bug(HAK_BUG_DOUBLE_FREE, caller, block, size_class[class].size, 0);
 }
 
-static void free_block(void *block, const char *caller)
+void free_slow(void *block, const char *caller)
 {
 	unsigned class;
 
@@ -247,13 +247,8 @@ static void free_block(void *block, const char *caller)
 	if (class == CLASS_SPAN)
 		span_free(block);
 	else
-		free_class(class, block);
+		free_class(class, block, caller);
 	scan_note(HAK_REAP_FREE);
-}
-
-void free_slow(void *block)
-{
-	free_block(block, "free");
 }
 
 /*
@@ -293,14 +288,14 @@ HAK_COLD void hak_free_sized(void *block, size_t size)
 {
 	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block)
 		check_size(block, 1, size, "free_sized");
-	free_fast(block);
+	free_fast(block, "free_sized");
 }
 
 void hak_free_aligned_sized(void *block, size_t align, size_t size)
 {
 	if (IS_ENABLED(CONFIG_HAK_DEBUG) && block)
 		check_size(block, align, size, "free_aligned_sized");
-	free_fast(block);
+	free_fast(block, "free_aligned_sized");
 }
 
 HAK_COLD void *hak_zalloc(size_t size)
@@ -391,7 +386,7 @@ static void move_block(unsigned class, void *from, void *to, size_t size, bool b
 	if (PLATFORM_MOVES && !backed && class_is_span(class))
 		done = span_move(from, to, size);
 	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
-	free_fast(from);
+	free_fast(from, "realloc");
 }
 
 HAK_COLD void *hak_realloc(void *block, size_t size)
@@ -404,7 +399,7 @@ HAK_COLD void *hak_realloc(void *block, size_t size)
 	if (!block)
 		return malloc_fast(size);
 	if (!size) {
-		free_block(block, "realloc");
+		free_slow(block, "realloc");
 		return NULL;
 	}
 	class = class_of_block(block, "realloc");
@@ -421,12 +416,7 @@ HAK_COLD void *hak_realloc(void *block, size_t size)
 
 size_t hak_usable_size(const void *block)
 {
-	unsigned class;
-
-	if (!block)
-		return 0;
-	class = class_of_block(block, "usable_size");
-	return usable_size(class, block);
+	return block ? usable_size(class_of_block(block, "usable_size"), block) : 0;
 }
 
 HAK_COLD size_t hak_good_size(size_t size)

@@ -147,12 +147,19 @@ void *magazine_pop(struct hak_cache *cache, unsigned class, enum alloc_which whi
 
 /**
  * magazine_push() - put a block into a magazine, which is spilled if it is full
+ *
+ * Returns false, and does nothing, if the block lies on top of the magazine: then it has just
+ * been freed. push_fast() suspects that, and here it is certain: see seize.c.
  */
-void magazine_push(struct hak_cache *cache, unsigned class, void *block)
+bool magazine_push(struct hak_cache *cache, unsigned class, void *block)
 {
 	struct magazine *magazine = &cache->magazine[class];
+	bool twice;
 
 	seize_enter(cache, class);
+	twice = cache->slot[magazine->top] == block;
+	if (unlikely(twice))
+		goto leave;
 	if (magazine->top >= magazine->limit)
 		spill(cache, class);
 	cache->slot[++magazine->top] = block;
@@ -163,7 +170,9 @@ void magazine_push(struct hak_cache *cache, unsigned class, void *block)
 		budget_set_limit(cache, class, policy_first_limit(class));
 	}
 	hak_assert(magazine->top <= magazine->limit);
+leave:
 	seize_leave(cache);
+	return !twice;
 }
 
 /* Return all blocks to their slabs. Were there any? */

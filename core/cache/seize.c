@@ -52,7 +52,22 @@
  * is not the owner's latest. These stores arrive before the barrier is over, and overwrite what
  * the exchange has stored. So step 3 finds the top of an open magazine, and nothing is taken.
  *
- * The machine has to do three things for that. One instruction moves the top, and interrupts
+ * A block that is freed twice in a row
+ *
+ * free compares its block with slot[top]. If the magazine was open when the top was read, this is
+ * the block that was freed last: only the owner writes to slots from the top on, and what step 4
+ * moves goes below the old top. So nothing is missed, and no other word is read, if the magazine
+ * is seized in between. If it was seized before, the limit is 0, and the slow path compares.
+ *
+ * A match in the fast path is a suspicion only, and sends free into the slow path. Since nothing
+ * is held in between, the block may have left the magazine when the slow path looks: others took
+ * it, or the thread goes on with another cache. Then nothing shows that it is free, somebody may
+ * have it already, and it is freed as any other. With the claim, the magazine is open, and
+ * nobody else can take a block out of it. If the block lies on top now, it is free, and it is
+ * an error to free it. A program that frees each block once is never suspected: a block that it
+ * frees lies in no magazine.
+ *
+ * The machine has to do three things for all that. One instruction moves the top, and interrupts
  * do not divide it, though other CPUs may see it as a load and a store. Loads stay in order,
  * and so do stores. The barrier falls between instructions. An emulator may make several steps
  * of the instruction, with the barrier between them. Then step 3 proves nothing, and nothing

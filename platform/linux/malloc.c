@@ -26,7 +26,7 @@ HAK_API void *malloc(size_t size)
 
 HAK_API void free(void *block)
 {
-	free_fast(block);
+	free_fast(block, "free");
 }
 
 HAK_API void *calloc(size_t n, size_t size)
@@ -122,7 +122,7 @@ HAK_API void free_aligned_sized(void *block, size_t align, size_t size)
 
 HAK_API void cfree(void *block)
 {
-	free_fast(block);
+	free_fast(block, "free");
 }
 
 /*

@@ -78,12 +78,14 @@ test_programs()
 	ways clearenv "$cc -std=gnu11" clearenv.c
 	ways forklocks "$cc -std=gnu11" forklocks.c
 	ways output "$cc -std=gnu11" output.c
+	ways twice "$cc -std=gnu11" twice.c
 	if command -v musl-gcc >/dev/null; then
 		musl api api.c
 		musl life lifetime.c
 		musl clearenv clearenv.c
 		musl forklocks forklocks.c
 		musl output output.c
+		musl twice twice.c
 	else
 		fail "musl: there is no musl-gcc: run 'make setup-test'"
 	fi

@@ -291,9 +291,9 @@ function requirements(    v)
 {
 	print "| measure | required | measured | met |"
 	print "| --- | --- | ---: | --- |"
-	requirement("pair 16 B, instructions, loop included", "at most 44", 44, \
+	requirement("pair 16 B, instructions, loop included", "at most 46", 46, \
 		figure("pair 16", "hakmem", "instructions"))
-	requirement("pair 64 B, instructions, loop included", "at most 44", 44, \
+	requirement("pair 64 B, instructions, loop included", "at most 46", 46, \
 		figure("pair 64", "hakmem", "instructions"))
 	v = mean_ratio("time", "", "")
 	requirement("time, ratio to the best peer of each workload, geometric mean", \

@@ -2,7 +2,7 @@
 /*
  * Crimes against the heap, each committed by a child of its own, and the line
  * that reports it, compared in full. A child must end by abort(), and at the
- * moment that hakmem.h promises: at once, or when the block reaches its slab.
+ * moment that hakmem.h promises: by the call, or when the block reaches its slab.
  * Each is committed again with a handler of SIGABRT that uses the heap, as
  * crash reporters do, for each way in which the block can reach its slab.
  *
@@ -24,6 +24,7 @@
 #include <hakmem/hakmem.h>
 
 #include "cache/magazine.h"
+#include "cache/seize.h"
 #include "pages/pagemap.h"
 #include "superslab/superslab.h"
 
@@ -82,20 +83,110 @@ static void *allocate(size_t size)
 	return hidden;
 }
 
-static void double_free(void)
+static void free_twice(void *block)
 {
-	void *block = suspect(allocate(64));
-
 	hak_free(block);
 	hak_free(hidden);
 }
 
+static void double_free(void)
+{
+	free_twice(suspect(allocate(64)));
+}
+
+static void double_free_of_smallest(void)
+{
+	free_twice(suspect(allocate(0)));
+}
+
 static void double_free_of_large_block(void)
 {
-	void *block = suspect(allocate(32768));
+	free_twice(suspect(allocate(32768)));
+}
+
+/* There is another one of its class, or its slab would be gone. */
+static void double_free_by_free_sized(void)
+{
+	void *block = allocate(1000), *neighbour = allocate(1000);
 
 	hak_free(block);
-	hak_free(hidden);
+	hak_free_sized(suspect(block), 1000);
+	hidden = neighbour;
+}
+
+static void double_free_by_free_aligned_sized(void)
+{
+	hak_free(suspect(hidden = hak_aligned_alloc(256, 256)));
+	hak_free_aligned_sized(hidden, 256, 256);
+}
+
+static void *free_twice_in_thread(void *block)
+{
+	hak_free(allocate(64)); /* now there is a cache, with a magazine of its own */
+	free_twice(suspect(block));
+	return NULL;
+}
+
+static void double_free_in_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, free_twice_in_thread, allocate(64)))
+		_exit(99);
+	pthread_join(thread, NULL);
+}
+
+/* As in programs that go on with the old pointer, which often is the new one. */
+static void double_free_after_realloc(void)
+{
+	void *block = suspect(allocate(64));
+
+	if (hak_realloc(block, 60) != evidence->pointer)
+		_exit(99);
+	free_twice(suspect(evidence->pointer));
+}
+
+static void double_free_after_realloc_moved(void)
+{
+	void *block = suspect(allocate(64));
+
+	if (hak_realloc(block, 1000) == evidence->pointer)
+		_exit(99);
+	hak_free(suspect(evidence->pointer));
+}
+
+/* A scan has seized the magazine between the two, and not taken the block. */
+static void double_free_of_seized(void)
+{
+	struct hak_cache *cache;
+
+	hak_free(suspect(allocate(64)));
+	cache = this_cache();
+	if (!seize_try_claim(cache))
+		_exit(99);
+	seize_begin(cache, class_of(64));
+	seize_leave(cache);
+	if (cache->magazine[class_of(64)].top != MAGAZINE_SEIZED)
+		_exit(99);
+	hak_free(suspect(evidence->pointer));
+}
+
+static void double_free_not_in_a_row(void)
+{
+	void *block = allocate(64), *other = allocate(64);
+
+	hak_free(block);
+	hak_free(other);
+	hak_free(suspect(block));
+}
+
+static void double_free_of_large_not_in_a_row(void)
+{
+	void *block = allocate(32768), *other = allocate(32768);
+
+	hak_free(block);
+	hak_free(other);
+	hak_free(suspect(block));
 }
 
 /* The first copy has already reached its slab, which others keep in use. */
@@ -147,12 +238,6 @@ static void double_free_after_its_superslab(void)
 }
 
 static pthread_key_t late_key;
-
-static void free_twice(void *block)
-{
-	hak_free(block);
-	hak_free(hidden);
-}
 
 static void *leave_to_destructor(void *block)
 {
@@ -228,26 +313,22 @@ static void interior_of_span_other_superslab(void)
 
 static void span_twice(void)
 {
-	void *block = suspect(allocate(200000));
+	free_twice(suspect(allocate(200000)));
+}
 
-	hak_free(block);
-	hak_free(hidden);
+static void largest_span_of_class_twice(void)
+{
+	free_twice(suspect(allocate(HAK_CACHED_MAX)));
 }
 
 static void large_span_twice(void)
 {
-	void *block = suspect(allocate(2000000));
-
-	hak_free(block);
-	hak_free(hidden);
+	free_twice(suspect(allocate(2000000)));
 }
 
 static void span_of_superslabs_twice(void)
 {
-	void *block = suspect(allocate(5 << 20));
-
-	hak_free(block);
-	hak_free(hidden);
+	free_twice(suspect(allocate(5 << 20)));
 }
 
 static void span_twice_after_trim(void)
@@ -375,12 +456,29 @@ static void realloc_to_nothing(void)
 	hidden = hak_realloc(suspect_at(allocate(64), 24), 0);
 }
 
+/* It is moved, and with that freed again. */
 static void realloc_of_freed(void)
 {
 	void *block = suspect(allocate(64));
 
 	hak_free(block);
 	hidden = hak_realloc(hidden, 100);
+}
+
+static void realloc_of_freed_in_place(void)
+{
+	void *block = suspect(allocate(64));
+
+	hak_free(block);
+	hidden = hak_realloc(hidden, 60);
+}
+
+static void realloc_of_freed_to_nothing(void)
+{
+	void *block = suspect(allocate(64));
+
+	hak_free(block);
+	hidden = hak_realloc(hidden, 0);
 }
 
 static void realloc_of_freed_span(void)
@@ -452,7 +550,8 @@ static void free_sized_wrong_span(void)
 #define UNMAPPED "not from this heap (unmapped)"
 #define UNUSED	 "memory of the heap that is not in use"
 #define INTERNAL "memory that the allocator itself uses"
-#define SIZED	 (IS_ENABLED(CONFIG_HAK_DEBUG) ? "free_sized" : "free")
+/* when the block reaches its slab, nobody knows any more who has freed it */
+#define SIZED (IS_ENABLED(CONFIG_HAK_DEBUG) ? "free_sized" : "free")
 
 #define CRIME(function, when, caller, what)                                                        \
 	{                                                                                          \
@@ -460,8 +559,20 @@ static void free_sized_wrong_span(void)
 	}
 
 static const struct crime crimes[] = {
-	CRIME(double_free, AT_FLUSH, "free", "double free of a block of 64 bytes"),
-	CRIME(double_free_of_large_block, AT_FLUSH, "free",
+	CRIME(double_free, AT_ONCE, "free", "double free of a block of 64 bytes"),
+	CRIME(double_free_of_smallest, AT_ONCE, "free", "double free of a block of 16 bytes"),
+	CRIME(double_free_of_large_block, AT_ONCE, "free", "double free of a block of 32768 bytes"),
+	CRIME(double_free_by_free_sized, AT_ONCE, "free_sized",
+	      "double free of a block of 1024 bytes"),
+	CRIME(double_free_by_free_aligned_sized, AT_ONCE, "free_aligned_sized",
+	      "double free of a block of 256 bytes"),
+	CRIME(double_free_in_thread, AT_ONCE, "free", "double free of a block of 64 bytes"),
+	CRIME(double_free_after_realloc, AT_ONCE, "free", "double free of a block of 64 bytes"),
+	CRIME(double_free_after_realloc_moved, AT_ONCE, "free",
+	      "double free of a block of 64 bytes"),
+	CRIME(double_free_of_seized, AT_ONCE, "free", "double free of a block of 64 bytes"),
+	CRIME(double_free_not_in_a_row, AT_FLUSH, "free", "double free of a block of 64 bytes"),
+	CRIME(double_free_of_large_not_in_a_row, AT_FLUSH, "free",
 	      "double free of a block of 32768 bytes"),
 	CRIME(double_free_after_flush, AT_FLUSH, "free", "double free of a block of 1024 bytes"),
 	CRIME(double_free_among_neighbours, AT_FLUSH, "free", "double free of a block of 64 bytes"),
@@ -481,7 +592,9 @@ static const struct crime crimes[] = {
 	      "196624 bytes inside a block of 229376 bytes"),
 	CRIME(interior_of_span_other_superslab, AT_ONCE, "free",
 	      "4194304 bytes inside a block of 5242880 bytes"),
-	CRIME(span_twice, AT_FLUSH, "free", "double free of a block of 229376 bytes"),
+	CRIME(span_twice, AT_ONCE, "free", "double free of a block of 229376 bytes"),
+	CRIME(largest_span_of_class_twice, AT_ONCE, "free",
+	      "double free of a block of 1048576 bytes"),
 	CRIME(large_span_twice, AT_ONCE, "free", UNUSED),
 	CRIME(span_of_superslabs_twice, AT_ONCE, "free", UNUSED),
 	CRIME(span_twice_after_trim, AT_ONCE, "free", UNMAPPED),
@@ -504,12 +617,15 @@ static const struct crime crimes[] = {
 	CRIME(realloc_interior_of_span, AT_ONCE, "realloc",
 	      "65536 bytes inside a block of 229376 bytes"),
 	CRIME(realloc_to_nothing, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),
-	CRIME(realloc_of_freed, IN_DEBUG, "realloc", "double free of a block of 64 bytes"),
+	CRIME(realloc_of_freed, AT_ONCE, "realloc", "double free of a block of 64 bytes"),
+	CRIME(realloc_of_freed_in_place, IN_DEBUG, "realloc", "double free of a block of 64 bytes"),
+	CRIME(realloc_of_freed_to_nothing, AT_ONCE, "realloc",
+	      "double free of a block of 64 bytes"),
 	CRIME(realloc_of_freed_span, AT_ONCE, "realloc", UNUSED),
 	CRIME(usable_size_foreign, AT_ONCE, "usable_size", MAPPED),
 	CRIME(usable_size_interior, AT_ONCE, "usable_size", "1 bytes inside a block of 64 bytes"),
 	CRIME(usable_size_of_freed, IN_DEBUG, "usable_size", "double free of a block of 64 bytes"),
-	CRIME(free_sized_foreign, AT_ONCE, SIZED, MAPPED),
+	CRIME(free_sized_foreign, AT_ONCE, "free_sized", MAPPED),
 	CRIME(free_sized_interior_of_span, AT_FLUSH, SIZED,
 	      "16 bytes inside a block of 229376 bytes"),
 	CRIME(free_sized_wrong, IN_DEBUG, "free_sized", "size 65 given for a block of 64 bytes"),

@@ -15,7 +15,7 @@ library=${1:?usage: $0 LIBRARY}
 cc=${CC:-gcc}
 pairs=20000
 most_malloc=16
-most_free=18
+most_free=20
 status=0
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT

@@ -24,6 +24,8 @@ variants='
 	seize-preempt	seize	-DPREEMPT -DOPS=2 -DOPS2=1 -DROUNDS=1 -DBLOCKS=2
 	seize-migrate	seize	-DMIGRATE -DOPS=1 -DOPS2=1 -DROUNDS=1 -DBLOCKS=2
 	seize-fork	seize	-DFORK -DROUNDS=1
+	seize-twice	seize	-DTWICE
+	seize-twice-preempt seize -DTWICE -DPREEMPT -DOPS=2 -DOPS2=1 -DROUNDS=1 -DBLOCKS=2
 	arena		arena	-DOPS2=1
 	arena-remap	arena	-DREMAP
 	arena-class	arena	-DCLASS -DOPS2=1
@@ -52,6 +54,8 @@ mutations='
 	IRQ_ON		seize	-DPREEMPT -DOPS=2 -DOPS2=1 -DROUNDS=1
 	FORK_CLAIM	seize	-DFORK -DOPS=2 -DROUNDS=1
 	FORK_NO_SCAN	seize	-DFORK -DOPS=2 -DROUNDS=1
+	COMPARE_REREADS	seize	-DTWICE
+	REPORT_UNCONFIRMED seize -DTWICE
 	UNMAP_LISTED	arena
 	REFUSED_DROPPED	arena
 	CURSOR		arena

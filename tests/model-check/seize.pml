@@ -16,6 +16,8 @@
  *		   stays on the first, the other moves
  *	INTERRUPT  the owner is interrupted by a handler that has no cache
  *	FORK	   another thread forks; the model goes on with the child alone
+ *	TWICE	   the owner (with PREEMPT, either thread) may free a block twice in a row, and
+ *		   does nothing after that
  */
 
 #ifndef OPS
@@ -82,6 +84,12 @@ bit quiet[CACHES];
 #define CACHED	1 /* in a magazine, or on its way */
 #define PROGRAM 2
 byte where[BLOCKS + 1];
+
+/* The block that is freed twice, and whether a scan has taken it out of the magazine. */
+#ifdef TWICE
+byte victim;
+bit gone;
+#endif
 
 /* ------------------------------------------------------------- the machine */
 
@@ -244,6 +252,24 @@ inline irq_restore(c)
 #endif
 }
 
+#ifdef TWICE
+/* A double free is reported: the block lies in a magazine at this moment. */
+inline report()
+{
+	assert(where[b] == CACHED && !gone)
+}
+
+/* One is not: a scan has taken the block, or another thread has used this cache meanwhile. */
+inline missed()
+{
+#ifndef PREEMPT
+	assert(gone)
+#else
+	skip
+#endif
+}
+#endif
+
 /*
  * A load and a store; nothing of this CPU comes between them. An operation that comes too
  * late finds SEIZED, as there is no second one.
@@ -309,6 +335,31 @@ inline push_fast(c)
 #endif
 	if
 	:: t < l ->
+#ifdef MUTATION_COMPARE_REREADS
+		atomic { MAY(c) -> l = LOAD(c, TOP) }
+		atomic { MAY(c) -> l = LOAD(c, l) }
+#else
+		atomic { MAY(c) -> l = LOAD(c, t) } /* slot[top], the block freed last */
+#endif
+#if defined(TWICE) && !defined(PREEMPT)
+		assert(!twice || l == b) /* nobody else writes to this slot */
+#endif
+		if
+#ifdef TWICE
+#ifdef MUTATION_REPORT_UNCONFIRMED
+		:: twice && l == b -> atomic { MAY(c) -> report(); l = 1 }
+#else
+		:: twice && l == b -> l = 0
+#endif
+#ifdef PREEMPT
+		:: twice && l != b -> l = 1
+#endif
+		:: !twice ->
+#else
+		:: true ->
+#endif
+		/* nothing is suspected of a program that frees each block once */
+		assert(l != b);
 		l = 1;
 #ifdef MUTATION_PUSH_REREADS
 		atomic { MAY(c) -> t = LOAD(c, TOP) }
@@ -325,6 +376,7 @@ inline push_fast(c)
 		}
 		cpu_increment(c)
 #endif
+		fi
 	:: else -> l = 0
 	fi
 }
@@ -364,6 +416,9 @@ inline magazine_pop(c)
 				:: else -> break
 				fi;
 				where[b] = CACHED;
+#ifdef TWICE
+				gone = gone && b != victim;
+#endif
 				AT(c, TOP) = AT(c, TOP) + 1;
 				AT(c, AT(c, TOP)) = b
 			:: AT(c, TOP) > BASE -> break
@@ -384,6 +439,15 @@ inline magazine_pop(c)
 inline magazine_push(c)
 {
 	seize_enter(c);
+#ifdef TWICE
+	if
+	:: atomic { MAY(c) && twice && AT(c, AT(c, TOP)) == b -> report() }
+		goto leave
+	:: atomic { MAY(c) && twice && AT(c, AT(c, TOP)) != b -> missed() }
+		goto leave
+	:: !twice
+	fi;
+#endif
 	if
 	:: AT(c, TOP) >= limit[c] ->
 		if
@@ -398,10 +462,11 @@ inline magazine_push(c)
 	fi;
 	atomic {
 		MAY(c) ->
+		assert(AT(c, AT(c, TOP)) != b);
 		AT(c, TOP) = AT(c, TOP) + 1;
 		AT(c, AT(c, TOP)) = b
 	}
-	atomic { MAY(c) -> SEIZE_LEAVE(c); IN_FLIGHT(0) }
+leave:	atomic { MAY(c) -> SEIZE_LEAVE(c); IN_FLIGHT(0) }
 }
 
 /* --------------------------------------------------- the owner: its program */
@@ -463,6 +528,9 @@ inline pick_live()
 proctype thread(byte me; byte world; byte ops)
 {
 	byte c, t, l, b;
+#ifdef TWICE
+	bit guilty, twice; /* it has chosen to free a block twice; this is the second time */
+#endif
 
 	{
 		do
@@ -471,7 +539,22 @@ proctype thread(byte me; byte world; byte ops)
 			pick_live();
 			if
 			:: b == 0 -> program_malloc()
-			:: else -> program_free()
+			:: else ->
+#ifdef TWICE
+				if
+				:: atomic { !victim -> victim = b; gone = 0; guilty = 1 }
+				:: skip
+				fi;
+again:				program_free();
+				if
+				:: atomic { guilty && !twice -> twice = 1 }
+					goto again
+				:: twice -> ops = 0
+				:: !guilty
+				fi
+#else
+				program_free()
+#endif
 			fi;
 			atomic { c = 0; t = 0; l = 0; b = 0 }
 		:: break /* it never calls again */
@@ -604,7 +687,10 @@ inline seize_collect(c)
 		assert(excess[c] <= kept[c]);
 		n = excess[c];
 		if :: n > 0 -> taken[0] = AT(c, BASE + 1) :: else fi;
-		if :: n > 1 -> taken[1] = AT(c, BASE + 2) :: else fi
+		if :: n > 1 -> taken[1] = AT(c, BASE + 2) :: else fi;
+#ifdef TWICE
+		gone = gone || (victim && (taken[0] == victim || taken[1] == victim))
+#endif
 	}
 	atomic { /* slot[i - n] = slot[i] */
 		if :: n == 1 && kept[c] > 1 -> AT(c, BASE + 1) = AT(c, BASE + 2) :: else fi;

@@ -256,6 +256,44 @@ static void magazine_last_in_first_out(void)
 	CHECK(unit_close());
 }
 
+/*
+ * The block on top is not pushed again, also if the magazine is full: nothing is spilled. A
+ * block of every class, spans included.
+ */
+static void magazine_push_twice(void)
+{
+	struct hak_cache *cache;
+
+	CHECK(unit_open(64 * MIB, 0, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	for_each_magazine(class)
+	{
+		unsigned n = 0, was;
+
+		while (n < 8 && (blocks[n] = magazine_pop(cache, class, ALLOC_ANY)))
+			n++;
+		CHECK(n > 2);
+		/* the last two stay allocated: with the last of its class, all would be spilled */
+		n -= 2;
+		for (unsigned i = 0; i < n; i++) {
+			CHECK(magazine_push(cache, class, blocks[i]));
+			was = limit(cache, class);
+			CHECK(!magazine_push(cache, class, blocks[i]));
+			CHECK(limit(cache, class) == was && !check_cache());
+		}
+		was = held(cache, class);
+		CHECK(!magazine_push(cache, class, blocks[n - 1]) && held(cache, class) == was);
+		CHECK(magazine_pop(cache, class, ALLOC_ANY) == blocks[n - 1]);
+		CHECK(magazine_push(cache, class, blocks[n - 1])); /* it was allocated */
+		magazine_push(cache, class, blocks[n]);
+		magazine_push(cache, class, blocks[n + 1]);
+		hak_flush();
+	}
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
 /* Blocks that somebody else has, so that the last free of all is far away. */
 #define OTHERS 400u
 
@@ -743,6 +781,7 @@ void unit_magazine(void)
 	TEST_RUN(magazine_attach);
 	TEST_RUN(magazine_refills);
 	TEST_RUN(magazine_last_in_first_out);
+	TEST_RUN(magazine_push_twice);
 	TEST_RUN(magazine_spills);
 	TEST_RUN(magazine_adapts);
 	TEST_RUN(magazine_room);

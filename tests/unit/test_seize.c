@@ -230,6 +230,111 @@ static void seize_during_free(void)
 			}
 }
 
+/* The fast path does not push a block that lies on top of its magazine, and changes nothing. */
+static bool is_suspected(void *block)
+{
+	struct magazine *magazine = &own.cache->magazine[CLASS_64], before = *magazine;
+	uint64_t pushes = own.cache->pushes[CLASS_64];
+
+	CHECK_OR(!push_fast(CLASS_64, block), false);
+	CHECK_OR(magazine->top == before.top && magazine->limit == before.limit, false);
+	CHECK_OR(own.cache->pushes[CLASS_64] == pushes, false);
+	return true;
+}
+
+/* A block is freed twice in a row, and a scan comes in between: the slow path knows it. */
+static void seize_before_second_free(void)
+{
+	for (unsigned n = 1; n <= MOST; n++)
+		for (unsigned taken = 0; taken < n; taken++) {
+			void *last;
+
+			CHECK(prepare(n));
+			last = own.held[n - 1];
+			CHECK(is_suspected(last) && seize_and_take(taken));
+			CHECK(is_suspected(last)); /* it is full now */
+			CHECK(!magazine_push(own.cache, CLASS_64, last));
+			CHECK(slots_held(own.cache, CLASS_64) == own.n && is_suspected(last));
+			CHECK(comes_out(NR_LIVE));
+		}
+}
+
+/* The same, and the first free came too late. */
+static void seize_during_first_free(void)
+{
+	void *last;
+
+	for (unsigned n = 0; n < MOST; n++)
+		for (unsigned taken = 0; taken <= n; taken++) {
+			CHECK(prepare(n));
+			last = own.live[NR_LIVE - 1];
+			own.cache->slot[own.cache->magazine[CLASS_64].top + 1] = last;
+			CHECK(seize_and_take(taken));
+			cpu_increment(&own.cache->magazine[CLASS_64].top);
+			own.cache->pushes[CLASS_64]++;
+			CHECK(is_suspected(last));
+			CHECK(!magazine_push(own.cache, CLASS_64, last));
+			own.held[own.n++] = last;
+			CHECK(slots_held(own.cache, CLASS_64) == own.n && is_suspected(last));
+			CHECK(comes_out(NR_LIVE - 1));
+		}
+}
+
+/* Others allocate blocks of a class from its slabs, until they get this one. */
+static bool alloc_elsewhere(const void *block)
+{
+	void *got[MOST];
+	unsigned n = 0, i = 0;
+
+	while (n < MOST && (!n || got[n - 1] != block))
+		CHECK_OR(class_alloc(CLASS_64, &got[n++] + 1, 1, ALLOC_ANY) == 1, false);
+	CHECK_OR(got[n - 1] == block, false);
+	while (i < n - 1)
+		class_free(CLASS_64, &got[i++], 1);
+	return true;
+}
+
+/*
+ * What the fast path suspected is not so any more when the slow path looks: a scan took the
+ * block, and somebody allocated it. Then it is freed.
+ */
+static void seize_suspect(void)
+{
+	for (unsigned n = 1; n <= MOST; n++) {
+		void *last;
+
+		CHECK(prepare(n));
+		last = own.held[n - 1];
+		CHECK(is_suspected(last) && seize_and_take(n));
+		CHECK(alloc_elsewhere(last));
+		free_slow(last, "free");
+		own.held[own.n++] = last;
+		CHECK(comes_out(NR_LIVE));
+	}
+}
+
+/* Nor if the thread goes on with another cache, and the block was allocated from the first. */
+static void seize_suspect_elsewhere(void)
+{
+	struct hak_cache *first;
+	void *last;
+
+	CHECK(prepare(3));
+	first = own.cache;
+	last = own.held[2];
+	CHECK(is_suspected(last) && at(hak_malloc(64)) == at(last));
+	this_cache_set(CACHE_NONE);
+	free_slow(last, "free");
+	own.cache = this_cache();
+	CHECK(own.cache != first && slots_held(own.cache, CLASS_64) == 1 && is_suspected(last));
+	CHECK(at(hak_malloc(64)) == at(last));
+	this_cache_set(first);
+	hak_cache_detach(own.cache);
+	own.cache = first;
+	hak_free(last);
+	CHECK(comes_out(NR_LIVE));
+}
+
 /* What was not used between two scans goes with the second. */
 static void seize_when_idle(void)
 {
@@ -397,6 +502,10 @@ void unit_seize(void)
 	TEST_RUN(seize_half_done);
 	TEST_RUN(seize_during_malloc);
 	TEST_RUN(seize_during_free);
+	TEST_RUN(seize_before_second_free);
+	TEST_RUN(seize_during_first_free);
+	TEST_RUN(seize_suspect);
+	TEST_RUN(seize_suspect_elsewhere);
 	TEST_RUN(seize_when_idle);
 	TEST_RUN(seize_and_forget);
 	TEST_RUN(seize_at_once);
