@@ -3,8 +3,10 @@
  * The texts for a misuse by the program. The line is built on the stack, since the heap has
  * just been found in disorder. The pointer is printed, and nothing is read through it.
  *
- * A caller that holds a claim or the lock of the scan notes what it finds, and the report is
- * made when nothing is held any more.
+ * A caller that holds a claim or the lock of the scan notes what it finds, and reports it when
+ * nothing is held any more: itself, so that its stack is that of the report. There is one note.
+ * The first that is found is kept, and what others find in the moment until it is reported is not:
+ * it is as little freed as any bad block, and the program ends with the first line.
  *
  * Lock: none is held or taken, so hak_host_panic() may call any function of the host.
  */
@@ -44,6 +46,13 @@ static const char *const formats[] = {
 	[HAK_BUG_WRONG_SIZE] = "hakmem: %s(%p): size %zu given for a block of %zu bytes",
 };
 
+static struct {
+	unsigned *_Atomic by; /* this_held() of the thread or CPU; NULL if nothing is noted */
+	const void *block;
+	uint32_t size, detail; /* enough for blocks that have a class */
+	enum hak_bug_code code;
+} noted;
+
 _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *block, size_t size,
 		       size_t detail)
 {
@@ -54,23 +63,18 @@ _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *b
 	if (code == HAK_BUG_DOUBLE_FREE)
 		detail = size;
 	hak_format(hak_line_append, &line, format, caller, block, detail, size);
+	if (noted.by == this_held())
+		noted.by = NULL; /* a handler that hak_host_panic() calls may free */
 	hak_host_panic(line.text);
 }
-
-static struct {
-	unsigned *_Atomic by; /* this_held() of the thread or CPU; NULL if nothing is noted */
-	const void *block;
-	uint32_t size, detail; /* enough for blocks that have a class */
-	enum hak_bug_code code;
-} noted;
 
 void bug_note(enum hak_bug_code code, const void *block, size_t size, size_t detail)
 {
 	unsigned *nobody = NULL;
 
-	if (!atomic_compare_exchange_strong(&noted.by, &nobody, this_held()))
-		hak_bug(code, "free", block, size, detail);
 	hak_assert(size <= UINT32_MAX && detail <= UINT32_MAX);
+	if (!atomic_compare_exchange_strong(&noted.by, &nobody, this_held()))
+		return;
 	noted.block = block;
 	noted.size = (uint32_t)size;
 	noted.detail = (uint32_t)detail;
@@ -81,6 +85,5 @@ void bug_report_noted(void)
 {
 	if (likely(noted.by != this_held()) || this_held_now() & LOCK_RANKS)
 		return;
-	noted.by = NULL; /* a handler that hak_host_panic() calls may free */
 	hak_bug(noted.code, "free", noted.block, noted.size, noted.detail);
 }

@@ -34,8 +34,7 @@ _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *b
  * bug_note() - word the report of a bad free, for callers with a claim or a lock
  *
  * bug_report_noted() makes it when they hold nothing any more, since the host may do as it
- * likes then, as a handler of SIGABRT does. If somebody else has just noted another one, this
- * one is reported at once.
+ * likes then, as a handler of SIGABRT does. If another one is noted already, this one is not.
  */
 void bug_note(enum hak_bug_code code, const void *block, size_t size, size_t detail);
 void bug_report_noted(void);

@@ -25,6 +25,7 @@
 
 #include "cache/magazine.h"
 #include "cache/seize.h"
+#include "pages/bug.h"
 #include "pages/pagemap.h"
 #include "superslab/superslab.h"
 
@@ -54,6 +55,7 @@ static struct evidence {
 	const void *pointer;
 	pid_t pid;
 	bool survived; /* the crime was not reported at once */
+	void *two[2];
 } * evidence;
 
 /* Hidden from the compiler, which would know that all this is wrong. */
@@ -489,6 +491,53 @@ static void realloc_of_freed_span(void)
 	hidden = hak_realloc(hidden, 100);
 }
 
+/* What is found with a claim or a lock is noted. The first is reported, and only by its finder. */
+static void first_of_two_noted(void)
+{
+	char *block = allocate(64), *other = allocate(1000);
+
+	bug_note(HAK_BUG_DOUBLE_FREE, suspect(block), 64, 0);
+	bug_note(HAK_BUG_INTERIOR, other + 8, 1024, 8);
+	bug_report_noted();
+}
+
+/* It finds another one while the first is noted, and goes on. */
+static void *note_other(void *block)
+{
+	hak_free(allocate(64));
+	bug_note(HAK_BUG_INTERIOR, (char *)block + 8, 1024, 8);
+	bug_report_noted();
+	hak_flush();
+	return NULL;
+}
+
+static void first_of_two_threads_noted(void)
+{
+	void *block = allocate(64), *other = allocate(1000);
+	pthread_t thread;
+
+	bug_note(HAK_BUG_DOUBLE_FREE, suspect(block), 64, 0);
+	if (pthread_create(&thread, NULL, note_other, other))
+		_exit(99);
+	pthread_join(thread, NULL);
+	bug_report_noted();
+}
+
+/* Not before the lock of the scan is dropped: claims that are given up meanwhile do not count. */
+static void noted_in_scan(void)
+{
+	static struct lock scan;
+	void *block = allocate(64), *other = allocate(64);
+
+	lock_lock(&scan, LOCK_SCAN);
+	bug_note(HAK_BUG_DOUBLE_FREE, suspect(block), 64, 0);
+	bug_report_noted();
+	hak_free(other);
+	hak_flush();
+	lock_unlock(&scan, LOCK_SCAN);
+	bug_report_noted();
+}
+
 static void usable_size_foreign(void)
 {
 	hak_free(allocate(64));
@@ -622,6 +671,9 @@ static const struct crime crimes[] = {
 	CRIME(realloc_of_freed_to_nothing, AT_ONCE, "realloc",
 	      "double free of a block of 64 bytes"),
 	CRIME(realloc_of_freed_span, AT_ONCE, "realloc", UNUSED),
+	CRIME(first_of_two_noted, AT_ONCE, "free", "double free of a block of 64 bytes"),
+	CRIME(first_of_two_threads_noted, AT_ONCE, "free", "double free of a block of 64 bytes"),
+	CRIME(noted_in_scan, AT_ONCE, "free", "double free of a block of 64 bytes"),
 	CRIME(usable_size_foreign, AT_ONCE, "usable_size", MAPPED),
 	CRIME(usable_size_interior, AT_ONCE, "usable_size", "1 bytes inside a block of 64 bytes"),
 	CRIME(usable_size_of_freed, IN_DEBUG, "usable_size", "double free of a block of 64 bytes"),
@@ -728,7 +780,7 @@ static int observe(char *report, size_t size)
 	ssize_t n;
 	pid_t pid;
 
-	*evidence = (struct evidence){ NULL, 0, false };
+	*evidence = (struct evidence){ 0 };
 	if (pipe(ends))
 		return -1;
 	pid = fork();
@@ -774,6 +826,74 @@ static void judge_with_handler(void)
 	}
 	get_to_slab = get_to_slab_by_flush;
 	handled = false;
+}
+
+/* Two threads, with a bad block each that reaches its slab at the same moment. */
+static const size_t bad_size[2] = { 64, 1024 };
+static _Atomic unsigned nr_ready;
+
+static void *free_badly(void *arg)
+{
+	unsigned me = arg != NULL;
+	void *block = hak_malloc(bad_size[me]), *other = hak_malloc(bad_size[me]);
+
+	evidence->two[me] = block;
+	hak_free(block);
+	hak_free(other);
+	nr_ready++;
+	while (nr_ready < 2)
+		;
+	hak_free(evidence->two[me]);
+	hak_flush();
+	return NULL;
+}
+
+static void free_badly_at_once(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, free_badly, evidence))
+		_exit(99);
+	free_badly(NULL);
+	pthread_join(thread, NULL);
+}
+
+/* Skip the line that reports one of the two. */
+static const char *skip_report(const char *report, unsigned which)
+{
+	char line[256];
+	size_t length;
+
+	length = (size_t)snprintf(line, sizeof(line),
+				  "hakmem: %s[%d]: free(%p): double free of a block of %zu bytes\n",
+				  program_invocation_short_name, (int)evidence->pid,
+				  evidence->two[which], bad_size[which]);
+	return strncmp(report, line, length) ? NULL : report + length;
+}
+
+/* One of them is reported, or each by its own thread; nothing else. */
+static void two_at_once(void)
+{
+	static const struct crime both = { "two_at_once", free_badly_at_once, AT_ONCE, "", "" };
+	char report[2048];
+
+	crime = &both;
+	for (unsigned turn = 0; turn < 200; turn++) {
+		int status = observe(report, sizeof(report));
+		const char *rest = report;
+		unsigned lines = 0;
+
+		for (unsigned i = 0; i < 4 && *rest; i++) {
+			const char *next = skip_report(rest, i % 2);
+
+			lines += next != NULL;
+			rest = next ? next : rest;
+		}
+		if (*rest)
+			test_print("two_at_once: reported: %s", report);
+		CHECK(!*rest && lines >= 1 && lines <= 2);
+		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	}
 }
 
 /* The expression is NULL, and for this reason. */
@@ -879,6 +999,7 @@ int main(void)
 		snprintf(name, sizeof(name), "%s-with-handler", crime->name);
 		test_run(name, judge_with_handler);
 	}
+	TEST_RUN(two_at_once);
 	TEST_RUN(too_much);
 	TEST_RUN(too_many);
 	TEST_RUN(bad_alignment);
