@@ -345,7 +345,7 @@ static bool resize_in_place(unsigned class, void *block, size_t size, size_t usa
 		return true;
 	if (size <= SLAB_MAX || size > SIZE_LIMIT)
 		return false;
-	if (span_use_room(block, size))
+	if (span_note_growth(block, size))
 		return true;
 	if (!span_resize(block, size))
 		return false;

@@ -195,8 +195,8 @@ static void span_leave_class(struct slab *head)
 	pagemap_set_class(slab_base(head), 1, CLASS_SPAN);
 }
 
-/* Does the size of a span grow into its room? Then nothing changes but `span_needed`. */
-bool span_use_room(void *block, size_t size)
+/* Does a size that has grown still fit into a span? Then nothing changes but `span_needed`. */
+bool span_note_growth(void *block, size_t size)
 {
 	struct slab *head = head_of(block);
 	size_t pages = pages_for(size);

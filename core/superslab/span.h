@@ -34,7 +34,7 @@ uint64_t span_outstanding(unsigned class);
 enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail);
 
 /* Spans of any class. */
-HAK_COLD bool span_use_room(void *block, size_t size);
+HAK_COLD bool span_note_growth(void *block, size_t size);
 HAK_COLD bool span_resize(void *block, size_t size);
 size_t span_move(void *from, void *to, size_t size);
 HAK_COLD void span_note_size(void *block, size_t size);
