@@ -369,6 +369,16 @@ static int fake_move(void *ctx, void *from, void *to, size_t size)
 	return result;
 }
 
+static void fake_populate(void *ctx, void *base, size_t size)
+{
+	struct fake *fake = ctx;
+
+	lock(fake);
+	if (!check_pages(fake, (uintptr_t)base, size, PAGE_HEAP))
+		fake->populated += size;
+	unlock(fake);
+}
+
 /* Everything but what was purged, as if all memory were written at once. */
 static int fake_resident(void *ctx, const void *base, size_t size, size_t *bytes)
 {
@@ -425,6 +435,7 @@ bool fake_open(struct fake *fake, const struct fake_options *options)
 		.unmap = options->flags & FAKE_NO_UNMAP ? NULL : fake_unmap,
 		.purge = options->purge == FAKE_PURGE_NONE ? NULL : fake_purge,
 		.move = options->flags & FAKE_MOVES ? fake_move : NULL,
+		.populate = fake_populate,
 		.resident = options->flags & FAKE_RESIDENT ? fake_resident : NULL,
 	};
 	if (!options->align)

@@ -84,6 +84,7 @@ struct fake_plan {
  * @outstanding_heap: those of them that are heap
  * @peak:	 the most that @outstanding was
  * @purged:	 bytes purged, ever
+ * @populated:	 bytes that populate() was asked for, ever
  *
  * Below that: its own. One word per page, 0 for a free one, else the number
  * of the mapping that it belongs to, and some bits.
@@ -97,6 +98,7 @@ struct fake {
 	size_t outstanding_heap;
 	size_t peak;
 	size_t purged;
+	size_t populated;
 
 	struct fake_options options;
 	struct fake_plan plan[NR_FAKE_OPS];

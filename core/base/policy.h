@@ -41,6 +41,12 @@ enum release_mode {
  */
 #define POLICY_CLEAR_MOST ((size_t)32 << 20)
 
+/*
+ * A class that has so many slabs, and no free block, will soon use all pages of the next one.
+ * If it does not, they are at most 3 % of what it has.
+ */
+#define POLICY_GROWING_SLABS 32u
+
 /* The allocator's own records are cut from chunks of this size, in bytes. */
 #define POLICY_META_CHUNK ((size_t)64 << 10)
 

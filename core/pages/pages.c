@@ -158,6 +158,16 @@ int pages_purge(void *base, size_t size)
 	return flags;
 }
 
+/* The program will soon write to all of these pages, which are whole pages of one mapping. */
+void pages_populate(void *base, size_t size)
+{
+	const struct hak_provider *provider = provider_get();
+
+	assert_pages(provider, base, size);
+	if (provider->populate)
+		provider->populate(provider->ctx, base, size);
+}
+
 /* Can the provider move memory at all? There is a provider. */
 bool pages_moves(void)
 {

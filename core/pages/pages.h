@@ -32,6 +32,7 @@ void pages_detach(void);
 HAK_COLD bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping *out);
 HAK_COLD bool pages_unmap(void *base, size_t size);
 HAK_COLD int pages_purge(void *base, size_t size);
+void pages_populate(void *base, size_t size);
 
 bool pages_moves(void);
 size_t pages_move(void *from, void *to, size_t size, unsigned *flags);

@@ -35,6 +35,7 @@
 
 #include <cpu.h>
 
+#include "base/policy.h"
 #include "pages/meta.h"
 #include "pages/pagemap.h"
 
@@ -216,6 +217,13 @@ static unsigned alloc_and_relist(struct slab_class *sc, struct slab *slab, void 
 	return done;
 }
 
+/* Will all pages of a new slab be used soon? Racy: others change how many slabs there are. */
+static NO_SANITIZE_THREAD bool class_grows(const struct slab_class *sc, unsigned class)
+{
+	return PLATFORM_POPULATES && size_class[class].size <= PAGE_SIZE &&
+	       READ_ONCE(sc->slabs) >= POLICY_GROWING_SLABS;
+}
+
 /*
  * Get new slabs, and allocate from them at once: a slab goes back only when a block of it is
  * freed, so an unused one would stay on its list. Adds to @done. False if there is no memory
@@ -231,6 +239,8 @@ static bool add_slabs(unsigned class, void **end, unsigned n, enum alloc_which w
 
 	if (!sc)
 		return false;
+	if (which == ALLOC_ANY && class_grows(sc, class))
+		which = ALLOC_POPULATED;
 	chain = init_slabs(superslab_alloc_slabs(slabs ? slabs : 1, which), class);
 	any = chain;
 	lock_lock(&sc->lock, LOCK_CLASS);

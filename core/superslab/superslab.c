@@ -59,8 +59,7 @@ static void set_slack(struct slab *slab, unsigned used, unsigned slack)
  * @slack:  pages at the end of the last slab that are not wanted
  * @more:   how many more slabs are welcome, anywhere in the same SuperSlab
  * @counts: the owner is a class, which says of each page when it is backed; a span does not
- * @backed: only slabs that are backed
- * @metadata: for bitmaps
+ * @which:  which memory may be taken
  * @candidates: how many more places may be compared
  * @misfit: misfit() of the best place so far
  * @base:   the address of the best place so far
@@ -72,8 +71,7 @@ struct request {
 	unsigned slack;
 	unsigned more;
 	bool counts;
-	bool backed;
-	bool metadata;
+	enum alloc_which which;
 
 	unsigned candidates;
 	unsigned misfit;
@@ -82,6 +80,12 @@ struct request {
 	size_t unbacked;
 	uint32_t part;
 };
+
+/* Is this asked for? @possible: on this platform it may be. */
+static inline bool asks_for(const struct request *request, enum alloc_which which, bool possible)
+{
+	return possible && request->which == which;
+}
 
 /* Up to @n more unused slabs of a SuperSlab, backed if @part is, else unbacked. */
 static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsigned n)
@@ -125,7 +129,10 @@ static void alloc_at(struct request *request, uintptr_t base)
 		request->unbacked += count_bits(unbacked);
 		request->part = part;
 		superslab_alloc_part(superslab, part);
-		own_slabs(superslab, part, request->counts, slabs ? 0 : request->slack);
+		own_slabs(superslab, part,
+			  request->counts &&
+				  !asks_for(request, ALLOC_POPULATED, PLATFORM_POPULATES),
+			  slabs ? 0 : request->slack);
 	}
 }
 
@@ -202,14 +209,16 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
  */
 static uintptr_t find_unused(struct request *request)
 {
-	unsigned list = runs_list(request->metadata, request->slabs);
+	bool metadata = asks_for(request, ALLOC_METADATA, HAK_METADATA_APART);
+	unsigned list = runs_list(metadata, request->slabs);
 	uint64_t lists = hak_runs.lists >> list << list;
 
 	request->candidates = POLICY_RUN_CANDIDATES;
-	request->misfit = UNBACKED_MISFIT + !request->backed;
+	request->misfit = UNBACKED_MISFIT + !asks_for(request, ALLOC_BACKED, NR_SPAN_CLASSES);
 	request->base = 0;
-	for (lists &= HAK_METADATA_APART && request->metadata ? 1 : ~0ul; lists;
-	     lists &= lists - 1) {
+	if (metadata)
+		lists &= (uint64_t)1 << list;
+	for (; lists; lists &= lists - 1) {
 		struct list_node *node = hak_runs.list[lowest_bit(lists)];
 
 		if (request->base && (!request->counts || request->misfit < UNBACKED_MISFIT))
@@ -224,7 +233,7 @@ static uintptr_t find_unused(struct request *request)
 static uintptr_t alloc_new(struct request *request)
 {
 	size_t count = DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB);
-	bool metadata = HAK_METADATA_APART && request->metadata;
+	bool metadata = asks_for(request, ALLOC_METADATA, HAK_METADATA_APART);
 	struct list_node *chain = descriptor_map(count, request->align, metadata);
 	uintptr_t base;
 
@@ -246,7 +255,9 @@ static uintptr_t alloc_run(struct request *request)
 	if (base)
 		alloc_at(request, base);
 	arena_unlock();
-	return base || request->backed ? base : alloc_new(request);
+	if (base || asks_for(request, ALLOC_BACKED, NR_SPAN_CLASSES))
+		return base;
+	return alloc_new(request);
 }
 
 /**
@@ -262,10 +273,7 @@ static uintptr_t alloc_run(struct request *request)
 uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc_which which,
 			  bool *backed)
 {
-	struct request request = { .slabs = slabs,
-				   .slack = slack,
-				   .align = align,
-				   .backed = NR_SPAN_CLASSES && which == ALLOC_BACKED };
+	struct request request = { .slabs = slabs, .slack = slack, .align = align, .which = which };
 	uintptr_t base = alloc_run(&request);
 
 	*backed = request.unbacked <= slabs / 2;
@@ -307,12 +315,9 @@ NO_SANITIZE_THREAD void superslab_clear(uintptr_t base, size_t size)
  */
 struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 {
-	struct request request = { .slabs = 1,
-				   .align = SLAB_SIZE,
-				   .more = n - 1,
-				   .counts = true,
-				   .metadata = HAK_METADATA_APART && which == ALLOC_METADATA,
-				   .backed = NR_SPAN_CLASSES && which == ALLOC_BACKED };
+	struct request request = {
+		.slabs = 1, .align = SLAB_SIZE, .more = n - 1, .counts = true, .which = which
+	};
 	uintptr_t base = alloc_run(&request);
 	struct list_node *chain = NULL;
 	struct superslab *superslab;
@@ -325,6 +330,8 @@ struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
 
 		slab->node.next = chain;
 		chain = &slab->node;
+		if (asks_for(&request, ALLOC_POPULATED, PLATFORM_POPULATES) && request.unbacked)
+			pages_populate((void *)slab_base(slab), SLAB_SIZE);
 	}
 	return chain;
 }

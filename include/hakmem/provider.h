@@ -77,6 +77,10 @@ struct hak_mapping {
  *	and the allocator asks for parts, down to a page. May be NULL. On bare metal it is
  *	only called with CONFIG_HAK_MOVE.
  *
+ * @populate: the program will soon write to all of these pages of a mapping: get the memory
+ *	behind them now, which costs less than a page fault for each. A hint: the contents
+ *	stay, and whether it fails is not asked. May be NULL. Not called on bare metal.
+ *
  * @resident: how many of the @size bytes at @base are backed by memory? Returns 0 and sets
  *	@bytes; or another value if a part of the range is not mapped. Any address that is
  *	aligned to a page may be asked for. For statistics and reports only. May be NULL.
@@ -89,6 +93,7 @@ struct hak_provider {
 	int (*unmap)(void *ctx, void *base, size_t size);
 	int (*purge)(void *ctx, void *base, size_t size);
 	int (*move)(void *ctx, void *from, void *to, size_t size);
+	void (*populate)(void *ctx, void *base, size_t size);
 	int (*resident)(void *ctx, const void *base, size_t size, size_t *bytes);
 };
 

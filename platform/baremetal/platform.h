@@ -48,6 +48,9 @@ extern "C" {
 /* The provider of this platform cannot move frames; that of a kernel may. */
 #define PLATFORM_MOVES CONFIG_HAK_MOVE
 
+/* What is mapped is there. */
+#define PLATFORM_POPULATES 0
+
 /* Bitmaps lie in the same SuperSlabs as blocks, and there are no guards: frames are scarce. */
 #define HAK_METADATA_APART 0
 

@@ -92,6 +92,9 @@ static inline unsigned this_held_now(void)
 	return hak_tls_held;
 }
 
+/* The provider can get the memory of many pages at once. */
+#define PLATFORM_POPULATES 1
+
 /* Nothing: smaller code would make large blocks slower, and a process has the memory. */
 #define HAK_COLD
 

@@ -167,6 +167,23 @@ static void provider_refuses_locked(void)
 	CHECK(unmap(base, 2 * MIB));
 }
 
+/* Memory is there before it is touched, and what it reads stays; a hint that fails does no harm. */
+static void provider_populates(void)
+{
+	char *base = map(2 * MIB, 2 * MIB);
+	size_t bytes;
+
+	base[PAGE] = 7;
+	errno = 77;
+	linux_provider->populate(NULL, base, 16 * PAGE);
+	CHECK(linux_provider->resident(NULL, base, 2 * MIB, &bytes) == 0);
+	CHECK(bytes == 16 * PAGE || bytes == PAGE); /* before Linux 5.14 */
+	CHECK(base[PAGE] == 7 && reads(base, PAGE, 0));
+	CHECK(unmap(base, 2 * MIB));
+	linux_provider->populate(NULL, base, PAGE); /* nothing is there */
+	CHECK(errno == 77);
+}
+
 /* It makes a spare mapping, which stays. */
 static void first_move(void)
 {
@@ -279,6 +296,7 @@ int main(void)
 	TEST_RUN(provider_takes_parts_back);
 	TEST_RUN(provider_purges);
 	TEST_RUN(provider_refuses_locked);
+	TEST_RUN(provider_populates);
 	TEST_RUN(provider_moves);
 	TEST_RUN(provider_runs_out);
 	TEST_RUN(provider_maps_ahead);

@@ -6,8 +6,9 @@
 #include "unit.h"
 
 #include <hakmem/hakmem.h>
-#include <pages/pagemap.h>
+#include <base/policy.h>
 #include <base/sizeclass.h>
+#include <pages/pagemap.h>
 #include <slab/class.h>
 
 #define CLASS_16   2
@@ -104,6 +105,56 @@ static void class_batch(void)
 	CHECK((uintptr_t)batch[2] == base + 2048 && (uintptr_t)batch[1] == base + 3072);
 	CHECK(!batch[0] && !batch[5]);
 	class_free(CLASS_1024, batch + 1, 4);
+	CHECK(unit_close());
+}
+
+static uint64_t retouched_pages(void)
+{
+	struct arena_counters now;
+
+	arena_read_counters(&now);
+	return now.retouched;
+}
+
+/* Fill slabs of a class; returns how many bytes were populated for the last of them. */
+static size_t populated_by(unsigned class, unsigned slabs)
+{
+	size_t before = 0;
+
+	for (unsigned i = 0; i < slabs; i++) {
+		before = unit_fake.populated;
+		if (alloc_blocks(class, 0, size_class[class].blocks) != size_class[class].blocks)
+			return SIZE_MAX;
+	}
+	return unit_fake.populated - before;
+}
+
+/* A class that has grown gets all pages of new slabs at once, if their memory is not there. */
+static void class_populates(void)
+{
+	size_t whole = PLATFORM_POPULATES ? SLAB_SIZE : 0;
+	uint64_t retouched;
+
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_ZERO));
+	CHECK(populated_by(CLASS_1024, POLICY_GROWING_SLABS) == 0 && unit_fake.populated == 0);
+	CHECK(populated_by(CLASS_1024, 1) == whole);
+	CHECK(slab_of(blocks[0])->unbacked == 0 && slab_of(blocks[0])->untouched == 0);
+	CHECK(populated_by(CLASS_1024, POLICY_GROWING_SLABS - 1) == whole);
+	CHECK(slabs_used() == 2 * SLABS_PER_SUPERSLAB); /* no slab is unused */
+	CHECK(!check_classes() && !check_arena());
+
+	/* memory that is there is not asked for, memory that went back is, and is counted */
+	free_blocks(CLASS_1024, 0, size_class[CLASS_1024].blocks);
+	CHECK(populated_by(CLASS_1024, 1) == 0);
+	free_blocks(CLASS_1024, 0, size_class[CLASS_1024].blocks);
+	CHECK(hak_trim(HAK_TRIM_ALL) >= SLAB_SIZE);
+	retouched = retouched_pages();
+	CHECK(populated_by(CLASS_1024, 1) == whole);
+	CHECK(retouched_pages() == retouched + whole / PAGE_SIZE);
+
+	/* blocks of which parts may stay unused */
+	CHECK(populated_by(CLASS_32K, POLICY_GROWING_SLABS + 1) == 0);
+	CHECK(!check_classes() && !check_arena());
 	CHECK(unit_close());
 }
 
@@ -353,6 +404,7 @@ void unit_class(void)
 	TEST_RUN(class_lowest_first);
 	TEST_RUN(class_bitmaps);
 	TEST_RUN(class_bitmaps_shared);
+	TEST_RUN(class_populates);
 	TEST_RUN(class_free_orders);
 	TEST_RUN(class_emptied);
 	TEST_RUN(class_inspection);
