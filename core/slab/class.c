@@ -60,7 +60,7 @@ static struct slab_class *class_make(unsigned class)
 	made = meta_alloc(META_CLASS, sizeof(*made));
 	if (!made)
 		return NULL;
-	if (*this_held() >= LOCK_FORK)
+	if (PLATFORM_FORKS && *this_held() >= LOCK_FORK)
 		lock_fork_lock(&made->lock); /* as fork() holds all others */
 	lock_lock(&make_lock, LOCK_CLASS);
 	sc = class_find(class);

@@ -48,6 +48,8 @@ extern "C" {
 /* The provider of this platform cannot move frames; that of a kernel may. */
 #define PLATFORM_MOVES CONFIG_HAK_MOVE
 
+#define PLATFORM_FORKS 0
+
 /* What is mapped is there. */
 #define PLATFORM_POPULATES 0
 

@@ -98,6 +98,9 @@ static inline unsigned this_held_now(void)
 /* Nothing: smaller code would make large blocks slower, and a process has the memory. */
 #define HAK_COLD
 
+/* The process may be copied at any moment. */
+#define PLATFORM_FORKS 1
+
 /* The provider can move memory, by its page tables. */
 #define PLATFORM_MOVES 1
 
