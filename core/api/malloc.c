@@ -362,7 +362,7 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, bool *back
 	if (!class_is_span(class) || size > SIZE_LIMIT / 2)
 		return malloc_fast(size);
 	request.size = size + policy_growth(size, usable);
-	block = try_alloc(&request, ALLOC_ANY);
+	block = try_alloc(&request, ALLOC_TO_GROW);
 	if (block) {
 		span_note_size(block, size);
 	} else {

@@ -188,6 +188,16 @@ size_t policy_growth(size_t size, size_t usable)
 	return size - usable <= usable / 4 ? size / 4 : 0;
 }
 
+/*
+ * A span has outgrown its place and needs @size pages, when @live pages are in spans of any
+ * length. Does it get the longest run there is, so that it need not move again soon? Not if
+ * there are many such spans: they would take the long runs from each other.
+ */
+bool policy_grows_on(size_t size, uint64_t live)
+{
+	return size >= live / 16;
+}
+
 /* Less than so much is copied faster than its page tables can be moved. */
 #define MOVE_LEAST ((size_t)128 << 10)
 

@@ -77,6 +77,7 @@ HAK_COLD unsigned policy_inherited(unsigned class);
 
 /* Bytes of spans. */
 HAK_COLD size_t policy_growth(size_t size, size_t usable);
+HAK_COLD bool policy_grows_on(size_t size, uint64_t live);
 HAK_COLD bool policy_moves(size_t size, uint64_t mapped);
 
 #endif

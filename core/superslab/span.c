@@ -106,9 +106,11 @@ static void span_free_run(struct slab *head)
 void *span_alloc(size_t size, size_t align, enum alloc_which which, bool *backed)
 {
 	size_t pages = pages_for(size);
-	uintptr_t base = span_alloc_run(CLASS_SPAN, pages, align > SLAB_SIZE ? align : SLAB_SIZE,
-					which, backed);
+	uintptr_t base;
 
+	if (which == ALLOC_TO_GROW && !policy_grows_on(pages, hak_spans.live_pages))
+		which = ALLOC_ANY;
+	base = span_alloc_run(CLASS_SPAN, pages, MAX(align, SLAB_SIZE), which, backed);
 	if (!base)
 		return NULL;
 	count_length(pages, slabs_for(pages));

@@ -205,7 +205,8 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
 /*
  * Find a place in a run that suffices. A span gets one in the shortest runs: a caller who
  * prefers backed slabs asks twice. A class gets a backed one, in the shortest runs that have
- * such a place. If none has, it gets one in the shortest runs.
+ * such a place. If none has, it gets one in the shortest runs. A large block that grows gets
+ * one in the longest runs, so that it need not move again soon.
  */
 static uintptr_t find_unused(struct request *request)
 {
@@ -218,6 +219,8 @@ static uintptr_t find_unused(struct request *request)
 	request->base = 0;
 	if (metadata)
 		lists &= (uint64_t)1 << list;
+	else if (request->which == ALLOC_TO_GROW && lists)
+		lists = (uint64_t)1 << highest_bit(lists);
 	for (; lists; lists &= lists - 1) {
 		struct list_node *node = hak_runs.list[lowest_bit(lists)];
 

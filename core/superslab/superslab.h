@@ -11,6 +11,7 @@
 /* Which memory may be allocated? */
 enum alloc_which {
 	ALLOC_ANY,	 /* all for blocks of the program, from the provider as well */
+	ALLOC_TO_GROW,	 /* the same, for a block that has outgrown its place, and may again */
 	ALLOC_POPULATED, /* the same, for slabs of which all pages will be used soon */
 	ALLOC_BACKED,	/* only backed slabs; but any block of the slabs that a class already has */
 	ALLOC_METADATA, /* all for bitmaps; the same as ALLOC_ANY without HAK_METADATA_APART */

@@ -409,6 +409,7 @@ static void malloc_realloc_copies(void)
 	char *first, *filled, *block;
 
 	CHECK(unit_open(32 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+	CHECK(unit_span_alloc(14 * MIB)); /* so the others are small, and get the shortest runs */
 	first = unit_span_alloc(5 * SLAB_SIZE);
 	CHECK(first && unit_span_alloc(SLAB_SIZE));
 	filled = unit_span_alloc(7 * SLAB_SIZE);
@@ -422,6 +423,26 @@ static void malloc_realloc_copies(void)
 	CHECK(block == first + 21 * SLAB_SIZE && unit_is_filled(block, 5 * SLAB_SIZE, 1));
 	CHECK((pages_counters.moved > 0) == PLATFORM_MOVES);
 	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* One of few large blocks that grow gets the longest run, and stays there. */
+static void malloc_realloc_grows_on(void)
+{
+	char *first, *shorter, *block;
+
+	CHECK(unit_open(32 * MIB, FAKE_ZERO | FAKE_MOVES, FAKE_PURGE_ZERO));
+	first = unit_span_alloc(5 * SLAB_SIZE);
+	CHECK(first && unit_span_alloc(SLAB_SIZE));
+	shorter = unit_span_alloc(8 * SLAB_SIZE);
+	CHECK(shorter && unit_span_alloc(SLAB_SIZE)); /* 17 are left */
+	unit_fill(first, 5 * SLAB_SIZE, 1);
+	hak_free(shorter);
+	block = hak_realloc(first, 8 * SLAB_SIZE);
+	CHECK(block == first + 15 * SLAB_SIZE && unit_is_filled(block, 5 * SLAB_SIZE, 1));
+	for (unsigned slabs = 9; slabs <= 17; slabs++)
+		CHECK(hak_realloc(block, slabs * SLAB_SIZE) == block);
+	CHECK(unit_is_filled(block, 5 * SLAB_SIZE, 1) && !hak_check());
 	CHECK(unit_close());
 }
 
@@ -728,6 +749,7 @@ void unit_malloc(void)
 	TEST_RUN(malloc_realloc_moves_in_parts);
 	TEST_RUN(malloc_realloc_moves_in_large_heaps);
 	TEST_RUN(malloc_realloc_copies);
+	TEST_RUN(malloc_realloc_grows_on);
 	TEST_RUN(malloc_realloc_moves_cached);
 	TEST_RUN(malloc_realloc_in_place);
 	TEST_RUN(malloc_realloc_spans);
