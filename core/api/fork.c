@@ -82,12 +82,6 @@ void fork_prepare(void)
 		for_each_lock(lock_fork_lock);
 }
 
-void fork_in_child(void)
-{
-	if (*this_held() == LOCK_FORK)
-		cache_after_fork();
-}
-
 void fork_done(void)
 {
 	unsigned *held = this_held();

@@ -10,10 +10,31 @@
  * unless the scan takes them before.
  *
  *	on the list of unused ones  =>  owner == NOBODY
- *	count  ==  caches whose owner is neither NOBODY nor GONE; changes under the lock
+ *	count  ==  caches whose owner is not NOBODY; changes under the lock
+ *
+ * Whose a cache is. Both fields change together, with the lock held:
+ *
+ *	owner		thread		who works on the cache, and who changes the fields
+ *	this_owner()	this_held()	The owner alone works on it. It is the owner's this_cache(),
+ *					or is about to be, or was. The owner makes it NOBODY, or
+ *					one who finds that the owner is gone.
+ *	NOBODY		any		It waits. The next owner takes it off the list of unused
+ *					ones. (The scan takes it off for a moment. A cache that may
+ *					be half-way through a change is on no list any more.)
+ *
+ * A signal handler may fork at any instruction. In the child, the thread that forked goes on where
+ * it was, and is the owner of what it was before, while no other owner is there. `thread` tells
+ * these apart: the thread has the same one in the child, for a cache that it is getting or giving
+ * up as for the one that it uses. It may have forked inside the lock. So the child notes only that
+ * it was forked, and the next caller who takes the lock goes through the caches. By then the
+ * thread is outside the lock, where the fields and the lists agree. If it had read its number
+ * inside, for `owner`, then this was still the number that it had in the parent, but it is stored
+ * by now, and so it is replaced. (If an earlier thread had the same `thread` and ended without a
+ * word, its cache is this thread's in the child, and is found when this one is gone as well.)
  *
  * Lock: registry.lock, LOCK_META, for the lists and the owners. What is done to the
- * magazines needs the claim of their cache: see seize.c.
+ * magazines needs the claim of their cache: see seize.c. (The claims of superslab/claim.c are
+ * something else: they are on slabs, and a scan has them.)
  *
  * Failure: a caller for whom no cache can be made works without one, block by block.
  */
@@ -33,8 +54,7 @@
 struct hak_cache *const hak_cache_none = CACHE_NONE;
 struct hak_cache *const hak_cache_never = CACHE_NEVER;
 
-/* Values of `owner` for a cache without one: this_owner() returns neither. */
-#define GONE   ((uint64_t)0)
+/* The value of `owner` for a cache without one: this_owner() does not return it. */
 #define NOBODY (~(uint64_t)0)
 
 static struct {
@@ -44,6 +64,13 @@ static struct {
 	uint32_t made, count;	  /* those there are; those that have an owner */
 } registry;
 
+/*
+ * In the child of a fork(), until the registry knows of it: this_held() and this_owner() of the
+ * thread that forked.
+ */
+static _Atomic(unsigned *) survivor;
+static uint64_t survivor_owner;
+
 #define for_each_cache(cold, node)                                                                 \
 	for (struct list_node *node = registry.caches;                                             \
 	     node && ((cold) = list_entry(node, struct cache_cold, node)); node = node->next)
@@ -51,6 +78,57 @@ static struct {
 void cache_for_each_lock(void (*visit)(struct lock *lock))
 {
 	visit(&registry.lock);
+}
+
+/*
+ * A cache is to wait for an owner, since its own is gone. If that one ended in its slow path, the
+ * cache may be half-way through a change. Then it leaves the list of all caches, and is never used
+ * again. With the lock held.
+ */
+static void cache_disown(struct cache_cold *cold)
+{
+	cold->owner = NOBODY;
+	registry.count--;
+	if (!seize_try_claim(cold->cache)) {
+		list_del(&cold->node);
+		return;
+	}
+	list_add(&registry.unused, &cold->unused);
+	cold->quiet = false; /* its magazines need not be empty yet */
+	seize_leave(cold->cache);
+}
+
+/* In the child of a fork(), of all owners only @thread is there. */
+static void forget_owners(unsigned *thread)
+{
+	struct list_node *next;
+
+	for (struct list_node *node = registry.caches; node; node = next) {
+		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
+
+		next = node->next;
+		if (cold->owner == NOBODY)
+			continue;
+		if (cold->thread == thread)
+			cold->owner = survivor_owner; /* it has another number here */
+		else
+			cache_disown(cold);
+	}
+}
+
+static void registry_lock(void)
+{
+	lock_lock(&registry.lock, LOCK_META);
+	/* in one instruction, as this thread may fork, too */
+	if (PLATFORM_OWNERS_END && unlikely(survivor))
+		forget_owners(atomic_exchange(&survivor, NULL));
+}
+
+/* In the child of a fork(), where the caller is the only thread. */
+void cache_after_fork(void)
+{
+	survivor_owner = this_owner();
+	survivor = this_held();
 }
 
 /**
@@ -66,7 +144,7 @@ void hak_cache_detach(struct hak_cache *cache)
 
 	for_each_magazine(class)
 		magazine_hand_over(cache, class, keeps ? policy_inherited(class) : 0);
-	lock_lock(&registry.lock, LOCK_META);
+	registry_lock();
 	hak_assert(cold->owner != NOBODY);
 	cold->owner = NOBODY;
 	list_add(&registry.unused, &cold->unused);
@@ -74,50 +152,18 @@ void hak_cache_detach(struct hak_cache *cache)
 	lock_unlock(&registry.lock, LOCK_META);
 }
 
-/*
- * Can a cache serve on, whose owner is gone? If the owner ended in its slow path, the cache may be
- * half-way through a change. Then it leaves the list of all caches, and is never used again.
- * With the lock held.
- */
-static bool cache_serves_on(struct cache_cold *cold)
-{
-	bool whole = seize_try_claim(cold->cache);
-
-	if (whole)
-		seize_leave(cold->cache);
-	else
-		list_del(&cold->node);
-	return whole;
-}
-
-/* A cache goes from @owner, who is gone, to @heir. False if it does not. */
-static bool cache_inherit(struct cache_cold *cold, uint64_t owner, uint64_t heir)
-{
-	bool inherits;
-
-	lock_lock(&registry.lock, LOCK_META);
-	inherits = cold->owner == owner; /* if no other heir was faster */
-	if (inherits) {
-		inherits = cache_serves_on(cold);
-		cold->owner = inherits ? heir : NOBODY;
-		registry.count += (owner == GONE) - !inherits; /* GONE was not counted */
-	}
-	lock_unlock(&registry.lock, LOCK_META);
-	return inherits;
-}
-
 /**
- * cache_detach_gone() - detach the caches of owners that ended without hak_cache_detach()
+ * cache_detach_gone() - find the caches of owners that ended without hak_cache_detach()
  * @always: if false, only when the number of caches is about to double: so it costs little, and
  *	    at most twice as many caches are made as were in use at once
  *
- * Such owners ended in a fork(), or the platform was not told.
+ * Such a cache waits for another owner with its blocks as they are. The scan returns them.
  */
 void cache_detach_gone(bool always)
 {
 	struct list_node *node, *next;
 
-	lock_lock(&registry.lock, LOCK_META);
+	registry_lock();
 	node = always || is_power_of_two(registry.made) ? registry.caches : NULL;
 	lock_unlock(&registry.lock, LOCK_META);
 	for (; node; node = next) {
@@ -125,43 +171,48 @@ void cache_detach_gone(bool always)
 		uint64_t owner = cold->owner;
 
 		next = node->next;
-		if (owner != NOBODY && (owner == GONE || owner_is_gone(owner)) &&
-		    cache_inherit(cold, owner, this_owner()))
-			hak_cache_detach(cold->cache);
+		if (owner == NOBODY || !owner_is_gone(owner))
+			continue;
+		registry_lock();
+		if (cold->owner == owner) /* nobody else was faster */
+			cache_disown(cold);
+		lock_unlock(&registry.lock, LOCK_META);
 	}
 }
 
-/* Give a cache that waits for an owner to this one. NULL if there is none. */
-static struct cache_cold *cache_reuse(uint64_t owner)
+/* The caller gets a cache that waits for an owner. NULL if there is none. */
+static struct cache_cold *cache_reuse(void)
 {
 	struct cache_cold *cold = NULL;
 
-	lock_lock(&registry.lock, LOCK_META);
+	registry_lock();
 	if (registry.unused) {
 		cold = list_entry(registry.unused, struct cache_cold, unused);
 		hak_assert(cold->owner == NOBODY);
 		list_del(&cold->unused);
-		cold->owner = owner;
+		cold->owner = this_owner();
+		cold->thread = this_held();
 		registry.count++;
 	}
 	lock_unlock(&registry.lock, LOCK_META);
 	return cold;
 }
 
-static struct cache_cold *cache_make(uint64_t owner)
+/* A new cache waits for an owner like any other. False if there is no memory for it. */
+static bool cache_make(void)
 {
 	struct cache_cold *cold = meta_alloc(META_CACHE, CACHE_SIZE);
 
 	if (!cold)
-		return NULL;
+		return false;
 	slots_init(cold);
-	cold->owner = owner;
-	lock_lock(&registry.lock, LOCK_META);
+	cold->owner = NOBODY;
+	registry_lock();
 	list_add(&registry.caches, &cold->node);
+	list_add(&registry.unused, &cold->unused);
 	registry.made++;
-	registry.count++;
 	lock_unlock(&registry.lock, LOCK_META);
-	return cold;
+	return true;
 }
 
 /**
@@ -172,18 +223,16 @@ static struct cache_cold *cache_make(uint64_t owner)
 struct hak_cache *cache_attach(void)
 {
 	struct cache_cold *cold;
-	uint64_t owner;
 
 	if (this_cache() != CACHE_NONE)
 		return NULL;
-	owner = this_owner();
-	cold = cache_reuse(owner);
+	cold = cache_reuse();
 	if (!cold && PLATFORM_OWNERS_END) {
 		cache_detach_gone(false);
-		cold = cache_reuse(owner);
+		cold = cache_reuse();
 	}
-	if (!cold)
-		cold = cache_make(owner);
+	while (!cold && cache_make())
+		cold = cache_reuse();
 	if (!cold)
 		return NULL;
 	if (this_cache_set(cold->cache))
@@ -228,30 +277,6 @@ bool cache_has_own_spans(void)
 }
 
 /*
- * In the child of a fork() the owners of all other caches are not there. cache_detach_gone()
- * finds these caches later.
- */
-void cache_after_fork(void)
-{
-	struct list_node *next;
-
-	for (struct list_node *node = registry.caches; node; node = next) {
-		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
-
-		next = node->next;
-		if (cold->cache == this_cache()) {
-			cold->owner = this_owner(); /* it has another number here */
-			continue;
-		}
-		if (cold->owner == NOBODY || cold->owner == GONE)
-			continue;
-		if (cache_serves_on(cold))
-			cold->owner = GONE;
-		registry.count--;
-	}
-}
-
-/*
  * Seize the magazines of all caches in which something is idle, with one barrier for all. If
  * the host has no barrier, do so only in the caller's own cache and in those without an owner;
  * if there are no others, the host is not asked. Sets @excess of the classes of which there are
@@ -264,12 +289,11 @@ static bool seize_caches(bool all, bool *excess)
 	struct list_node *claimed = NULL;
 	struct cache_cold *cold;
 
-	lock_lock(&registry.lock, LOCK_META);
+	registry_lock();
 	everybody = registry.count > (this_cache()->cold ? 1 : 0) && hak_host_barrier();
 	for_each_cache(cold, node)
 	{
-		if (!everybody && cold->cache != this_cache() && cold->owner != NOBODY &&
-		    cold->owner != GONE)
+		if (!everybody && cold->cache != this_cache() && cold->owner != NOBODY)
 			continue;
 		if (!seize_try_claim(cold->cache)) {
 			busy = true;
@@ -300,7 +324,7 @@ static unsigned collect_excess(unsigned class, void **blocks, unsigned n)
 	struct cache_cold *cold;
 	unsigned done = 0;
 
-	lock_lock(&registry.lock, LOCK_META);
+	registry_lock();
 	for_each_cache(cold, node)
 	{
 		if (done == n || !seize_try_claim(cold->cache))
@@ -321,7 +345,7 @@ static struct cache_cold *withdraw_idle(void)
 {
 	struct cache_cold *idle = NULL;
 
-	lock_lock(&registry.lock, LOCK_META);
+	registry_lock();
 	for (struct list_node *node = registry.unused; node && !idle; node = node->next) {
 		struct cache_cold *cold = list_entry(node, struct cache_cold, unused);
 
@@ -346,7 +370,7 @@ static void purge_far_slots(void)
 	while (HAS_FAR_SLOTS && (cold = withdraw_idle())) {
 		meta_purge(&cold->cache->slot[MAGAZINE_FIRST_BASE + MAGAZINE_NEAR_SLOTS],
 			   &cold->cache->slot[CACHE_SLOTS]);
-		lock_lock(&registry.lock, LOCK_META);
+		registry_lock();
 		cold->far_touched = false;
 		list_add(&registry.unused, &cold->unused);
 		lock_unlock(&registry.lock, LOCK_META);
@@ -382,9 +406,14 @@ bool cache_scan(enum cache_scan what)
 	return busy;
 }
 
-NO_SANITIZE_THREAD uint64_t cache_count(void)
+uint64_t cache_count(void)
 {
-	return READ_ONCE(registry.count); /* racy: it may change at any time */
+	uint64_t count;
+
+	registry_lock();
+	count = registry.count;
+	lock_unlock(&registry.lock, LOCK_META);
+	return count;
 }
 
 /* Call @visit for each cache, with the lock of the registry held. */
@@ -392,7 +421,7 @@ void cache_visit(void (*visit)(struct hak_cache *cache, void *ctx), void *ctx)
 {
 	struct cache_cold *cold;
 
-	lock_lock(&registry.lock, LOCK_META);
+	registry_lock();
 	for_each_cache(cold, node) visit(cold->cache, ctx);
 	lock_unlock(&registry.lock, LOCK_META);
 }

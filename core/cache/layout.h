@@ -91,6 +91,7 @@ struct magazine_cold {
  * @claimed:      on the list of caches that a scan holds [claim]
  * @claim:        who may change the magazines: see seize.c [atomic]
  * @owner:        whose the cache is: see cache.c [list]
+ * @thread:       this_held() of the owner [list]
  * @quiet:        all magazines are seized and empty [claim]
  * @far_touched:  the far slots may have memory [claim, list]
  * @victim:       the class whose turn it was last to give up some of its limit [claim]
@@ -105,6 +106,7 @@ struct cache_cold {
 	struct list_node claimed;
 	struct lock claim;
 	_Atomic uint64_t owner;
+	unsigned *thread;
 	bool quiet;
 	bool far_touched;
 	uint8_t victim;

@@ -88,7 +88,7 @@
  *	- a signal handler forks: the thread goes on in the child as in the parent.
  *
  * In a child, another thread may have held the claim of its cache. That cache may be half-way
- * through a change, and is never used again (cache_after_fork()). A cache whose owner was in
+ * through a change, and is never used again (cache_disown()). A cache whose owner was in
  * the fast path can be used again. A block on its way into or out of it may be lost, since the
  * thread that had it in hand is not there.
  *

@@ -137,6 +137,16 @@ test_stack()
 	export -n HAKMEM_REAPER
 }
 
+# fork() at each instruction: where threads are made, signals are blocked, traps too.
+test_forksteps()
+{
+	local HAKMEM_REAPER=0
+
+	export HAKMEM_REAPER
+	ways forksteps "$cc -std=gnu11 -Wl,-z,now" forksteps.c
+	export -n HAKMEM_REAPER
+}
+
 # Without the library the same program is to notice that it is not there.
 test_that_it_can_fail()
 {
@@ -289,6 +299,7 @@ test_preload_matters()
 
 test_programs
 test_stack
+test_forksteps
 [ "$2" = programs ] && exit $status
 test_plugins
 test_forks

@@ -784,9 +784,8 @@ bit all_excused; /* the cache may be half-way through a change, and is nobody's 
 
 #ifdef FORK
 /*
- * In the child, cache_after_fork() and then hak_cache_detach(): the owner is not there,
- * its magazine goes to the next one. Kernels drain the buffers of all CPUs when they
- * write-protect the pages.
+ * In the child, cache_disown(): the owner is not there, its magazine goes to the next one as
+ * it is. Kernels drain the buffers of all CPUs when they write-protect the pages.
  */
 proctype forker()
 {
@@ -818,15 +817,6 @@ proctype forker()
 				running == 1
 			:: skip
 			fi;
-			/* magazine_hand_over() */
-			atomic { !claim[0] -> claim[0] = 1; open(0) }
-			do
-			:: AT(0, TOP) > BASE ->
-				blocks_free(AT(0, AT(0, TOP)));
-				AT(0, TOP) = AT(0, TOP) - 1
-			:: break
-			od;
-			claim[0] = 0;
 			/* the next owner */
 			atomic { running++; run thread(0, 1, CHILD_OPS) }
 		:: else
