@@ -8,8 +8,11 @@
  *			getline() allocates with its FILE. We take the list in our handler, before
  *			our locks; fork() then takes it once more. (The lock of the NSS database
  *			is taken, too, but nobody allocates with it. That of the list of handlers
- *			is since 2.36, and pthread_atfork() allocates with it when there are more
- *			than 48: this is not helped, as the lock cannot be had from outside.)
+ *			is since 2.36, and pthread_atfork() allocates with it when the list grows.
+ *			fork() drops it while it calls us, and then takes it again. A thread in
+ *			pthread_atfork() may have it by then, and wait for our locks. This cannot
+ *			be helped: the lock cannot be had from outside, nothing of ours is called
+ *			after it is taken, and the thread may not allocate before the copy is made.)
  *	glibc, static	the same. It calls what its own malloc would have there, after all others:
  *			fork_static.c has these functions.
  *	musl, static	a dozen of locks, the list of all FILEs among them. It calls what its own
