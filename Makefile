@@ -306,6 +306,8 @@ UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
 TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
 IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y CONFIG_HAK_MOVE=y DEBUG= SAN=
 IRQSAVE      := $(O)/irqsave/baremetal
+UPPER_BUILD  := $(MAKE) O=$(O)/upper BM_FLAGS=-mcmodel=kernel DEBUG= SAN=
+UPPER        := $(O)/upper/baremetal
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 
 TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
@@ -327,6 +329,7 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 qemu-builds:
 	+@$(DEBUG_BUILD) $(O)/debug/baremetal/smp.elf
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf)
+	+@$(UPPER_BUILD) $(UPPER)/upper.elf
 
 # What runs in QEMU.
 MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
@@ -373,6 +376,9 @@ qemu-idle 90: qemu/run.sh $(B)/idle.elf --memory 256M
 qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
 qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf
 qemu-balloon 240: tests/qemu/check-balloon.sh $(B)/balloon.elf
+qemu-balloon-silent 240: qemu/run.sh $(B)/silent.elf
+qemu-upper 60: qemu/run.sh $(UPPER)/upper.elf --balloon
+qemu-upper-pc 60: qemu/run.sh $(UPPER)/upper.elf --balloon --machine pc
 qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf
 qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
 qemu-newlib 60: qemu/run.sh $(B)/newlib.elf

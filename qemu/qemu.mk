@@ -58,9 +58,16 @@ qemu-bench: $(B)/embedded.elf
 # ------------------------------------------------------- debug, and the balloon
 
 balloon := tests/qemu/balloon
+silent  := tests/qemu/silent
 dump    := tests/qemu/dump
-$(foreach program,balloon dump,$(eval $(call image,$(program))))
-images: $(B)/balloon.elf $(B)/dump.elf
+$(foreach program,balloon silent dump,$(eval $(call image,$(program))))
+images: $(B)/balloon.elf $(B)/silent.elf $(B)/dump.elf
+
+# An image in the upper half: of a build with BM_FLAGS=-mcmodel=kernel.
+upper := tests/qemu/upper
+$(B)/upper.elf: $(call bm_objects,$(upper) $(upper).S $(IMAGE_TESTED)) $(B)/libhakmem.a $(upper).ld
+	$(call say,LD,$@)$(BM_LD) $(subst qemu/image.ld,$(upper).ld,$(BM_LDFLAGS)) --gc-sections \
+		$(filter %.o %.a,$^) -o $@
 
 # What is debugged, and how run.sh starts it: make qemu-debug IMAGE=... RUN_OPTIONS='--smp 2'
 IMAGE       ?= $(B)/scaling.elf

@@ -9,6 +9,10 @@
  * zero afterwards. Page poisoning would settle that, but the host could not back them
  * with its zero page then, so the driver does not agree to it.
  *
+ * Failure: a device that does not answer is reset and then left alone. It wants nothing from
+ * then on, so the caller takes back what the host has, without a word to it. The driver has
+ * not agreed to tell it (VIRTIO_BALLOON_F_MUST_TELL_HOST).
+ *
  * This file owns the device, its queues and the list of page numbers in them.
  *
  * Lock: one, over a call of the device. A caller that holds another lock, which an
@@ -17,6 +21,7 @@
  */
 #include "balloon.h"
 
+#include "machine.h"
 #include "virtio.h"
 
 #include <cpu.h>
@@ -40,10 +45,11 @@
 
 static struct {
 	atomic_flag lock;
-	bool found, reports;
+	bool found, reports; /* both false again if the device does not answer */
 	struct virtio_device device;
 	struct virtio_queue inflate, deflate, report;
-	uint32_t pages[256]; /* numbers of those that an exchange is about */
+	/* Numbers of those that an exchange is about; all in one page. */
+	uint32_t pages[256] __attribute__((aligned(1024)));
 } balloon = { .lock = ATOMIC_FLAG_INIT };
 
 /* acquire and release pair with each other */
@@ -93,16 +99,40 @@ int hak_balloon_init(uintptr_t mmio, unsigned count)
 	return error;
 }
 
-/* A buffer's length has 32 bits, and must not be 0. */
-static bool report_locked(void *base, size_t size)
+static bool exchange(struct virtio_queue *queue, void *base, size_t size,
+		     enum virtio_direction direction)
 {
-	for (size_t done = 0, part; balloon.reports && done < size; done += part) {
-		part = size - done < REPORT_MOST ? size - done : REPORT_MOST;
-		hak_virtio_exchange(&balloon.device, &balloon.report, (char *)base + done, part,
-				    VIRTIO_FROM_DEVICE);
+	if (!hak_virtio_exchange(&balloon.device, queue, base, size, direction))
+		return true;
+	balloon.found = balloon.reports = false;
+	return false;
+}
+
+/* How many of the @size bytes at @base, at most REPORT_MOST, are one piece for a device? */
+static size_t piece_at(const char *base, size_t size)
+{
+	uint64_t physical = hak_host_physical(base);
+	size_t length = PAGE_SIZE;
+
+	while (length < size && length < REPORT_MOST &&
+	       hak_host_physical(base + length) == physical + length)
+		length += PAGE_SIZE;
+	return length < size ? length : size;
+}
+
+/* A buffer's length has 32 bits, and must not be 0. */
+static bool report_locked(char *base, size_t size)
+{
+	bool done;
+
+	for (size_t part; balloon.reports && size; base += part, size -= part) {
+		part = piece_at(base, size);
+		if (!exchange(&balloon.report, base, part, VIRTIO_FROM_DEVICE))
+			break;
 	}
+	done = balloon.reports;
 	balloon_unlock();
-	return balloon.reports;
+	return done;
 }
 
 int hak_balloon_report(void *base, size_t size)
@@ -123,30 +153,33 @@ size_t hak_balloon_wanted(void)
 	return (size_t)hak_virtio_read_config(&balloon.device, CONFIG_WANTED) * PAGE_SIZE;
 }
 
-static void move(struct virtio_queue *queue, void *base, size_t size, size_t held)
+static int move(struct virtio_queue *queue, const char *base, size_t size, size_t held)
 {
-	size_t page = (uintptr_t)base / PAGE_SIZE;
-	size_t end = page + size / PAGE_SIZE;
+	const char *end = base + size;
+	bool done;
 
 	balloon_lock();
-	while (page < end) {
+	while (balloon.found && base < end) {
 		size_t n = 0;
 
-		while (page < end && n < sizeof(balloon.pages) / sizeof(balloon.pages[0]))
-			balloon.pages[n++] = (uint32_t)page++;
-		hak_virtio_exchange(&balloon.device, queue, balloon.pages,
-				    n * sizeof(balloon.pages[0]), VIRTIO_FOR_DEVICE);
+		for (; base < end && n < sizeof(balloon.pages) / sizeof(balloon.pages[0]);
+		     base += PAGE_SIZE)
+			balloon.pages[n++] = (uint32_t)(hak_host_physical(base) / PAGE_SIZE);
+		exchange(queue, balloon.pages, n * sizeof(balloon.pages[0]), VIRTIO_FOR_DEVICE);
 	}
-	hak_virtio_write_config(&balloon.device, CONFIG_HELD, (uint32_t)(held / PAGE_SIZE));
+	done = balloon.found;
+	if (done)
+		hak_virtio_write_config(&balloon.device, CONFIG_HELD, (uint32_t)(held / PAGE_SIZE));
 	balloon_unlock();
+	return done ? 0 : -1;
 }
 
-void hak_balloon_give(void *base, size_t size, size_t held)
+int hak_balloon_give(void *base, size_t size, size_t held)
 {
-	move(&balloon.inflate, base, size, held);
+	return move(&balloon.inflate, base, size, held);
 }
 
-void hak_balloon_take(void *base, size_t size, size_t held)
+int hak_balloon_take(void *base, size_t size, size_t held)
 {
-	move(&balloon.deflate, base, size, held);
+	return move(&balloon.deflate, base, size, held);
 }

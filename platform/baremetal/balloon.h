@@ -10,7 +10,10 @@
  *
  * Sizes are in bytes, and pages are HAK_GRANULE of them. Unless a function says otherwise, it
  * waits for the host, and for another CPU that uses the balloon; so it is not for interrupt
- * handlers.
+ * handlers. A host that does not answer within some seconds (2^34 cycles) is given up: the
+ * device is reset, the call fails, and from then on all is as without a balloon.
+ *
+ * The memory may be at any address: hak_host_physical() says where it is for the host.
  */
 #ifndef HAKMEM_BALLOON_H
 #define HAKMEM_BALLOON_H
@@ -26,8 +29,11 @@ extern "C" {
 /* Why there is no balloon. */
 enum hak_balloon_error {
 	HAK_BALLOON_NONE = -1, /* the machine has no balloon */
-	HAK_BALLOON_UNUSABLE =
-		-2, /* the balloon has no legacy interface, or its queues are too large */
+	/*
+	 * The balloon has no legacy interface, or its queues are too large; or what the
+	 * library has for them is not one piece of physical memory.
+	 */
+	HAK_BALLOON_UNUSABLE = -2,
 };
 
 /* Where the microvm of QEMU has its devices. The kernel has these addresses mapped one to one. */
@@ -75,8 +81,8 @@ int hak_balloon_init(uintptr_t mmio, unsigned count);
  * @size: in bytes
  *
  * The pages may be used again at any time. They then read as zeros or as before, since a host
- * need not do anything. Returns 0 when the host has seen it, or -1 if there is no balloon or
- * the host takes no reports.
+ * need not do anything. Returns 0 when the host has seen it; or -1 if there is no balloon, if
+ * the host takes no reports, or if it did not answer: it may then have seen a part.
  */
 int hak_balloon_report(void *base, size_t size);
 
@@ -96,9 +102,12 @@ size_t hak_balloon_wanted(void);
  * @base: of whole pages
  * @size: in bytes
  * @held: how many bytes the host has in all after that
+ *
+ * Both return 0; or -1 if there is no balloon or the host did not answer. The pages are then
+ * the caller's, and what they contain is undefined.
  */
-void hak_balloon_give(void *base, size_t size, size_t held);
-void hak_balloon_take(void *base, size_t size, size_t held);
+int hak_balloon_give(void *base, size_t size, size_t held);
+int hak_balloon_take(void *base, size_t size, size_t held);
 
 #ifdef __cplusplus
 }

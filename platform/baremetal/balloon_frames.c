@@ -18,7 +18,8 @@
  * frames.c explains. `busy` is the lock: a caller that finds it taken leaves the work to
  * its holder.
  *
- * Failure: when there is no free frame the host waits for what it asked for.
+ * Failure: when there is no free frame the host waits for what it asked for. A host that does
+ * not answer any more wants nothing, so it loses what it has.
  */
 #include "balloon.h"
 
@@ -65,7 +66,7 @@ size_t hak_balloon_held(void)
 	return balloon.nr_held * FRAME_SIZE;
 }
 
-/* Give the host a frame; false if none is free. */
+/* Give the host a frame; false if none is free, or if the host does not answer. */
 static bool inflate(void)
 {
 	struct hak_mapping mapping;
@@ -73,12 +74,15 @@ static bool inflate(void)
 
 	if (hak_frames_provider.map(NULL, FRAME_SIZE, FRAME_SIZE, HAK_WANT_HEAP, &mapping))
 		return false;
+	if (hak_balloon_give(mapping.base, FRAME_SIZE, hak_balloon_held() + FRAME_SIZE)) {
+		hak_frames_provider.unmap(NULL, mapping.base, FRAME_SIZE);
+		return false;
+	}
 	frame = (uintptr_t)mapping.base / FRAME_SIZE;
 	balloon.held[frame / 64] |= (uint64_t)1 << frame % 64;
 	if (frame > balloon.last)
 		balloon.last = frame;
 	balloon.nr_held++;
-	hak_balloon_give(mapping.base, FRAME_SIZE, hak_balloon_held());
 	return true;
 }
 

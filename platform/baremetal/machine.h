@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a kernel or a boot image calls on this platform besides the allocator: the console, the
- * private area of a CPU, interrupts, the way to stop.
+ * What a kernel or a boot image calls on this platform besides the allocator, or defines itself:
+ * the console, the private area of a CPU, interrupts, where memory is for a device, the way to
+ * stop.
  *
  * Each function of this header and of host.h is alone in its file (cpu.c, console.c,
  * console_sink.c, halt.c and so on). So a kernel that defines one of them keeps that of the
@@ -11,6 +12,7 @@
 #define HAKMEM_MACHINE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "platform.h"
 
@@ -76,7 +78,8 @@ void hak_console_init(void);
 /**
  * hak_console_write() - print @length bytes of @text as they are
  *
- * Waits for the port. May be called in any context. Lines of several CPUs may mix.
+ * Waits for the port; if it is stuck for seconds, the rest of @text is lost. May be called in
+ * any context. Lines of several CPUs may mix.
  */
 void hak_console_write(const char *text, size_t length);
 
@@ -85,6 +88,18 @@ void hak_console_write(const char *text, size_t length);
  * @ctx: is not used
  */
 void hak_console_sink(void *ctx, const char *text, size_t length);
+
+/**
+ * hak_host_physical() - where is this memory for a device?
+ * @address: in memory that the library hands to a device: its own static data, memory of the
+ *	     page provider, or what was given to hak_balloon_report() and the like
+ *
+ * Only the balloon calls it. Returns the physical address of this byte. The bytes behind it, up
+ * to the end of the page of HAK_GRANULE bytes, follow it in physical memory. The next page is
+ * asked for by itself. That of the library returns @address: memory is mapped one to one.
+ * Called with locks of the provider held and interrupts off. It may not call the allocator.
+ */
+uint64_t hak_host_physical(const void *address);
 
 /**
  * hak_machine_exit() - stop the machine

@@ -8,14 +8,16 @@
  *	buffers given  =  index of the available ring
  *	buffers back   =  index of the used ring, the same between two calls
  *
- * A device and its queues are the caller's, and so is the lock. Memory is mapped one to
- * one, so the device uses the same addresses.
+ * A device and its queues are the caller's, and so is the lock. hak_host_physical() says
+ * where memory is for a device. The registers of a memory-mapped device are at the addresses
+ * that the caller names.
  *
- * Failure: an error code before the device is told that the driver is there. A device
- * that keeps a buffer for ever hangs the caller, since no other user can have memory that
- * the device might still drop.
+ * Failure: an error code. A device that keeps a buffer for longer than PATIENCE is reset,
+ * since after a reset it may not touch the buffer any more, and the memory has other users.
  */
 #include "virtio.h"
+
+#include "machine.h"
 
 #include <cpu.h>
 
@@ -58,6 +60,13 @@
 #define STATUS_FAILED 128u
 
 #define NO_INTERRUPT 1u /* in the available ring */
+
+/*
+ * How long a device may take for one buffer, in cycles: 4 s and more. Each step of the wait
+ * counts for at most PATIENCE_STEP, so a machine that was stopped meanwhile has not waited.
+ */
+#define PATIENCE      ((uint64_t)1 << 34)
+#define PATIENCE_STEP ((uint64_t)1 << 20)
 
 /* The registers that both kinds have. */
 enum reg { HOST_FEATURES, FEATURES, QUEUE_PAGE, QUEUE_SIZE, QUEUE_SELECT, QUEUE_NOTIFY, STATUS };
@@ -243,12 +252,18 @@ static struct used *used_of(struct virtio_queue *queue)
  * hak_virtio_add_queue() - set up a queue, between begin and ready
  * @queue: zeroed, and there for as long as the device is
  * @index: its number with the device
+ *
+ * Returns 0 or VIRTIO_UNUSABLE.
  */
 int hak_virtio_add_queue(const struct virtio_device *device, struct virtio_queue *queue,
 			 unsigned index)
 {
+	uint64_t base = hak_host_physical(queue->memory);
 	uint32_t size;
 
+	if (hak_host_physical(queue->memory + PAGE_SIZE) != base + PAGE_SIZE ||
+	    base / PAGE_SIZE > UINT32_MAX)
+		return VIRTIO_UNUSABLE;
 	write_reg(device, QUEUE_SELECT, index);
 	size = read_reg(device, QUEUE_SIZE);
 	if (!device->pci && size > VIRTIO_QUEUE_MAX)
@@ -262,7 +277,7 @@ int hak_virtio_add_queue(const struct virtio_device *device, struct virtio_queue
 		mmio_write(device->base + MMIO_QUEUE_SIZE, size);
 		mmio_write(device->base + MMIO_QUEUE_ALIGN, PAGE_SIZE);
 	}
-	write_reg(device, QUEUE_PAGE, (uint32_t)((uintptr_t)queue->memory / PAGE_SIZE));
+	write_reg(device, QUEUE_PAGE, (uint32_t)(base / PAGE_SIZE));
 	return 0;
 }
 
@@ -276,14 +291,36 @@ void hak_virtio_fail(const struct virtio_device *device)
 	write_reg(device, STATUS, STATUS_FAILED);
 }
 
-/* Let the device have a buffer, and wait until it has done with it. */
-void hak_virtio_exchange(const struct virtio_device *device, struct virtio_queue *queue, void *base,
-			 size_t size, enum virtio_direction direction)
+/* Has the device done with all that it was given? If it has not before long, it never will. */
+static bool wait_for(const struct virtio_queue *queue, const struct used *used)
 {
-	struct used *used = used_of(queue);
+	uint64_t last = cpu_read_tsc(), now, waited = 0;
+
+	/* acquire: what the device did to the buffer was done before */
+	while (atomic_load_explicit(&used->index, memory_order_acquire) != queue->given) {
+		if (waited > PATIENCE)
+			return false;
+		cpu_relax();
+		now = cpu_read_tsc();
+		waited += now - last < PATIENCE_STEP ? now - last : PATIENCE_STEP;
+		last = now;
+	}
+	return true;
+}
+
+/**
+ * hak_virtio_exchange() - let the device have a buffer, and wait until it has done with it
+ * @base: the buffer, whose @size bytes are in one piece for a device; @size is not 0
+ *
+ * Returns 0; or VIRTIO_SILENT after some seconds: then the device has been reset, and is of no
+ * use any more.
+ */
+int hak_virtio_exchange(const struct virtio_device *device, struct virtio_queue *queue, void *base,
+			size_t size, enum virtio_direction direction)
+{
 
 	*descriptor_of(queue) = (struct descriptor){
-		.base = (uintptr_t)base,
+		.base = hak_host_physical(base),
 		.size = (uint32_t)size,
 		.flags = (uint16_t)direction,
 	};
@@ -292,9 +329,10 @@ void hak_virtio_exchange(const struct virtio_device *device, struct virtio_queue
 	atomic_store_explicit(&available_of(queue)->index, queue->given, memory_order_release);
 	atomic_thread_fence(memory_order_seq_cst);
 	write_reg(device, QUEUE_NOTIFY, queue->index);
-	/* acquire: what the device did to the buffer was done before */
-	while (atomic_load_explicit(&used->index, memory_order_acquire) != queue->given)
-		cpu_relax();
+	if (wait_for(queue, used_of(queue)))
+		return 0;
+	write_reg(device, STATUS, 0);
+	return VIRTIO_SILENT;
 }
 
 /* 32 bits of what is of this kind of device only. */

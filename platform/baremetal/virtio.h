@@ -22,7 +22,7 @@ struct virtio_device {
 	uintptr_t base; /* of its registers: an I/O port, or an address */
 };
 
-/* The legacy layout for VIRTIO_QUEUE_MAX entries: two pages. */
+/* The legacy layout for VIRTIO_QUEUE_MAX entries: two pages, one behind the other for a device. */
 struct virtio_queue {
 	uint8_t memory[2 * 4096] __attribute__((aligned(4096)));
 	uint16_t index; /* which of the device's it is */
@@ -36,10 +36,11 @@ enum virtio_direction {
 	VIRTIO_FROM_DEVICE = 2 /* the device may write it */
 };
 
-/* What is wrong with a device that was found. */
+/* What is wrong with a device. */
 enum virtio_error {
 	VIRTIO_NONE = -1,     /* there is none */
 	VIRTIO_UNUSABLE = -2, /* it has no legacy interface, or not the queues wanted */
+	VIRTIO_SILENT = -3,   /* it does not answer */
 };
 
 int hak_virtio_find(struct virtio_device *device, unsigned kind, uintptr_t mmio, unsigned count);
@@ -49,8 +50,8 @@ int hak_virtio_add_queue(const struct virtio_device *device, struct virtio_queue
 			 unsigned index);
 void hak_virtio_ready(const struct virtio_device *device);
 void hak_virtio_fail(const struct virtio_device *device);
-void hak_virtio_exchange(const struct virtio_device *device, struct virtio_queue *queue, void *base,
-			 size_t size, enum virtio_direction direction);
+int hak_virtio_exchange(const struct virtio_device *device, struct virtio_queue *queue, void *base,
+			size_t size, enum virtio_direction direction);
 uint32_t hak_virtio_read_config(const struct virtio_device *device, unsigned offset);
 void hak_virtio_write_config(const struct virtio_device *device, unsigned offset, uint32_t value);
 
