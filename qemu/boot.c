@@ -88,12 +88,7 @@ static int split_command_line(const struct pvh_start_info *info)
 
 static void add_region(uint64_t base, uint64_t end)
 {
-	int error;
-
-	if (base >= end)
-		return;
-	error = hak_region_add(base, end - base);
-	if (error && error != HAK_REGION_SMALL)
+	if (base < end && hak_region_add(base, end - base) == HAK_REGION_OVERLAP)
 		hak_host_panic("boot: entries of the memory map overlap");
 }
 

@@ -59,9 +59,10 @@ qemu-bench: $(B)/embedded.elf
 
 balloon := tests/qemu/balloon
 silent  := tests/qemu/silent
+pages   := tests/qemu/pages
 dump    := tests/qemu/dump
-$(foreach program,balloon silent dump,$(eval $(call image,$(program))))
-images: $(B)/balloon.elf $(B)/silent.elf $(B)/dump.elf
+$(foreach program,balloon silent pages dump,$(eval $(call image,$(program))))
+images: $(B)/balloon.elf $(B)/silent.elf $(B)/pages.elf $(B)/dump.elf
 
 # An image in the upper half: of a build with BM_FLAGS=-mcmodel=kernel.
 upper := tests/qemu/upper

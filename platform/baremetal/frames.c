@@ -8,24 +8,34 @@
  *
  *	unknown	it is not the provider's
  *	whole	bit set in frames.known; free while it is set in frames.free too
- *	split	has a struct split that does the same for its pages: a frame of
- *		which only a part is memory (below 1 MiB, around the image, at
- *		the end of a region), or a whole one that was split when no
- *		pages of the others were left
+ *	split	bit set in frames.known, and has a struct split with two such bitmaps
+ *		for its pages: a frame of which only a part is memory (below 1 MiB,
+ *		around the image, at the end of a region), or a whole one that was
+ *		split when no pages of the others were left
  *
  * The struct split lives in a page of its frame, marked known and not free, so
  * there is no table of regions or of splits to overflow, and a split costs
  * 4 KiB of 2 MiB. As soon as all 512 pages of a split are known and all but
  * that one are free, the frame is whole and free again.
  *
+ * The splits are in a tree, in which that of a frame is found by the bits of its
+ * number, and in one of three lists:
+ *
+ *	0	those without a free page
+ *	1	those of frames of which only a part is memory
+ *	2	the others, which become whole if list 1 is used before them
+ *
+ * So one page is allocated and freed in constant time, whatever else is split. For
+ * more than one, all splits are searched that have some.
+ *
  *	frames.nr_free  = bits set in frames.free, a subset of frames.known
  *	split->nr_free  = bits set in split->free, a subset of split->known
  *	split->nr_known = bits set in split->known
- *	frames.total    = bits set in frames.known + splits with all pages known
+ *	frames.total    = bits set in frames.known - splits with pages that are unknown
  *	host->absent    is a subset of frames.free
  *
  * Two flat bitmaps reach from address 0 to the highest frame: 512 bytes for 4 GiB.
- * Those for the first GiB are there from the start; a region that is higher than
+ * Those for the first 512 MiB are there from the start; a region that is higher than
  * all before it gives pages of itself for larger ones, which replace them. A table
  * of regions with a bitmap each would be smaller where there are holes, but has to
  * bound their number and join neighbours to find a long run. Search is first fit:
@@ -38,17 +48,21 @@
 #include "frames.h"
 
 #include <base/base.h>
+#include <base/list.h>
+#include <base/policy.h>
 #include <cpu.h>
 
 #define FRAME_SIZE	HAK_SUPERSLAB_SIZE
 #define PAGE_SIZE	HAK_GRANULE
 #define NR_FRAMES	HAK_FRAMES_MAX
 #define PAGES_PER_FRAME (FRAME_SIZE / PAGE_SIZE)
-#define FIRST_FRAMES	((size_t)512) /* the first bitmaps are for so many */
+#define FIRST_FRAMES	((size_t)256) /* the first bitmaps are for so many */
 #define NONE		((size_t)-1)
+#define CHUNK_PAGES	(POLICY_META_CHUNK / PAGE_SIZE)
 
 struct split {
-	struct split *next;
+	struct list_node node;
+	struct split *child[2]; /* by the bits of the frame's number, the lowest at the root */
 	size_t frame;
 	size_t nr_known, nr_free;
 	uint64_t known[PAGES_PER_FRAME / 64];
@@ -62,8 +76,9 @@ static uint64_t first_bitmaps[BITMAPS_SIZE(FIRST_FRAMES) / sizeof(uint64_t)];
 
 static struct {
 	atomic_flag lock;
-	struct platform_irq irq; /* what interrupts were before it was taken */
-	struct split *splits;	 /* the oldest first */
+	struct platform_irq irq;     /* what interrupts were before it was taken */
+	struct list_node *splits[3]; /* see above */
+	struct split *root;
 	size_t total, nr_free;
 	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
@@ -146,18 +161,41 @@ static size_t bits_find_run(const uint64_t *bits, size_t end, size_t count, size
 	return NONE;
 }
 
-static bool is_whole(size_t frame)
+static struct split *split_at(struct list_node *node)
 {
-	return frame < frames.end && frames.known[frame / 64] >> frame % 64 & 1;
+	return node ? list_entry(node, struct split, node) : NULL;
+}
+
+/* Where the tree has the split of @frame, or would have it. */
+static HAK_COLD NOINLINE struct split **split_link(size_t frame)
+{
+	struct split **link = &frames.root;
+
+	for (size_t path = frame; *link && (*link)->frame != frame; path >>= 1)
+		link = &(*link)->child[path & 1];
+	return link;
 }
 
 static struct split *split_of(size_t frame)
 {
-	struct split *split = frames.splits;
+	return *split_link(frame);
+}
 
-	while (split && split->frame != frame)
-		split = split->next;
-	return split;
+/* A leaf from below takes its place, which is on the way to that leaf. */
+static void split_forget(struct split *split)
+{
+	struct split **link = split_link(split->frame), **end = link, *leaf;
+
+	while ((*end)->child[0] || (*end)->child[1])
+		end = &(*end)->child[!(*end)->child[0]];
+	leaf = *end;
+	*end = NULL;
+	if (leaf != split) {
+		leaf->child[0] = split->child[0];
+		leaf->child[1] = split->child[1];
+		*link = leaf;
+	}
+	list_del(&split->node);
 }
 
 static void *split_page(const struct split *split, size_t page)
@@ -174,41 +212,45 @@ static size_t page_of(uintptr_t address)
 static struct split *split_create(size_t frame, size_t page)
 {
 	struct split *split = (struct split *)(frame * FRAME_SIZE + page * PAGE_SIZE);
-	struct split **last = &frames.splits;
 
 	*split = (struct split){ .frame = frame, .nr_known = 1 };
 	bits_fill(split->known, page, 1, true);
-	/* It goes to the end: what was split last is used last, and so becomes whole again. */
-	while (*last)
-		last = &(*last)->next;
-	*last = split;
+	*split_link(frame) = split;
+	list_add(&frames.splits[0], &split->node);
 	return split;
+}
+
+/* Put @split on the list that it belongs to, after a change. */
+static HAK_COLD void split_enlist(struct split *split)
+{
+	unsigned list = split->nr_known == PAGES_PER_FRAME ? 2 : 1;
+
+	list_del(&split->node);
+	list_add(&frames.splits[split->nr_free ? list : 0], &split->node);
+}
+
+static void split_free_pages(struct split *split, size_t page, size_t count)
+{
+	bits_fill(split->free, page, count, true);
+	split->nr_free += count;
+	split_enlist(split);
 }
 
 static void split_add_pages(struct split *split, size_t page, size_t count)
 {
 	bits_fill(split->known, page, count, true);
-	bits_fill(split->free, page, count, true);
 	split->nr_known += count;
-	split->nr_free += count;
+	split_free_pages(split, page, count);
 }
 
 /* Turn a split of which all pages but that of its record are free into a free frame. */
 static void split_settle(struct split *split)
 {
-	struct split **link = &frames.splits;
-	size_t frame = split->frame;
-
 	if (split->nr_free != PAGES_PER_FRAME - 1)
 		return;
-	while (*link != split)
-		link = &(*link)->next;
-	*link = split->next;
-	bits_fill(frames.known, frame, 1, true);
-	bits_fill(frames.free, frame, 1, true);
+	split_forget(split);
+	bits_fill(frames.free, split->frame, 1, true);
 	frames.nr_free++;
-	if (frame >= frames.end)
-		frames.end = frame + 1;
 }
 
 static size_t take_frames(size_t count, size_t step)
@@ -224,14 +266,20 @@ static size_t take_frames(size_t count, size_t step)
 	return first;
 }
 
-static struct split *split_free_frame(void)
+static void *take_whole(size_t count, size_t step)
+{
+	size_t first = take_frames(count, step);
+
+	return first == NONE ? NULL : (void *)(first * FRAME_SIZE);
+}
+
+static HAK_COLD struct split *split_free_frame(void)
 {
 	size_t frame = take_frames(1, 1);
 	struct split *split;
 
 	if (frame == NONE)
 		return NULL;
-	bits_fill(frames.known, frame, 1, false);
 	split = split_create(frame, 0);
 	split_add_pages(split, 1, PAGES_PER_FRAME - 1);
 	return split;
@@ -245,19 +293,22 @@ static void *take_pages_of(struct split *split, size_t count, size_t step)
 		return NULL;
 	bits_fill(split->free, page, count, false);
 	split->nr_free -= count;
+	split_enlist(split);
 	return split_page(split, page);
 }
 
-static void *take_pages(size_t count, size_t step)
+static HAK_COLD void *take_pages(size_t count, size_t step)
 {
 	struct split *split;
 	void *base;
 
-	for (split = frames.splits; split; split = split->next) {
-		base = take_pages_of(split, count, step);
-		if (base)
-			return base;
-	}
+	for (unsigned i = 1; i < ARRAY_SIZE(frames.splits); i++)
+		for (split = split_at(frames.splits[i]); split;
+		     split = split_at(split->node.next)) {
+			base = take_pages_of(split, count, step);
+			if (base)
+				return base;
+		}
 	split = split_free_frame();
 	return split ? take_pages_of(split, count, step) : NULL;
 }
@@ -277,23 +328,16 @@ static bool fits_in_pages(size_t size, size_t align)
 static HAK_COLD int frames_map(void *ctx, size_t size, size_t align, enum hak_want want,
 			       struct hak_mapping *out)
 {
-	void *base = NULL;
+	bool in_pages = want == HAK_WANT_META && fits_in_pages(size, align);
+	size_t unit = in_pages ? PAGE_SIZE : FRAME_SIZE;
+	size_t count = DIV_ROUND_UP(size, unit), step = MAX(align / unit, 1);
+	void *base;
 
 	(void)ctx;
 	if (!size || size > NR_FRAMES * FRAME_SIZE || !is_power_of_two(align))
 		return -1;
 	frames_lock();
-	if (want == HAK_WANT_META && fits_in_pages(size, align)) {
-		size_t step = align > PAGE_SIZE ? align / PAGE_SIZE : 1;
-
-		base = take_pages(DIV_ROUND_UP(size, PAGE_SIZE), step);
-	} else {
-		size_t step = align > FRAME_SIZE ? align / FRAME_SIZE : 1;
-		size_t first = take_frames(DIV_ROUND_UP(size, FRAME_SIZE), step);
-
-		if (first != NONE)
-			base = (void *)(first * FRAME_SIZE);
-	}
+	base = in_pages ? take_pages(count, step) : take_whole(count, step);
 	frames_unlock();
 	if (!base)
 		return -1;
@@ -302,49 +346,69 @@ static HAK_COLD int frames_map(void *ctx, size_t size, size_t align, enum hak_wa
 	return 0;
 }
 
-static bool put_pages(struct split *split, uintptr_t base, size_t size)
+/*
+ * How many bytes from @address on are handed out, up to the end of the frame or
+ * page they are in? The provider's own pages are not handed out.
+ */
+static size_t in_use_at(uintptr_t address)
 {
-	size_t page = page_of(base);
-	size_t count = DIV_ROUND_UP(size, PAGE_SIZE);
+	size_t frame = address / FRAME_SIZE, page = page_of(address);
+	const struct split *split = split_of(frame);
 
-	if (base % PAGE_SIZE || count > PAGES_PER_FRAME - page ||
-	    !are_used(split->known, split->free, page, count) ||
-	    page_of((uintptr_t)split) - page < count)
-		return false;
-	bits_fill(split->free, page, count, true);
-	split->nr_free += count;
-	split_settle(split);
-	return true;
+	if (split && page != page_of((uintptr_t)split) &&
+	    are_used(split->known, split->free, page, 1))
+		return PAGE_SIZE - address % PAGE_SIZE;
+	if (!split && frame < frames.end && are_used(frames.known, frames.free, frame, 1))
+		return FRAME_SIZE - address % FRAME_SIZE;
+	return 0;
 }
 
-static bool put_frames(uintptr_t base, size_t size)
+/* Is all of it handed out? */
+static HAK_COLD NOINLINE bool is_in_use(uintptr_t address, size_t size)
 {
-	size_t first = base / FRAME_SIZE;
-	size_t count = DIV_ROUND_UP(size, FRAME_SIZE);
+	uintptr_t limit = NR_FRAMES * FRAME_SIZE;
+	size_t done = 0, step = 1;
 
-	if (base % FRAME_SIZE || first >= frames.end || count > frames.end - first ||
-	    !are_used(frames.known, frames.free, first, count))
+	if (address >= limit || size > limit - address)
 		return false;
-	bits_fill(frames.free, first, count, true);
-	frames.nr_free += count;
-	return true;
+	while (step && done < size) {
+		step = in_use_at(address + done);
+		done += step;
+	}
+	return step;
 }
 
-/* It refuses what is not in use, so that an error elsewhere breaks nothing here. */
+/*
+ * It refuses what is not in use, so that an error elsewhere breaks nothing here. Frames with
+ * a split one among them are refused, since its record is not in use.
+ */
 static HAK_COLD int frames_unmap(void *ctx, void *base, size_t size)
 {
 	uintptr_t address = (uintptr_t)base;
 	struct split *split;
-	bool done;
+	size_t unit;
+	int error = -1;
 
 	(void)ctx;
-	if (!size || address >= NR_FRAMES * FRAME_SIZE || size > NR_FRAMES * FRAME_SIZE)
-		return -1;
 	frames_lock();
 	split = split_of(address / FRAME_SIZE);
-	done = split ? put_pages(split, address, size) : put_frames(address, size);
+	unit = split ? PAGE_SIZE : FRAME_SIZE;
+	size = ALIGN_UP(size, unit);
+	if (!size || address % unit || !is_in_use(address, size))
+		goto out;
+	if (!split) {
+		bits_fill(frames.free, address / FRAME_SIZE, size / FRAME_SIZE, true);
+		frames.nr_free += size / FRAME_SIZE;
+	} else if (size <= FRAME_SIZE - address % FRAME_SIZE) {
+		split_free_pages(split, page_of(address), size / PAGE_SIZE);
+		split_settle(split);
+	} else {
+		goto out;
+	}
+	error = 0;
+out:
 	frames_unlock();
-	return done ? 0 : -1;
+	return error;
 }
 
 static int frames_purge(void *ctx, void *base, size_t size)
@@ -353,41 +417,15 @@ static int frames_purge(void *ctx, void *base, size_t size)
 	return frames.host ? frames.host->purge(base, size) : -1;
 }
 
-/*
- * How many bytes from @address on are handed out, up to the end of the frame or
- * page they are in? The provider's own pages are not handed out.
- */
-static size_t in_use_at(uintptr_t address)
-{
-	size_t frame = address / FRAME_SIZE;
-	size_t page = page_of(address);
-	const struct split *split;
-
-	if (frame < frames.end && are_used(frames.known, frames.free, frame, 1))
-		return FRAME_SIZE - address % FRAME_SIZE;
-	split = split_of(frame);
-	if (split && page != page_of((uintptr_t)split) &&
-	    are_used(split->known, split->free, page, 1))
-		return PAGE_SIZE - address % PAGE_SIZE;
-	return 0;
-}
-
 static HAK_COLD int frames_resident(void *ctx, const void *base, size_t size, size_t *bytes)
 {
-	uintptr_t address = (uintptr_t)base;
-	uintptr_t limit = NR_FRAMES * FRAME_SIZE;
-	size_t done = 0, step = 1;
+	bool in_use;
 
 	(void)ctx;
-	if (address >= limit || size > limit - address)
-		return -1;
 	frames_lock();
-	while (step && done < size) {
-		step = in_use_at(address + done);
-		done += step;
-	}
+	in_use = is_in_use((uintptr_t)base, size);
 	frames_unlock();
-	if (!step)
+	if (!in_use)
 		return -1;
 	*bytes = size;
 	return 0;
@@ -401,130 +439,146 @@ const struct hak_provider hak_frames_provider = {
 	.resident = frames_resident,
 };
 
-/* Is no page of [@base, @end), which lies in one frame, known? */
-static bool part_is_unknown(uintptr_t base, uintptr_t end)
+/* They are whole, or have a split. */
+static void know_frames(size_t first, size_t count)
 {
-	const struct split *split = split_of(base / FRAME_SIZE);
-
-	if (base == end)
-		return true;
-	if (is_whole(base / FRAME_SIZE))
-		return false;
-	return !split || bits_are(split->known, page_of(base), (end - base) / PAGE_SIZE, false);
+	bits_fill(frames.known, first, count, true);
+	frames.end = MAX(frames.end, first + count);
 }
 
-static bool frames_are_unknown(size_t first, size_t count)
+static bool frame_is_known(size_t frame)
 {
-	const struct split *split;
-
-	for (split = frames.splits; split; split = split->next)
-		if (split->frame - first < count)
-			return false;
-	return first >= frames.end ||
-	       bits_next(frames.known, first, frames.end, true) - first >= count;
+	return frames.known[frame / 64] >> frame % 64 & 1;
 }
 
-static void add_part(uintptr_t base, uintptr_t end)
+/* Add some pages of one frame that are unknown, or are known: the first @count of a kind. */
+static HAK_COLD size_t add_pages(size_t frame, size_t page, size_t *count)
 {
-	size_t frame = base / FRAME_SIZE;
-	size_t page = page_of(base);
-	size_t count = (end - base) / PAGE_SIZE;
 	struct split *split = split_of(frame);
+	size_t run;
 
-	if (!count)
-		return;
 	if (!split) {
-		split = split_create(frame, page);
-		page++;
-		count--;
+		split_create(frame, page);
+		know_frames(frame, 1);
+		return *count = 1;
 	}
-	split_add_pages(split, page, count);
+	run = bits_next(split->known, page, page + *count, true) - page;
+	if (!run) {
+		*count = bits_next(split->known, page, page + *count, false) - page;
+		return 0;
+	}
+	*count = run;
+	split_add_pages(split, page, run);
 	if (split->nr_known == PAGES_PER_FRAME)
 		frames.total++;
 	split_settle(split);
+	return run;
 }
 
-static void add_frames(size_t first, size_t count)
+/* Add what is unknown of [@base, @end), which are whole pages; returns how many. */
+static HAK_COLD size_t add_range(uintptr_t base, uintptr_t end)
 {
-	bits_fill(frames.known, first, count, true);
-	bits_fill(frames.free, first, count, true);
-	frames.nr_free += count;
-	frames.total += count;
-	if (count && first + count > frames.end)
-		frames.end = first + count;
-}
+	size_t added = 0, count;
 
-/* The whole frames of a region lie between @head_end and @tail. */
-static void cut(uintptr_t base, uintptr_t end, uintptr_t *head_end, uintptr_t *tail)
-{
-	*head_end = ALIGN_UP(base, FRAME_SIZE);
-	*tail = end - end % FRAME_SIZE;
-	if (*head_end > *tail) /* it lies in one frame and reaches neither end */
-		*head_end = *tail = end;
-}
+	for (; base < end; base += count * PAGE_SIZE) {
+		size_t frame = base / FRAME_SIZE, pages = (end - base) / PAGE_SIZE;
+		size_t stop = frame + pages / PAGES_PER_FRAME;
 
-static bool is_unknown(uintptr_t base, uintptr_t end)
-{
-	uintptr_t bitmaps = (uintptr_t)frames.known, head_end, tail;
-
-	cut(base, end, &head_end, &tail);
-	return (end <= bitmaps || base >= bitmaps + BITMAPS_SIZE(frames.room)) &&
-	       part_is_unknown(base, head_end) && part_is_unknown(tail, end) &&
-	       frames_are_unknown(head_end / FRAME_SIZE, (tail - head_end) / FRAME_SIZE);
+		count = MIN(PAGES_PER_FRAME - page_of(base), pages);
+		if (split_of(frame) || (count < PAGES_PER_FRAME && !frame_is_known(frame))) {
+			added += add_pages(frame, page_of(base), &count);
+		} else if (!frame_is_known(frame)) {
+			count = bits_next(frames.known, frame, stop, true) - frame;
+			bits_fill(frames.free, frame, count, true);
+			know_frames(frame, count);
+			frames.nr_free += count;
+			frames.total += count;
+			count *= PAGES_PER_FRAME;
+			added += count;
+		}
+	}
+	return added;
 }
 
 /*
- * If the bitmaps do not reach to the end of a region, it gives pages for larger
- * ones. Returns where the rest of it begins; 0: there is none.
+ * If the bitmaps do not reach to the end of a region, it gives pages for larger ones: the
+ * first that they do not reach, of which none can be known. Returns where they reach to, or
+ * @end.
  */
 static uintptr_t make_room(uintptr_t base, uintptr_t end)
 {
 	size_t size = ALIGN_UP(BITMAPS_SIZE(DIV_ROUND_UP(end, FRAME_SIZE)), PAGE_SIZE);
-	uint64_t *known = (uint64_t *)base, *free = known + size / 2 / sizeof(*free);
+	uintptr_t reach = frames.room * FRAME_SIZE;
+	uint64_t *known = (uint64_t *)MAX(base, reach), *free = known + size / 2 / sizeof(*free);
 
-	if (DIV_ROUND_UP(end, FRAME_SIZE) <= frames.room)
-		return base;
-	if (size >= end - base)
-		return 0;
+	if (end <= reach)
+		return end;
+	if (size >= end - (uintptr_t)known)
+		return reach;
 	cpu_clear(known, size);
-	__builtin_memcpy(known, frames.known, frames.room / 8);
-	__builtin_memcpy(free, frames.free, frames.room / 8);
+	for (size_t i = 0; i * 64 < frames.room; i++) {
+		known[i] = frames.known[i];
+		free[i] = frames.free[i];
+	}
 	frames.known = known;
 	frames.free = free;
 	frames.room = size / 2 * 8;
-	return base + size;
+	return end;
 }
 
-static void frames_add(uintptr_t base, uintptr_t end)
+/* All of a region but for the bitmaps; returns how many pages were added. */
+static size_t add_region(uintptr_t base, uintptr_t end)
 {
-	uintptr_t head_end, tail;
+	uintptr_t bitmaps;
 
-	cut(base, end, &head_end, &tail);
-	add_part(base, head_end);
-	add_frames(head_end / FRAME_SIZE, (tail - head_end) / FRAME_SIZE);
-	add_part(tail, end);
+	end = make_room(base, end);
+	bitmaps = (uintptr_t)frames.known;
+	return add_range(base, MIN(end, bitmaps)) +
+	       add_range(MAX(base, bitmaps + BITMAPS_SIZE(frames.room)), end);
 }
 
-HAK_COLD int hak_region_add(uintptr_t base, size_t size)
+/*
+ * How many frames are of use? The records of a heap need a run of pages. If they find none
+ * beside the only frame, the frame is split for them.
+ */
+static HAK_COLD NOINLINE size_t useful_frames(void)
 {
-	uintptr_t end = base + size;
-	int error = 0;
+	for (struct split *split = split_at(frames.splits[1]); split;
+	     split = split_at(split->node.next))
+		if (bits_find_run(split->free, PAGES_PER_FRAME, CHUNK_PAGES, 1) != NONE)
+			return frames.total;
+	return frames.total > 1 ? frames.total : 0;
+}
 
-	if (end < base || end > NR_FRAMES * FRAME_SIZE || base < PAGE_SIZE)
+HAK_COLD int hak_region_add_counted(uintptr_t base, size_t size, size_t *added)
+{
+	uintptr_t limit = NR_FRAMES * FRAME_SIZE, end;
+	size_t before;
+	int result = HAK_REGION_ADDED;
+
+	*added = 0;
+	if (base >= limit)
 		return HAK_REGION_RANGE;
-	base = ALIGN_UP(base, PAGE_SIZE);
-	end -= end % PAGE_SIZE;
+	end = (base + MIN(size, limit - base)) / PAGE_SIZE * PAGE_SIZE;
+	base = ALIGN_UP(MAX(base, 1), PAGE_SIZE); /* without page 0 */
 	if (base >= end)
 		return HAK_REGION_SMALL;
 	frames_lock();
-	if (!is_unknown(base, end))
-		error = HAK_REGION_OVERLAP;
-	else if (!(base = make_room(base, end)))
-		error = HAK_REGION_SMALL;
-	else
-		frames_add(base, end);
+	before = useful_frames();
+	*added = add_region(base, end) * PAGE_SIZE;
+	if (!*added)
+		result = end > frames.room * FRAME_SIZE ? HAK_REGION_SMALL : HAK_REGION_OVERLAP;
+	else if (useful_frames() == before)
+		result = HAK_REGION_WAITS;
 	frames_unlock();
-	return error;
+	return result;
+}
+
+int hak_region_add(uintptr_t base, size_t size)
+{
+	size_t added;
+
+	return hak_region_add_counted(base, size, &added);
 }
 
 size_t hak_frames_total(void)

@@ -17,11 +17,13 @@
 extern "C" {
 #endif
 
-/* Why hak_region_add() refused a region. */
-enum hak_region_error {
+/* What hak_region_add() says. Below 0, nothing was added. */
+enum hak_region_result {
 	HAK_REGION_SMALL = -1,	 /* no whole page is in it, or none is left besides bitmaps */
-	HAK_REGION_RANGE = -2,	 /* a part of it is page 0, or above 2^HAK_ADDRESS_BITS */
-	HAK_REGION_OVERLAP = -3, /* a part of it was added before */
+	HAK_REGION_RANGE = -2,	 /* all of it is above 2^HAK_ADDRESS_BITS */
+	HAK_REGION_OVERLAP = -3, /* all of it was added before */
+	HAK_REGION_ADDED = 0,	 /* there is more memory for blocks now */
+	HAK_REGION_WAITS = 1,	 /* added, but of no use for blocks until more comes */
 };
 
 /**
@@ -29,15 +31,29 @@ enum hak_region_error {
  * @base: its address, of any alignment
  * @size: in bytes, any
  *
- * The memory is mapped one to one, and nobody else uses it. Partial pages at its ends are left
- * alone. The provider needs larger bitmaps for the first region that ends above 1 GiB, and
- * again for one that ends beyond their reach. Such a region gives one or two of its first
- * pages for them.
+ * The memory is mapped one to one, and nobody else uses it. The provider takes what it can use,
+ * in whole pages: not page 0, nothing above 2^HAK_ADDRESS_BITS, and no page twice. The
+ * provider needs larger bitmaps for the first region that ends above 512 MiB, and again for
+ * one that ends beyond their reach. Such a region gives one or two of its pages for them.
+ *
+ * Blocks live in whole frames: 2 MiB at a multiple of 2 MiB. Pages of frames that are not whole
+ * serve for records of the allocator; when the rest of such a frame is added, it is whole.
+ * HAK_REGION_WAITS says that blocks got nothing by this region: no frame became whole, or
+ * there is just one and no 64 KiB beside it for the records of a heap. A machine which has
+ * nothing else cannot allocate.
  *
  * Regions may be added in any order and at any time, also in an interrupt handler, and
- * adjacent ones become one. Returns 0; or an enum hak_region_error, and nothing was added.
+ * adjacent ones become one. Returns an enum hak_region_result.
  */
 int hak_region_add(uintptr_t base, size_t size);
+
+/**
+ * hak_region_add_counted() - the same, and say how much of it was added
+ * @added: set to the bytes that the provider has now and did not have before
+ *
+ * What is missing to @size was left out, for a reason that is said above.
+ */
+int hak_region_add_counted(uintptr_t base, size_t size, size_t *added);
 
 /**
  * hak_frames_total() - how many whole frames do the regions contain?

@@ -11,15 +11,19 @@
 
 /* Few enough frames that searching from address 0 is quick on Linux too. */
 #undef HAK_ADDRESS_BITS
-#define HAK_ADDRESS_BITS 36
+#define HAK_ADDRESS_BITS address_bits
+#define MOST_FRAMES	 (((size_t)1 << 36) / HAK_SUPERSLAB_SIZE)
+
+static unsigned address_bits = 36;
 
 /* The names, because the image of these tests has the original too. */
-#define hak_region_add	    test_region_add
-#define hak_frames_total    test_frames_total
-#define hak_frames_free	    test_frames_free
-#define hak_frames_provider test_frames_provider
-#define hak_frames_set_host test_frames_set_host
-#define hak_frames_report   test_frames_report
+#define hak_region_add	       test_region_add
+#define hak_region_add_counted test_region_add_counted
+#define hak_frames_total       test_frames_total
+#define hak_frames_free	       test_frames_free
+#define hak_frames_provider    test_frames_provider
+#define hak_frames_set_host    test_frames_set_host
+#define hak_frames_report      test_frames_report
 #include "../../platform/baremetal/frames.c"
 
 #if __STDC_HOSTED__
@@ -63,7 +67,7 @@ static void put_ram(void)
 /* As after a reset of a machine that has bitmaps for so many frames at first. */
 static void forget_all_but(size_t room)
 {
-	static uint64_t bitmaps[BITMAPS_SIZE(NR_FRAMES) / sizeof(uint64_t)];
+	static uint64_t bitmaps[BITMAPS_SIZE(MOST_FRAMES) / sizeof(uint64_t)];
 
 	__builtin_memset(&frames, 0, sizeof(frames));
 	__builtin_memset(bitmaps, 0, sizeof(bitmaps));
@@ -110,36 +114,123 @@ static bool resident(uintptr_t base, size_t size)
 	return hak_frames_provider.resident(NULL, (void *)base, size, &bytes) == 0 && bytes == size;
 }
 
+/* What hak_region_add_counted() says, and adds, must be this. */
+static bool adds(uintptr_t base, size_t size, int result, size_t added)
+{
+	size_t bytes = 1;
+
+	return hak_region_add_counted(base, size, &bytes) == result && bytes == added;
+}
+
 static void region_errors(void)
 {
+	uintptr_t limit = (uintptr_t)1 << HAK_ADDRESS_BITS;
+
 	forget();
-	CHECK(hak_region_add(ram, 0) == HAK_REGION_SMALL);
-	CHECK(hak_region_add(ram + 1, 2 * PAGE_SIZE - 2) == HAK_REGION_SMALL);
-	CHECK(hak_region_add(0, MIB) == HAK_REGION_RANGE);
-	CHECK(hak_region_add(PAGE_SIZE - 1, MIB) == HAK_REGION_RANGE);
-	CHECK(hak_region_add(((uintptr_t)1 << HAK_ADDRESS_BITS) - MIB, 2 * MIB) ==
-	      HAK_REGION_RANGE);
-	CHECK(hak_region_add(~(uintptr_t)0 - MIB, 2 * MIB) == HAK_REGION_RANGE);
+	CHECK(adds(ram, 0, HAK_REGION_SMALL, 0));
+	CHECK(adds(ram + 1, 2 * PAGE_SIZE - 2, HAK_REGION_SMALL, 0));
+	CHECK(adds(0, 2 * PAGE_SIZE - 1, HAK_REGION_SMALL, 0));
+	CHECK(adds(PAGE_SIZE - 1, PAGE_SIZE, HAK_REGION_SMALL, 0));
+	CHECK(adds(limit - 1, MIB, HAK_REGION_SMALL, 0));
+	CHECK(adds(limit, MIB, HAK_REGION_RANGE, 0));
+	CHECK(adds(limit, ~(size_t)0, HAK_REGION_RANGE, 0));
+	CHECK(adds(~(uintptr_t)0 - MIB, 2 * MIB, HAK_REGION_RANGE, 0));
+	CHECK(adds(~(uintptr_t)0, 1, HAK_REGION_RANGE, 0));
 	CHECK(hak_frames_total() == 0 && hak_frames_free() == 0);
 	CHECK(!map_frames(1, FRAME_SIZE) && !map_page());
 }
 
+#if __STDC_HOSTED__
+/* What is above the limit is left out, also where the sum of base and size has no bits left. */
+static void region_crosses_the_limit(void)
+{
+	uintptr_t limit = (uintptr_t)1 << 30, base = limit - 2 * FRAME_SIZE;
+	void *below = mmap((void *)base, 2 * FRAME_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (below == MAP_FAILED)
+		return; /* something else is there */
+	address_bits = 30;
+	for (unsigned i = 0; i < 3; i++) {
+		size_t sizes[] = { 2 * FRAME_SIZE + 1, (size_t)93 << 30, ~(size_t)0 };
+
+		forget();
+		CHECK(adds(base, sizes[i], HAK_REGION_ADDED, 2 * FRAME_SIZE));
+		CHECK(hak_frames_total() == 2 && map_frames(2, FRAME_SIZE) == base);
+		CHECK(adds(base, sizes[i], HAK_REGION_OVERLAP, 0));
+	}
+	address_bits = 36;
+	munmap(below, 2 * FRAME_SIZE);
+}
+#endif
+
+/* Of a region that overlaps others, what is new is added. */
 static void region_overlaps(void)
 {
 	forget();
-	CHECK(hak_region_add(ram + 2 * FRAME_SIZE, 2 * FRAME_SIZE + MIB) == 0);
-	CHECK(hak_region_add(ram, RAM_SIZE) == HAK_REGION_OVERLAP);
-	CHECK(hak_region_add(ram + 3 * FRAME_SIZE, PAGE_SIZE) == HAK_REGION_OVERLAP);
-	CHECK(hak_region_add(ram, 2 * FRAME_SIZE + PAGE_SIZE) == HAK_REGION_OVERLAP);
-	CHECK(hak_region_add(ram + 4 * FRAME_SIZE, PAGE_SIZE) == HAK_REGION_OVERLAP);
-	CHECK(hak_region_add(ram + 4 * FRAME_SIZE, 2 * FRAME_SIZE) == HAK_REGION_OVERLAP);
-	CHECK(hak_region_add(ram + 5 * FRAME_SIZE - MIB - PAGE_SIZE, FRAME_SIZE) ==
-	      HAK_REGION_OVERLAP);
-	/* nothing was added by any of them */
+	CHECK(adds(ram + 2 * FRAME_SIZE, 2 * FRAME_SIZE + MIB, 0, 2 * FRAME_SIZE + MIB));
+	CHECK(adds(ram + 2 * FRAME_SIZE, 2 * FRAME_SIZE + MIB, HAK_REGION_OVERLAP, 0));
+	CHECK(adds(ram + 3 * FRAME_SIZE, PAGE_SIZE, HAK_REGION_OVERLAP, 0));
+	CHECK(adds(ram + 4 * FRAME_SIZE + MIB - PAGE_SIZE, PAGE_SIZE, HAK_REGION_OVERLAP, 0));
 	CHECK(hak_frames_total() == 2 && hak_frames_free() == 2);
-	CHECK(hak_region_add(ram, 2 * FRAME_SIZE) == 0);
-	CHECK(hak_region_add(ram + 5 * FRAME_SIZE - MIB, MIB) == 0);
-	CHECK(hak_frames_total() == 5 && hak_frames_free() == 5);
+	/* by a page; up to what is there; over it; into the middle of a frame */
+	CHECK(adds(ram + FRAME_SIZE, FRAME_SIZE + PAGE_SIZE, 0, FRAME_SIZE));
+	CHECK(adds(ram + 4 * FRAME_SIZE, FRAME_SIZE + MIB, 0, 2 * MIB));
+	CHECK(hak_frames_total() == 4 && hak_frames_free() == 4);
+	CHECK(adds(ram, RAM_SIZE, 0, RAM_SIZE - 4 * FRAME_SIZE - MIB));
+	CHECK(adds(ram, RAM_SIZE, HAK_REGION_OVERLAP, 0));
+	CHECK(hak_frames_total() == RAM_FRAMES && hak_frames_free() == RAM_FRAMES);
+	CHECK(map_frames(RAM_FRAMES, FRAME_SIZE) == ram);
+	CHECK(adds(ram, RAM_SIZE, HAK_REGION_OVERLAP, 0));
+}
+
+/* Every second page, and then the others: each is added once. */
+static void region_overlaps_in_pages(void)
+{
+	forget();
+	for (size_t page = 0; page < PAGES_PER_FRAME; page += 2)
+		CHECK(adds(ram + page * PAGE_SIZE, PAGE_SIZE, HAK_REGION_WAITS, PAGE_SIZE));
+	CHECK(adds(ram + FRAME_SIZE, FRAME_SIZE, HAK_REGION_WAITS, FRAME_SIZE));
+	CHECK(adds(ram + PAGE_SIZE, FRAME_SIZE + MIB, 0, MIB));
+	CHECK(hak_frames_total() == 2 && hak_frames_free() == 2);
+	CHECK(map_frames(2, FRAME_SIZE) == ram);
+}
+
+/* Whether blocks can be made of what there is, is said by each call. */
+static void region_says_what_is_of_no_use(void)
+{
+	void *block;
+
+	/* pieces of many frames, none whole */
+	forget();
+	for (unsigned i = 0; i < RAM_FRAMES; i++)
+		CHECK(adds(ram + i * FRAME_SIZE, FRAME_SIZE - MIB / 8, HAK_REGION_WAITS,
+			   FRAME_SIZE - MIB / 8));
+	CHECK(hak_frames_total() == 0);
+	/* a frame alone: it would be split for records */
+	forget();
+	CHECK(adds(ram, FRAME_SIZE, HAK_REGION_WAITS, FRAME_SIZE));
+	CHECK(hak_init(&hak_frames_provider) && !hak_malloc(100));
+	hak_fini();
+	CHECK(adds(ram + FRAME_SIZE, FRAME_SIZE, HAK_REGION_ADDED, FRAME_SIZE));
+	CHECK(hak_init(&hak_frames_provider));
+	block = hak_malloc(100);
+	CHECK(block);
+	hak_free(block);
+	hak_fini();
+#if !__STDC_HOSTED__
+	/* a frame and so many pages as make the answer another one: there is a block then */
+	forget();
+	for (size_t at = FRAME_SIZE;
+	     hak_region_add(ram + at, 2 * FRAME_SIZE - at) == HAK_REGION_WAITS && at;)
+		at -= PAGE_SIZE;
+	CHECK(hak_frames_total() == 1);
+	CHECK(hak_init(&hak_frames_provider));
+	block = hak_malloc(100);
+	CHECK(block);
+	hak_free(block);
+	hak_fini();
+#endif
 }
 
 /* A region that is too high gives its first pages for bitmaps. */
@@ -155,8 +246,10 @@ static void region_gives_bitmaps(void)
 		forget_all_but(room);
 		first = frames.known;
 		size = ALIGN_UP(2 * (ram + RAM_SIZE) / FRAME_SIZE / 8, PAGE_SIZE);
-		CHECK(hak_region_add(base, size) == HAK_REGION_SMALL && frames.known == first);
-		CHECK(hak_region_add(base, 2 * FRAME_SIZE - (base - ram)) == 0);
+		CHECK(adds(base, size, HAK_REGION_SMALL, 0) && frames.known == first);
+		CHECK(adds(base, 2 * FRAME_SIZE - (base - ram),
+			   frame ? HAK_REGION_WAITS : HAK_REGION_ADDED,
+			   2 * FRAME_SIZE - (base - ram) - size));
 		CHECK(frames.known == (uint64_t *)base && frames.room == size * 4);
 		CHECK(hak_frames_total() == !frame && hak_frames_free() == !frame);
 		CHECK(hak_region_add(base, size) == HAK_REGION_OVERLAP);
@@ -181,7 +274,9 @@ static void bitmaps_grow(void)
 	CHECK(hak_region_add(ram, high - ram) == 0);
 	CHECK(map_frames(1, FRAME_SIZE) == ram && hak_frames_free() == before - 1);
 	CHECK(frames.room == room);
-	CHECK(hak_region_add(high, ram + RAM_SIZE - high) == 0);
+	/* what the smaller ones reach is added, even if there is no room for larger ones */
+	CHECK(adds(high - PAGE_SIZE, 2 * PAGE_SIZE, HAK_REGION_SMALL, 0) && frames.room == room);
+	CHECK(hak_region_add(high, ram + RAM_SIZE - high) >= 0);
 	CHECK(frames.known == (uint64_t *)high && frames.room > room);
 	CHECK(hak_frames_total() == RAM_FRAMES - 1 && hak_frames_free() == RAM_FRAMES - 2);
 	for (unsigned i = 1; i < RAM_FRAMES; i++)
@@ -200,7 +295,8 @@ static void region_remainders(void)
 
 	forget();
 	CHECK(hak_region_add(ram + FRAME_SIZE - 3 * PAGE_SIZE - 1,
-			     FRAME_SIZE + 3 * PAGE_SIZE + 1 + 4 * PAGE_SIZE + 100) == 0);
+			     FRAME_SIZE + 3 * PAGE_SIZE + 1 + 4 * PAGE_SIZE + 100) ==
+	      HAK_REGION_WAITS);
 	CHECK(hak_frames_total() == 1 && hak_frames_free() == 1);
 	while (hak_frames_free()) {
 		uintptr_t page = map_page();
@@ -231,9 +327,9 @@ static void regions_join_later(void)
 	uintptr_t page;
 
 	forget();
-	CHECK(hak_region_add(ram, MIB) == 0);
+	CHECK(hak_region_add(ram, MIB) == HAK_REGION_WAITS);
 	page = map_page();
-	CHECK(page && hak_region_add(ram + MIB, MIB) == 0);
+	CHECK(page && hak_region_add(ram + MIB, MIB) == HAK_REGION_WAITS);
 	CHECK(hak_frames_total() == 1 && hak_frames_free() == 0);
 	CHECK(!map_frames(1, FRAME_SIZE));
 	CHECK(unmap(page, PAGE_SIZE));
@@ -309,7 +405,7 @@ static void wrong_unmaps(void)
 static uintptr_t reported, purged;
 static size_t reported_size;
 static bool busy;
-static uint64_t absent[HAK_FRAMES_MAX / 64];
+static uint64_t absent[MOST_FRAMES / 64];
 
 static bool fake_report(void *base, size_t size)
 {
@@ -379,9 +475,9 @@ static void regions_come_later(void)
 	forget();
 	CHECK(hak_init(&hak_frames_provider));
 	CHECK(!hak_malloc(1000)); /* no memory at all */
-	CHECK(hak_region_add(ram + FRAME_SIZE - 64 * 1024, 64 * 1024) == 0);
+	CHECK(hak_region_add(ram + FRAME_SIZE - 64 * 1024, 64 * 1024) == HAK_REGION_WAITS);
 	CHECK(!hak_malloc(1000) && hak_frames_total() == 0); /* no whole frame */
-	CHECK(hak_region_add(ram, FRAME_SIZE - 64 * 1024) == 0);
+	CHECK(hak_region_add(ram, FRAME_SIZE - 64 * 1024) == HAK_REGION_WAITS);
 	block[0] = hak_malloc(1000);
 	CHECK(!block[0]); /* a whole one, but descriptors are in it */
 	CHECK(hak_region_add(ram + 3 * FRAME_SIZE, FRAME_SIZE) == 0);
@@ -392,7 +488,7 @@ static void regions_come_later(void)
 	large = hak_malloc(2 * FRAME_SIZE);
 	block[1] = hak_malloc(1000);
 	CHECK(large && block[1]);
-	CHECK(hak_region_add(ram + 6 * FRAME_SIZE, MIB) == 0);
+	CHECK(hak_region_add(ram + 6 * FRAME_SIZE, MIB) == HAK_REGION_WAITS);
 	block[2] = hak_malloc(10000);
 	CHECK(block[2]);
 	hak_free(large);
@@ -483,7 +579,12 @@ void unit_frames(void)
 		return;
 	}
 	TEST_RUN(region_errors);
+#if __STDC_HOSTED__
+	TEST_RUN(region_crosses_the_limit);
+#endif
 	TEST_RUN(region_overlaps);
+	TEST_RUN(region_overlaps_in_pages);
+	TEST_RUN(region_says_what_is_of_no_use);
 	TEST_RUN(region_gives_bitmaps);
 	TEST_RUN(bitmaps_grow);
 	TEST_RUN(region_remainders);
