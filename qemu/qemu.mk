@@ -6,7 +6,7 @@
 # ------------------------------------------------------------------------- kit
 
 KIT_HEADERS := $(wildcard include/hakmem/*.h) \
-	       $(addprefix platform/baremetal/,balloon.h frames.h machine.h platform.h)
+	       $(addprefix platform/baremetal/,balloon.h frames.h machine.h)
 
 # Not where `make install` goes: its archive has the same name.
 prefix_given = $(filter command environment,$(firstword $(origin PREFIX)))

@@ -3,8 +3,8 @@
  * What can be chosen when the library is built: `make CONFIG_HAK_X=y`, or n. Every option is 0
  * or 1 and is tested by IS_ENABLED() in an if, so both sides of every choice are compiled.
  */
-#ifndef HAKMEM_CONFIG_H
-#define HAKMEM_CONFIG_H
+#ifndef HAK_CONFIG_H
+#define HAK_CONFIG_H
 
 /*
  * Checks that cost time in every call: assertions, the order of locks, and each free compared

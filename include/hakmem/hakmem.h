@@ -19,8 +19,8 @@
  * when the pointer leaves the magazine that it was put into, unless the block has been
  * allocated again before. If the library was built with DEBUG=1, it always happens at once.
  */
-#ifndef HAKMEM_H
-#define HAKMEM_H
+#ifndef HAK_HAKMEM_H
+#define HAK_HAKMEM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
  * None of them may call the allocator, but for hak_host_reap(). If interrupt handlers
  * allocate, all of them are called in interrupt handlers and with interrupts off.
  */
-#ifndef HAKMEM_HOST_H
-#define HAKMEM_HOST_H
+#ifndef HAK_HOST_H
+#define HAK_HOST_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -15,8 +15,8 @@
  * is still mapped. It ends below 2^48 on Linux, and below 2^36 on bare metal: one that does
  * not is refused and unmapped.
  */
-#ifndef HAKMEM_PROVIDER_H
-#define HAKMEM_PROVIDER_H
+#ifndef HAK_PROVIDER_H
+#define HAK_PROVIDER_H
 
 #include <stddef.h>
 

@@ -11,8 +11,8 @@
  * which version they are there. Versions 3 and 4 added rows to @classes. Version 5 has
  * nothing new, but two fields have other names: uncached_* were bypass_* before.
  */
-#ifndef HAKMEM_STATS_H
-#define HAKMEM_STATS_H
+#ifndef HAK_STATS_H
+#define HAK_STATS_H
 
 #include <stddef.h>
 #include <stdint.h>

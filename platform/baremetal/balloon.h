@@ -15,8 +15,8 @@
  *
  * The memory may be at any address: hak_host_physical() says where it is for the host.
  */
-#ifndef HAKMEM_BALLOON_H
-#define HAKMEM_BALLOON_H
+#ifndef HAK_BALLOON_H
+#define HAK_BALLOON_H
 
 #include <stdbool.h>
 #include <stddef.h>

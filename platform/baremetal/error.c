@@ -7,7 +7,7 @@
  * without a C library links. In one with newlib, the code that reads errno has brought
  * the function in.
  */
-#include "machine.h"
+#include "platform.h"
 
 /* newlib's values; its headers are not at hand when the library is built */
 #define NEWLIB_ENOMEM 12

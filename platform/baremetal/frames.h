@@ -2,8 +2,8 @@
 /*
  * The page provider of this platform: frames of 2 MiB of physical memory. See frames.c.
  */
-#ifndef HAKMEM_FRAMES_H
-#define HAKMEM_FRAMES_H
+#ifndef HAK_FRAMES_H
+#define HAK_FRAMES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include <hakmem/provider.h>
 
-#include "platform.h"
+#include "machine.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -8,17 +8,38 @@
  * console_sink.c, halt.c and so on). So a kernel that defines one of them keeps that of the
  * library out of its image.
  */
-#ifndef HAKMEM_MACHINE_H
-#define HAKMEM_MACHINE_H
+#ifndef HAK_MACHINE_H
+#define HAK_MACHINE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "platform.h"
+#include <hakmem/host.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Bits of an address: physical ones up to 64 GiB. The root of the page map then has 2 KiB. */
+#define HAK_ADDRESS_BITS 36
+
+struct hak_cache;
+
+/**
+ * struct hak_cpu - what GS points to on each CPU; only this CPU writes it
+ * @self:  its own address
+ * @cache: what malloc uses; hak_cache_none at first
+ * @held:  which locks the CPU holds: see LOCK_RANKS in base/lock.h
+ * @id:    the number of the CPU, for messages
+ *
+ * A kernel whose GS points to an area of its own lets that area begin with this.
+ */
+struct hak_cpu {
+	struct hak_cpu *self;
+	struct hak_cache *cache;
+	unsigned held;
+	unsigned id;
+};
 
 /* The status of a machine that has panicked. What main() returns is below it. */
 #define HAK_EXIT_PANIC 101
@@ -40,6 +61,24 @@ void hak_cpu_init(struct hak_cpu *cpu, unsigned id);
 /* Stand-ins for a cache: of a CPU that has none yet, and of an interrupt handler. */
 extern struct hak_cache *const hak_cache_none, *const hak_cache_never;
 
+/* For this header and the library: the cache of this CPU, in one instruction. */
+static inline struct hak_cache *hak_cpu_cache(void)
+{
+	struct hak_cache *cache;
+
+	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(cache) : "i"(offsetof(struct hak_cpu, cache)));
+	return cache;
+}
+
+/* One instruction does it, so an interrupt finds the old one or the new one. */
+static inline void hak_cpu_set_cache(struct hak_cache *cache)
+{
+	__asm__ volatile("movq %0, %%gs:%c1"
+			 :
+			 : "r"(cache), "i"(offsetof(struct hak_cpu, cache))
+			 : "memory");
+}
+
 /**
  * hak_interrupt_enter() - an interrupt handler begins that may allocate or free
  *
@@ -55,9 +94,9 @@ extern struct hak_cache *const hak_cache_none, *const hak_cache_never;
  */
 static inline struct hak_cache *hak_interrupt_enter(void)
 {
-	struct hak_cache *previous = this_cache();
+	struct hak_cache *previous = hak_cpu_cache();
 
-	this_cache_set(hak_cache_never);
+	hak_cpu_set_cache(hak_cache_never);
 	return previous;
 }
 
@@ -67,7 +106,7 @@ static inline struct hak_cache *hak_interrupt_enter(void)
  */
 static inline void hak_interrupt_leave(struct hak_cache *previous)
 {
-	this_cache_set(previous);
+	hak_cpu_set_cache(previous);
 }
 
 /**

@@ -7,7 +7,7 @@
  * When several CPUs panic, the first one is reported, and the others wait for it to stop
  * the machine. A CPU that panics while it reports may go on.
  */
-#include "machine.h"
+#include "platform.h"
 
 #include <stdatomic.h>
 

@@ -2,7 +2,8 @@
 /*
  * What the core takes from this platform when it is compiled: how wide addresses are, how
  * blocks are aligned, how much magazines hold, and how the cache of the caller is found. Each
- * platform has a file of this name, and the build picks one. See cpu.c for this one.
+ * platform has a file of this name, and the build picks one. See cpu.c for this one. It is not
+ * installed: kernels see machine.h, which this includes.
  */
 #ifndef HAKMEM_PLATFORM_H
 #define HAKMEM_PLATFORM_H
@@ -13,12 +14,7 @@
 
 #include <hakmem/host.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/* Bits of an address: physical ones up to 64 GiB. The root of the page map then has 2 KiB. */
-#define HAK_ADDRESS_BITS 36
+#include "machine.h"
 
 /* A leaf of the page map is for 256 MiB, and takes 5 KiB, all of which is memory here. */
 #define HAK_LEAF_BITS 28
@@ -66,30 +62,9 @@ static inline const struct hak_provider *platform_provider(void)
 	return NULL;
 }
 
-struct hak_cache;
-
-/**
- * struct hak_cpu - what GS points to on each CPU; only this CPU writes it
- * @self:  its own address
- * @cache: what malloc uses; hak_cache_none at first
- * @held:  which locks the CPU holds: see LOCK_RANKS in base/lock.h
- * @id:    the number of the CPU, for messages
- *
- * A kernel whose GS points to an area of its own lets that area begin with this.
- */
-struct hak_cpu {
-	struct hak_cpu *self;
-	struct hak_cache *cache;
-	unsigned held;
-	unsigned id;
-};
-
 static inline struct hak_cache *this_cache(void)
 {
-	struct hak_cache *cache;
-
-	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(cache) : "i"(offsetof(struct hak_cpu, cache)));
-	return cache;
+	return hak_cpu_cache();
 }
 
 static inline struct hak_cpu *this_cpu(void)
@@ -100,16 +75,10 @@ static inline struct hak_cpu *this_cpu(void)
 	return cpu;
 }
 
-/*
- * Make @cache the one that this_cache() finds. One instruction does it, so an interrupt finds
- * the old one or the new one. It cannot fail.
- */
+/* It cannot fail. */
 static inline bool this_cache_set(struct hak_cache *cache)
 {
-	__asm__ volatile("movq %0, %%gs:%c1"
-			 :
-			 : "r"(cache), "i"(offsetof(struct hak_cpu, cache))
-			 : "memory");
+	hak_cpu_set_cache(cache);
 	return true;
 }
 
@@ -164,9 +133,5 @@ static inline void platform_irq_restore(struct platform_irq irq)
 {
 	hak_host_irq_restore(irq.saved);
 }
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif

@@ -407,6 +407,31 @@ test_undefined()
 	done
 }
 
+test_public()
+{
+	local fn=$'\nstatic inline' good='#define HAK_X 1
+enum hak_kind { HAK_ONE };
+struct hak_area { int self; };
+static inline int hak_one(struct hak_area *area)
+{
+	return area->self;
+}'
+
+	prepare ''
+	add include/hakmem/hakmem.h "$good"
+	accepts public-names public.sh
+	add include/hakmem/hakmem.h "$good"$'\nint this_cpu(int hak_x);'
+	tree_case foreign-function public.sh 'public-names: include/hakmem/hakmem.h: this_cpu'
+	add include/hakmem/hakmem.h "$good"$'\nenum hak_error { NOMEM };'
+	tree_case foreign-enumerator public.sh 'public-names: include/hakmem/hakmem.h: NOMEM'
+	add include/hakmem/hakmem.h "$good"$'\n#define PAGE_SIZE 4096'
+	tree_case foreign-macro public.sh 'public-names: include/hakmem/hakmem.h: PAGE_SIZE'
+	add include/hakmem/hakmem.h "$good$fn int hak_two(int unused) { return 2; }"
+	tree_case warning public.sh 'public-c: include/hakmem/hakmem.h'
+	add include/hakmem/hakmem.h "$good$fn char *hak_two(void *p) { return p; }"
+	tree_case c++ public.sh 'public-c++: include/hakmem/hakmem.h'
+}
+
 test_runner
 test_trees
 test_includes
@@ -417,4 +442,5 @@ test_house
 test_style
 test_manual
 test_undefined
+test_public
 lint_finish

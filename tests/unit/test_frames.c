@@ -24,6 +24,9 @@ static unsigned address_bits = 36;
 #define hak_frames_provider    test_frames_provider
 #define hak_frames_set_host    test_frames_set_host
 #define hak_frames_report      test_frames_report
+#if __STDC_HOSTED__
+#define HAK_MACHINE_H /* platform.h is that of Linux */
+#endif
 #include "../../platform/baremetal/frames.c"
 
 #if __STDC_HOSTED__
