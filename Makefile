@@ -216,10 +216,11 @@ status  := tests/qemu/status
 memory-map := tests/qemu/memory_map
 smp     := tests/smp/smp tests/smp/cpus tests/smp/traffic
 smp-cost := tests/smp/cost tests/smp/cpus
+fini    := tests/smp/fini
 preempt := tests/smp/preempt tests/smp/cpus tests/smp/traffic
 
 LINUX_PROGRAMS := unit model fault stress death provider scaling idle
-IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost memory-map
+IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost fini memory-map
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
@@ -357,6 +358,8 @@ qemu-smp-4-pc-icount 60: $(SMP_RUN) --machine pc --smp 4 --icount -- --cpus 4
 qemu-smp-8-pc-icount 60: $(SMP_RUN) --machine pc --smp 8 --icount -- --cpus 8
 qemu-smp-debug 120: qemu/run.sh $(O)/debug/baremetal/smp.elf --memory 40M --smp 4 -- --cpus 4
 qemu-smp-cost 60: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
+qemu-fini 60: qemu/run.sh $(B)/fini.elf --smp 4
+qemu-fini-pc-icount 60: qemu/run.sh $(B)/fini.elf --machine pc --icount
 qemu-irqsave-unit 300: qemu/run.sh $(IRQSAVE)/unit.elf
 qemu-irqsave-model 60: qemu/run.sh $(IRQSAVE)/model.elf --memory 256M
 qemu-irqsave-smp 60: qemu/run.sh $(IRQSAVE)/smp.elf --memory 40M --smp 2 -- --cpus 2
@@ -381,6 +384,7 @@ qemu-balloon-silent 240: qemu/run.sh $(B)/silent.elf
 qemu-upper 60: qemu/run.sh $(UPPER)/upper.elf --balloon
 qemu-upper-pc 60: qemu/run.sh $(UPPER)/upper.elf --balloon --machine pc
 qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf
+qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a
 qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
 qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc 60: qemu/run.sh $(B)/newlib.elf --machine pc

@@ -4,8 +4,8 @@
  * the console, the private area of a CPU, interrupts, where memory is for a device, the way to
  * stop.
  *
- * Each function of this header and of host.h is alone in its file (cpu.c, console.c,
- * console_sink.c, halt.c and so on). So a kernel that defines one of them keeps that of the
+ * Each function of this header and of host.h is alone in its file (cpu.c, wait.c,
+ * console_write.c and so on). So a kernel that defines one of them keeps that of the
  * library out of its image.
  */
 #ifndef HAK_MACHINE_H
@@ -51,12 +51,23 @@ struct hak_cpu {
  *
  * Fills in the area and sets GS. Each CPU calls this before it calls anything else of the
  * allocator. When one CPU has called hak_fini(), all others call this again, since what they
- * had is gone. A CPU needs nothing else.
+ * had is gone. A CPU needs nothing else. One that had an area already calls hak_cpu_fini()
+ * before it calls this again, or its cache is lost.
  *
  * A kernel whose GS points to an area of its own lets that area begin with a struct hak_cpu,
  * and calls this as soon as the area is there.
  */
 void hak_cpu_init(struct hak_cpu *cpu, unsigned id);
+
+/**
+ * hak_cpu_fini() - this CPU goes away
+ *
+ * Called on the CPU itself, not in an interrupt handler, by a caller that cannot be preempted.
+ * The blocks in its magazines go back, and its cache serves the next CPU that calls
+ * hak_cpu_init() and allocates. Until then the CPU may go on to allocate and free, without a
+ * cache. The area is free for other use when GS does not point to it any more.
+ */
+void hak_cpu_fini(void);
 
 /* Stand-ins for a cache: of a CPU that has none yet, and of an interrupt handler. */
 extern struct hak_cache *const hak_cache_none, *const hak_cache_never;

@@ -10,6 +10,8 @@
  * needs `-u _malloc_r` on the linker's command line, before newlib, so that newlib's own
  * is not found first.
  *
+ * Each is weak, so a kernel may define any of them itself, and gets the others from here.
+ *
  * Errors set errno (error.c). The struct _reent is not read, because __errno() finds the
  * same one. This file is built without newlib's headers.
  */
@@ -22,21 +24,23 @@
 
 struct _reent;
 
-void *malloc(size_t size);
-void free(void *block);
-void *calloc(size_t n, size_t size);
-void *realloc(void *block, size_t size);
-void *aligned_alloc(size_t align, size_t size);
-void *memalign(size_t align, size_t size);
-int posix_memalign(void **out, size_t align, size_t size);
-size_t malloc_usable_size(void *block);
+#define WEAK __attribute__((weak))
 
-void *_malloc_r(struct _reent *reent, size_t size);
-void _free_r(struct _reent *reent, void *block);
-void *_calloc_r(struct _reent *reent, size_t n, size_t size);
-void *_realloc_r(struct _reent *reent, void *block, size_t size);
-void *_memalign_r(struct _reent *reent, size_t align, size_t size);
-size_t _malloc_usable_size_r(struct _reent *reent, void *block);
+WEAK void *malloc(size_t size);
+WEAK void free(void *block);
+WEAK void *calloc(size_t n, size_t size);
+WEAK void *realloc(void *block, size_t size);
+WEAK void *aligned_alloc(size_t align, size_t size);
+WEAK void *memalign(size_t align, size_t size);
+WEAK int posix_memalign(void **out, size_t align, size_t size);
+WEAK size_t malloc_usable_size(void *block);
+
+WEAK void *_malloc_r(struct _reent *reent, size_t size);
+WEAK void _free_r(struct _reent *reent, void *block);
+WEAK void *_calloc_r(struct _reent *reent, size_t n, size_t size);
+WEAK void *_realloc_r(struct _reent *reent, void *block, size_t size);
+WEAK void *_memalign_r(struct _reent *reent, size_t align, size_t size);
+WEAK size_t _malloc_usable_size_r(struct _reent *reent, void *block);
 
 void *malloc(size_t size)
 {
