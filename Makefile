@@ -381,8 +381,7 @@ qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
 qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf
 qemu-balloon 240: tests/qemu/check-balloon.sh $(B)/balloon.elf
 qemu-balloon-silent 240: qemu/run.sh $(B)/silent.elf
-qemu-upper 60: qemu/run.sh $(UPPER)/upper.elf --balloon
-qemu-upper-pc 60: qemu/run.sh $(UPPER)/upper.elf --balloon --machine pc
+qemu-virtio 120: tests/qemu/check-virtio.sh $(UPPER)/upper.elf
 qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf
 qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a
 qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf

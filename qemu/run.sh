@@ -8,7 +8,8 @@ usage()
 	cat <<'END'
 usage: run.sh IMAGE [OPTION]... [-- ARGUMENT...]
 
-  --machine microvm|pc  default: microvm
+  --machine microvm|pc|q35
+                        default: microvm
   --memory SIZE         as QEMU takes it: 128M (the default), 5G, ...
   --smp N               number of CPUs, default: 1
   --accel tcg|kvm|auto  default: tcg. auto is KVM if status.elf, beside the image,
@@ -83,8 +84,8 @@ esac
 [ -r "$image" ] || fail "cannot read $image"
 case $machine in
 microvm) bus=device ;;
-pc) bus=pci ;;
-*) fail "unknown machine $machine: microvm or pc" ;;
+pc | q35) bus=pci ;;
+*) fail "unknown machine $machine: microvm, pc or q35" ;;
 esac
 [ -z "$balloon" ] || options="$options -device virtio-balloon-$bus,free-page-reporting=on"
 case $accel in

@@ -71,9 +71,11 @@ static void balloon_unlock(void)
 
 static int set_up(const struct virtio_device *device)
 {
-	uint32_t features = hak_virtio_begin(device, FEATURE_REPORTS);
+	uint32_t features = FEATURE_REPORTS;
 	unsigned reports = QUEUE_REPORTS;
 
+	if (hak_virtio_begin(device, &features))
+		return HAK_BALLOON_UNUSABLE;
 	if (hak_virtio_add_queue(device, &balloon.inflate, QUEUE_INFLATE) ||
 	    hak_virtio_add_queue(device, &balloon.deflate, QUEUE_DEFLATE))
 		return HAK_BALLOON_UNUSABLE;

@@ -14,6 +14,11 @@
  * device is reset, the call fails, and from then on all is as without a balloon.
  *
  * The memory may be at any address: hak_host_physical() says where it is for the host.
+ *
+ * With a device of virtio 1 on PCI, each call uses the ports 0xcf8 and 0xcfc. A kernel whose
+ * handlers or other CPUs access configuration space by these ports does so before
+ * hak_balloon_start(), or keeps both apart by a lock of its own around the calls that it makes
+ * here and around hak_idle() and hak_trim().
  */
 #ifndef HAK_BALLOON_H
 #define HAK_BALLOON_H
@@ -30,8 +35,8 @@ extern "C" {
 enum hak_balloon_error {
 	HAK_BALLOON_NONE = -1, /* the machine has no balloon */
 	/*
-	 * The balloon has no legacy interface, or its queues are too large; or what the
-	 * library has for them is not one piece of physical memory.
+	 * The balloon has neither the legacy interface nor that of virtio 1, or its queues are
+	 * too large; or what the library has for them is not one piece of physical memory.
 	 */
 	HAK_BALLOON_UNUSABLE = -2,
 };

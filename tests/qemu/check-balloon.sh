@@ -15,6 +15,15 @@ run=$(dirname "$0")/../../qemu/run.sh
 memory=512 # MiB
 failed=0
 
+# By the legacy interface, and by virtio 1.
+declare -A device=(
+	[microvm]='-device virtio-balloon-device,free-page-reporting=on'
+	[pc]='-device virtio-balloon-pci,free-page-reporting=on'
+	[microvm_1]='-global virtio-mmio.force-legacy=false
+		-device virtio-balloon-device,free-page-reporting=on'
+	[pc_1]='-device virtio-balloon-pci,free-page-reporting=on,disable-legacy=on'
+)
+
 scratch=$(mktemp -d) || exit 1
 trap 'kill "${runner-}" 2>/dev/null; rm -rf "$scratch"' EXIT
 
@@ -35,8 +44,8 @@ start()
 	rm -f "$scratch"/*
 	mkfifo "$scratch/qmp.in" "$scratch/qmp.out"
 	exec 3<>"$scratch/qmp.in" 4<>"$scratch/qmp.out"
-	"$run" "$image" --machine "$machine" --memory ${memory}M --balloon \
-		--qemu "-pidfile $scratch/pid -qmp pipe:$scratch/qmp" -- "$1" \
+	"$run" "$image" --machine "${machine%_1}" --memory ${memory}M \
+		--qemu "-pidfile $scratch/pid -qmp pipe:$scratch/qmp ${device[$machine]}" -- "$1" \
 		>"$scratch/console" 2>&1 &
 	runner=$!
 	cat <&4 >>"$scratch/replies" &
@@ -150,7 +159,7 @@ scattered()
 	balloon $memory
 }
 
-for machine in microvm pc; do
+for machine in microvm pc microvm_1 pc_1; do
 	for scenario in spike scattered; do
 		$scenario
 		finish $scenario
