@@ -86,10 +86,11 @@ LINUX_CFLAGS   := $(COMMON) -fPIC $(LINUX_INCLUDES) $(if $(SAN),-fsanitize=$(SAN
 		  -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LINUX_LDFLAGS  := $(if $(SAN),-fsanitize=$(SAN)) -pthread
 
+BM_NEEDED   := -ffreestanding -mno-red-zone -ffunction-sections -fdata-sections
 BM_INCLUDES := -Iinclude -Icore -Iarch/$(ARCH) -Iplatform/baremetal
-BM_CFLAGS   := $(COMMON) $(BM_FLAGS) $(BM_INCLUDES) -ffreestanding -fno-pie -fno-stack-protector \
-	       -fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone \
-	       -ffunction-sections -fdata-sections
+# What is usual, then what the user says (BM_FLAGS), then what nothing works without.
+BM_CFLAGS   := $(COMMON) $(BM_INCLUDES) -fno-pie -fno-stack-protector -fcf-protection=none \
+	       -fno-asynchronous-unwind-tables $(BM_FLAGS) $(BM_NEEDED)
 BM_KERNEL   := -mgeneral-regs-only
 BM_IMAGE    := $(BM_KERNEL) -Itests -Iqemu -Iarch/$(ARCH)/boot
 BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack --build-id=none
@@ -309,6 +310,8 @@ IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y CONFIG_HAK_MOVE=y D
 IRQSAVE      := $(O)/irqsave/baremetal
 UPPER_BUILD  := $(MAKE) O=$(O)/upper BM_FLAGS=-mcmodel=kernel DEBUG= SAN=
 UPPER        := $(O)/upper/baremetal
+PIE_BUILD    := $(MAKE) O=$(O)/pie BM_FLAGS=-fpie DEBUG= SAN=
+PIE          := $(O)/pie/baremetal
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
 
 TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
@@ -331,6 +334,7 @@ qemu-builds:
 	+@$(DEBUG_BUILD) $(O)/debug/baremetal/smp.elf
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf)
 	+@$(UPPER_BUILD) $(UPPER)/upper.elf
+	+@$(PIE_BUILD) $(PIE)/upper.elf $(PIE)/scaling.elf
 
 # What runs in QEMU.
 MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
@@ -381,6 +385,9 @@ qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
 qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf
 qemu-balloon 240: tests/qemu/check-balloon.sh $(B)/balloon.elf
 qemu-balloon-silent 240: qemu/run.sh $(B)/silent.elf
+qemu-pie-upper 60: qemu/run.sh $(PIE)/upper.elf --balloon
+qemu-pie 60: qemu/run.sh $(PIE)/scaling.elf
+qemu-pie-link 60: tests/qemu/check-pie.sh $(PIE)/libhakmem.a
 qemu-virtio 120: tests/qemu/check-virtio.sh $(UPPER)/upper.elf
 qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf
 qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a
