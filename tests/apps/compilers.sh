@@ -5,6 +5,7 @@
 # debug information: the objects must be the same, bit by bit. make runs under
 # the library too.
 #
+# for programs that allocate as fast as they can, one after another, and end without freeing
 # needs gcc clang make ld.lld llvm-ar llvm-objcopy g++
 # probe echo 'int x;' | gcc -c -x c - -o x.o
 # probe echo 'int x;' | clang -c -x c - -o x.o

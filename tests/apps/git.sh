@@ -4,6 +4,7 @@
 # git on a repository made here: 80 commits, cloned through its own
 # protocol, packed again by two threads, checked, its history read.
 #
+# for a tool of one thread that starts others of itself, maps files and packs with threads
 # needs git
 # probe git --version
 

@@ -4,6 +4,7 @@
 # node: worker threads that come and go, buffers handed between them, its thread
 # pool (zlib, hashes, files), many strings and objects.
 #
+# for an engine with a thread pool and workers that come and go, whose memory moves between them
 # needs node
 # probe node -e 0
 

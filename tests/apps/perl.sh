@@ -4,6 +4,7 @@
 # perl: hashes, strings that grow, sorting, regular expressions, closures in
 # cycles, fork, and its threads, each of which copies the whole interpreter.
 #
+# for an interpreter that copies itself for each thread, and forks
 # needs perl
 # probe perl -e 1
 

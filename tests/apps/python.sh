@@ -5,6 +5,7 @@
 # those of its data types with all its memory from malloc, where it else takes
 # large pieces and divides them itself.
 #
+# for extensions, subprocesses and threads, by tests that other people wrote
 # needs /usr/bin/python3 /usr/lib/python3.11/test/test_dict.py
 # probe python3 -c 0
 

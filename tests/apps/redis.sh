@@ -4,6 +4,7 @@
 # redis-server on a unix socket: redis-benchmark's traffic, then a data set that
 # is the same in every run, saved by a forked child, loaded again, thinned out.
 #
+# for a server that forks a child with all its data, and defragments
 # needs redis-server redis-benchmark redis-cli
 # probe redis-server --version
 # probe redis-benchmark --version

@@ -11,9 +11,11 @@
 #
 #	result NAME VALUE	what has to be the same in both runs; one test each
 #	info NAME VALUE		what is only shown
+#	skipped NAME REASON	what this machine does not allow, without the library either
 #
 # All else that it prints goes to LOGS. Lines of its head say
 #
+#	# for LINE		what kind of program it stands for; one line, which is shown
 #	# needs PROGRAM ...	or files; what is not there is named, and the workload not run
 #	# probe COMMAND		short; each process of it must have the library's malloc
 #
@@ -39,6 +41,7 @@ unset LD_PRELOAD MAKEFLAGS MAKELEVEL MFLAGS "${!HAKMEM_@}" "${!PYTHON@}" "${!GIT
 
 passed=0
 failed=0
+skipped=0
 absent=()
 
 pass() { passed=$((passed + 1)); }
@@ -96,6 +99,7 @@ run()
 	echo $? >"$base.status"
 	grep -a '^result ' "$base.log" >"$base.results"
 	grep -a '^info ' "$base.log" >"$base.info"
+	grep -a '^skipped ' "$base.log" >"$base.skipped"
 }
 
 value()
@@ -116,7 +120,12 @@ compare_results()
 			fail "$name-$key: without: ${expected:-nothing}; with: ${got:-nothing}"
 		fi
 	done <"$logs/$name.without.results"
-	[ $seen -gt 0 ] || fail "$name: no result without the library"
+	# what is not allowed without the library may not be allowed with it, and is no test
+	while read -r _ key expected; do
+		skipped=$((skipped + 1))
+		echo "SKIPPED $name-$key: $expected"
+	done <"$logs/$name.without.skipped"
+	[ $((seen + skipped)) -gt 0 ] || fail "$name: no result without the library"
 	[ $seen -ge "$(wc -l <"$logs/$name.with.results")" ] ||
 		fail "$name: more results with the library than without"
 }
@@ -140,6 +149,7 @@ app()
 {
 	local name=$1 missing how status command
 
+	echo "$name: for $(head_of "$name" for)"
 	missing=$(missing_of "$name")
 	if [ -n "$missing" ]; then
 		absent+=("$name:$missing")
@@ -167,6 +177,8 @@ app()
 [ $# -gt 0 ] || set -- $(cd "$here" && ls ./*.sh | sed 's|^\./||; s|\.sh$||' | grep -vx run)
 for name; do
 	[ -e "$here/$name.sh" ] || { echo "$0: there is no $name.sh" >&2; exit 2; }
+	[ "$(head_of "$name" for | wc -l)" -eq 1 ] ||
+		{ echo "$0: $name.sh does not say what it is for" >&2; exit 2; }
 done
 for name; do
 	app "$name"
@@ -174,5 +186,5 @@ done
 echo "logs: $logs"
 [ ${#absent[@]} -eq 0 ] || printf 'not run: %s\n' "${absent[@]}"
 [ $((passed + failed)) -gt 0 ] || fail "nothing could be run"
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

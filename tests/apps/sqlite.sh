@@ -4,6 +4,7 @@
 # sqlite3 on a database of 200 MB with a cache of 100 MB: filled, indexed, joined,
 # thinned, made anew by VACUUM, its integrity checked.
 #
+# for a library that asks malloc_usable_size and keeps its own account of memory
 # needs sqlite3
 # probe sqlite3 -version
 

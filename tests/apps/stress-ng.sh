@@ -4,6 +4,7 @@
 # stress-ng's malloc stressor: it verifies its blocks. Bounded in operations; with
 # threads, with touched pages, and with much at once.
 #
+# for a load that does nothing but malloc and free, and verifies its blocks
 # needs stress-ng
 # probe stress-ng --version
 
