@@ -89,7 +89,9 @@ settled()
 	wc -w <<<"$now"
 }
 
-echo "result workers $(settled)"
+running=$(settled)
+echo "result workers $running"
+[ "$running" -eq 2 ] || exit 1
 echo "result served $(python3 client.py)"
 for round in 1 2 3; do
 	old=$(workers)
