@@ -213,11 +213,11 @@ static void region_says_what_is_of_no_use(void)
 	/* a frame alone: it would be split for records */
 	forget();
 	CHECK(adds(ram, FRAME_SIZE, HAK_REGION_WAITS, FRAME_SIZE));
-	CHECK(hak_init(&hak_frames_provider) && !hak_malloc(100));
+	CHECK(hak_init(&hak_frames_provider) && !hak_malloc(1000));
 	hak_fini();
 	CHECK(adds(ram + FRAME_SIZE, FRAME_SIZE, HAK_REGION_ADDED, FRAME_SIZE));
 	CHECK(hak_init(&hak_frames_provider));
-	block = hak_malloc(100);
+	block = hak_malloc(1000);
 	CHECK(block);
 	hak_free(block);
 	hak_fini();
@@ -229,7 +229,7 @@ static void region_says_what_is_of_no_use(void)
 		at -= PAGE_SIZE;
 	CHECK(hak_frames_total() == 1);
 	CHECK(hak_init(&hak_frames_provider));
-	block = hak_malloc(100);
+	block = hak_malloc(1000);
 	CHECK(block);
 	hak_free(block);
 	hak_fini();
