@@ -3,6 +3,8 @@
 # `make help` lists the targets and variables. Everything that is built goes to
 # $(O); nothing is built in the source tree.
 
+# `make -s` says nothing. (Before the line below, since that adds letters of its own.)
+silent := $(findstring s,$(filter-out --% %=%,$(firstword -$(MAKEFLAGS))))
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -32,7 +34,20 @@ ifneq ($(unknown),)
 $(error unknown option $(unknown); there is: $(CONFIGS))
 endif
 
-ifeq ($(V),)
+# What is on or off: empty, 0, n and no mean off, and 1, y and yes mean on.
+switch = $(strip $(if $(filter 0 n no,$($(1))),,$(if $(filter-out 1 y yes,$($(1))),\
+	 $(error $(1)=$($(1)) is not yes or no: give $(1)=1 or $(1)=0),$($(1)))))
+override DEBUG := $(call switch,DEBUG)
+override LLVM  := $(call switch,LLVM)
+override V     := $(call switch,V)
+$(foreach c,$(CONFIGS),$(if $(call switch,$(c)),))
+ifneq ($(filter-out 0 n no 1 2,$(W)),)
+$(error W=$(W) is unknown: W=1 makes errors of warnings, W=2 shows more of them)
+endif
+
+ifneq ($(silent),)
+say = @
+else ifeq ($(V),)
 say = @printf '  %-7s %s\n' $(1) $(2);
 else
 say =
@@ -67,14 +82,13 @@ BM_FLAGS   :=
 endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef \
-	    -Wpointer-arith -Wvla -Werror
-ifneq ($(W),)
-WARNINGS += -Wconversion -Wno-sign-conversion -Wcast-qual -Wno-error
-endif
+	    -Wpointer-arith -Wvla
+WARNINGS += $(if $(filter 1,$(W)),-Werror)
+WARNINGS += $(if $(filter 2,$(W)),-Wconversion -Wno-sign-conversion -Wcast-qual)
 
 COMMON := -std=gnu11 -g $(WARNINGS) -fvisibility=hidden -MMD -MP
 COMMON += $(if $(DEBUG),-Og -DCONFIG_HAK_DEBUG=1,-O2)
-COMMON += $(foreach c,$(CONFIGS),$(if $($(c)),-D$(c)=$(if $(filter y 1,$($(c))),1,0)))
+COMMON += $(foreach c,$(CONFIGS),$(if $($(c)),-D$(c)=$(if $(call switch,$(c)),1,0)))
 ifneq ($(DEBUG),)
 ifneq ($(CONFIG_HAK_DEBUG),)
 $(error DEBUG=1 and CONFIG_HAK_DEBUG: give only one of them)
@@ -451,6 +465,7 @@ footprint: tests/linux/footprint.sh $(L)
 overflow: tests/linux/overflow.sh $(L)
 overflow-debug: tests/linux/overflow.sh $(O)/debug/linux
 install: tests/install/run.sh
+build: tests/install/build.sh
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
 bench: tests/bench/selftest.sh $(L)
 endef
@@ -510,8 +525,8 @@ help:
 	@echo '  V=1             show the commands'
 	@echo '  PEERS="NAME=/PATH.so ..."'
 	@echo '                  more mallocs for bench and bench-memory'
-	@echo '  W=1             more warnings, none of them fatal'
-	@echo '  DEBUG=1         -Og and CONFIG_HAK_DEBUG=y'
+	@echo '  W=1|2           1: warnings are errors, as in CI; 2: more warnings, none fatal'
+	@echo '  DEBUG=1         -Og and CONFIG_HAK_DEBUG=y; of all switches 0, n and no mean off'
 	@echo '  SAN=address|undefined|thread'
 	@echo '                  the Linux build under a sanitizer'
 	@echo '  CONFIG_HAK_X=y|n'
