@@ -55,8 +55,15 @@ endif
 
 # ---------------------------------------------------------------- tools, flags
 
+# What the user gives is taken: CC, CPPFLAGS, CFLAGS, CXXFLAGS, LDFLAGS, as variables or by
+# the environment. They are for Linux alone; bare metal has BM_CC and flags of its own.
+ifeq ($(origin CC),default)
+CC := $(if $(LLVM),clang,gcc)
+endif
+CLANG := $(if $(filter gcc,$(CC)),,$(findstring clang,$(shell $(CC) --version 2>/dev/null)))
+LTO   := $(filter -flto%,$(CFLAGS))
+
 ifeq ($(LLVM),)
-CC      := gcc
 HOSTLD  := ld
 HOSTOBJCOPY := objcopy
 HOSTAR  := ar
@@ -69,11 +76,10 @@ BM_OBJCOPY := $(CROSS_COMPILE)objcopy
 FASTPATH_FLAGS := -fno-tree-slsr
 BM_FLAGS   :=
 else
-CC      := clang
 HOSTLD  := ld.lld
 HOSTOBJCOPY := llvm-objcopy
 HOSTAR  := llvm-ar
-BM_CC      := clang --target=x86_64-unknown-none-elf
+BM_CC      := $(if $(CLANG),$(CC),clang) --target=x86_64-unknown-none-elf
 BM_LD      := ld.lld
 BM_AR      := llvm-ar
 BM_OBJCOPY := llvm-objcopy
@@ -86,9 +92,12 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wun
 WARNINGS += $(if $(filter 1,$(W)),-Werror)
 WARNINGS += $(if $(filter 2,$(W)),-Wconversion -Wno-sign-conversion -Wcast-qual)
 
-COMMON := -std=gnu11 -g $(WARNINGS) -fvisibility=hidden -MMD -MP
-COMMON += $(if $(DEBUG),-Og -DCONFIG_HAK_DEBUG=1,-O2)
-COMMON += $(foreach c,$(CONFIGS),$(if $($(c)),-D$(c)=$(if $(call switch,$(c)),1,0)))
+# What is compiled with: defaults, then what the user gives, then what nothing works without.
+# No path of the source tree is in what is built.
+DEFAULTS := $(if $(DEBUG),-Og,-O2) -g -ffile-prefix-map=$(CURDIR)=. $(WARNINGS)
+NEEDED   := -std=gnu11 -fvisibility=hidden -MMD -MP $(if $(DEBUG),-DCONFIG_HAK_DEBUG=1)
+NEEDED   += $(foreach c,$(CONFIGS),$(if $($(c)),-D$(c)=$(if $(call switch,$(c)),1,0)))
+COMMON   := $(DEFAULTS) $(NEEDED)
 ifneq ($(DEBUG),)
 ifneq ($(CONFIG_HAK_DEBUG),)
 $(error DEBUG=1 and CONFIG_HAK_DEBUG: give only one of them)
@@ -96,9 +105,16 @@ endif
 endif
 
 LINUX_INCLUDES := -Iinclude -Icore -Iarch/$(ARCH) -Iplatform/linux
-LINUX_CFLAGS   := $(COMMON) -fPIC $(LINUX_INCLUDES) $(if $(SAN),-fsanitize=$(SAN) \
+LINUX_NEEDED   := $(NEEDED) -fPIC $(LINUX_INCLUDES) $(if $(SAN),-fsanitize=$(SAN) \
 		  -fno-sanitize-recover=all -fno-omit-frame-pointer)
+LINUX_CFLAGS   := $(DEFAULTS) $(CPPFLAGS) $(CFLAGS) $(LINUX_NEEDED)
+LINUX_FASTPATH := $(if $(CLANG),,-fno-tree-slsr)
+# Objects of link-time optimisation are nothing to GNU ld without its plugin.
+LINUX_LINK     := $(CC) $(CFLAGS) $(if $(and $(LTO),$(CLANG)),-fuse-ld=lld) \
+		  -Wl,-z,now,-z,relro $(LDFLAGS)
 LINUX_LDFLAGS  := $(if $(SAN),-fsanitize=$(SAN)) -pthread
+MERGE          := $(if $(LTO),$(LINUX_LINK) -r -nostdlib \
+		  $(if $(CLANG),,-flinker-output=nolto-rel),$(HOSTLD) -r)
 
 BM_NEEDED   := -ffreestanding -mno-red-zone -ffunction-sections -fdata-sections
 BM_INCLUDES := -Iinclude -Icore -Iarch/$(ARCH) -Iplatform/baremetal
@@ -126,9 +142,11 @@ bm_objects    = $(patsubst %,$(B)/obj/%.o,$(1))
 
 # What a build was made with: objects are made again when it changes.
 FLAGS_STAMP := $(O)/flags
-flags := $(CC) $(LINUX_CFLAGS) $(BM_CC) $(BM_CFLAGS)
-$(shell mkdir -p $(O); [ "$$(cat $(FLAGS_STAMP) 2>/dev/null)" = '$(flags)' ] || \
-	echo '$(flags)' > $(FLAGS_STAMP))
+flags := $(LINUX_LINK) $(LINUX_CFLAGS) $(CXXFLAGS) $(BM_CC) $(BM_CFLAGS)
+$(shell mkdir -p $(O))
+ifneq ($(strip $(file <$(FLAGS_STAMP))),$(strip $(flags)))
+$(file >$(FLAGS_STAMP),$(flags))
+endif
 
 all: linux baremetal
 linux: $(L)/libhakmem.so $(L)/libhakmem.a
@@ -138,11 +156,11 @@ baremetal: $(B)/libhakmem.a $(B)/scaling.elf
 
 $(L)/obj/core/%.o: core/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(LINUX_CFLAGS) -ffreestanding $(FASTPATH_FLAGS) -c $< -o $@
+	$(call say,CC,$@)$(CC) $(LINUX_CFLAGS) -ffreestanding $(LINUX_FASTPATH) -c $< -o $@
 
 $(L)/obj/platform/%.o: platform/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(LINUX_CFLAGS) -fno-builtin-malloc $(FASTPATH_FLAGS) -c $< -o $@
+	$(call say,CC,$@)$(CC) $(LINUX_CFLAGS) -fno-builtin-malloc $(LINUX_FASTPATH) -c $< -o $@
 
 # Tests may use nothing but what the core gives them, so they see its headers.
 $(L)/obj/tests/%.o: tests/%.c $(FLAGS_STAMP)
@@ -152,16 +170,18 @@ $(L)/obj/tests/%.o: tests/%.c $(FLAGS_STAMP)
 LIBRARY := $(call linux_objects,$(CORE) $(LINUX))
 
 # The operators of C++, twice: see there.
-CXXFLAGS := $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(LINUX_CFLAGS)) \
-	    -std=c++17 -nostdinc++ -fno-rtti -fno-plt
+c_only          := -std=% -Wstrict-prototypes -Wmissing-prototypes
+OPERATORS_FLAGS := $(filter-out $(c_only),$(DEFAULTS)) $(CPPFLAGS) $(CXXFLAGS) \
+		   $(filter-out $(c_only),$(LINUX_NEEDED)) \
+		   -std=c++17 -nostdinc++ -fno-rtti -fno-plt
 OPERATORS := platform/linux/operators
 $(L)/obj/$(OPERATORS).o: $(OPERATORS).cc $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -DHAK_CXX_OPTIONAL -c $< -o $@
+	$(call say,CXX,$@)$(CC) -x c++ $(OPERATORS_FLAGS) -DHAK_CXX_OPTIONAL -c $< -o $@
 
 $(L)/libhakmem.so: $(LIBRARY) $(call linux_objects,$(SHARED)) $(L)/obj/$(OPERATORS).o \
 		platform/linux/exports.map
-	$(call say,LD,$@)$(CC) -shared -Wl,-z,nodelete,-z,initfirst,-z,now,-z,relro \
+	$(call say,LD,$@)$(LINUX_LINK) -shared -Wl,-z,nodelete,-z,initfirst \
 		-Wl,-soname,libhakmem.so.0 \
 		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
 		$(filter %.o,$^) -o $@
@@ -169,10 +189,10 @@ $(L)/libhakmem.so: $(LIBRARY) $(call linux_objects,$(SHARED)) $(L)/obj/$(OPERATO
 
 # One object, in which only the public names are left; and what only C++ needs.
 $(L)/hakmem.o: $(LIBRARY) $(call linux_objects,$(STATIC))
-	$(call say,LD,$@)$(HOSTLD) -r $^ -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
+	$(call say,LD,$@)$(MERGE) $^ -o $@ && $(HOSTOBJCOPY) --localize-hidden $@
 $(L)/operators.o: $(OPERATORS).cc $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CXX,$@)$(CC) -x c++ $(CXXFLAGS) -c $< -o $@ && \
+	$(call say,CXX,$@)$(CC) -x c++ $(OPERATORS_FLAGS) -c $< -o $@ && \
 		$(HOSTOBJCOPY) --wildcard --localize-symbol='hak_delete*' $@
 $(L)/libhakmem.a: $(L)/hakmem.o $(L)/operators.o
 	@rm -f $@
@@ -239,7 +259,7 @@ IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)
-	$$(call say,LD,$$@)$$(CC) $$(LINUX_LDFLAGS) $$^ -o $$@
+	$$(call say,LD,$$@)$$(LINUX_LINK) $$^ $$(LINUX_LDFLAGS) -o $$@
 endef
 define image
 $(B)/$(1).elf: $$(call bm_objects,$$($(1)) $$(CORE) $$(BOOT) $$(IMAGE_TESTED)) $(B)/platform.a \
@@ -326,7 +346,7 @@ UPPER_BUILD  := $(MAKE) O=$(O)/upper BM_FLAGS=-mcmodel=kernel DEBUG= SAN=
 UPPER        := $(O)/upper/baremetal
 PIE_BUILD    := $(MAKE) O=$(O)/pie BM_FLAGS=-fpie DEBUG= SAN=
 PIE          := $(O)/pie/baremetal
-CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 DEBUG= SAN=
+CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 CC=clang DEBUG= SAN=
 
 TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
 	      pkg-config mandoc man spin
@@ -521,6 +541,9 @@ help:
 	@echo '  ARCH=$(ARCH)     the only one so far'
 	@echo '  CROSS_COMPILE=  prefix of the bare-metal tools, as x86_64-linux-gnu-'
 	@echo '  LLVM=1          clang, lld and the LLVM tools instead of gcc and binutils'
+	@echo '  CC= CPPFLAGS= CFLAGS= CXXFLAGS= LDFLAGS='
+	@echo '                  for Linux, also by the environment: behind our defaults, before'
+	@echo '                  what nothing works without; CFLAGS=-flto: see platform/linux/'
 	@echo '  O=DIR           where everything is built; now $(O)'
 	@echo '  V=1             show the commands'
 	@echo '  PEERS="NAME=/PATH.so ..."'

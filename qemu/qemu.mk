@@ -19,12 +19,13 @@ install-baremetal: $(B)/libhakmem.a
 		cp $(KIT_HEADERS) $(DESTDIR)$(PREFIX)/include/hakmem/ && \
 		cp $(B)/libhakmem.a $(DESTDIR)$(PREFIX)/lib/
 
-# The example sees nothing but what was installed, and a newlib.
+# The example sees nothing but what was installed, and a newlib. It has flags of its own:
+# without MAKEFLAGS, CFLAGS= for Linux does not get there.
 EXAMPLE := $(O)/example
 $(EXAMPLE)/example.elf: $(wildcard qemu/example/*) $(B)/libhakmem.a $(KIT_HEADERS) \
 			$(NEWLIB)/stamp
 	+@$(MAKE) install-baremetal PREFIX=$(abspath $(EXAMPLE))/installed
-	$(call say,MAKE,$@)$(MAKE) -s -B -C qemu/example PREFIX=$(abspath $(EXAMPLE))/installed \
+	$(call say,MAKE,$@)MAKEFLAGS= $(MAKE) -s -B -C qemu/example PREFIX=$(abspath $(EXAMPLE))/installed \
 		NEWLIB=$(abspath $(NEWLIB)) O=$(abspath $(EXAMPLE)) CROSS_COMPILE=$(CROSS_COMPILE)
 example: $(EXAMPLE)/example.elf
 	@qemu/run.sh $<

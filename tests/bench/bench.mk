@@ -16,7 +16,7 @@ $(L)/bench/bench: $(call linux_objects,$(bench_speed))
 $(L)/bench/program: $(call linux_objects,tests/bench/program $(bench_common))
 $(L)/bench/memory $(L)/bench/bench $(L)/bench/program:
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(LINUX_LDFLAGS) $^ -lm -o $@
+	$(call say,LD,$@)$(LINUX_LINK) $^ $(LINUX_LDFLAGS) -lm -o $@
 
 bench-memory: $(L)/libhakmem.so $(L)/bench/memory
 	@O=$(O) tests/bench/memory.sh

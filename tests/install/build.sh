@@ -7,6 +7,7 @@
 root=$(cd "$(dirname "$0")/../.." && pwd)
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
+O_BUILT=${O:-}
 for name in MAKEFLAGS MAKELEVEL CC CFLAGS CPPFLAGS CXXFLAGS LDFLAGS PREFIX DESTDIR DEBUG LLVM V W \
 	SAN O ${!CONFIG_HAK_@}; do
 	unset "$name"
@@ -69,5 +70,72 @@ test_switches()
 	refuses W=3 'W=3 is unknown' W=3
 }
 
+# Defaults, then what is given, then what nothing works without.
+test_flags()
+{
+	local text
+
+	text=$(commands CPPFLAGS=-DGIVEN_1 CFLAGS='-DGIVEN_2 -O3 -fvisibility=default')
+	has CPPFLAGS -DGIVEN_1 "$text"
+	has CFLAGS-after-defaults ' -O3 ' "$(sed -n 's/.* -O2 \(.*\)/\1/p' <<<"$text")"
+	has CFLAGS-before-what-is-needed ' -fvisibility=hidden ' \
+		"$(sed -n 's/.*-fvisibility=default\(.*\)/\1/p' <<<"$text")"
+	has CFLAGS-of-environment -DGIVEN "$(CFLAGS=-DGIVEN commands)"
+	has CC "clang -O2" "$(commands CC=clang)"
+	hasnt CC-has-flags-it-knows -fno-tree-slsr "$(commands CC=clang)"
+	has CC-of-environment "my-gcc -O2" "$(CC=my-gcc commands)"
+	text=$(here -n V=1 O="$scratch/out" LDFLAGS=-Wl,--given CXXFLAGS=-DGIVEN linux 2>&1)
+	has LDFLAGS -Wl,--given "$(grep -- ' -shared ' <<<"$text")"
+	has CXXFLAGS -DGIVEN "$(grep -- ' -x c++ ' <<<"$text")"
+	text=$(here -n V=1 O="$scratch/out" CFLAGS=-DGIVEN baremetal 2>&1)
+	hasnt bare-metal-has-its-own -DGIVEN "$(grep -- ' -ffunction-sections ' <<<"$text")"
+}
+
+# names LIBRARY NM-OPTION
+names() { nm "$2" --defined-only "$1" | awk 'NF == 3 { print $3 }' | sort -u; }
+
+# Optimised when linked, the libraries have the same names, and work.
+test_lto()
+{
+	local lto=$scratch/lto/linux built kind
+
+	built=$(cd "$root" && cd "${O_BUILT:-build}/linux" && pwd)
+	verdict lto-builds "$(here -s -j2 O="$scratch/lto" CFLAGS=-flto=auto linux 2>&1)"
+	verdict lto-shared-names "$(diff <(names "$built/libhakmem.so" -D) \
+		<(names "$lto/libhakmem.so" -D))"
+	verdict lto-archive-names "$(diff <(names "$built/libhakmem.a" -g) \
+		<(names "$lto/libhakmem.a" -g))"
+	verdict lto-shared-works \
+		"$(LD_PRELOAD=$lto/libhakmem.so sh -c 'seq 100000 | sort -R | sort -n' 2>&1 |
+			cmp - <(seq 100000) 2>&1)"
+	for kind in '' -static; do
+		verdict "lto-archive-works$kind" "$(gcc $kind -I"$root/include" \
+			"$root/tests/install/user.c" "$lto/libhakmem.a" -pthread \
+			-o "$scratch/user" 2>&1 && "$scratch/user" | grep -vx used)"
+	done
+}
+
+# Elsewhere, from a copy of the sources, come the same bytes; no path is in them.
+test_same_bytes()
+{
+	local name
+
+	mkdir "$scratch/copy"
+	cp -r "$root"/{Makefile,arch,core,include,platform,qemu,tests} "$scratch/copy"
+	verdict builds-elsewhere \
+		"$(make -s -j2 -C "$scratch/copy" O="$scratch/elsewhere" linux 2>&1)"
+	verdict builds-here "$(here -s -j2 O="$scratch/here" linux 2>&1)"
+	for name in libhakmem.so libhakmem.a; do
+		verdict "same-bytes-$name" \
+			"$(cmp "$scratch"/{elsewhere,here}/linux/$name 2>&1)"
+		verdict "no-path-in-$name" \
+			"$(strings "$scratch/here/linux/$name" | grep -F -e "$root" -e "$scratch" |
+				head -n 1)"
+	done
+}
+
 test_switches
+test_flags
+test_lto
+test_same_bytes
 exit $status
