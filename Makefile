@@ -19,6 +19,10 @@ W             ?=
 DEBUG         ?=
 SAN           ?=
 
+ifneq ($(words $(CURDIR)),1)
+$(error the path of the sources, $(CURDIR), has a space, with which make cannot work)
+endif
+
 # Options of include/hakmem/config.h that can be given on the command line.
 CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE
 
@@ -33,6 +37,27 @@ unknown := $(filter-out $(CONFIGS),$(filter CONFIG_HAK_%,$(.VARIABLES)))
 ifneq ($(unknown),)
 $(error unknown option $(unknown); there is: $(CONFIGS))
 endif
+
+# $(O) is what `make clean` removes: it is new, empty, or a build made it, and it is neither
+# the source tree nor in it, unless beside its folders.
+here := $(realpath $(CURDIR))
+out  := $(or $(realpath $(O)),$(abspath $(O)))
+sources := .ci .git arch core include platform qemu tests
+ifneq ($(words $(O))$(findstring :,$(O))$(findstring %,$(O)),1)
+$(error O=$(O) must be one folder, without spaces, : and % in its name)
+endif
+ifneq ($(filter $(out:/=)/%,$(here)/)$(filter $(sources:%=$(here)/%/%),$(out)/),)
+$(error O=$(O) is a folder of the sources or has them in it: give another)
+endif
+ifeq ($(wildcard $(O)/flags),)
+ifneq ($(wildcard $(O)/* $(O)/.[!.]*),)
+$(error O=$(O) has files in it that no build made: give a new folder, or an empty one)
+endif
+endif
+
+# One that is written into files, or that another make is called with in another folder.
+must_be_path = $(if $(filter-out 0 1,$(words $($(1))))$(filter-out /%,$($(1))),\
+	       $(error $(1)=$($(1)) must begin with / and have no spaces))
 
 # What is on or off: empty, 0, n and no mean off, and 1, y and yes mean on.
 switch = $(strip $(if $(filter 0 n no,$($(1))),,$(if $(filter-out 1 y yes,$($(1))),\
@@ -143,9 +168,12 @@ bm_objects    = $(patsubst %,$(B)/obj/%.o,$(1))
 # What a build was made with: objects are made again when it changes.
 FLAGS_STAMP := $(O)/flags
 flags := $(LINUX_LINK) $(LINUX_CFLAGS) $(CXXFLAGS) $(BM_CC) $(BM_CFLAGS)
+ifneq ($(filter-out help clean distclean format lint uninstall setup%,\
+	$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))),)
 $(shell mkdir -p $(O))
 ifneq ($(strip $(file <$(FLAGS_STAMP))),$(strip $(flags)))
 $(file >$(FLAGS_STAMP),$(flags))
+endif
 endif
 
 all: linux baremetal

@@ -11,6 +11,9 @@ KIT_HEADERS := $(wildcard include/hakmem/*.h) \
 # Not where `make install` goes: its archive has the same name.
 prefix_given = $(filter command environment,$(firstword $(origin PREFIX)))
 
+ifneq ($(filter install-baremetal,$(MAKECMDGOALS)),)
+$(foreach v,PREFIX DESTDIR,$(call must_be_path,$(v)))
+endif
 install-baremetal: $(B)/libhakmem.a
 	@[ -n "$(prefix_given)" ] || \
 		{ echo "install-baremetal: say where to: PREFIX=" >&2; exit 1; }

@@ -29,17 +29,14 @@ fill_in = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIB
 
 # A relative or empty directory would be written into hakmem-run as it is, and a
 # space would make two files of one.
-install_directories = $(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(MANDIR)
-define check_directories
-$(if $(and $(BINDIR),$(LIBDIR),$(INCLUDEDIR),$(MANDIR)),,\
-	$(error a directory to install to is empty))
-$(if $(filter-out /%,$(PREFIX) $(install_directories) $(DESTDIR)),$(error PREFIX, DESTDIR and \
-	directories must begin with / and have no spaces: \
-	$(filter-out /%,$(PREFIX) $(install_directories) $(DESTDIR))))
-endef
+ifneq ($(filter install uninstall,$(MAKECMDGOALS)),)
+ifeq ($(and $(BINDIR),$(LIBDIR),$(INCLUDEDIR),$(MANDIR)),)
+$(error a directory to install to is empty)
+endif
+$(foreach v,PREFIX DESTDIR BINDIR LIBDIR INCLUDEDIR MANDIR,$(call must_be_path,$(v)))
+endif
 
 install: linux
-	$(call check_directories)
 	$(INSTALL) -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
 	$(INSTALL) -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCLUDEDIR)/hakmem/
 	$(INSTALL) -m 644 $(L)/libhakmem.a $(DESTDIR)$(LIBDIR)/
@@ -55,7 +52,6 @@ install: linux
 
 # Of the directories only the one that is ours.
 uninstall:
-	$(call check_directories)
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	@rmdir $(DESTDIR)$(INCLUDEDIR)/hakmem 2>/dev/null || :
 

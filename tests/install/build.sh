@@ -20,7 +20,7 @@ verdict()
 	if [ -z "$2" ]; then
 		echo "ok $1"
 	else
-		echo "FAIL $1: ${2//$'\n'/ | }"
+		echo "FAIL $1: $(tail -n 3 <<<"$2" | tr '\n' '|' | cut -c 1-300)"
 		status=1
 	fi
 }
@@ -91,6 +91,45 @@ test_flags()
 	hasnt bare-metal-has-its-own -DGIVEN "$(grep -- ' -ffunction-sections ' <<<"$text")"
 }
 
+# A folder that is not for building is refused, and stays as it is.
+test_directories()
+{
+	local goal
+
+	mkdir "$scratch/full" && touch "$scratch/full/file"
+	ln -s "$root" "$scratch/link"
+	for goal in linux clean; do
+		refuses "O-space-$goal" 'must be one folder' O="$scratch/a b" $goal
+		refuses "O-empty-$goal" 'must be one folder' O= $goal
+		refuses "O-colon-$goal" 'must be one folder' O="$scratch/a:b" $goal
+		refuses "O-sources-$goal" 'has them in it' O="$root" $goal
+		refuses "O-dot-$goal" 'has them in it' O=. $goal
+		refuses "O-parent-$goal" 'has them in it' O=.. $goal
+		refuses "O-root-$goal" 'has them in it' O=/ $goal
+		refuses "O-link-$goal" 'has them in it' O="$scratch/link" $goal
+		refuses "O-core-$goal" 'is a folder of the sources' O=core $goal
+		refuses "O-below-core-$goal" 'is a folder of the sources' O=core/build $goal
+		refuses "O-others-$goal" 'files in it that no build made' O="$scratch/full" $goal
+	done
+	verdict O-others-stay "$([ -e "$scratch/full/file" ] || echo 'the file is gone')"
+	verdict help-makes-no-folder \
+		"$(here -s O="$scratch/none" help >"$scratch/help" 2>&1; ls -d "$scratch/none" 2>&1 |
+			grep -v 'No such file')"
+	mkdir "$scratch/empty"
+	verdict O-empty-folder \
+		"$(here -s O="$scratch/empty" "$scratch/empty/linux/obj/core/base/lock.o" 2>&1)"
+	verdict clean-removes "$(here -s O="$scratch/empty" clean 2>&1; ls -d "$scratch/empty" 2>&1 |
+		grep -v 'No such file')"
+	for goal in install install-baremetal; do
+		refuses "PREFIX-space-$goal" 'must begin with / and have no spaces' \
+			O="$scratch/out" $goal PREFIX='/a /b'
+		refuses "PREFIX-relative-$goal" 'PREFIX=some/place must begin with /' \
+			O="$scratch/out" $goal PREFIX=some/place
+	done
+	mkdir "$scratch/in a folder" && cp "$root/Makefile" "$scratch/in a folder"
+	refuses sources-space 'has a space' -C "$scratch/in a folder"
+}
+
 # names LIBRARY NM-OPTION
 names() { nm "$2" --defined-only "$1" | awk 'NF == 3 { print $3 }' | sort -u; }
 
@@ -136,6 +175,7 @@ test_same_bytes()
 
 test_switches
 test_flags
+test_directories
 test_lto
 test_same_bytes
 exit $status
