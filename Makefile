@@ -359,215 +359,56 @@ demo: $(L)/scaling $(B)/scaling.elf
 	@$(L)/scaling
 	@qemu/run.sh $(B)/scaling.elf
 
-# A suite is a line "NAME [SECONDS]: COMMAND" for tests/run.sh. SECONDS is ten times what
-# it takes alone, and at least 60: a machine that tests may be busy.
-RUN := tests/run.sh -d $(O)/test-logs
-
-# The same programs built otherwise, each in a directory of its own.
-DEBUG_BUILD  := $(MAKE) O=$(O)/debug DEBUG=1 SAN=
-ASAN_BUILD   := $(MAKE) O=$(O)/asan DEBUG=1 SAN=address
-UBSAN_BUILD  := $(MAKE) O=$(O)/ubsan DEBUG=1 SAN=undefined
-TSAN_BUILD   := $(MAKE) O=$(O)/tsan DEBUG= SAN=thread
-IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y CONFIG_HAK_MOVE=y DEBUG= SAN=
-IRQSAVE      := $(O)/irqsave/baremetal
-UPPER_BUILD  := $(MAKE) O=$(O)/upper BM_FLAGS=-mcmodel=kernel DEBUG= SAN=
-UPPER        := $(O)/upper/baremetal
-PIE_BUILD    := $(MAKE) O=$(O)/pie BM_FLAGS=-fpie DEBUG= SAN=
-PIE          := $(O)/pie/baremetal
-CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 CC=clang DEBUG= SAN=
-
-TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
-	      pkg-config mandoc man spin
-test-tools:
-	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || \
-		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done
-
-test-builds: test-tools
-	+@$(MAKE) test-programs
-test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf kit
-	+@$(DEBUG_BUILD) linux linux-programs
-	+@$(ASAN_BUILD) linux-programs
-	+@$(UBSAN_BUILD) linux-programs
-	+@$(TSAN_BUILD) linux-programs
-	+@$(CLANG_BUILD) linux baremetal linux-programs images
-	+@$(MAKE) qemu-builds
-# What the suites in QEMU need of builds that are made otherwise.
-qemu-builds:
-	+@$(DEBUG_BUILD) $(O)/debug/baremetal/smp.elf
-	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf)
-	+@$(UPPER_BUILD) $(UPPER)/upper.elf
-	+@$(PIE_BUILD) $(PIE)/upper.elf $(PIE)/scaling.elf
-
-# What runs in QEMU.
-MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
-SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M
-PREEMPT_RUN := qemu/run.sh $(IRQSAVE)/preempt.elf
-MEMORY_RUN := qemu/run.sh $(B)/memory-map.elf
-define QEMU_SUITES
-qemu-unit 240: qemu/run.sh $(B)/unit.elf
-qemu-unit-pc 240: qemu/run.sh $(B)/unit.elf --machine pc
-qemu-model 60: $(MODEL_RUN)
-qemu-fault 150: qemu/run.sh $(B)/fault.elf
-qemu-unit-smp-2 240: qemu/run.sh $(B)/unit.elf --smp 2
-qemu-unit-smp-8-pc 240: qemu/run.sh $(B)/unit.elf --smp 8 --machine pc
-qemu-unit-smp-4-icount 420: qemu/run.sh $(B)/unit.elf --smp 4 --icount
-qemu-model-smp-4 60: $(MODEL_RUN) --smp 4
-qemu-model-smp-8-pc-icount 60: $(MODEL_RUN) --smp 8 --machine pc --icount
-qemu-fault-smp-4-pc 240: qemu/run.sh $(B)/fault.elf --smp 4 --machine pc
-qemu-smp-1 60: $(SMP_RUN) -- --cpus 1
-qemu-smp-2-icount 60: $(SMP_RUN) --smp 2 --icount -- --cpus 2
-qemu-smp-4 120: $(SMP_RUN) --smp 4 -- --cpus 4 --ops 10000000
-qemu-smp-8 120: $(SMP_RUN) --smp 8 -- --cpus 8
-qemu-smp-1-pc-icount 60: $(SMP_RUN) --machine pc --icount -- --cpus 1
-qemu-smp-2-pc 60: $(SMP_RUN) --machine pc --smp 2 -- --cpus 2
-qemu-smp-4-pc-icount 60: $(SMP_RUN) --machine pc --smp 4 --icount -- --cpus 4
-qemu-smp-8-pc-icount 60: $(SMP_RUN) --machine pc --smp 8 --icount -- --cpus 8
-qemu-smp-debug 120: qemu/run.sh $(O)/debug/baremetal/smp.elf --memory 40M --smp 4 -- --cpus 4
-qemu-smp-cost 60: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
-qemu-fini 60: qemu/run.sh $(B)/fini.elf --smp 4
-qemu-fini-pc-icount 60: qemu/run.sh $(B)/fini.elf --machine pc --icount
-qemu-irqsave-unit 300: qemu/run.sh $(IRQSAVE)/unit.elf
-qemu-irqsave-model 60: qemu/run.sh $(IRQSAVE)/model.elf --memory 256M
-qemu-irqsave-smp 60: qemu/run.sh $(IRQSAVE)/smp.elf --memory 40M --smp 2 -- --cpus 2
-qemu-irqsave-preempt-1 60: $(PREEMPT_RUN)
-qemu-irqsave-preempt-4 60: $(PREEMPT_RUN) --smp 4
-qemu-irqsave-preempt-4-pc-icount 60: $(PREEMPT_RUN) --smp 4 --machine pc --icount
-qemu-memory-4-mib 60: $(MEMORY_RUN) --memory 4M
-qemu-memory-6-mib 60: $(MEMORY_RUN) --memory 6M
-qemu-memory-6-mib-pc 60: $(MEMORY_RUN) --memory 6M --machine pc
-qemu-memory-128-mib 60: $(MEMORY_RUN) --memory 128M --icount -- 60000
-qemu-memory-4-gib 180: $(MEMORY_RUN) --memory 4G --icount -- 120000
-qemu-memory-6-gib-pc 180: $(MEMORY_RUN) --memory 6G --machine pc --icount
-qemu-pages 60: qemu/run.sh $(B)/pages.elf --memory 512M --icount -- 600
-qemu-scaling 60: qemu/run.sh $(B)/scaling.elf
-qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
-qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
-qemu-idle 90: qemu/run.sh $(B)/idle.elf --memory 256M
-qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
-qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf
-qemu-balloon 240: tests/qemu/check-balloon.sh $(B)/balloon.elf
-qemu-balloon-silent 240: qemu/run.sh $(B)/silent.elf
-qemu-pie-upper 60: qemu/run.sh $(PIE)/upper.elf --balloon
-qemu-pie 60: qemu/run.sh $(PIE)/scaling.elf
-qemu-pie-link 60: tests/qemu/check-pie.sh $(PIE)/libhakmem.a
-qemu-virtio 120: tests/qemu/check-virtio.sh $(UPPER)/upper.elf
-qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf
-qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a
-qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
-qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
-qemu-newlib-pc 60: qemu/run.sh $(B)/newlib.elf --machine pc
-qemu-example 90: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
-qemu-image 60: tests/qemu/check-image.sh
-qemu-newlib-map 60: tests/qemu/check-newlib-map.sh $(B)/newlib.map
-endef
-
-# cases with a fork, without a thread, and at the end of threads
-REAPER_DEBUG := child_of_two_threads child_of_one_thread forks_while_it_is_busy \
-	main_leaves_wrapped freed_goes_at_once turns_keep_their_memory
-
-define LINUX_SUITES
-lint: tests/lint/run.sh
-model-check: tests/model-check/run.sh
-unit: $(L)/unit
-unit-debug: $(O)/debug/linux/unit
-unit-asan: $(O)/asan/linux/unit
-unit-ubsan: $(O)/ubsan/linux/unit
-unit-tsan: $(O)/tsan/linux/unit
-unit-clang: $(O)/clang/linux/unit
-model: $(L)/model --ops 10000000
-model-debug: $(O)/debug/linux/model --ops 1000000
-model-asan: $(O)/asan/linux/model --ops 500000
-model-ubsan: $(O)/ubsan/linux/model --ops 500000
-model-tsan: $(O)/tsan/linux/model --ops 100000
-model-clang: $(O)/clang/linux/model --ops 1000000
-fault: $(L)/fault
-fault-debug: $(O)/debug/linux/fault
-fault-asan: $(O)/asan/linux/fault
-fault-ubsan: $(O)/ubsan/linux/fault
-fault-tsan: $(O)/tsan/linux/fault
-stress: $(L)/stress
-stress-debug: $(O)/debug/linux/stress
-stress-asan: $(O)/asan/linux/stress
-stress-ubsan: $(O)/ubsan/linux/stress
-stress-tsan: $(O)/tsan/linux/stress --ops 50000
-death: $(L)/death
-death-debug: $(O)/debug/linux/death
-death-asan: $(O)/asan/linux/death
-death-ubsan: $(O)/ubsan/linux/death
-death-tsan: $(O)/tsan/linux/death
-death-clang: $(O)/clang/linux/death
-provider: $(L)/provider
-reaper 1100: tests/linux/reaper.sh $(L)
-reaper-debug 300: tests/linux/reaper.sh $(O)/debug/linux $(REAPER_DEBUG)
-scaling: $(L)/scaling
-idle: $(L)/idle
-api: tests/api/run.sh $(L)
-api-debug: tests/api/run.sh $(O)/debug/linux programs
-api-sized: tests/api/sized.sh $(O)/debug/linux $(L)
-options: tests/linux/options.sh $(L)
-limits: tests/linux/limits.sh $(L)
-emulated: tests/linux/emulated.sh $(L)
-confined 900: tests/linux/confined.sh $(L)
-confined-debug 900: tests/linux/confined.sh $(O)/debug/linux
-footprint: tests/linux/footprint.sh $(L)
-overflow: tests/linux/overflow.sh $(L)
-overflow-debug: tests/linux/overflow.sh $(O)/debug/linux
-install: tests/install/run.sh
-build: tests/install/build.sh
-fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
-bench: tests/bench/selftest.sh $(L)
-endef
-export QEMU_SUITES LINUX_SUITES
-
-test: test-builds
-	@{ echo "$$LINUX_SUITES"; echo "$$QEMU_SUITES"; } | $(RUN)
-
-qemu-test: images $(B)/newlib.elf kit qemu-builds
-	@echo "$$QEMU_SUITES" | $(RUN)
-
-linux-test: test-builds
-	@echo "$$LINUX_SUITES" | $(RUN)
-
+include tests/suites.mk
 include platform/linux/install.mk
 include tests/apps/apps.mk
 
 help:
-	@echo 'Targets:'
+	@echo 'Targets, and how long they take on two CPUs where that is more than a minute:'
 	@echo '  all             libraries for Linux and bare metal, the demo image (default)'
 	@echo '  linux           $(L)/libhakmem.so and .a'
 	@echo '  baremetal       $(B)/libhakmem.a'
 	@echo '  setup           install the Debian packages that building and the demo need'
-	@echo '  setup-test      install those that the tests need, too'
+	@echo '  setup-test      install those that the tests and newlib need, too'
 	@echo '  setup-bench     install other mallocs, and programs, for the benchmarks'
-	@echo '  demo            the scaling workload, on Linux and in QEMU'
-	@echo '  test            all tests; ends with "N passed, N failed"'
-	@echo '  linux-test      those that run on Linux, under the sanitizers too'
-	@echo '  qemu-test       those that run in QEMU'
-	@echo '  bench           how fast, beside other mallocs; QUICK=1: in 4 minutes, not 30'
-	@echo '  bench-memory    what processes cost in memory and give back, beside other mallocs'
-	@echo '  install         PREFIX=$(PREFIX) DESTDIR= LIBDIR= BINDIR= INCLUDEDIR= MANDIR='
-	@echo '  uninstall       remove what install put there; with the same variables'
-	@echo '  deb             Debian packages, in $(O)/deb'
-	@echo '  deb-test        install, use and remove them in a system of its own; needs root'
-	@echo '  app-test        real programs with and without the library;'
-	@echo '                  APPS="git perl": only these'
 	@echo '  setup-deb, setup-apps'
 	@echo '                  install what deb and deb-test, or app-test, need'
-	@echo '  qemu-debug      boot IMAGE, stopped, with GDB and the commands of'
-	@echo '                  qemu/hakmem-gdb.py'
+	@echo '  demo            the scaling workload, on Linux and in QEMU'
+	@echo '  test, check     all tests; ends with "N passed, N failed"; 25 minutes'
+	@echo '  linux-test      those that run on Linux, under the sanitizers too; 20 minutes'
+	@echo '  qemu-test       those that run in QEMU; 6 minutes'
+	@echo '  test-long       more of the same, and real programs; two hours; after setup-apps'
+	@echo '  lint            how the sources are written'
+	@echo '  bench           how fast, beside other mallocs; 30 minutes, QUICK=1: 4;'
+	@echo '                  ONLY=REGEX: only these workloads; TURNS=N: so many turns'
+	@echo '  bench-memory    what processes cost in memory and give back, beside other'
+	@echo '                  mallocs; 5 minutes'
+	@echo '  install         PREFIX=$(PREFIX) DESTDIR= LIBDIR= BINDIR= INCLUDEDIR= MANDIR='
+	@echo '  uninstall       remove what install put there; with the same variables'
+	@echo '  deb             Debian packages, in $(O)/deb; 2 minutes'
+	@echo '  deb-test        install, use and remove them in a system of its own; needs root'
+	@echo '  dist            $(DIST).tar.gz, the sources as they are here'
+	@echo '  distcheck       build, install and uninstall what dist packs'
+	@echo '  app-test        real programs with and without the library; 40 minutes;'
+	@echo '                  APPS="git perl": only these'
+	@echo '  example         the example unikernel, from an installed copy of the library'
+	@echo '  qemu-debug      boot IMAGE=, stopped, with GDB and the commands of'
+	@echo "                  qemu/hakmem-gdb.py; RUN_OPTIONS='--smp 2': options of qemu/run.sh"
 	@echo "  image           an image of SRC='case.c ...', the boot kit and the library:"
 	@echo '                  OUT=case.elf, with IMAGE_CFLAGS=;'
 	@echo '                  boot it with qemu/run.sh case.elf'
 	@echo '  qemu-bench      what the library costs an image, beside newlib, and what is'
 	@echo '                  required'
-	@echo '  example         the example unikernel, from an installed copy of the library'
 	@echo '  install-baremetal PREFIX=DIR'
 	@echo '                  the bare-metal archive and its headers'
 	@echo '  format          let clang-format lay out the sources'
-	@echo '  clean           remove $(O)'
+	@echo '  clean, distclean'
+	@echo '                  remove $(O); nothing is built anywhere else'
 	@echo 'Variables:'
 	@echo '  ARCH=$(ARCH)     the only one so far'
 	@echo '  CROSS_COMPILE=  prefix of the bare-metal tools, as x86_64-linux-gnu-'
+	@echo '  BM_CC= BM_FLAGS='
+	@echo '                  compiler for bare metal, and flags behind the defaults'
 	@echo '  LLVM=1          clang, lld and the LLVM tools instead of gcc and binutils'
 	@echo '  CC= CPPFLAGS= CFLAGS= CXXFLAGS= LDFLAGS='
 	@echo '                  for Linux, also by the environment: behind our defaults, before'
@@ -576,6 +417,8 @@ help:
 	@echo '  V=1             show the commands'
 	@echo '  PEERS="NAME=/PATH.so ..."'
 	@echo '                  more mallocs for bench and bench-memory'
+	@echo '  NEWLIB_SOURCE=$(NEWLIB_SOURCE)'
+	@echo '                  what newlib is built of, for the tests and the example'
 	@echo '  W=1|2           1: warnings are errors, as in CI; 2: more warnings, none fatal'
 	@echo '  DEBUG=1         -Og and CONFIG_HAK_DEBUG=y; of all switches 0, n and no mean off'
 	@echo '  SAN=address|undefined|thread'
@@ -583,13 +426,23 @@ help:
 	@echo '  CONFIG_HAK_X=y|n'
 	@echo '                  an option of include/hakmem/config.h: $(CONFIGS)'
 
+lint:
+	@tests/lint/run.sh
+
+DIST := $(O)/hakmem-$(VERSION)
+dist:
+	$(call say,DIST,$(DIST).tar.gz)platform/linux/dist.sh $(O) $(VERSION)
+
+distcheck: dist
+	@tests/install/dist.sh $(DIST).tar.gz
+
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h' '*.cc')
 
-clean:
+clean distclean:
 	rm -rf $(O)
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
-.PHONY: all linux baremetal linux-programs images setup setup-test demo test-tools \
-	test-builds test-programs qemu-builds test linux-test qemu-test help format clean
+.PHONY: all linux baremetal linux-programs images setup setup-test demo help lint dist distcheck \
+	format clean distclean

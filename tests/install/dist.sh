@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What `make dist` packs is all that is needed: it is unpacked, built, installed, used and
+# uninstalled; and it packs itself again, to the same bytes.
+#
+#	tests/install/dist.sh [TARBALL]	which is made if it is not given
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+unset MAKEFLAGS MAKELEVEL MFLAGS LD_PRELOAD LD_LIBRARY_PATH O PREFIX DESTDIR BINDIR LIBDIR \
+	INCLUDEDIR MANDIR SOURCE_DATE_EPOCH
+status=0
+
+# check NAME COMMAND ...: it succeeds
+check()
+{
+	local name=$1
+
+	shift
+	if "$@" >"$scratch/output" 2>&1; then
+		echo "ok dist-$name"
+	else
+		echo "FAIL dist-$name: $(tail -n 3 "$scratch/output" | tr '\n' '|')"
+		status=1
+	fi
+}
+
+tarball=${1:-}
+if [ -z "$tarball" ]; then
+	check packs make -s -C "$root" O="$scratch/made" dist
+	tarball=$(echo "$scratch"/made/*.tar.gz)
+fi
+tarball=$(realpath "$tarball")
+name=${tarball##*/} && name=${name%.tar.gz}
+check unpacks tar -xzf "$tarball" -C "$scratch"
+sources=$scratch/$name
+check has-the-pages test -r "$sources/README.md" -a -r "$sources/LICENSE"
+check has-nothing-built test ! -e "$sources/build" -a ! -e "$sources/.git"
+
+check builds make -s -j2 -C "$sources" linux baremetal
+check installs make -s -C "$sources" install PREFIX="$scratch/prefix"
+check runs bash -c "'$scratch/prefix/bin/hakmem-run' cat /proc/self/maps |
+	grep -q '$scratch/prefix/lib/libhakmem.so'"
+check uninstalls make -s -C "$sources" uninstall PREFIX="$scratch/prefix"
+check leaves-nothing test -z "$(find "$scratch/prefix" ! -type d)"
+check packs-again make -s -C "$sources" dist
+check same-bytes cmp "$tarball" "$sources/build/$name.tar.gz"
+check cleans make -s -C "$sources" distclean
+check sources-as-they-were test -z "$(cd "$scratch" && tar -dzf "$tarball" 2>&1 |
+	grep -v 'Uid differs\|Gid differs\|Mode differs')"
+check no-more-files diff <(tar -tzf "$tarball" | sort) \
+	<(cd "$scratch" && find "$name" ! -type d | sort)
+exit $status
