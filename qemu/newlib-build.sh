@@ -24,7 +24,8 @@ fail()
 
 [ $# -eq 2 ] || fail "usage: newlib-build.sh TARBALL OUT"
 tarball=$1
-[ -r "$tarball" ] || fail "no $tarball: run 'make setup' (Debian package newlib-source)"
+[ -r "$tarball" ] || fail "no $tarball: run 'make setup-test'\
+ (Debian package newlib-source), or give NEWLIB_SOURCE="
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
 
@@ -38,7 +39,7 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$version" ]; then
 fi
 
 for tool in "$compiler" "${prefix}as" "${prefix}ar" "${prefix}ranlib" make xz; do
-	command -v "$tool" >/dev/null || fail "no $tool: run 'make setup'"
+	command -v "$tool" >/dev/null || fail "no $tool: run 'make setup-test'"
 done
 
 # The jobs of a make that runs this script are not ours to hand on.

@@ -28,7 +28,8 @@ EXAMPLE := $(O)/example
 $(EXAMPLE)/example.elf: $(wildcard qemu/example/*) $(B)/libhakmem.a $(KIT_HEADERS) \
 			$(NEWLIB)/stamp
 	+@$(MAKE) install-baremetal PREFIX=$(abspath $(EXAMPLE))/installed
-	$(call say,MAKE,$@)MAKEFLAGS= $(MAKE) -s -B -C qemu/example PREFIX=$(abspath $(EXAMPLE))/installed \
+	$(call say,MAKE,$@)MAKEFLAGS= $(MAKE) -s -B -C qemu/example \
+		PREFIX=$(abspath $(EXAMPLE))/installed \
 		NEWLIB=$(abspath $(NEWLIB)) O=$(abspath $(EXAMPLE)) CROSS_COMPILE=$(CROSS_COMPILE)
 example: $(EXAMPLE)/example.elf
 	@qemu/run.sh $<

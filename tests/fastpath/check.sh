@@ -28,7 +28,7 @@ fail()
 
 for tool in objdump objcopy valgrind callgrind_annotate "$cc"; do
 	if ! command -v "$tool" >/dev/null; then
-		fail "fastpath: $tool is missing: run \`make setup\`"
+		fail "fastpath: $tool is missing: run 'make setup-test'"
 		exit 1
 	fi
 done

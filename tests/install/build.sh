@@ -91,6 +91,8 @@ test_flags()
 	hasnt bare-metal-has-its-own -DGIVEN "$(grep -- ' -ffunction-sections ' <<<"$text")"
 }
 
+no_file() { ! [ -e "$1" ] || echo "there is $1"; }
+
 # A folder that is not for building is refused, and stays as it is.
 test_directories()
 {
@@ -113,13 +115,11 @@ test_directories()
 	done
 	verdict O-others-stay "$([ -e "$scratch/full/file" ] || echo 'the file is gone')"
 	verdict help-makes-no-folder \
-		"$(here -s O="$scratch/none" help >"$scratch/help" 2>&1; ls -d "$scratch/none" 2>&1 |
-			grep -v 'No such file')"
+		"$(here -s O="$scratch/none" help >/dev/null 2>&1; no_file "$scratch/none")"
 	mkdir "$scratch/empty"
 	verdict O-empty-folder \
 		"$(here -s O="$scratch/empty" "$scratch/empty/linux/obj/core/base/lock.o" 2>&1)"
-	verdict clean-removes "$(here -s O="$scratch/empty" clean 2>&1; ls -d "$scratch/empty" 2>&1 |
-		grep -v 'No such file')"
+	verdict clean-removes "$(here -s O="$scratch/empty" clean 2>&1; no_file "$scratch/empty")"
 	for goal in install install-baremetal; do
 		refuses "PREFIX-space-$goal" 'must begin with / and have no spaces' \
 			O="$scratch/out" $goal PREFIX='/a /b'
@@ -174,7 +174,26 @@ test_same_bytes()
 	done
 }
 
+# Each hint names a target that there is, and that installs the package named beside it.
+test_hints()
+{
+	local target package line packages found=0
+
+	while IFS= read -r line; do
+		target=$(sed -E "s/.*run 'make (setup[a-z-]*)'.*/\1/" <<<"$line")
+		packages=" $(here -n "$target" 2>&1 | sed -n 's|^tests/setup.sh||p') "
+		package=$(sed -nE 's/.*\(Debian package ([a-z0-9-]+)\).*/\1/p' <<<"$line")
+		verdict "hint-$((++found))" "$([ "$packages" != '  ' ] || echo "no $target: $line"
+			[ -z "$package" ] || [[ $packages == *" $package "* ]] ||
+				echo "make $target does not install $package: $line")"
+	done < <(cd "$root" && grep -rhA1 "run 'make setup" --include='*.sh' --include='*.mk' \
+		--include=Makefile --exclude=build.sh Makefile arch platform qemu tests |
+		sed -e ':join' -e '/\\$/{N;s/\\\n//;b join' -e '}' | grep "run 'make setup")
+	verdict hints-found "$([ $found -gt 10 ] || echo "only $found")"
+}
+
 test_switches
+test_hints
 test_flags
 test_directories
 test_lto

@@ -14,7 +14,7 @@ mapfile -t pages < <(lint_files '*.md')
 clang_format()
 {
 	if ! command -v clang-format >/dev/null; then
-		echo "clang-format is missing: run \`make setup\`"
+		echo "clang-format is missing: run 'make setup-test'"
 		return
 	fi
 	clang-format --dry-run -Werror "${c_files[@]}" 2>&1 |

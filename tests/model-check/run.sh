@@ -72,7 +72,7 @@ mutations='
 
 for tool in spin "$cc"; do
 	if ! command -v "$tool" >/dev/null; then
-		echo "FAIL model-check: $tool is missing: run \`make setup-test\`"
+		echo "FAIL model-check: $tool is missing: run 'make setup-test'"
 		exit 1
 	fi
 done
