@@ -348,7 +348,7 @@ endif
 
 PACKAGES      := gcc g++ libc6-dev make binutils qemu-system-x86
 TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format \
-		 musl-tools musl-dev gdb pkgconf mandoc man-db spin qemu-user
+		 musl-tools musl-dev gdb pkgconf mandoc man-db spin qemu-user cmake
 
 setup:
 	@tests/setup.sh $(PACKAGES)
@@ -384,6 +384,7 @@ help:
 	@echo '  bench-memory    what processes cost in memory and give back, beside other'
 	@echo '                  mallocs; 5 minutes'
 	@echo '  install         PREFIX=$(PREFIX) DESTDIR= LIBDIR= BINDIR= INCLUDEDIR= MANDIR='
+	@echo '                  STRIP=: with the debug information in the library'
 	@echo '  uninstall       remove what install put there; with the same variables'
 	@echo '  deb             Debian packages, in $(O)/deb; 2 minutes'
 	@echo '  deb-test        install, use and remove them in a system of its own; needs root'

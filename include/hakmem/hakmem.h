@@ -37,6 +37,10 @@ extern "C" {
 #define HAK_MALLOC(n)
 #endif
 
+/* The version of these headers; as a number 10000 * major + 100 * minor + patch. */
+#define HAK_VERSION	   "0.1.0"
+#define HAK_VERSION_NUMBER 100
+
 struct hak_provider;
 
 /**
@@ -179,6 +183,11 @@ enum hak_trim_level {
  * Not from an interrupt handler.
  */
 HAK_API size_t hak_trim(enum hak_trim_level level);
+
+/**
+ * hak_version() - the version of the library, as HAK_VERSION is that of the headers
+ */
+HAK_API const char *hak_version(void);
 
 /**
  * hak_check() - walk the whole heap and compare it with what is counted of it

@@ -3,7 +3,7 @@
 # What is put on a Linux system, and where; included by the Makefile. Nothing but
 # the files of INSTALLED is written, and `make uninstall` removes these.
 
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^.define HAK_VERSION[ \t]*"\(.*\)"/\1/p' include/hakmem/hakmem.h)
 SONAME  := libhakmem.so.0
 
 PREFIX     ?= /usr/local
@@ -13,17 +13,25 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
 DESTDIR    ?=
 INSTALL    ?= install
+STRIP      ?= strip
 
 PUBLIC_HEADERS := $(addprefix include/hakmem/,hakmem.h stats.h provider.h)
 MAN_PAGES      := $(wildcard platform/linux/man/*.[1-9])
 man_directory = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))
 
+CMAKE_FILES := hakmem-config.cmake hakmem-config-version.cmake
+# Beside the library, where debuggers look for it; ldconfig would take a name with .so in it
+# for a library.
+DEBUG_FILE := libhakmem-$(VERSION).debug
+
 INSTALLED := $(BINDIR)/hakmem-run $(LIBDIR)/pkgconfig/hakmem.pc $(LIBDIR)/libhakmem.a \
 	     $(LIBDIR)/libhakmem.so.$(VERSION) $(LIBDIR)/$(SONAME) $(LIBDIR)/libhakmem.so \
+	     $(addprefix $(LIBDIR)/cmake/hakmem/,$(CMAKE_FILES)) \
+	     $(if $(STRIP),$(LIBDIR)/$(DEBUG_FILE)) \
 	     $(patsubst include/%,$(INCLUDEDIR)/%,$(PUBLIC_HEADERS)) \
 	     $(foreach page,$(MAN_PAGES),$(call man_directory,$(page))/$(notdir $(page)))
 
-# The directories are written into these two, so they are made anew every time.
+# The directories are written into these files, so they are made anew every time.
 fill_in = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	      -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@SONAME@|$(SONAME)|'
 
@@ -40,13 +48,21 @@ install: linux
 	$(INSTALL) -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
 	$(INSTALL) -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCLUDEDIR)/hakmem/
 	$(INSTALL) -m 644 $(L)/libhakmem.a $(DESTDIR)$(LIBDIR)/
-	$(INSTALL) -m 644 $(L)/libhakmem.so $(DESTDIR)$(LIBDIR)/libhakmem.so.$(VERSION)
+	$(if $(STRIP),cd $(L) && $(HOSTOBJCOPY) --only-keep-debug libhakmem.so $(DEBUG_FILE) && \
+		$(STRIP) -o stripped.so libhakmem.so && \
+		$(HOSTOBJCOPY) --add-gnu-debuglink=$(DEBUG_FILE) stripped.so)
+	$(if $(STRIP),\
+		$(INSTALL) -m 644 $(L)/$(DEBUG_FILE) $(DESTDIR)$(LIBDIR)/)
+	$(INSTALL) -m 644 $(L)/$(if $(STRIP),stripped,libhakmem).so \
+		$(DESTDIR)$(LIBDIR)/libhakmem.so.$(VERSION)
 	ln -sf libhakmem.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libhakmem.so
 	$(foreach page,$(MAN_PAGES),\
 		$(INSTALL) -m 644 $(page) $(DESTDIR)$(call man_directory,$(page))/ &&) :
 	$(fill_in) platform/linux/hakmem.pc.in >$(L)/hakmem.pc
 	$(INSTALL) -m 644 $(L)/hakmem.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	$(foreach file,$(CMAKE_FILES),$(fill_in) platform/linux/$(file).in >$(L)/$(file) && \
+		$(INSTALL) -m 644 $(L)/$(file) $(DESTDIR)$(LIBDIR)/cmake/hakmem/ &&) :
 	$(fill_in) platform/linux/hakmem-run.in >$(L)/hakmem-run
 	$(INSTALL) -m 755 $(L)/hakmem-run $(DESTDIR)$(BINDIR)/
 

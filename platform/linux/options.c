@@ -170,7 +170,7 @@ static void print_values(void)
 		hak_format(hak_line_append, &line, " %s=", options[i].name + strlen(PREFIX));
 		format_value(&line, &options[i]);
 	}
-	hak_say("runs with%s", line.text);
+	hak_say("version " HAK_VERSION " runs with%s", line.text);
 }
 
 static bool is_known(const char *name, size_t length)

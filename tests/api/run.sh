@@ -157,10 +157,11 @@ test_that_it_can_fail()
 	fi
 }
 
-# What nm tells of symbols that are defined: the names, as the list has them
+# What nm tells of symbols that are defined: the names, as the list has them. Their versions
+# are for tests/install.
 names()
 {
-	awk 'NF == 3 && $2 ~ /[TDBRVWiu]/ { print $3 }' | sort -u
+	awk 'NF == 3 && $2 ~ /[TDBRVWiu]/ { sub(/@.*/, "", $3); print $3 }' | sort -u
 }
 
 # exports_case NAME: standard input is what there is, names.txt what there may be

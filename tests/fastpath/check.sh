@@ -39,7 +39,7 @@ forbidden()
 	local start size # by address: a function may have several names
 
 	read -r start size < <(nm -DS --defined-only "$1" | awk -v name="$2" '
-		$4 == name { print "0x" $1, "0x" $2 }')
+		{ sub(/@.*/, "", $4) } $4 == name { print "0x" $1, "0x" $2 }')
 	objdump -d --no-show-raw-insn --start-address="${start:-0}" \
 		--stop-address="$((${start:-0} + ${size:-0}))" "$1" 2>/dev/null | awk -F '\t' '
 		/^ +[0-9a-f]+:/ && NF > 1 {

@@ -11,6 +11,7 @@ scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 unset LD_PRELOAD LD_LIBRARY_PATH MAKEFLAGS MAKELEVEL PREFIX DESTDIR BINDIR LIBDIR INCLUDEDIR MANDIR
 status=0
+version=$(sed -n 's/^#define HAK_VERSION[ \t]*"\(.*\)"/\1/p' "$root/include/hakmem/hakmem.h")
 
 # check NAME COMMAND ...: it succeeds
 check()
@@ -45,10 +46,12 @@ test_destdir()
 	same destdir-files "./opt/man/man1/hakmem-run.1 ./opt/man/man3/hakmem.3\
  ./opt/man/man7/hakmem.7 ./opt/x/bin/hakmem-run\
  ./opt/x/include/hakmem/hakmem.h ./opt/x/include/hakmem/provider.h\
- ./opt/x/include/hakmem/stats.h ./$lib/libhakmem.a ./$lib/libhakmem.so ./$lib/libhakmem.so.0\
- ./$lib/libhakmem.so.0.1.0 ./$lib/pkgconfig/hakmem.pc " "$(files_in "$staged")"
+ ./opt/x/include/hakmem/stats.h ./$lib/cmake/hakmem/hakmem-config-version.cmake\
+ ./$lib/cmake/hakmem/hakmem-config.cmake ./$lib/libhakmem-$version.debug\
+ ./$lib/libhakmem.a ./$lib/libhakmem.so ./$lib/libhakmem.so.0 ./$lib/libhakmem.so.$version\
+ ./$lib/pkgconfig/hakmem.pc " "$(files_in "$staged")"
 	check destdir-is-written-nowhere bash -c "! grep -r '$staged' '$staged/opt'"
-	check destdir-links cmp "$staged/$lib/libhakmem.so" "$staged/$lib/libhakmem.so.0.1.0"
+	check destdir-links cmp "$staged/$lib/libhakmem.so" "$staged/$lib/libhakmem.so.$version"
 	same soname libhakmem.so.0 "$(objdump -p "$staged/$lib/libhakmem.so" |
 		sed -n 's/ *SONAME *//p')"
 	export PKG_CONFIG_SYSROOT_DIR=$staged PKG_CONFIG_LIBDIR=$staged/$lib/pkgconfig
@@ -56,11 +59,56 @@ test_destdir()
 		-o '$scratch/staged-user'"
 	same destdir-runs used "$(LD_LIBRARY_PATH=$staged/$lib "$scratch/staged-user")"
 	unset PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
+	hakmem_DIR=$staged/$lib/cmake/hakmem test_cmake destdir "$staged/$lib"
 
 	touch "$staged/$lib/other"
 	check destdir-uninstall make_here uninstall "${directories[@]}"
 	same uninstall-leaves-others "./$lib/other " "$(files_in "$staged")"
 	check uninstall-own-directory test ! -e "$staged/opt/x/include/hakmem"
+}
+
+# test_cmake NAME DIRECTORY: a project that finds the library by what is in the environment
+test_cmake()
+{
+	local project=$scratch/cmake-$1 asked
+
+	mkdir "$project" && cp "$here/user.c" "$project/"
+	cat >"$project/CMakeLists.txt" <<-'END'
+		cmake_minimum_required(VERSION 3.13)
+		project(user C)
+		find_package(hakmem ${ASKED} REQUIRED CONFIG)
+		add_executable(shared user.c)
+		target_link_libraries(shared hakmem::hakmem)
+		add_executable(static user.c)
+		target_link_libraries(static hakmem::static)
+	END
+	check "cmake-$1-finds" cmake -DASKED="$version" -S "$project" -B "$project/build"
+	check "cmake-$1-builds" cmake --build "$project/build"
+	same "cmake-$1-shared" used "$(LD_LIBRARY_PATH=$2 "$project/build/shared")"
+	same "cmake-$1-static" used "$("$project/build/static")"
+	for asked in 99.0 "${version%.*}.999"; do
+		check "cmake-$1-not-$asked" bash -c "! cmake -DASKED='$asked' -S '$project' \
+			-B '$project/build-$asked'"
+	done
+}
+
+# Names of hakmem.h have a version, those of libc and of C++ none.
+test_names()
+{
+	local library=$1/lib/libhakmem.so debug=libhakmem-$version.debug
+
+	nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | LC_ALL=C sort \
+		>"$scratch/names"
+	same names-without-version '' "$(grep -v '^hak_' "$scratch/names" | grep @)"
+	same names-with-version "$(sed -n 's/^HAK_API .*[ *]\(hak_[a-z_]*\)(.*/\1@@HAKMEM_0/p' \
+		"$1"/include/hakmem/*.h | LC_ALL=C sort)" "$(grep '^hak_' "$scratch/names")"
+	same library-is-stripped '' "$(objdump -h "$library" | grep -o '\.debug_info\|\.symtab')"
+	same library-names-debug-file "$debug" \
+		"$(readelf --string-dump=.gnu_debuglink "$library" | grep -o 'libhakmem.*debug')"
+	check debug-file-has-lines bash -c "objdump -h '$1/lib/$debug' | grep -q '\.debug_line'"
+	check gdb-finds-debug-file bash -c "gdb -batch -ex 'list hak_version' '$library' 2>&1 |
+		grep -q 'return HAK_VERSION'"
+	check archive-says-version bash -c "strings '$1/lib/libhakmem.a' | grep -qx '$version'"
 }
 
 test_headers()
@@ -94,13 +142,12 @@ test_programs()
 	done
 	same needed libhakmem.so.0 "$(objdump -p "$scratch/dynamic" |
 		sed -n 's/ *NEEDED *\(libhak.*\)/\1/p')"
-	same modversion 0.1.0 "$(pkg-config --modversion hakmem)"
-	check modversion-of-makefile grep -qx 'VERSION := 0.1.0' "$root/platform/linux/install.mk"
+	same modversion "$version" "$(pkg-config --modversion hakmem)"
 }
 
 test_wrapper()
 {
-	local run=$1/bin/hakmem-run library=$1/lib/libhakmem.so.0
+	local run=$1/bin/hakmem-run library=$1/lib/libhakmem.so.0 wrong
 
 	same run-preloads "$library" "$($run sh -c 'echo $LD_PRELOAD')"
 	check run-malloc bash -c "$run cat /proc/self/maps | grep -q '$1/lib/libhakmem.so'"
@@ -179,10 +226,15 @@ check prefix-install make_here install PREFIX="$prefix"
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 test_headers "$prefix"
 test_programs "$prefix"
+CMAKE_PREFIX_PATH=$prefix test_cmake prefix "$prefix/lib"
+test_names "$prefix"
 test_wrapper "$prefix"
 test_manual "$prefix"
 check prefix-uninstall make_here uninstall PREFIX="$prefix"
 same prefix-nothing-left '' "$(files_in "$prefix")"
+check unstripped-install make_here install STRIP= DESTDIR="$scratch/unstripped"
+check unstripped-has-lines bash -c \
+	"objdump -h '$scratch/unstripped/usr/local/lib/libhakmem.so' | grep -q '\.debug_line'"
 test_kernel
 test_mistakes
 exit $status

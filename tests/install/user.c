@@ -27,6 +27,8 @@ int main(void)
 	hak_stats_json(count, &length);
 	if (stats.version != HAK_STATS_VERSION || !stats.total.live_blocks || !length)
 		return 2;
+	if (strcmp(hak_version(), HAK_VERSION) || HAK_VERSION_NUMBER < 100)
+		return 3;
 	hak_free(block);
 	puts("used");
 	return 0;

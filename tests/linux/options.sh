@@ -49,6 +49,7 @@ expect()
 
 # "hakmem: NAME[PID]: ", of a program called probe
 who='^hakmem: probe\[[0-9]+\]: '
+runs="${who}version [0-9.]+ runs with"
 
 build_probe()
 {
@@ -137,9 +138,9 @@ test_values()
 	expect unknown 1 "${who}unknown option( HAKMEM_FOO| HAKMEM_REAPR){2}; HAKMEM_HELP=1 lists"
 	with HAKMEM_REAPER=0 HAKMEM_VERBOSE=1 -- "$scratch/probe"
 	expect verbose 1 \
-		"${who}runs with HELP=0 PURGE_DELAY_MS=500 REAPER=0 STATS=0 THP=default VER"
+		"$runs HELP=0 PURGE_DELAY_MS=500 REAPER=0 STATS=0 THP=default VER"
 	with HAKMEM_VERBOSE=1 -- "$scratch/probe"
-	expect verbose-about-no-thread 1 "${who}runs with HELP=0 PURGE_DELAY_MS=500 REAPER=auto "
+	expect verbose-about-no-thread 1 "$runs HELP=0 PURGE_DELAY_MS=500 REAPER=auto "
 	with HAKMEM_VERBOSE=1 HAKMEM_REAPER=1 -- "$scratch/probe"
 	expect verbose-about-thread 2 "${who}a thread gives memory back$"
 	(ulimit -v 12000 && with HAKMEM_VERBOSE=1 HAKMEM_REAPER=0 -- "$scratch/probe")
@@ -264,7 +265,7 @@ test_setuid()
 		HAKMEM_VERBOSE=1 HAKMEM_STATS=1 HAKMEM_HELP=1 HAKMEM_FOO=1 setpriv --reuid=$other \
 			--clear-groups "$dir/probe" >"$scratch/output" 2>"$scratch/errors" ||
 			fail "setuid-$mode: $(cat "$scratch/errors")"
-		[ $mode = 755 ] && expect not-setuid some "${who}runs with"
+		[ $mode = 755 ] && expect not-setuid some "$runs"
 		[ $mode = 4755 ] && expect setuid-ignores-all 0
 	done
 	rm -r "$dir"
