@@ -155,9 +155,23 @@ test_wrapper()
 		"$(LD_PRELOAD=libc.so.6 $run sh -c 'echo $LD_PRELOAD')"
 	same run-arguments 'a b|*|' "$($run printf '%s|' 'a b' '*')"
 	same run-status 7 "$($run sh -c 'exit 7'; echo $?)"
+	same run-stops-at-dashes 'a|' "$($run -- printf '%s|' a)"
+	same run-version "hakmem $version" "$($run --version)"
+	check run-help bash -c "$run --help | grep -q '^usage: hakmem-run .OPTION'"
+	check run-stats bash -c "$run --stats true 2>&1 | grep -q 'statistics at exit'"
+	same run-option '0 never' "$($run -o purge-delay-ms=0 -oTHP=never \
+		sh -c 'echo $HAKMEM_PURGE_DELAY_MS $HAKMEM_THP')"
+	check run-option-reaches-library \
+		bash -c "$run -o verbose=1 true 2>&1 | grep -q 'version $version runs with'"
+	same run-no-hardened 2 "$($run --hardened true 2>"$scratch/error"; echo $?)"
+	check run-no-hardened-error grep -q 'there is no .*hardened' "$scratch/error"
+	for wrong in '--no-such' '-o' '-o thp' '-o =1' '-o a;b=1'; do
+		same "run-refuses-$wrong" 2 "$($run $wrong 2>"$scratch/error"; echo $?)"
+		same "run-refuses-$wrong-error" 1 "$(grep -c '^hakmem-run: ' "$scratch/error")"
+	done
 	same run-nothing 2 "$($run 2>"$scratch/error"; echo $?)"
 	check run-nothing-error \
-		grep -q 'no program given; usage: hakmem-run PROGRAM' "$scratch/error"
+		grep -q 'no program given; usage: hakmem-run .*PROGRAM' "$scratch/error"
 	same run-unknown 127 "$($run no-such-program 2>"$scratch/error"; echo $?)"
 	check run-unknown-error grep -q no-such-program "$scratch/error"
 	mv "$1/lib" "$1/elsewhere"
