@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Builds the Debian packages, from a copy of the sources with debian/ where Debian
-# wants it, and lets lintian look at them.
+# Builds the Debian packages, from what `make dist` packed, with debian/ where Debian wants
+# it, and lets lintian look at them.
 #
-#	platform/linux/deb.sh DIRECTORY VERSION
+#	platform/linux/deb.sh DIRECTORY VERSION TARBALL
 
 fail()
 {
@@ -15,7 +15,8 @@ fail()
 for tool in dpkg-buildpackage dh lintian fakeroot; do
 	command -v $tool >/dev/null || fail "no $tool: run 'make setup-deb'"
 done
-version=${2:?usage: $0 DIRECTORY VERSION}
+version=${2:?usage: $0 DIRECTORY VERSION TARBALL}
+tarball=$(realpath "${3:?usage: $0 DIRECTORY VERSION TARBALL}")
 mkdir -p "$1" && directory=$(cd "$1" && pwd) || exit 1
 cd "$(dirname "$0")/../.." || exit 1
 unset MAKEFLAGS MAKELEVEL MFLAGS LD_PRELOAD O PREFIX DESTDIR BINDIR LIBDIR INCLUDEDIR MANDIR
@@ -26,8 +27,7 @@ packaged=$(dpkg-parsechangelog -l platform/linux/debian/changelog -S Version)
 
 source=$directory/hakmem-$version
 rm -rf "$source" "$directory"/*.deb "$directory"/*.changes "$directory"/*.buildinfo
-mkdir "$source"
-cp -r Makefile README.md CHANGELOG.md LICENSE arch core include platform tests qemu "$source"
+tar -xzf "$tarball" -C "$directory" || fail "cannot unpack $tarball"
 mv "$source/platform/linux/debian" "$source/debian"
 
 (cd "$source" && dpkg-buildpackage -us -uc -b) >"$directory/log" 2>&1 ||

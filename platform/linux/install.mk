@@ -78,8 +78,8 @@ DEB_PACKAGES := $(PACKAGES) debhelper dpkg-dev fakeroot lintian
 setup-deb:
 	@tests/setup.sh $(DEB_PACKAGES)
 
-deb:
-	@platform/linux/deb.sh $(O)/deb $(VERSION)
+deb: dist
+	@platform/linux/deb.sh $(O)/deb $(VERSION) $(DIST).tar.gz
 
 # Needs root: packages are installed into a system of their own below $(O)/deb.
 deb-test: deb

@@ -22,6 +22,9 @@ copy()
 			none "$1/system" &&
 		mount -t proc none "$1/system/proc" && mount --rbind /dev "$1/system/dev" &&
 		mkdir -p "$1/system/packages" && cp "$2"/*.deb "$3/user.c" "$1/system/packages/" &&
+		mkdir -p "$1/system/packages/tests/install" &&
+		cp "$3/user.c" "$1/system/packages/tests/install/" &&
+		cp -r "$3/../../platform/linux/debian/tests" "$1/system/packages/autopkgtest" &&
 		echo ready && cd / && exec chroot "$1/system" bash -s' \
 		- "$scratch" "$directory" "$here"
 }
@@ -67,6 +70,10 @@ check links ./user
 check builds-static bash -c \
 	'gcc -static user.c $(pkg-config --static --cflags --libs hakmem) -o user'
 check links-static ./user
+# As autopkgtest runs them, from where the sources are.
+for test in preload links; do
+	check "autopkgtest-$test" autopkgtest/$test
+done
 for page in 1,hakmem-run 3,hakmem 7,hakmem; do
 	check "manual-$page" bash -c "man ${page%,*} ${page#*,} | grep -q 'SEE ALSO'"
 done

@@ -145,6 +145,17 @@ test_programs()
 	same modversion "$version" "$(pkg-config --modversion hakmem)"
 }
 
+# The archive serves dynamic programs of musl, too; the shared library is refused, with the
+# line that the page has. Static ones: see tests/api.
+test_musl()
+{
+	check musl-builds musl-gcc -I"$1/include" "$here/user.c" "$1/lib/libhakmem.a" \
+		-o "$scratch/musl"
+	same musl-runs used "$("$scratch/musl")"
+	check musl-refuses-shared bash -c "LD_PRELOAD='$1/lib/libhakmem.so.0' '$scratch/musl' 2>&1 |
+		grep -q '^Error relocating .*: __register_atfork: symbol not found'"
+}
+
 test_wrapper()
 {
 	local run=$1/bin/hakmem-run library=$1/lib/libhakmem.so.0 wrong
@@ -243,6 +254,7 @@ test_programs "$prefix"
 CMAKE_PREFIX_PATH=$prefix test_cmake prefix "$prefix/lib"
 test_names "$prefix"
 test_wrapper "$prefix"
+test_musl "$prefix"
 test_manual "$prefix"
 check prefix-uninstall make_here uninstall PREFIX="$prefix"
 same prefix-nothing-left '' "$(files_in "$prefix")"
