@@ -23,6 +23,7 @@
 #include "pages/meta.h"
 #include "reclaim/scan.h"
 #include "slab/blocks.h"
+#include "slab/gap.h"
 #include "superslab/arena.h"
 
 void *hak_malloc(size_t size)
@@ -43,11 +44,12 @@ void hak_free(void *block)
  * @size:   in bytes
  * @align:  a power of two
  * @backed: set if memory stands behind most of a span already
+ * @is_gap: set if it got a gap block: nobody knows whether that reads zero
  */
 struct request {
 	unsigned class;
 	size_t size, align;
-	bool backed;
+	bool backed, is_gap;
 };
 
 static void *fail(enum hak_error error)
@@ -96,7 +98,7 @@ static bool reclaim(void)
 	return arena_release_reserve() || flushed;
 }
 
-/* Has any block gone to a larger class than its size asks for? */
+/* Is any block larger than the class of its size says? */
 static _Atomic bool is_any_larger;
 
 static void *keep_larger(void *block)
@@ -105,8 +107,24 @@ static void *keep_larger(void *block)
 	return block;
 }
 
+/* No slab is left, so free blocks of a smaller class have to do. */
+static void *try_gap(struct request *request)
+{
+	void *block;
+
+	if (!HAK_GAPS || request->size > GAP_MAX)
+		return NULL;
+	block = gap_alloc(request->class, request->size, request->align);
+	if (!block) {
+		stats_count_failure(CLASS_NONE);
+		return NULL;
+	}
+	request->backed = request->is_gap = true;
+	return keep_larger(block);
+}
+
 /*
- * No slab is left, so a free block of a larger class has to do. Spans are not tried, since
+ * Neither is there a gap, so a free block of a larger class has to do. Spans are not tried, since
  * they are made of slabs.
  */
 static void *try_larger_class(unsigned class, size_t align)
@@ -143,6 +161,8 @@ static void *alloc(struct request *request)
 		block = try_alloc(request, ALLOC_ANY);
 	if (unlikely(!block) && reclaim())
 		block = try_alloc(request, ALLOC_ANY);
+	if (unlikely(!block))
+		block = try_gap(request);
 	if (unlikely(!block) && request->class != CLASS_SPAN)
 		block = try_larger_class(request->class, request->align);
 	return block;
@@ -195,6 +215,24 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 	hak_bug(bug, caller, block, 0, 0);
 }
 
+/* Is this the class of a slab that has gap blocks? Then gap.c knows its blocks. */
+static bool is_mixed(unsigned class)
+{
+	return HAK_GAPS && class == CLASS_MIXED;
+}
+
+/* Stops the program if @block is none of a slab that has gap blocks. */
+static void check_mixed(const void *block, const char *caller)
+{
+	struct gap gap;
+	enum hak_bug_code bug = gap_inspect(block, &gap);
+
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && !bug && check_is_cached(gap.class, block))
+		bug = HAK_BUG_DOUBLE_FREE;
+	if (bug)
+		hak_bug(bug, caller, block, gap.size, gap.detail);
+}
+
 /* The class of a block, CLASS_SPAN included. Stops the program if it cannot be one. */
 static unsigned class_of_block(const void *block, const char *caller)
 {
@@ -202,6 +240,10 @@ static unsigned class_of_block(const void *block, const char *caller)
 	unsigned class = pagemap_class(address);
 	bool start = address % SLAB_SIZE == 0;
 
+	if (is_mixed(class)) {
+		check_mixed(block, caller);
+		return class;
+	}
 	if (class_is_span(class) ? !start : class < CLASS_FIRST || class > CLASS_SLAB_LAST)
 		report(class, block, caller);
 	if (class <= CLASS_SLAB_LAST)
@@ -216,6 +258,10 @@ static unsigned class_of_block(const void *block, const char *caller)
 
 static size_t usable_size(unsigned class, const void *block)
 {
+	struct gap gap;
+
+	if (is_mixed(class))
+		return gap_inspect(block, &gap) ? 0 : gap.size;
 	return class == CLASS_SPAN ? span_size(block) : size_class[class].size;
 }
 
@@ -244,10 +290,14 @@ void free_slow(void *block, const char *caller)
 	if (!block)
 		return;
 	class = class_of_block(block, caller);
-	if (class == CLASS_SPAN)
+	if (is_mixed(class)) {
+		gap_free(block);
+		bug_report_noted();
+	} else if (class == CLASS_SPAN) {
 		span_free(block);
-	else
+	} else {
 		free_class(class, block, caller);
+	}
 	scan_note(HAK_REAP_FREE);
 }
 
@@ -305,7 +355,7 @@ HAK_COLD void *hak_zalloc(size_t size)
 
 	/* what comes from the slabs may be known to read zero */
 	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_or_fail(&request);
-	if (block && size <= SLAB_MAX)
+	if (block && (size <= SLAB_MAX || request.is_gap))
 		__builtin_memset(block, 0, size);
 	else if (block)
 		superslab_clear((uintptr_t)block, size);
@@ -337,7 +387,7 @@ HAK_COLD void *hak_aligned_alloc(size_t align, size_t size)
  */
 static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
 {
-	if (!class_is_span(class) && IS_ENABLED(CONFIG_HAK_DEBUG))
+	if (!class_is_span(class) && !is_mixed(class) && IS_ENABLED(CONFIG_HAK_DEBUG))
 		return class_of(size) == class; /* for hak_free_sized() */
 	if (!class_is_span(class))
 		return size <= usable && hak_good_size(size) > usable / 2;

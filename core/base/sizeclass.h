@@ -26,8 +26,8 @@
  * of bytes lead from any size up to TABLE_MAX to its class.
  *
  * Class 0, CLASS_NONE, is no block at all: memory that is not ours. That class, CLASS_SPAN,
- * CLASS_SPAN_REST and the two classes of bitmaps have no magazines, so a free of any of them
- * takes the slow path by itself.
+ * CLASS_SPAN_REST, CLASS_MIXED and the two classes of bitmaps have no magazines, so a free of
+ * any of them takes the slow path by itself.
  */
 #ifndef HAKMEM_BASE_SIZECLASS_H
 #define HAKMEM_BASE_SIZECLASS_H
@@ -98,6 +98,7 @@ enum {
 	CLASS_LAST = NR_SPAN_CLASSES ? CLASS_SPAN_FIRST + NR_SPAN_CLASSES - 1 : CLASS_SLAB_LAST,
 	CLASS_SPAN = CLASS_SPAN_FIRST + NR_SPAN_CLASSES, /* spans of any other length */
 	CLASS_SPAN_REST, /* in the page map: the slabs of a span behind its first */
+	CLASS_MIXED,	 /* in the page map: slabs that have gap blocks as well */
 	NR_CLASSES,
 };
 
@@ -252,6 +253,18 @@ static inline bool class_has_spans(unsigned class)
 static inline unsigned class_bitmap_words(unsigned class)
 {
 	return (size_class[class].blocks + 63u) / 64u;
+}
+
+/* Can gap blocks be made of blocks of this class? Smaller ones would need larger bitmaps. */
+static inline bool class_has_gaps(unsigned class)
+{
+	return HAK_GAPS && class <= CLASS_SLAB_LAST && size_class[class].size >= 32;
+}
+
+/* The same with the second bitmap of a class that has gap blocks. */
+static inline unsigned class_bitmaps_words(unsigned class)
+{
+	return class_bitmap_words(class) << class_has_gaps(class);
 }
 
 /*

@@ -114,6 +114,28 @@ const char *check_arena(void)
 	return failed;
 }
 
+/* The gap blocks of a slab: the second bitmap agrees with the first and with the class byte. */
+static const char *check_gaps(const struct slab *slab)
+{
+	unsigned gaps = 0,
+		 blocks = class_has_gaps(slab->class) ? size_class[slab->class].blocks : 0;
+	bool was_rest = false;
+
+	for (unsigned i = 0; i < blocks; i++) {
+		bool is_rest = slab_rest(slab)[i / 64] >> i % 64 & 1;
+
+		if (is_rest && (!i || slab_is_free(slab, i) || slab_is_free(slab, i - 1)))
+			return "slab: a part of a gap block that is free";
+		gaps += is_rest && !was_rest;
+		was_rest = is_rest;
+	}
+	if (gaps != slab->gaps)
+		return "slab: gap blocks and the count of them";
+	if (pagemap_class(slab_base(slab)) != (gaps ? CLASS_MIXED : slab->class))
+		return "page map: class of a slab";
+	return NULL;
+}
+
 /* A slab of a class: its bitmap, its pages, its counts and its list agree. */
 static const char *check_slab(const struct slab *slab)
 {
@@ -140,14 +162,12 @@ static const char *check_slab(const struct slab *slab)
 		return "slab: on a list without free blocks, or not with them";
 	if (listed && slab->bucket != slab_bucket(slab))
 		return "slab: on the wrong list";
-	if (pagemap_class(slab_base(slab)) != slab->class)
-		return "page map: class of a slab";
-	return NULL;
+	return check_gaps(slab);
 }
 
 /* What the slabs of a class add up to. */
 struct slab_sums {
-	uint64_t slabs, outstanding, listed, unbacked;
+	uint64_t slabs, outstanding, listed, unbacked, gaps;
 };
 
 /* Check a slab, and count it. */
@@ -159,6 +179,7 @@ static const char *add_slab(const struct slab *slab, struct slab_sums *sums)
 	sums->outstanding += size_class[slab->class].blocks - slab_all_free(slab);
 	sums->listed += list_has(&slab->node);
 	sums->unbacked += slab->unbacked_blocks;
+	sums->gaps += slab->gaps;
 	return check_slab(slab);
 }
 
@@ -185,6 +206,8 @@ static const char *check_class_locked(unsigned class, const struct slab_class *s
 		return "class: number of slabs";
 	if (sums.unbacked != sc->unbacked_blocks)
 		return "class: number of unbacked blocks";
+	if (sums.gaps != sc->gaps)
+		return "class: number of gap blocks";
 	if (sums.outstanding != sc->allocated - sc->freed)
 		return "class: blocks allocated less blocks freed";
 	return NULL;
@@ -273,6 +296,12 @@ const char *check_spans(void)
 	return failed;
 }
 
+/* May the page map say this of a block of @class in a magazine? */
+static bool is_class_byte(unsigned byte, unsigned class)
+{
+	return byte == class || (class_has_gaps(class) && byte == CLASS_MIXED);
+}
+
 /* An open magazine: its top and limit, and each of its blocks. */
 static const char *check_magazine(const struct hak_cache *cache, unsigned class)
 {
@@ -290,7 +319,7 @@ static const char *check_magazine(const struct hak_cache *cache, unsigned class)
 	for (unsigned i = base + 1; i <= magazine->top; i++) {
 		size_t detail;
 
-		if (pagemap_class((uintptr_t)cache->slot[i]) != class ||
+		if (!is_class_byte(pagemap_class((uintptr_t)cache->slot[i]), class) ||
 		    blocks_inspect(class, cache->slot[i], &detail))
 			return "magazine: a block that is not one, or is free in its slab";
 	}

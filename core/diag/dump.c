@@ -34,6 +34,8 @@ static char letter_of(const struct superslab *superslab, unsigned index)
 		return superslab->unbacked >> index & 1 ? '.' : '-';
 	if (class == CLASS_SPAN_REST)
 		return '=';
+	if (HAK_GAPS && class == CLASS_MIXED)
+		return 'g';
 	if (class == CLASS_BITMAP_512 || class == CLASS_BITMAP_1024)
 		return 'b';
 	if (class && class <= CLASS_SLAB_LAST)
@@ -109,8 +111,8 @@ void hak_dump(hak_sink *sink, void *ctx)
 	dump_class(sink, ctx, "larger", &row);
 	hak_format(sink, ctx,
 		   "%18s  used free purged  pages  (s m: blocks up to and above %lu bytes, "
-		   "b: bitmaps, |: guards, #=: large blocks, -: free, .: purged)\n",
-		   "SuperSlab", (unsigned long)SMALL_MAX);
+		   "%sb: bitmaps, |: guards, #=: large blocks, -: free, .: purged)\n",
+		   "SuperSlab", (unsigned long)SMALL_MAX, HAK_GAPS ? "g: several sizes, " : "");
 	do {
 		n = draw_some(done, pictures, ARRAY_SIZE(pictures));
 		done += n;

@@ -36,7 +36,7 @@
 _Static_assert(NR_SPAN_CLASSES ? HAK_STATS_CLASSES == NR_ROWS : HAK_STATS_CLASSES > NR_ROWS,
 	       "one row for each class");
 
-static _Atomic uint64_t failures[CLASS_SPAN + 1]; /* by class */
+static _Atomic uint64_t failures[CLASS_SPAN + 1]; /* by class; CLASS_NONE: gaps not found */
 
 void stats_count_failure(unsigned class)
 {
@@ -121,6 +121,8 @@ void stats_read_blocks(unsigned class, struct class_counters *counters)
 		.slabs = sc->slabs,
 		.uncached = { sc->uncached[0], sc->uncached[1] },
 		.retouched = sc->retouched,
+		.gaps = sc->gaps,
+		.gaps_made = sc->gaps_made,
 		.locks = sc->lock.count,
 	};
 	lock_unlock(&sc->lock, LOCK_CLASS);
@@ -198,15 +200,17 @@ void stats_add_class(struct hak_class_stats *sum, const struct hak_class_stats *
 }
 
 /* Sums over the classes that have slabs, those of bitmaps among them. */
-static void read_slabs(uint64_t *retouched, uint64_t *locks)
+static void read_slabs(struct class_counters *sum)
 {
 	struct class_counters slab;
 
-	*retouched = *locks = 0;
+	*sum = (struct class_counters){ 0 };
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class) {
 		stats_read_blocks(class, &slab);
-		*retouched += slab.retouched;
-		*locks += slab.locks;
+		sum->retouched += slab.retouched;
+		sum->locks += slab.locks;
+		sum->gaps += slab.gaps;
+		sum->gaps_made += slab.gaps_made;
 	}
 }
 
@@ -323,7 +327,8 @@ uint64_t stats_resident(void)
 void stats_read_rest(struct stats_rest *out, size_t size)
 {
 	struct arena_counters superslab;
-	uint64_t used_bytes, retouched;
+	struct class_counters slabs;
+	uint64_t used_bytes;
 
 	arena_read_counters(&superslab);
 	stats_read_class(CLASS_SPAN, &out->spans);
@@ -352,9 +357,13 @@ void stats_read_rest(struct stats_rest *out, size_t size)
 				      ? stats_resident() + meta_resident()
 				      : 0;
 	out->provider_purges_refused = pages_counters.purges_refused;
-	read_slabs(&retouched, &out->class_locks);
+	read_slabs(&slabs);
+	out->class_locks = slabs.locks;
 	out->superslab_locks = superslab.locks;
-	out->retouched_bytes = (superslab.retouched + retouched) * PAGE_SIZE;
+	out->retouched_bytes = (superslab.retouched + slabs.retouched) * PAGE_SIZE;
+	out->gap_blocks = slabs.gaps;
+	out->gaps_made = slabs.gaps_made;
+	out->gaps_failed = failures[CLASS_NONE];
 	out->superslabs_phantom =
 		size > offsetof(struct hak_stats, superslabs_phantom) ? stats_count_phantoms() : 0;
 }
@@ -423,6 +432,9 @@ static void rest_text(hak_sink *sink, void *ctx, const struct stats_rest *rest)
 		   rest->slabs_used, rest->bitmap_slabs, rest->caches);
 	hak_format(sink, ctx, "locks: %lu times of a class, %lu times of the SuperSlabs\n",
 		   rest->class_locks, rest->superslab_locks);
+	if (HAK_GAPS)
+		hak_format(sink, ctx, "gap blocks: %lu in use, %lu made, %lu not found\n",
+			   rest->gap_blocks, rest->gaps_made, rest->gaps_failed);
 	hak_format(sink, ctx, "utilisation: %lu.%lu %% of the SuperSlabs in use\n",
 		   rest->utilisation_permille / 10, rest->utilisation_permille % 10);
 	hak_format(sink, ctx,

@@ -16,6 +16,8 @@
  * @slabs:     slabs of the class now
  * @uncached:  calls without a cache, by enum uncached
  * @retouched: pages of its slabs that were purged and have been handed out since
+ * @gaps:      gap blocks in its slabs now; 0 for spans
+ * @gaps_made: gap blocks that were ever made there
  * @locks:     times that its lock was taken; 0 for spans, which have none of their own
  */
 struct class_counters {
@@ -24,6 +26,7 @@ struct class_counters {
 	uint64_t slabs;
 	uint64_t uncached[NR_UNCACHED];
 	uint64_t retouched;
+	uint64_t gaps, gaps_made;
 	uint64_t locks;
 };
 
@@ -70,7 +73,10 @@ void stats_read_caches(unsigned class, struct cache_counters *sum);
 	FIELD(retouched_bytes)                                                                     \
 	FIELD(superslabs_phantom)                                                                  \
 	FIELD(class_locks)                                                                         \
-	FIELD(superslab_locks)
+	FIELD(superslab_locks)                                                                     \
+	FIELD(gap_blocks)                                                                          \
+	FIELD(gaps_made)                                                                           \
+	FIELD(gaps_failed)
 #define STATS_REST_MEMBER(name) uint64_t name;
 
 struct stats_rest {
@@ -91,7 +97,7 @@ void stats_read_rest(struct stats_rest *out, size_t size);
 uint64_t stats_resident(void);
 uint64_t stats_count_phantoms(void);
 
-/* An allocation of this class, or CLASS_SPAN, has failed. Takes no lock. */
+/* An allocation of this class, or CLASS_SPAN, has failed; a gap, if CLASS_NONE. Takes no lock. */
 void stats_count_failure(unsigned class);
 void stats_fini(void);
 

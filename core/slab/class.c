@@ -15,7 +15,7 @@
  * and the slab does not become empty. As many blocks as are freed meanwhile can be allocated:
  * the bits of claimed blocks stay in the bitmap, but for those in the pages that are purged.
  *
- * A bitmap of up to 128 bits is in the descriptor. A larger one is a block of CLASS_BITMAP_512
+ * Bitmaps of up to 128 bits are in the descriptor. Larger ones are a block of CLASS_BITMAP_512
  * or CLASS_BITMAP_1024. The slabs of these two classes have their own bitmaps in the
  * descriptor, so the recursion ends there. They lie in SuperSlabs for metadata, if the platform
  * keeps these apart.
@@ -134,7 +134,7 @@ static struct slab *first_partial(struct slab_class *sc)
 
 static unsigned bitmap_class(unsigned class)
 {
-	return class_bitmap_words(class) * 8 <= 512 ? CLASS_BITMAP_512 : CLASS_BITMAP_1024;
+	return class_bitmaps_words(class) * 8 <= 512 ? CLASS_BITMAP_512 : CLASS_BITMAP_1024;
 }
 
 /* NULL if there is no memory for it. */
@@ -142,7 +142,7 @@ static uint64_t *alloc_bitmap(struct slab *slab, unsigned class)
 {
 	void *block = slab->inline_bits;
 
-	if (class_bitmap_words(class) > SLAB_INLINE_WORDS &&
+	if (class_bitmaps_words(class) > SLAB_INLINE_WORDS &&
 	    !class_alloc(bitmap_class(class), &block + 1, 1, ALLOC_METADATA))
 		return NULL;
 	return block;
@@ -205,6 +205,13 @@ static void back_blocks(struct slab_class *sc, struct slab *slab, unsigned n)
 	}
 }
 
+/* @n blocks of a slab were allocated. Under the lock. */
+void class_note_allocated(struct slab_class *sc, struct slab *slab, unsigned n)
+{
+	relist(sc, slab);
+	sc->allocated += n;
+}
+
 static unsigned alloc_and_relist(struct slab_class *sc, struct slab *slab, void **end, unsigned n)
 {
 	unsigned done;
@@ -212,8 +219,7 @@ static unsigned alloc_and_relist(struct slab_class *sc, struct slab *slab, void 
 	if (!slab->free)
 		back_blocks(sc, slab, n);
 	done = slab_alloc(slab, end, n);
-	relist(sc, slab);
-	sc->allocated += done;
+	class_note_allocated(sc, slab, done);
 	return done;
 }
 

@@ -21,6 +21,8 @@
  * @slabs:    how many there are [class]
  * @retouched: purged pages that were handed out again [class]
  * @unbacked_blocks: free blocks in unbacked pages of all slabs [class]
+ * @gaps:     gap blocks in its slabs now [class]
+ * @gaps_made: gap blocks that were ever made of its blocks [class]
  * @uncached: calls without a cache, by enum uncached [atomic]
  */
 struct slab_class {
@@ -30,6 +32,7 @@ struct slab_class {
 	uint64_t slabs;
 	uint64_t retouched;
 	uint64_t unbacked_blocks;
+	uint64_t gaps, gaps_made;
 	_Atomic uint64_t uncached[NR_UNCACHED];
 } __attribute__((aligned(64)));
 
@@ -40,6 +43,19 @@ HAK_COLD unsigned class_alloc(unsigned class, void **end, unsigned n, enum alloc
 HAK_COLD unsigned class_alloc_partial(unsigned class, void **end, unsigned n);
 uint64_t class_free(unsigned class, void *const *blocks, unsigned n);
 enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detail);
+
+/* For gap.c. */
+static inline void class_lock(struct slab_class *sc)
+{
+	lock_lock(&sc->lock, LOCK_CLASS);
+}
+
+static inline void class_unlock(struct slab_class *sc)
+{
+	lock_unlock(&sc->lock, LOCK_CLASS);
+}
+
+HAK_COLD void class_note_allocated(struct slab_class *sc, struct slab *slab, unsigned n);
 
 /* What a scan claims of the slabs of a SuperSlab: see superslab/claim.c. */
 HAK_COLD void class_claim(struct claim *claim, bool all);

@@ -35,13 +35,13 @@ static uint64_t bits_of(unsigned word, unsigned first, unsigned last)
 }
 
 /* Set, or clear, the bits of blocks @first to @last. Returns how many were changed. */
-static unsigned change_bits(struct slab *slab, unsigned first, unsigned last, bool set)
+static unsigned change_bits(uint64_t *bitmap, unsigned first, unsigned last, bool set)
 {
 	unsigned changed = 0;
 
-	hak_assert(first <= last && last < size_class[slab->class].blocks);
+	hak_assert(first <= last);
 	for (unsigned word = first / 64; word <= last / 64; word++) {
-		uint64_t *bits = &slab->bitmap[word];
+		uint64_t *bits = &bitmap[word];
 		uint64_t mask = bits_of(word, first, last);
 
 		mask &= set ? ~*bits : *bits;
@@ -51,9 +51,18 @@ static unsigned change_bits(struct slab *slab, unsigned first, unsigned last, bo
 	return changed;
 }
 
-static bool is_free(const struct slab *slab, unsigned index)
+bool slab_is_free(const struct slab *slab, unsigned index)
 {
 	return slab->bitmap[index / 64] >> index % 64 & 1 || slab_is_unbacked(slab, index);
+}
+
+/* Which blocks of a word of the bitmap are parts of gap blocks? The slab has some. */
+uint64_t slab_gap_bits(const struct slab *slab, unsigned word)
+{
+	const uint64_t *rest = slab_rest(slab) + word;
+	bool last = word + 1 == class_bitmap_words(slab->class);
+
+	return rest[0] | rest[0] >> 1 | (last ? 0 : rest[1] << 63);
 }
 
 /*
@@ -69,7 +78,7 @@ unsigned slab_unback(struct slab *slab, unsigned pages)
 	for (; pages; pages &= pages - 1) {
 		class_page_blocks(class, lowest_bit(pages), &first, &last);
 		if (first <= last)
-			n += change_bits(slab, first, last, false);
+			n += change_bits(slab->bitmap, first, last, false);
 	}
 	hak_assert(n <= slab->free);
 	slab->free = (uint16_t)(slab->free - n);
@@ -98,7 +107,7 @@ unsigned slab_back(struct slab *slab, unsigned pages)
 			continue;
 		if (first / 64 < slab->hint)
 			slab->hint = (uint16_t)(first / 64);
-		n += change_bits(slab, first, last, true);
+		n += change_bits(slab->bitmap, first, last, true);
 	}
 	hak_assert(n <= slab->unbacked_blocks);
 	slab->free = (uint16_t)(slab->free + n);
@@ -114,6 +123,16 @@ unsigned slab_next_unbacked(const struct slab *slab)
 	hak_assert(slab->unbacked_blocks);
 	class_page_blocks(slab->class, lowest_bit(slab->unbacked), &first, &last);
 	return slab->unbacked & class_block_pages(slab->class, first);
+}
+
+/* @n blocks were allocated. */
+static void note_allocated(struct slab *slab, unsigned n)
+{
+	hak_assert(n <= slab->free);
+	slab->free = (uint16_t)(slab->free - n);
+	/* pages that were idle, and are still free, are as if just freed; a full slab has none */
+	slab->changed = (slab->changed || slab->idle) && slab_all_free(slab);
+	slab->idle = 0;
 }
 
 /* Allocate up to @n blocks, the lowest first, and store them in end[-1], end[-2] ... */
@@ -144,11 +163,29 @@ unsigned slab_alloc(struct slab *slab, void **end, unsigned n)
 	}
 	hak_assert(done == n);
 	slab->hint = (uint16_t)word;
-	slab->free = (uint16_t)(slab->free - done);
-	/* pages that were idle, and are still free, are as if just freed; a full slab has none */
-	slab->changed = (slab->changed || slab->idle) && slab_all_free(slab);
-	slab->idle = 0;
+	note_allocated(slab, done);
 	return done;
+}
+
+/* Allocate the @n free blocks from block @first on as one gap block. */
+void slab_alloc_gap(struct slab *slab, unsigned first, unsigned n)
+{
+	unsigned last = first + n - 1, taken = change_bits(slab->bitmap, first, last, false);
+
+	hak_assert(n > 1 && taken == n);
+	taken = change_bits(slab_rest(slab), first + 1, last, true);
+	hak_assert(taken == n - 1);
+	slab->gaps++;
+	note_allocated(slab, n);
+}
+
+/* The @n blocks of a gap block are ordinary ones from now on, still allocated. */
+void slab_split_gap(struct slab *slab, unsigned first, unsigned n)
+{
+	unsigned split = change_bits(slab_rest(slab), first + 1, first + n - 1, false);
+
+	hak_assert(split == n - 1 && slab->gaps);
+	slab->gaps--;
 }
 
 /* The slab is one of @class from now on, and all of its blocks are free. */
@@ -159,8 +196,8 @@ void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap)
 	bool all = !slab->unbacked; /* set all bits at once: mostly few pages are backed, or all */
 
 	hak_assert(!(slab->untouched & ~slab->unbacked));
-	for (unsigned i = 0; i < words; i++)
-		bitmap[i] = all ? ~(uint64_t)0 : 0;
+	for (unsigned i = 0; i < class_bitmaps_words(class); i++)
+		bitmap[i] = all && i < words ? ~(uint64_t)0 : 0;
 	if (rest && all)
 		bitmap[words - 1] = ((uint64_t)1 << rest) - 1;
 	slab->bitmap = bitmap;
@@ -169,6 +206,7 @@ void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap)
 	slab->unbacked_blocks = all ? 0 : blocks;
 	slab->hint = 0;
 	slab->idle = 0;
+	slab->gaps = 0;
 	slab->changed = slab->unbacked != ALL_PAGES;
 	if (!all)
 		slab_back(slab, ALL_PAGES & ~slab->unbacked);
@@ -183,7 +221,7 @@ enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t o
 			       size_t *detail)
 {
 	unsigned index;
-	bool start;
+	bool start, is_gap;
 
 	*detail = 0;
 	index = class_block_index(class, offset, &start);
@@ -192,7 +230,9 @@ enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t o
 	*detail = offset - index * (size_t)size_class[class].size;
 	if (!start)
 		return HAK_BUG_INTERIOR;
-	return is_free(slab, index) ? HAK_BUG_DOUBLE_FREE : HAK_BUG_NONE;
+	/* what is part of a gap block was free when that was made */
+	is_gap = slab_is_mixed(slab) && slab_gap_bits(slab, index / 64) >> index % 64 & 1;
+	return is_gap || slab_is_free(slab, index) ? HAK_BUG_DOUBLE_FREE : HAK_BUG_NONE;
 }
 
 /* Are all blocks of a page free? Only those at its edges can lie in other pages, too. */
@@ -203,7 +243,7 @@ static bool page_is_free(const struct slab *slab, unsigned page)
 	class_page_blocks(slab->class, page, &first, &last);
 	if (first > last)
 		return true; /* no block lies in this page */
-	if (!is_free(slab, first) || !is_free(slab, last))
+	if (!slab_is_free(slab, first) || !slab_is_free(slab, last))
 		return false;
 	first++; /* the blocks between the first and the last */
 	for (unsigned word = first / 64; first < last && word <= (last - 1) / 64; word++)

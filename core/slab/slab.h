@@ -39,6 +39,21 @@ static inline bool slab_is_unbacked(const struct slab *slab, unsigned index)
 	return slab->unbacked && slab->unbacked & class_block_pages(slab->class, index);
 }
 
+/* Has the slab gap blocks? */
+static inline bool slab_is_mixed(const struct slab *slab)
+{
+	return HAK_GAPS && slab->gaps;
+}
+
+/* The bits of blocks that belong to a gap block which begins before them. */
+static inline uint64_t *slab_rest(const struct slab *slab)
+{
+	return slab->bitmap + class_bitmap_words(slab->class);
+}
+
+HAK_COLD bool slab_is_free(const struct slab *slab, unsigned index);
+HAK_COLD uint64_t slab_gap_bits(const struct slab *slab, unsigned word);
+
 /*
  * How many of @n blocks lie one behind the other? The first is block @index of a slab. The
  * count ends where the word of the bitmap ends.
@@ -81,6 +96,8 @@ static inline unsigned slab_free_run(struct slab *slab, size_t offset, void *con
 	bit = index % 64;
 	mask = ~(uint64_t)0 >> (64 - run) << bit;
 	twice = *word & mask;
+	if (unlikely(slab_is_mixed(slab)))
+		twice |= slab_gap_bits(slab, index / 64) & mask;
 	if (unlikely(twice)) {
 		run = lowest_bit(twice) - bit;
 		mask &= (twice & -twice) - 1;
@@ -96,6 +113,8 @@ static inline unsigned slab_free_run(struct slab *slab, size_t offset, void *con
 
 HAK_COLD void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap);
 unsigned slab_alloc(struct slab *slab, void **end, unsigned n);
+HAK_COLD void slab_alloc_gap(struct slab *slab, unsigned first, unsigned n);
+HAK_COLD void slab_split_gap(struct slab *slab, unsigned first, unsigned n);
 enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t offset,
 			       size_t *detail);
 

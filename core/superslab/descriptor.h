@@ -27,7 +27,9 @@ _Static_assert(HAK_GUARD == SLAB_SIZE, "the guards of what is mapped for records
  * @node:   on a list of its class while it has free blocks; on a list of runs.c if it is
  *	    the first of a run of unused slabs [class, arena]
  * @bitmap: a bit for each block, 1 if it is free and its pages are backed: @inline_bits, or
- *	    a block of CLASS_BITMAP_* [owner]
+ *	    a block of CLASS_BITMAP_*. Where there may be gap blocks, it is followed by
+ *	    another one, with a bit for each block that is not the first of its gap block.
+ *	    [owner]
  * @inline_bits: the bitmap of a class with few blocks [class]
  * @span_pages:  length of the span that starts here, in pages [owner]
  * @span_needed: how many of these its size takes; the rest is room to grow into [owner]
@@ -47,6 +49,7 @@ _Static_assert(HAK_GUARD == SLAB_SIZE, "the guards of what is mapped for records
  * @index:  its place in the SuperSlab [const]
  * @bucket: which list of the class @node is on [class]
  * @changed: there may be free pages that the last scan did not see [class]
+ * @gaps:   how many gap blocks there are: see slab/gap.c [class]
  */
 struct slab {
 	struct list_node node;
@@ -71,6 +74,7 @@ struct slab {
 	uint8_t index;
 	uint8_t bucket;
 	bool changed;
+	uint16_t gaps;
 };
 
 _Static_assert(sizeof(struct slab) == 64, "a line of the cache: a slab is found by shifting");

@@ -87,6 +87,11 @@ struct hak_stats {
 	/* since version 3 */
 	uint64_t class_locks;	  /* times that the lock of a class was taken, by a scan as well */
 	uint64_t superslab_locks; /* times that the lock of the arena was, by this call as well */
+
+	/* since version 5; blocks made of free neighbours of a smaller size, before NULL */
+	uint64_t gap_blocks;  /* those in use; their rows above count the neighbours */
+	uint64_t gaps_made;   /* how many there ever were */
+	uint64_t gaps_failed; /* times that none was found */
 };
 
 /**

@@ -35,6 +35,12 @@
 #define HAK_CACHED_MAX	      0
 
 /*
+ * Before NULL, blocks are made of free neighbours of a smaller class: see core/slab/gap.c. There
+ * is no more memory to be had on a machine, and what there is must do.
+ */
+#define HAK_GAPS 1
+
+/*
  * For functions in which the slow paths end. The compiler makes them small, also at -O2, and
  * with them the code that always leads to a call of one. The library is smaller by a third,
  * and not slower where it counts.

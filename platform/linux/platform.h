@@ -42,6 +42,14 @@
 #define HAK_CACHE_BURST_BYTES (16 << 20)
 #define HAK_CACHED_MAX	      (1024 * 1024)
 
+/*
+ * No blocks are made of free neighbours of a smaller class (core/slab/gap.c): a process has
+ * addresses to spare, and what is free goes back page by page. `make GAPS=1` is for tests.
+ */
+#ifndef HAK_GAPS
+#define HAK_GAPS 0
+#endif
+
 /* The provider of hak_init(NULL), and of the first allocation. See provider.c. */
 extern const struct hak_provider hak_linux_provider;
 

@@ -15,7 +15,7 @@ layers='
 	0 base		base list counters format assert lock sizeclass policy
 	1 pages		pages bug pagemap meta
 	2 superslab	descriptor runs arena remap superslab claim span
-	3 slab		slab class blocks
+	3 slab		slab class gap blocks
 	4 cache		layout slots budget seize magazine cache
 	5 reclaim	scan
 	5 diag		stats dump check

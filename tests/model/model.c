@@ -238,7 +238,7 @@ static bool do_malloc(size_t size)
 	void *block = hak_malloc(size);
 
 	EXPECT(!block || hak_usable_size(block) == hak_good_size(size) ||
-	       (config->scarce && hak_usable_size(block) > size));
+	       (config->scarce && hak_usable_size(block) >= size));
 	return expect_block(block, size, natural_alignment(size), false);
 }
 

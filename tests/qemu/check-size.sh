@@ -15,7 +15,7 @@ set -u
 
 map=$1
 image=$2
-most_text=27000
+most_text=28672
 most_constants=2048
 most_data=8192
 failed=0

@@ -22,6 +22,7 @@ int main(int argc, char **argv)
 	unit_magazine();
 	unit_span();
 	unit_malloc();
+	unit_gap();
 	unit_policy();
 	unit_scan();
 	unit_seize();

@@ -238,13 +238,16 @@ static void class_lowest_first(void)
 	CHECK(unit_close());
 }
 
-/* Above 128 blocks the bitmap is a block of a class of its own. */
+/*
+ * Above 128 blocks the bitmap is a block of a class of its own. Where there are gap blocks it
+ * is so above 64: there are two bitmaps then, but for the smallest classes.
+ */
 static void class_bitmaps(void)
 {
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class) {
 		unsigned n = size_class[class].blocks;
-		bool inline_bits = n <= 128;
+		bool inline_bits = n <= (HAK_GAPS ? 64 : 128);
 		unsigned small = !inline_bits && n <= 4096, large = n > 4096;
 		uint64_t taken = counters(CLASS_BITMAP_512).allocated;
 		const struct slab *slab;

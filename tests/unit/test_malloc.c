@@ -230,7 +230,7 @@ static void malloc_bad_alignment(void)
 /* When there is no slab left, a free block of a larger class serves, if it is aligned so. */
 static void malloc_larger_class(void)
 {
-	void *block, *other, *aligned;
+	void *block, *other, *aligned, *larger;
 
 	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	other = hak_malloc(1200); /* of 1280 bytes, one of 51 */
@@ -242,7 +242,10 @@ static void malloc_larger_class(void)
 	CHECK(block && hak_usable_size(block) == 1280 && at(block) != at(other));
 	aligned = hak_aligned_alloc(256, 400);
 	CHECK(aligned && hak_usable_size(aligned) == 1280 && at(aligned) % 256 == 0);
-	CHECK(!hak_aligned_alloc(512, 400) && !hak_malloc(1300) && !hak_malloc(SLAB_SIZE));
+	CHECK(!hak_aligned_alloc(512, 400) && !hak_malloc(SLAB_SIZE));
+	larger = hak_malloc(1300); /* two neighbours, if any */
+	CHECK(HAK_GAPS ? hak_usable_size(larger) == 2560 : !larger);
+	hak_free(larger);
 	for (unsigned i = 3; i < 51; i++)
 		CHECK(hak_malloc(500));
 	CHECK(!hak_malloc(500));

@@ -82,6 +82,7 @@ void unit_meta(void);
 void unit_pagemap(void);
 void unit_superslab(void);
 void unit_class(void);
+void unit_gap(void);
 void unit_magazine(void);
 void unit_span(void);
 void unit_malloc(void);
