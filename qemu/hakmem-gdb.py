@@ -81,19 +81,36 @@ class Slab:
         if self.is_span:
             self.size = self.pages * PAGE
             self.count = 1
+            self.rest = set()
             return
         self.size, self.count = heap.classes[self.klass]
         self.bitmap = int(record["bitmap"])
         self.unbacked = int(record["unbacked"])
         self.nr_free = int(record["free"]) + int(record["unbacked_blocks"])
+        self.rest = self.set_bits(1) if int(record["gaps"]) else set()
+
+    def set_bits(self, bitmap):
+        """The numbers of the bits that are set in the first bitmap, 0, or the second, 1."""
+        length = (self.count + 63) // 64 * 8
+        return set(w * 64 + b for w, word in enumerate(words_of(self.bitmap + bitmap * length, length))
+                   if word for b in range(64) if word >> b & 1)
+
+    def extent(self, index):
+        """The first block, and the length in bytes, of the gap block that a block is part of."""
+        if self.is_span:
+            return 0, self.size
+        last = index + 1
+        while index in self.rest:
+            index -= 1
+        while last in self.rest:
+            last += 1
+        return index, (last - index) * self.size
 
     def free_blocks(self):
         """Their numbers, as their slab sees it: what lies in magazines is not among them."""
         if self.is_span:
             return set()
-        words = words_of(self.bitmap, (self.count + 63) // 64 * 8)
-        free = set(w * 64 + b for w, word in enumerate(words) if word
-                   for b in range(64) if word >> b & 1)
+        free = self.set_bits(0)
         if self.unbacked:
             free.update(i for i in range(self.count) if self.is_unbacked(i))
         return free
@@ -160,7 +177,8 @@ class Heap:
     def live(self, slab):
         """The addresses of its live blocks."""
         free = slab.free_blocks()
-        addresses = (slab.base + i * slab.size for i in range(slab.count) if i not in free)
+        addresses = (slab.base + i * slab.size for i in range(slab.count)
+                     if i not in free and i not in slab.rest)
         return [a for a in addresses if a not in self.cached]
 
     def find(self, address):
@@ -169,7 +187,14 @@ class Heap:
         if not slab:
             return None, None
         index = (address - slab.base) // slab.size
-        return slab, (slab.base + index * slab.size if index < slab.count else None)
+        if index >= slab.count:
+            return slab, None
+        return slab, slab.base + slab.extent(index)[0] * slab.size
+
+    def length(self, block):
+        """Of a block that find() has found, in bytes."""
+        slab = self.slabs[block & ~(SLAB - 1)]
+        return slab.extent((block - slab.base) // slab.size)[1]
 
 
 def plural(n, what):
@@ -250,7 +275,7 @@ class HakBlock(gdb.Command):
             state = "free"
         else:
             state = "live"
-        return "%s of %d bytes, %s; %s" % (what, slab.size, state, where)
+        return "%s of %d bytes, %s; %s" % (what, heap.length(block), state, where)
 
 
 class HakLeaks(gdb.Command):
@@ -277,7 +302,7 @@ was not searched."""
             if not slab.internal:
                 live.update((block, slab) for block in heap.live(slab))
         ranges = list(self.without_counters(self.sections())) + list(zip(limits[::2], limits[1::2]))
-        self.report(live, self.reachable(heap, live, ranges))
+        self.report(heap, live, self.reachable(heap, live, ranges))
 
     @staticmethod
     def sections():
@@ -346,7 +371,7 @@ was not searched."""
             if slab.base not in contents:
                 contents[slab.base] = words_of(slab.base, SLAB)
             first = (block - slab.base) // 8
-            return contents[slab.base][first:first + slab.size // 8]
+            return contents[slab.base][first:first + heap.length(block) // 8]
 
         for start, end in ranges:
             follow(words_of(start, end - start))
@@ -357,11 +382,11 @@ was not searched."""
         return found
 
     @staticmethod
-    def report(live, reachable):
+    def report(heap, live, reachable):
         lost = collections.defaultdict(list)
         for block in sorted(live):
             if block not in reachable:
-                lost[live[block].size].append(block)
+                lost[heap.length(block)].append(block)
         count = sum(len(blocks) for blocks in lost.values())
         total = sum(size * len(blocks) for size, blocks in lost.items())
         print("%s of %d live are lost, %d bytes" % (plural(count, "block"), len(live), total))

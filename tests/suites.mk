@@ -17,7 +17,12 @@ UPPER_BUILD  := $(MAKE) O=$(O)/upper BM_FLAGS=-mcmodel=kernel DEBUG= SAN=
 UPPER        := $(O)/upper/baremetal
 PIE_BUILD    := $(MAKE) O=$(O)/pie BM_FLAGS=-fpie DEBUG= SAN=
 PIE          := $(O)/pie/baremetal
+GAPS_BUILD   := $(MAKE) O=$(O)/gaps GAPS=1 DEBUG= SAN=
+GAPS_DEBUG_BUILD := $(MAKE) O=$(O)/gaps-debug GAPS=1 DEBUG=1 SAN=
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 CC=clang DEBUG= SAN=
+
+# With gap blocks, as on bare metal: what is to be tested of them on Linux.
+GAPS_PROGRAMS := unit model fault stress death
 
 TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
 	      pkg-config mandoc man spin cmake
@@ -32,6 +37,8 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
 	+@$(TSAN_BUILD) linux-programs
+	+@$(GAPS_BUILD) $(addprefix $(O)/gaps/linux/,$(GAPS_PROGRAMS))
+	+@$(GAPS_DEBUG_BUILD) $(addprefix $(O)/gaps-debug/linux/,$(GAPS_PROGRAMS))
 	+@$(CLANG_BUILD) linux baremetal linux-programs images
 	+@$(MAKE) qemu-builds
 # What the suites in QEMU need of builds that are made otherwise.
@@ -117,28 +124,37 @@ unit-asan: $(O)/asan/linux/unit
 unit-ubsan: $(O)/ubsan/linux/unit
 unit-tsan: $(O)/tsan/linux/unit
 unit-clang: $(O)/clang/linux/unit
+unit-gaps: $(O)/gaps/linux/unit
+unit-gaps-debug: $(O)/gaps-debug/linux/unit
 model: $(L)/model --ops 10000000
 model-debug: $(O)/debug/linux/model --ops 1000000
 model-asan: $(O)/asan/linux/model --ops 500000
 model-ubsan: $(O)/ubsan/linux/model --ops 500000
 model-tsan: $(O)/tsan/linux/model --ops 100000
 model-clang: $(O)/clang/linux/model --ops 1000000
+model-gaps: $(O)/gaps/linux/model --ops 3000000
+model-gaps-debug: $(O)/gaps-debug/linux/model --ops 1000000
 fault: $(L)/fault
 fault-debug: $(O)/debug/linux/fault
 fault-asan: $(O)/asan/linux/fault
 fault-ubsan: $(O)/ubsan/linux/fault
 fault-tsan: $(O)/tsan/linux/fault
+fault-gaps: $(O)/gaps/linux/fault
+fault-gaps-debug: $(O)/gaps-debug/linux/fault
 stress: $(L)/stress
 stress-debug: $(O)/debug/linux/stress
 stress-asan: $(O)/asan/linux/stress
 stress-ubsan: $(O)/ubsan/linux/stress
 stress-tsan: $(O)/tsan/linux/stress --ops 50000
+stress-gaps: $(O)/gaps/linux/stress
 death: $(L)/death
 death-debug: $(O)/debug/linux/death
 death-asan: $(O)/asan/linux/death
 death-ubsan: $(O)/ubsan/linux/death
 death-tsan: $(O)/tsan/linux/death
 death-clang: $(O)/clang/linux/death
+death-gaps: $(O)/gaps/linux/death
+death-gaps-debug: $(O)/gaps-debug/linux/death
 provider: $(L)/provider
 reaper 1100: tests/linux/reaper.sh $(L)
 reaper-debug 300: tests/linux/reaper.sh $(O)/debug/linux $(REAPER_DEBUG)

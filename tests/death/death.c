@@ -27,6 +27,7 @@
 #include "cache/seize.h"
 #include "pages/bug.h"
 #include "pages/pagemap.h"
+#include "slab/gap.h"
 #include "superslab/superslab.h"
 
 #include "../test.h"
@@ -595,6 +596,94 @@ static void free_sized_wrong_span(void)
 	hak_free_sized(suspect(allocate(200000)), 229377);
 }
 
+#if HAK_GAPS
+/* A gap block of 1024 bytes in a slab of blocks of 64, as the last resort would make it. */
+static void *allocate_gap(void)
+{
+	void *first = allocate(64), *gap;
+
+	hak_flush();
+	gap = gap_alloc(class_of(1000), 1000, 1);
+	hidden = first; /* it is in use */
+	if (!gap)
+		_exit(99);
+	return gap;
+}
+
+/* The slab has another gap block yet, or none. */
+static void double_free_of_gap(void)
+{
+	void *gap = allocate_gap(), *other = allocate_gap();
+
+	hak_free(gap);
+	hak_free(suspect(gap));
+	hidden = other;
+}
+
+static void double_free_of_last_gap(void)
+{
+	void *gap = allocate_gap();
+
+	hak_free(gap);
+	hak_free(suspect(gap));
+}
+
+static void double_free_beside_gap(void)
+{
+	void *gap, *block = allocate(64), *other = allocate(64);
+
+	gap = allocate_gap();
+	hak_free(block);
+	hak_free(suspect(block));
+	hidden = gap;
+	hidden = other;
+}
+
+static void interior_of_gap(void)
+{
+	hak_free(suspect_at(allocate_gap(), 64));
+}
+
+static void interior_beside_gap(void)
+{
+	char *block = allocate(64);
+
+	allocate_gap();
+	hak_free(suspect_at(block, 24));
+}
+
+static void end_of_slab_with_gap(void)
+{
+	char *block = allocate(640);
+
+	hak_flush();
+	if (!gap_alloc(class_of(1200), 1200, 1))
+		_exit(99);
+	block -= (uintptr_t)block % SLAB_SIZE;
+	hak_free(suspect_at(block, 102 * 640));
+}
+
+static void realloc_interior_of_gap(void)
+{
+	hidden = hak_realloc(suspect_at(allocate_gap(), 1016), 100);
+}
+
+static void usable_size_of_freed_gap(void)
+{
+	void *gap = allocate_gap(), *other = allocate_gap();
+
+	hak_free(gap);
+	hidden_size = hak_usable_size(suspect(gap));
+	hidden = other;
+}
+
+static void free_sized_wrong_gap(void)
+{
+	hidden = allocate_gap();
+	hak_free_sized(suspect(hidden), 1025);
+}
+#endif
+
 #define MAPPED	 "not from this heap (mapped by someone else)"
 #define UNMAPPED "not from this heap (unmapped)"
 #define UNUSED	 "memory of the heap that is not in use"
@@ -689,6 +778,20 @@ static const struct crime crimes[] = {
 	      "size 10 given for a block of 256 bytes"),
 	CRIME(free_sized_wrong_span, IN_DEBUG, "free_sized",
 	      "size 229377 given for a block of 229376 bytes"),
+#if HAK_GAPS
+	CRIME(double_free_of_gap, AT_ONCE, "free", "double free of a block of 64 bytes"),
+	CRIME(double_free_of_last_gap, AT_FLUSH, "free", "double free of a block of 64 bytes"),
+	CRIME(double_free_beside_gap, AT_ONCE, "free", "double free of a block of 64 bytes"),
+	CRIME(interior_of_gap, AT_ONCE, "free", "64 bytes inside a block of 1024 bytes"),
+	CRIME(interior_beside_gap, AT_ONCE, "free", "24 bytes inside a block of 64 bytes"),
+	CRIME(end_of_slab_with_gap, AT_ONCE, "free", UNUSED),
+	CRIME(realloc_interior_of_gap, AT_ONCE, "realloc",
+	      "1016 bytes inside a block of 1024 bytes"),
+	CRIME(usable_size_of_freed_gap, AT_ONCE, "usable_size",
+	      "double free of a block of 64 bytes"),
+	CRIME(free_sized_wrong_gap, IN_DEBUG, "free_sized",
+	      "size 1025 given for a block of 1024 bytes"),
+#endif
 };
 
 static const struct crime *crime;
