@@ -92,8 +92,9 @@ class Slab:
     def set_bits(self, bitmap):
         """The numbers of the bits that are set in the first bitmap, 0, or the second, 1."""
         length = (self.count + 63) // 64 * 8
-        return set(w * 64 + b for w, word in enumerate(words_of(self.bitmap + bitmap * length, length))
-                   if word for b in range(64) if word >> b & 1)
+        words = words_of(self.bitmap + bitmap * length, length)
+        return set(w * 64 + b for w, word in enumerate(words) if word
+                   for b in range(64) if word >> b & 1)
 
     def extent(self, index):
         """The first block, and the length in bytes, of the gap block that a block is part of."""
