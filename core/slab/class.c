@@ -396,6 +396,20 @@ uint64_t class_free(unsigned class, void *const *blocks, unsigned n)
 	return outstanding;
 }
 
+/* @n blocks of a slab were freed, by gap.c. Under the lock, which is unlocked. */
+void class_note_freed(struct slab_class *sc, struct slab *slab, unsigned n)
+{
+	struct list_node *emptied = NULL;
+	unsigned class = slab->class;
+
+	sc->freed += n;
+	hak_assert(sc->freed <= sc->allocated);
+	relist_or_empty(sc, slab, &emptied);
+	leave_class(emptied);
+	lock_unlock(&sc->lock, LOCK_CLASS);
+	free_slabs(emptied, class);
+}
+
 /*
  * Is there something for a scan in this slab, and of which class is it? Read without a lock,
  * so only a hint.

@@ -56,6 +56,7 @@ static inline void class_unlock(struct slab_class *sc)
 }
 
 HAK_COLD void class_note_allocated(struct slab_class *sc, struct slab *slab, unsigned n);
+HAK_COLD void class_note_freed(struct slab_class *sc, struct slab *slab, unsigned n);
 
 /* What a scan claims of the slabs of a SuperSlab: see superslab/claim.c. */
 HAK_COLD void class_claim(struct claim *claim, bool all);

@@ -32,8 +32,12 @@
 
 #include "pages/pagemap.h"
 
-/* So many slabs of each list are looked at. More find little more, and take longer. */
-#define GAP_TRIES 16u
+/*
+ * So many words of bitmaps are searched under the lock, with interrupts off on bare metal; and
+ * so many slabs of each list at most. More find little more.
+ */
+#define GAP_WORDS 64u
+#define GAP_SLABS 16u
 
 #define NO_GAP UINT32_MAX
 
@@ -58,7 +62,7 @@ static uint64_t starts_of_runs(const uint64_t *bitmap, unsigned word, unsigned w
 {
 	uint64_t low = bitmap[word], high = word + 1 < words ? bitmap[word + 1] : 0;
 
-	for (unsigned known = 1, step; known < n; known += step) {
+	for (unsigned known = 1, step; low && known < n; known += step) {
 		step = MIN(known, n - known);
 		low &= low >> step | high << (64 - step);
 		high &= high >> step;
@@ -111,13 +115,16 @@ static void *alloc_from_list(struct slab_class *sc, unsigned bucket, unsigned n)
 {
 	struct list_node *node;
 	void *block = NULL;
+	unsigned words = 0;
 
 	class_lock(sc);
 	node = sc->partial[bucket];
-	for (unsigned i = 0; node && i < GAP_TRIES && !block; i++, node = node->next) {
+	for (unsigned i = 0; node && i < GAP_SLABS && words < GAP_WORDS && !block;
+	     i++, node = node->next) {
 		struct slab *slab = list_entry(node, struct slab, node);
 		unsigned first = slab->free < n ? NO_GAP : find_run(slab, n);
 
+		words += class_bitmap_words(slab->class);
 		if (first != NO_GAP)
 			block = make_gap(sc, slab, first, n);
 	}
@@ -242,19 +249,6 @@ enum hak_bug_code gap_inspect(const void *block, struct gap *gap)
 	return bug;
 }
 
-/* The blocks of what was a gap block go back like any others. */
-static void free_blocks(uintptr_t block, const struct gap *gap)
-{
-	void *blocks[32];
-
-	for (unsigned done = 0, n; done < gap->n; done += n) {
-		n = MIN(gap->n - done, (unsigned)ARRAY_SIZE(blocks));
-		for (unsigned i = 0; i < n; i++, block += size_class[gap->class].size)
-			blocks[i] = (void *)block;
-		class_free(gap->class, blocks, n);
-	}
-}
-
 /**
  * gap_free() - free a block of a slab that has gap blocks
  * @block: a gap block, or an ordinary one
@@ -269,20 +263,20 @@ void gap_free(void *block)
 	struct slab *slab = lock_slab(block, &gap);
 	struct slab_class *sc = class_find(gap.class);
 
-	if (slab) {
+	if (slab)
 		bug = inspect_locked(slab, (uintptr_t)block % SLAB_SIZE, &gap);
-		if (!bug && gap.n > 1) {
-			slab_split_gap(slab, gap.first, gap.n);
-			sc->gaps--;
-			if (!slab->gaps)
-				pagemap_set_class(slab_base(slab), 1, gap.class);
-		}
-		class_unlock(sc);
-	}
 	if (unlikely(bug)) {
+		if (slab)
+			class_unlock(sc);
 		bug_note(bug, block, gap.size, gap.detail);
 		return;
 	}
+	slab_free_gap(slab, gap.first, gap.n);
+	if (gap.n > 1) {
+		sc->gaps--;
+		if (!slab->gaps)
+			pagemap_set_class(slab_base(slab), 1, gap.class);
+	}
 	atomic_fetch_add_explicit(&sc->uncached[UNCACHED_FREE], gap.n, memory_order_relaxed);
-	free_blocks((uintptr_t)block, &gap);
+	class_note_freed(sc, slab, gap.n);
 }

@@ -179,13 +179,21 @@ void slab_alloc_gap(struct slab *slab, unsigned first, unsigned n)
 	note_allocated(slab, n);
 }
 
-/* The @n blocks of a gap block are ordinary ones from now on, still allocated. */
-void slab_split_gap(struct slab *slab, unsigned first, unsigned n)
+/* Free the @n blocks of a gap block from block @first on, or an ordinary block: @n is 1. */
+void slab_free_gap(struct slab *slab, unsigned first, unsigned n)
 {
-	unsigned split = change_bits(slab_rest(slab), first + 1, first + n - 1, false);
+	unsigned last = first + n - 1, freed = change_bits(slab->bitmap, first, last, true);
 
-	hak_assert(split == n - 1 && slab->gaps);
-	slab->gaps--;
+	hak_assert(freed == n);
+	if (n > 1) {
+		freed = change_bits(slab_rest(slab), first + 1, last, false);
+		hak_assert(freed == n - 1 && slab->gaps);
+		slab->gaps--;
+	}
+	slab->free = (uint16_t)(slab->free + n);
+	slab->changed = true;
+	slab->hint = (uint16_t)MIN(slab->hint, first / 64);
+	hak_assert(slab_all_free(slab) <= size_class[slab->class].blocks);
 }
 
 /* The slab is one of @class from now on, and all of its blocks are free. */
