@@ -123,6 +123,30 @@ static void *try_gap(struct request *request)
 	return keep_larger(block);
 }
 
+/* A block of a slab that the class has already, past the magazine. */
+static void *try_partial(unsigned class)
+{
+	void *block;
+
+	if (!class_alloc_partial(class, &block + 1, 1))
+		return NULL;
+	blocks_count_uncached(class, UNCACHED_ALLOC);
+	return block;
+}
+
+/*
+ * Unused slabs have become few, and there will be no more: they are left to blocks for which
+ * there is no gap.
+ */
+static void *try_without_new_slab(struct request *request)
+{
+	void *block = NULL;
+
+	if (request->class <= CLASS_SLAB_LAST)
+		block = try_partial(request->class);
+	return block ? block : try_gap(request);
+}
+
 /*
  * Neither is there a gap, so a free block of a larger class has to do. Spans are not tried, since
  * they are made of slabs.
@@ -132,10 +156,11 @@ static void *try_larger_class(unsigned class, size_t align)
 	void *block;
 
 	while (++class <= CLASS_SLAB_LAST) {
-		if (size_class[class].size % align || !class_alloc_partial(class, &block + 1, 1))
+		if (size_class[class].size % align)
 			continue;
-		blocks_count_uncached(class, UNCACHED_ALLOC);
-		return keep_larger(block);
+		block = try_partial(class);
+		if (block)
+			return keep_larger(block);
 	}
 	return NULL;
 }
@@ -149,6 +174,7 @@ static void *try_larger_class(unsigned class, size_t align)
 static void *alloc(struct request *request)
 {
 	void *block = NULL;
+	bool gap_first;
 
 	if (request->size > SIZE_LIMIT || request->align > SIZE_LIMIT)
 		return NULL;
@@ -157,11 +183,16 @@ static void *alloc(struct request *request)
 		if (!block && cache_has_own_spans())
 			cache_flush_own(CLASS_SPAN_FIRST);
 	}
+	gap_first = HAK_GAPS && !block && policy_gap_first(request->size) && arena_is_scarce();
+	if (gap_first)
+		block = try_without_new_slab(request);
 	if (!block)
 		block = try_alloc(request, ALLOC_ANY);
-	if (unlikely(!block) && reclaim())
+	if (unlikely(!block) && reclaim()) {
 		block = try_alloc(request, ALLOC_ANY);
-	if (unlikely(!block))
+		gap_first = false; /* there may be a gap now */
+	}
+	if (unlikely(!block) && !gap_first)
 		block = try_gap(request);
 	if (unlikely(!block) && request->class != CLASS_SPAN)
 		block = try_larger_class(request->class, request->align);

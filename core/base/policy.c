@@ -177,6 +177,21 @@ unsigned policy_excess(unsigned held, uint64_t gone)
 	return gone < held ? held - (unsigned)gone : 0;
 }
 
+/* Smaller blocks than this find a new slab without a search. They fill it, so it is well used. */
+#define GAP_FIRST_LEAST ((size_t)1024)
+
+/* Does a block of @size bytes get a gap before a new slab, where slabs are scarce? */
+bool policy_gap_first(size_t size)
+{
+	return size > GAP_FIRST_LEAST;
+}
+
+/* The provider has no more. Are the @unused slabs too few to be given to small blocks? */
+bool policy_is_scarce(uint64_t unused, uint64_t all)
+{
+	return unused < all / 5;
+}
+
 /*
  * A span has outgrown its @usable bytes and gets @size. How many more bytes does it get, as
  * room to grow into? A quarter of @size, if it grows in small steps: otherwise it would be

@@ -75,6 +75,10 @@ HAK_COLD unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bo
 HAK_COLD unsigned policy_excess(unsigned held, uint64_t gone);
 HAK_COLD unsigned policy_inherited(unsigned class);
 
+/* When memory is full. */
+bool policy_gap_first(size_t size);
+HAK_COLD bool policy_is_scarce(uint64_t unused, uint64_t all);
+
 /* Bytes of spans. */
 HAK_COLD size_t policy_growth(size_t size, size_t usable);
 HAK_COLD bool policy_grows_on(size_t size, uint64_t live);

@@ -18,6 +18,7 @@
 #include "base/lock.h"
 
 struct pages_counters pages_counters;
+_Atomic bool pages_exhausted;
 
 static const struct hak_provider *_Atomic attached;
 
@@ -48,6 +49,7 @@ void pages_detach(void)
 {
 	atomic_store_explicit(&attached, NULL, memory_order_relaxed);
 	pages_counters = (struct pages_counters){ 0 };
+	pages_exhausted = false;
 }
 
 static const struct hak_provider *provider_get(void)
@@ -97,6 +99,8 @@ bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping
 	*out = (struct hak_mapping){ 0 };
 	if (provider->map(provider->ctx, size, align, want, out)) {
 		pages_count(&pages_counters.failures, 1);
+		if (size == SUPERSLAB_SIZE)
+			pages_exhausted = true;
 		return false;
 	}
 	if (!mapping_is_sound(out, size, align)) {
@@ -105,6 +109,8 @@ bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping
 			provider->unmap(provider->ctx, out->base, size);
 		return false;
 	}
+	if (size == SUPERSLAB_SIZE)
+		pages_exhausted = false;
 	pages_count(&pages_counters.maps, 1);
 	pages_count(&pages_counters.requested, size);
 	pages_count(&pages_counters.mapped, size);
@@ -126,6 +132,7 @@ bool pages_unmap(void *base, size_t size)
 	assert_pages(provider, base, size);
 	if (!provider->unmap || provider->unmap(provider->ctx, base, size))
 		return false;
+	pages_exhausted = false;
 	pages_count(&pages_counters.unmaps, 1);
 	mapped = atomic_fetch_sub_explicit(&pages_counters.mapped, size, memory_order_relaxed);
 	hak_assert(mapped >= size);

@@ -26,6 +26,9 @@ struct pages_counters {
 
 extern HAK_HIDDEN struct pages_counters pages_counters;
 
+/* Has the provider had no SuperSlab when it was asked last, and got none back since? Racy. */
+extern HAK_HIDDEN _Atomic bool pages_exhausted;
+
 bool pages_attach(const struct hak_provider *provider);
 void pages_detach(void);
 

@@ -106,6 +106,15 @@ bool arena_keeps_blocks(void)
 	return keeps;
 }
 
+/* Are slabs to be kept for what needs a whole one? Read without the lock, so only a hint. */
+NO_SANITIZE_THREAD bool arena_is_scarce(void)
+{
+	uint64_t all = READ_ONCE(hak_arena.counters.active) * SLABS_PER_SUPERSLAB;
+
+	return pages_exhausted &&
+	       policy_is_scarce(all - READ_ONCE(hak_arena.counters.slabs_used), all);
+}
+
 /* Enter a SuperSlab, new or refused by the provider, into the lists and the page map. */
 static void arena_enter(struct superslab *superslab)
 {

@@ -62,6 +62,7 @@ void arena_return_reserve(struct superslab *superslab);
 HAK_COLD size_t arena_release_reserve(void);
 HAK_COLD bool arena_age_reserve(void);
 HAK_COLD bool arena_keeps_blocks(void);
+HAK_COLD bool arena_is_scarce(void);
 
 HAK_COLD void arena_read_counters(struct arena_counters *counters);
 void arena_fini(void);
