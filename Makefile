@@ -272,6 +272,7 @@ unit    := $(basename $(wildcard tests/unit/*.c)) tests/fake
 model   := $(basename $(wildcard tests/model/*.c)) tests/fake
 fault   := $(basename $(wildcard tests/fault/*.c)) tests/fake
 stress  := $(basename $(wildcard tests/stress/*.c))
+full    := tests/full/full tests/fake
 death   := $(basename $(wildcard tests/death/*.c))
 provider := tests/linux/provider
 scaling := tests/bench/scaling
@@ -284,7 +285,7 @@ smp-cost := tests/smp/cost tests/smp/cpus
 fini    := tests/smp/fini
 preempt := tests/smp/preempt tests/smp/cpus tests/smp/traffic
 
-LINUX_PROGRAMS := unit model fault stress death provider scaling idle
+LINUX_PROGRAMS := unit model fault stress full death provider scaling idle
 IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost fini memory-map
 
 define linux_program

@@ -18,11 +18,12 @@ UPPER        := $(O)/upper/baremetal
 PIE_BUILD    := $(MAKE) O=$(O)/pie BM_FLAGS=-fpie DEBUG= SAN=
 PIE          := $(O)/pie/baremetal
 GAPS_BUILD   := $(MAKE) O=$(O)/gaps GAPS=1 DEBUG= SAN=
+GAPS_TSAN_BUILD := $(MAKE) O=$(O)/gaps-tsan GAPS=1 DEBUG= SAN=thread
 GAPS_DEBUG_BUILD := $(MAKE) O=$(O)/gaps-debug GAPS=1 DEBUG=1 SAN=
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 CC=clang DEBUG= SAN=
 
 # With gap blocks, as on bare metal: what is to be tested of them on Linux.
-GAPS_PROGRAMS := unit model fault stress death
+GAPS_PROGRAMS := unit model fault full death
 
 TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
 	      pkg-config mandoc man spin cmake
@@ -39,6 +40,7 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 	+@$(TSAN_BUILD) linux-programs
 	+@$(GAPS_BUILD) $(addprefix $(O)/gaps/linux/,$(GAPS_PROGRAMS))
 	+@$(GAPS_DEBUG_BUILD) $(addprefix $(O)/gaps-debug/linux/,$(GAPS_PROGRAMS))
+	+@$(GAPS_TSAN_BUILD) $(O)/gaps-tsan/linux/full
 	+@$(CLANG_BUILD) linux baremetal linux-programs images
 	+@$(MAKE) qemu-builds
 # What the suites in QEMU need of builds that are made otherwise.
@@ -146,7 +148,10 @@ stress-debug: $(O)/debug/linux/stress
 stress-asan: $(O)/asan/linux/stress
 stress-ubsan: $(O)/ubsan/linux/stress
 stress-tsan: $(O)/tsan/linux/stress --ops 50000
-stress-gaps: $(O)/gaps/linux/stress
+full: $(L)/full
+full-gaps: $(O)/gaps/linux/full
+full-gaps-debug: $(O)/gaps-debug/linux/full
+full-gaps-tsan: $(O)/gaps-tsan/linux/full --ops 30000
 death: $(L)/death
 death-debug: $(O)/debug/linux/death
 death-asan: $(O)/asan/linux/death
