@@ -292,6 +292,40 @@ static void gap_inspection(void)
 	CHECK(!hak_check() && unit_close());
 }
 
+/* What hak_check() says of what is wrong with gap blocks. */
+static void gap_check(void)
+{
+	struct slab_class *sc;
+	struct slab *slab;
+	char *block;
+
+	if (!HAK_GAPS)
+		return;
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(holes(CLASS_64, keeps_first));
+	block = gap_alloc(CLASS_SLAB_LAST, 640, 1);
+	CHECK(block == blocks[1] && !hak_check());
+	slab = slab_of(block);
+	sc = class_find(CLASS_64);
+	slab->gaps++;
+	CHECK(unit_same(hak_check(), "slab: gap blocks and the count of them"));
+	slab->gaps--;
+	sc->gaps++;
+	CHECK(unit_same(hak_check(), "class: number of gap blocks"));
+	sc->gaps--;
+	pagemap_set_class(slab_base(slab), 1, CLASS_64);
+	CHECK(unit_same(hak_check(), "page map: class of a slab"));
+	pagemap_set_class(slab_base(slab), 1, CLASS_MIXED);
+	slab_rest(slab)[0] ^= (uint64_t)1 << 11; /* block 11 is free */
+	CHECK(unit_same(hak_check(), "slab: a part of a gap block that is free"));
+	slab_rest(slab)[0] ^= (uint64_t)1 << 11;
+	slab_rest(slab)[0] ^= (uint64_t)1 << 5; /* two gap blocks of one */
+	CHECK(unit_same(hak_check(), "slab: gap blocks and the count of them"));
+	slab_rest(slab)[0] ^= (uint64_t)1 << 5;
+	hak_free(block);
+	CHECK(!hak_check() && unit_close());
+}
+
 /* A scan purges pages around a gap block, not its own; none is made in purged pages. */
 static void gap_and_scan(void)
 {
@@ -563,6 +597,7 @@ void unit_gap(void)
 	TEST_RUN(gap_beside_ordinary_blocks);
 	TEST_RUN(gap_is_the_last);
 	TEST_RUN(gap_inspection);
+	TEST_RUN(gap_check);
 	TEST_RUN(gap_and_scan);
 	TEST_RUN(gap_and_claim);
 	TEST_RUN(gap_before_new_slab);
