@@ -114,9 +114,10 @@ static inline unsigned this_held_now(void)
 
 /*
  * Bitmaps lie in SuperSlabs of their own, and there are guards around all that is the
- * allocator's: an overflow of a block does not reach it. It takes address space.
+ * allocator's: an overflow of a block does not reach it. It takes address space. (Where gap
+ * blocks are tried, all is as on bare metal.)
  */
-#define HAK_METADATA_APART 1
+#define HAK_METADATA_APART (!HAK_GAPS)
 
 /* There are no interrupts, and signal handlers do not allocate. So this is empty. */
 #define PLATFORM_HAS_IRQ 0

@@ -405,7 +405,7 @@ static void gap_counters(void)
 {
 	void *block;
 
-	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(unit_open((4 + 2 * HAK_METADATA_APART) * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(holes(CLASS_64, keeps_first));
 	use_up();
 	block = hak_malloc(200);
@@ -549,7 +549,7 @@ static void model_run(enum fake_purge purge, uint64_t seed)
 {
 	void *first;
 
-	CHECK(unit_open(3 * MIB, 0, purge));
+	CHECK(unit_open((3 + 2 * HAK_METADATA_APART) * MIB, 0, purge));
 	first = hak_malloc(64);
 	CHECK(first);
 	model_base = (uintptr_t)first & ~(SUPERSLAB_SIZE - 1);

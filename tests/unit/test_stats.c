@@ -248,8 +248,9 @@ static void stats_of_bitmaps(void)
  */
 static void stats_of_misses(void)
 {
-	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
-	CHECK(hak_malloc(1) && hak_malloc(30 * SLAB_SIZE)); /* and a slab for a bitmap */
+	CHECK(unit_open((4 + 2 * HAK_METADATA_APART) * MIB, 0, FAKE_PURGE_NONE));
+	/* one slab is for a bitmap, if bitmaps are not apart */
+	CHECK(hak_malloc(1) && hak_malloc((30 + HAK_METADATA_APART) * SLAB_SIZE));
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(!hak_malloc(2000));
 	CHECK(stats_hold());
