@@ -15,6 +15,13 @@
 void fork_prepare(void);
 
 /**
+ * fork_in_child() - take over the locks and the caches of threads that are not there
+ *
+ * Called in the child, where the caller is the only thread, before fork_done().
+ */
+void fork_in_child(void);
+
+/**
  * fork_done() - drop the locks, in the parent and in the child
  *
  * Called by the thread that called fork_prepare(), once for each time.

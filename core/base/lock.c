@@ -11,10 +11,8 @@
  */
 #include "base/lock.h"
 
-/* How often a caller tries to take a lock before it waits, or gives up, in fork(). */
+/* How often a caller tries to take a lock before it waits. */
 #define LOCK_SPINS 100
-/* Some ms: longer than a thread holds a lock, even if it has to wait for a CPU meanwhile. */
-#define LOCK_FORK_SPINS 200000
 
 void lock_word_wait(struct lock *lock)
 {
@@ -36,7 +34,7 @@ static unsigned lock_bit(enum lock_rank rank)
 {
 	bool moves = PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE) && rank == LOCK_SCAN;
 
-	return moves ? 0 : 1u << rank;
+	return (unsigned)!moves << rank;
 }
 
 static struct platform_irq lock_irq_save(enum lock_rank rank)
@@ -96,42 +94,30 @@ void lock_unlock(struct lock *lock, enum lock_rank rank)
 {
 	struct platform_irq irq = lock->irq;
 	unsigned *held = this_held();
+	bool wake;
 
 	if (unlikely(*held >= LOCK_FORK))
 		return;
 	hak_assert(this_held_now() >> rank == lock_bit(rank) >> rank);
-	lock_word_unlock(lock);
-	/* a signal handler sees the note until the lock is dropped: see fork_prepare() */
+	wake = lock_word_drop(lock);
+	/* a signal handler sees the note until the lock is dropped, not longer: see fork.c */
 	atomic_signal_fence(memory_order_seq_cst);
 	*held &= ~lock_bit(rank);
+	if (unlikely(wake))
+		hak_host_wake(&lock->word);
 	lock_irq_restore(rank, irq);
 }
 
-/*
- * A signal handler may call fork() where it has interrupted malloc. Then the caller may hold
- * this lock itself, or the holder may wait for a lock that the caller holds. The caller could
- * wait for ever. So it tries for a while, since most locks are free in a moment, and then goes
- * on without the lock.
- */
 void lock_fork_lock(struct lock *lock)
 {
-	bool interrupted = this_held_now() & LOCK_RANKS, got = false;
-
-	for (unsigned i = 0; i < LOCK_FORK_SPINS && interrupted && !got; i++) {
-		got = lock_word_try(lock);
-		cpu_relax();
-	}
-	if (!interrupted)
-		lock_word_lock(lock);
-	if (got || !interrupted) {
-		hak_assert(!lock->forker);
-		WRITE_ONCE(lock->forker, this_held());
-	}
+	lock_word_lock(lock);
+	hak_assert(!lock->forker);
+	WRITE_ONCE(lock->forker, this_held());
 }
 
 /*
- * Drop the lock, if lock_fork_lock() got it. If it did not, another thread that forks may write
- * the word meanwhile, in lock_fork_lock(). It never writes this caller's value.
+ * Drop the lock, if the caller has it for fork(). If it does not, another thread that forks may
+ * write the word meanwhile. It never writes this caller's value.
  */
 NO_SANITIZE_THREAD void lock_fork_unlock(struct lock *lock)
 {

@@ -60,7 +60,7 @@ static inline bool lock_word_try(struct lock *lock)
 {
 	unsigned seen = 0;
 
-	/* acquire: pairs with the exchange in lock_word_unlock() */
+	/* acquire: pairs with the exchange in lock_word_drop() */
 	return atomic_compare_exchange_strong_explicit(&lock->word, &seen, 1, memory_order_acquire,
 						       memory_order_relaxed);
 }
@@ -68,7 +68,7 @@ static inline bool lock_word_try(struct lock *lock)
 /* Take the lock if it is free. If it is not, note that somebody waits. */
 static inline bool lock_word_try_waiting(struct lock *lock)
 {
-	/* acquire: pairs with the exchange in lock_word_unlock() */
+	/* acquire: pairs with the exchange in lock_word_drop() */
 	return atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) == 0;
 }
 
@@ -80,7 +80,8 @@ static inline void lock_word_lock(struct lock *lock)
 		lock_word_wait(lock);
 }
 
-static inline void lock_word_unlock(struct lock *lock)
+/* Drop the lock. Does somebody wait for it, who is to be woken? */
+static inline bool lock_word_drop(struct lock *lock)
 {
 	/*
 	 * release: pairs with the acquire of the next holder. It is seq_cst, which costs
@@ -89,7 +90,12 @@ static inline void lock_word_unlock(struct lock *lock)
 	unsigned word = atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst);
 
 	hak_assert(word);
-	if (unlikely(word == 2))
+	return word == 2;
+}
+
+static inline void lock_word_unlock(struct lock *lock)
+{
+	if (unlikely(lock_word_drop(lock)))
 		hak_host_wake(&lock->word);
 }
 

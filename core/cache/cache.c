@@ -81,9 +81,9 @@ void cache_for_each_lock(void (*visit)(struct lock *lock))
 }
 
 /*
- * A cache is to wait for an owner, since its own is gone. If that one ended in its slow path, the
+ * A cache has no owner any more, and waits for another one. If the owner went in its slow path, the
  * cache may be half-way through a change. Then it leaves the list of all caches, and is never used
- * again. With the lock held.
+ * again. With the lock held. (The list may be walked meanwhile: see list_del().)
  */
 static void cache_disown(struct cache_cold *cold)
 {
@@ -101,12 +101,10 @@ static void cache_disown(struct cache_cold *cold)
 /* In the child of a fork(), of all owners only @thread is there. */
 static void forget_owners(unsigned *thread)
 {
-	struct list_node *next;
+	struct cache_cold *cold;
 
-	for (struct list_node *node = registry.caches; node; node = next) {
-		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
-
-		next = node->next;
+	for_each_cache(cold, node)
+	{
 		if (cold->owner == NOBODY)
 			continue;
 		if (cold->thread == thread)
@@ -146,9 +144,7 @@ void hak_cache_detach(struct hak_cache *cache)
 		magazine_hand_over(cache, class, keeps ? policy_inherited(class) : 0);
 	registry_lock();
 	hak_assert(cold->owner != NOBODY);
-	cold->owner = NOBODY;
-	list_add(&registry.unused, &cold->unused);
-	registry.count--;
+	cache_disown(cold);
 	lock_unlock(&registry.lock, LOCK_META);
 }
 
@@ -161,16 +157,15 @@ void hak_cache_detach(struct hak_cache *cache)
  */
 void cache_detach_gone(bool always)
 {
-	struct list_node *node, *next;
+	struct list_node *node;
 
 	registry_lock();
 	node = always || is_power_of_two(registry.made) ? registry.caches : NULL;
 	lock_unlock(&registry.lock, LOCK_META);
-	for (; node; node = next) {
+	for (; node; node = node->next) {
 		struct cache_cold *cold = list_entry(node, struct cache_cold, node);
 		uint64_t owner = cold->owner;
 
-		next = node->next;
 		if (owner == NOBODY || !owner_is_gone(owner))
 			continue;
 		registry_lock();
@@ -406,14 +401,11 @@ bool cache_scan(enum cache_scan what)
 	return busy;
 }
 
-uint64_t cache_count(void)
+NO_SANITIZE_THREAD uint64_t cache_count(void)
 {
-	uint64_t count;
-
-	registry_lock();
-	count = registry.count;
+	registry_lock(); /* a child of a fork() counts its own */
 	lock_unlock(&registry.lock, LOCK_META);
-	return count;
+	return READ_ONCE(registry.count); /* racy: it may change at any time */
 }
 
 /* Call @visit for each cache, with the lock of the registry held. */

@@ -32,7 +32,6 @@
 
 #include "api/fork.h"
 #include "base/lock.h"
-#include "cache/cache.h"
 #include "linux.h"
 
 /* glibc's list of all FILEs; its lock can be taken again by the thread that has it. */
@@ -112,7 +111,7 @@ static void after_fork_in_child(void)
 void hak_forked_in_child(void)
 {
 	hak_cache_after_fork();
-	cache_after_fork();
+	fork_in_child();
 	fork_done();
 	hak_reaper_after_fork();
 	child_done = true;

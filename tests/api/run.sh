@@ -301,6 +301,7 @@ test_preload_matters()
 test_programs
 test_stack
 test_forksteps
+ways forkbusy "$cc -std=gnu11" forkbusy.c
 [ "$2" = programs ] && exit $status
 test_plugins
 test_forks
