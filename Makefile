@@ -38,8 +38,8 @@ ifneq ($(unknown),)
 $(error unknown option $(unknown); there is: $(CONFIGS))
 endif
 
-# $(O) is what `make clean` removes: it is new, empty, or a build made it, and it is neither
-# the source tree nor in it, unless beside its folders.
+# $(O) is what `make clean` removes: it is new, empty, or a build made it or all folders in it,
+# and it is neither the source tree nor in it, unless beside its folders.
 here := $(realpath $(CURDIR))
 out  := $(or $(realpath $(O)),$(abspath $(O)))
 sources := .ci .git arch core include platform qemu tests
@@ -50,7 +50,7 @@ ifneq ($(filter $(out:/=)/%,$(here)/)$(filter $(sources:%=$(here)/%/%),$(out)/),
 $(error O=$(O) is a folder of the sources or has them in it: give another)
 endif
 ifeq ($(wildcard $(O)/flags),)
-ifneq ($(wildcard $(O)/* $(O)/.[!.]*),)
+ifneq ($(filter-out $(patsubst %/flags,%,$(wildcard $(O)/*/flags)),$(wildcard $(O)/* $(O)/.[!.]*)),)
 $(error O=$(O) has files in it that no build made: give a new folder, or an empty one)
 endif
 endif
