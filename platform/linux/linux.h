@@ -21,6 +21,9 @@ bool hak_is_alone(void);
 /* The caller has no cache from now on. One that it has got is given back. */
 void hak_do_without_cache(void);
 
+/* A filter kills who calls madvise(): the program's own threads do not from now on. */
+void hak_do_without_madvise(void);
+
 /* Scan once; sets how many intervals to wait then. @clock: what to take the cost by. */
 enum scan_state hak_scan_once(clockid_t clock, unsigned *pause);
 uint64_t hak_interval_ns(void); /* between two scans */

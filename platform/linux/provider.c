@@ -256,16 +256,23 @@ static int linux_purge(void *ctx, void *base, size_t size)
 #define MADV_POPULATE_WRITE 23
 #endif
 
+/* The system does not know of it, or a filter kills who calls it. */
+static _Atomic bool cannot_populate;
+
 /* If there is no memory, the page fault will say so. */
 static void linux_populate(void *ctx, void *base, size_t size)
 {
-	static _Atomic bool cannot;
 	int saved = errno;
 
 	(void)ctx;
-	if (!cannot && madvise(base, size, MADV_POPULATE_WRITE) && errno == EINVAL)
-		cannot = true;
+	if (!cannot_populate && madvise(base, size, MADV_POPULATE_WRITE) && errno == EINVAL)
+		cannot_populate = true;
 	errno = saved;
+}
+
+void hak_do_without_madvise(void)
+{
+	cannot_populate = true;
 }
 
 /* The system cannot move memory, or does not let us. */

@@ -328,6 +328,7 @@ static void find_out_whether_killed(void)
 	if (reaper.scanning) {
 		reaper.state = REAPER_LOST;
 		policy_set_mode(RELEASE_AT_ONCE);
+		hak_do_without_madvise();
 		scan_abandon();
 	} else {
 		reaper.state = REAPER_NONE;

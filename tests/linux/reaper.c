@@ -919,8 +919,8 @@ static void goes_on_when_it_is_killed(void)
 {
 	grow(16 * MIB);
 	CHECK_SOON(reaper_task());
-	kill_at(SYS_madvise, true);
 	spike_up();
+	kill_at(SYS_madvise, true);
 	spike_down();
 	CHECK_SOON(threads() == 1);
 	for (unsigned i = 0; i < 450; i++) {
