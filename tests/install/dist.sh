@@ -11,21 +11,9 @@ scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 unset MAKEFLAGS MAKELEVEL MFLAGS LD_PRELOAD LD_LIBRARY_PATH O PREFIX DESTDIR BINDIR LIBDIR \
 	INCLUDEDIR MANDIR SOURCE_DATE_EPOCH
-status=0
-
-# check NAME COMMAND ...: it succeeds
-check()
-{
-	local name=$1
-
-	shift
-	if "$@" >"$scratch/output" 2>&1; then
-		echo "ok dist-$name"
-	else
-		echo "FAIL dist-$name: $(tail -n 3 "$scratch/output" | tr '\n' '|')"
-		status=1
-	fi
-}
+failed=0
+verdict_prefix=dist-
+. "$(dirname "$0")/../verdict.sh"
 
 tarball=${1:-}
 if [ -z "$tarball" ]; then
@@ -52,4 +40,4 @@ check sources-as-they-were test -z "$(cd "$scratch" && tar -dzf "$tarball" 2>&1 
 	grep -v 'Uid differs\|Gid differs\|Mode differs')"
 check no-more-files diff <(tar -tzf "$tarball" | sort) \
 	<(cd "$scratch" && find "$name" ! -type d | sort)
-exit $status
+exit $failed

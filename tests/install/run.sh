@@ -10,22 +10,9 @@ here=$root/tests/install
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 unset LD_PRELOAD LD_LIBRARY_PATH MAKEFLAGS MAKELEVEL PREFIX DESTDIR BINDIR LIBDIR INCLUDEDIR MANDIR
-status=0
+failed=0
+. "$(dirname "$0")/../verdict.sh"
 version=$(sed -n 's/^#define HAK_VERSION[ \t]*"\(.*\)"/\1/p' "$root/include/hakmem/hakmem.h")
-
-# check NAME COMMAND ...: it succeeds
-check()
-{
-	local name=$1
-
-	shift
-	if "$@" >"$scratch/output" 2>&1; then
-		echo "ok $name"
-	else
-		echo "FAIL $name: $(tail -n 5 "$scratch/output" | tr '\n' '|')"
-		status=1
-	fi
-}
 
 # same NAME EXPECTED GOT
 same()
@@ -263,4 +250,4 @@ check unstripped-has-lines bash -c \
 	"objdump -h '$scratch/unstripped/usr/local/lib/libhakmem.so' | grep -q '\.debug_line'"
 test_kernel
 test_mistakes
-exit $status
+exit $failed

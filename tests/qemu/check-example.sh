@@ -11,17 +11,8 @@ example=$1
 library=$2
 here=$(dirname "$0")
 failed=0
-
-# verdict NAME COMPLAINT: the complaint is empty if all is well
-verdict()
-{
-	if [ -z "$2" ]; then
-		echo "ok example_$1"
-	else
-		echo "FAIL example_$1: $2"
-		failed=1
-	fi
-}
+verdict_prefix=example_
+. "$(dirname "$0")/../verdict.sh"
 
 for machine in microvm pc; do
 	output=$("$here/../../qemu/run.sh" "$example/example.elf" --machine $machine 2>&1)

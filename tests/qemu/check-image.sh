@@ -10,18 +10,9 @@ scratch=$(mktemp -d) || exit 2
 built=$(cd "$root" && cd "${O:-build}" && pwd) || exit 2
 trap 'rm -rf "$scratch" "$built/baremetal/image$scratch"' EXIT
 unset MAKEFLAGS MAKELEVEL SRC OUT IMAGE_CFLAGS
-status=0
-
-# verdict NAME COMPLAINT: the complaint is empty if all is well
-verdict()
-{
-	if [ -z "$2" ]; then
-		echo "ok image_$1"
-	else
-		echo "FAIL image_$1: $2"
-		status=1
-	fi
-}
+failed=0
+verdict_prefix=image_
+. "$(dirname "$0")/../verdict.sh"
 
 make_image() { make -s -C "$root" O="${O:-build}" image "$@" 2>&1; }
 
@@ -92,4 +83,4 @@ refuses no_source "image: say of what: SRC=" OUT="$image"
 refuses no_output "image: say where to: OUT=" SRC="${sources[0]}"
 refuses missing_source "image: there is no $scratch/none.c" SRC="${sources[0]} $scratch/none.c" \
 	OUT="$image"
-exit $status
+exit $failed

@@ -14,17 +14,8 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 failed=0
-
-# verdict NAME COMPLAINT: the complaint is empty if all is well
-verdict()
-{
-	if [ -z "$2" ]; then
-		echo "ok members_$1"
-	else
-		echo "FAIL members_$1: $2"
-		failed=1
-	fi
-}
+verdict_prefix=members_
+. "$(dirname "$0")/../verdict.sh"
 
 # FUNCTION MEMBER TYPE, of all that is defined for others
 nm -g --defined-only "$library" 2>/dev/null | awk '

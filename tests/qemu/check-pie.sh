@@ -13,17 +13,8 @@ library=$1
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 failed=0
-
-# verdict NAME COMPLAINT: the complaint is empty if all is well
-verdict()
-{
-	if [ -z "$2" ]; then
-		echo "ok pie_$1"
-	else
-		echo "FAIL pie_$1: $2"
-		failed=1
-	fi
-}
+verdict_prefix=pie_
+. "$(dirname "$0")/../verdict.sh"
 
 output=$(ld -pie --no-dynamic-linker -z text -z noexecstack -e 0 -o "$scratch/image" \
 	--defsym=__errno=0 --whole-archive "$library" 2>&1 | grep -v 'entry symbol')
