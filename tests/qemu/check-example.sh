@@ -34,6 +34,6 @@ verdict exports "$exports"
 
 # The image has its own console, panic and pages, so the library's stay out.
 members=$(grep -oE 'libhakmem\.a\([a-z_]+\.o\)' "$example/example.map" | sort -u |
-	grep -E '\((console|panic|frames|balloon.*|virtio|halt)\.o\)' | tr '\n' ' ')
+	grep -E '\((console(_[a-z]+)?|panic|frames|balloon.*|virtio|halt)\.o\)' | tr '\n' ' ')
 verdict links_no_more_than_it_needs "$members"
 exit $failed
