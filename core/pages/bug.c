@@ -5,8 +5,8 @@
  *
  * A caller that holds a claim or the lock of the scan notes what it finds, and reports it when
  * nothing is held any more: itself, so that its stack is that of the report. There is one note.
- * The first that is found is kept, and what others find in the moment until it is reported is not:
- * it is as little freed as any bad block, and the program ends with the first line.
+ * Until it is reported, others note nothing more. Their bad blocks are not freed either, and the
+ * program ends with the first report.
  *
  * Lock: none is held or taken, so hak_host_panic() may call any function of the host.
  */

@@ -34,7 +34,7 @@
 
 /*
  * So many words of bitmaps are searched under the lock, with interrupts off on bare metal; and
- * so many slabs of each list at most. More find little more.
+ * so many slabs of each list at most. A longer search finds little more.
  */
 #define GAP_WORDS 64u
 #define GAP_SLABS 16u
