@@ -180,6 +180,7 @@ install: tests/install/run.sh
 build 120: tests/install/build.sh
 dist: tests/install/dist.sh
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
+demo: tests/bench/demo.sh $(L)/scaling $(B)/scaling.elf
 bench: tests/bench/selftest.sh $(L)
 endef
 

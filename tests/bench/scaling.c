@@ -7,22 +7,24 @@
  *	scaling			100000, 500000 and 1000000 blocks of 16 bytes
  *	scaling N [SIZE]	N blocks of SIZE bytes, as many as there is memory for
  *
- * The array of pointers is not the heap's. "Resident" is what the provider
- * says is backed by memory, descriptors included (on Linux, mincore); where the
- * kernel keeps a figure for the process, that is shown too. Without arguments
- * the least possible is required, see check_row().
+ * `make demo` runs it, and README.md shows what it prints (tests/bench/demo.sh compares
+ * the two). The array of pointers is not the heap's. "Resident" is what the provider says is
+ * backed by memory, descriptors included (on Linux, mincore). Without arguments the least
+ * possible is required, see check_row().
  */
 #include "../test.h"
 
 #include <hakmem/hakmem.h>
 #include <hakmem/stats.h>
 
+#define BLOCK 16 /* bytes, unless another size is asked for */
+
 struct row {
 	const char *name;
 	size_t n, size;
 	size_t failed;
 	uint64_t process_peak; /* bytes that the process has gained */
-	struct hak_stats before, peak, freed, flushed;
+	struct hak_stats before, peak, freed, flushed, trimmed;
 };
 
 static struct row rows[3];
@@ -67,6 +69,8 @@ static bool run(const char *name, size_t n, size_t size)
 	hak_stats_read(&row->freed, sizeof(row->freed));
 	hak_flush();
 	hak_stats_read(&row->flushed, sizeof(row->flushed));
+	hak_trim(HAK_TRIM_ALL);
+	hak_stats_read(&row->trimmed, sizeof(row->trimmed));
 	port_unmap(blocks, array);
 	return true;
 }
@@ -90,7 +94,9 @@ static uint64_t overhead(uint64_t resident)
 /* Memory gained since the row began; the empty heap's own is not its doing. */
 static uint64_t gained(const struct hak_stats *now)
 {
-	return now->resident_bytes - row->before.resident_bytes;
+	uint64_t before = row->before.resident_bytes;
+
+	return now->resident_bytes > before ? now->resident_bytes - before : 0;
 }
 
 static uint64_t magazine_share(void)
@@ -103,42 +109,48 @@ static uint64_t magazine_share(void)
 
 static void print_percent(uint64_t hundredths)
 {
-	test_print(" %4lu.%02lu%%", (unsigned long)(hundredths / 100),
+	test_print(" %5lu.%02lu%%", (unsigned long)(hundredths / 100),
 		   (unsigned long)(hundredths % 100));
 }
 
-static void print_header(const char *platform)
+static void print_header(size_t size)
 {
-	test_print("\nscaling on %s, bytes in KiB\n\n", platform);
-	test_print("%9s %5s | %8s %8s %8s %8s | %6s %8s | %6s %8s | %7s %8s | %13s | %13s\n", "",
-		   "", "", "resident", "", "of the", "Super-", "their", "failed", "frees by",
-		   "found", "", "after frees", "after flush");
-	test_print("%9s %5s | %8s %8s %8s %8s | %6s %8s | %6s %8s | %7s %8s | %6s %6s | %6s %6s\n",
-		   "blocks", "size", "payload", "at peak", "overhead", "process", "slabs", "use",
-		   "", "magazine", "empty", "released", "active", "KiB", "active", "KiB");
+	test_print("\nscaling on %s: blocks of %zu bytes; memory in KiB\n\n", port_name(), size);
+	test_print("%9s %9s %9s %9s %10s %9s %7s %7s\n", "blocks", "payload", "resident",
+		   "overhead", "SuperSlabs", "cached", "failed", "left");
 }
 
 static void print_row(void)
 {
-	uint64_t superslabs = row->peak.superslabs_active;
-
-	test_print("%9zu %5zu | %8lu %8lu", row->n, row->size, (unsigned long)(payload() >> 10),
+	test_print("%9zu %9lu %9lu", row->n, (unsigned long)(payload() >> 10),
 		   (unsigned long)(gained(&row->peak) >> 10));
 	print_percent(overhead(gained(&row->peak)));
-	print_percent(overhead(row->process_peak));
-	test_print(" | %6lu", (unsigned long)superslabs);
-	print_percent(share(payload(), superslabs * HAK_SUPERSLAB_SIZE));
-	test_print(" | %6zu", row->failed);
+	test_print(" %10lu", (unsigned long)row->peak.superslabs_active);
 	print_percent(magazine_share());
-	test_print(
-		" | %7lu %8lu",
-		(unsigned long)(row->flushed.superslabs_emptied - row->before.superslabs_emptied),
-		(unsigned long)(row->flushed.superslabs_released -
-				row->before.superslabs_released));
-	test_print(" | %6lu %6lu", (unsigned long)row->freed.superslabs_active,
-		   (unsigned long)(gained(&row->freed) >> 10));
-	test_print(" | %6lu %6lu\n", (unsigned long)row->flushed.superslabs_active,
-		   (unsigned long)(gained(&row->flushed) >> 10));
+	test_print(" %7zu %7lu\n", row->failed, (unsigned long)(gained(&row->trimmed) >> 10));
+}
+
+static void explain(const char *column, const char *sentence)
+{
+	test_print("%-11s %s\n", column, sentence);
+}
+
+static void print_legend(void)
+{
+	bool pages = port_counts_pages();
+
+	test_print("\n");
+	explain("resident",
+		pages ? "Pages of 4 KiB that are in memory, the heap's records included."
+		      : "Frames of 2 MiB in use: an image has its SuperSlabs in these.");
+	explain("overhead",
+		pages ? "By how much they exceed the payload: all that the heap costs."
+		      : "By how much they exceed the payload; later blocks can use it.");
+	explain("SuperSlabs", "Pieces of 2 MiB in use: as few as can hold the payload.");
+	explain("cached", "Frees that put the block into a magazine: these take no lock.");
+	explain("failed", "Calls that got no memory.");
+	explain("left", "Resident when all is freed and given back.");
+	test_print("\n");
 }
 
 /*
@@ -161,6 +173,7 @@ static void check_row(void)
 	CHECK(row->flushed.total.magazine_blocks == 0);
 	CHECK(row->flushed.superslabs_active == row->flushed.superslabs_reserve);
 	CHECK(row->flushed.superslabs_active <= 1);
+	CHECK(row->trimmed.superslabs_active == 0);
 	CHECK(hak_check() == NULL);
 	if (port_counts_pages() && row->n == 1000000) {
 		CHECK(overhead(gained(&row->peak)) <= 130);
@@ -187,17 +200,17 @@ static void check_given(void)
 
 static int run_given(int argc, char **argv)
 {
-	size_t n, size = 16;
+	size_t n, size = BLOCK;
 
 	if (argc > 3 || !parse(argv[1], &n) || (argc > 2 && !parse(argv[2], &size))) {
 		test_print("usage: scaling [N [SIZE]]\n");
 		return 2;
 	}
-	print_header(port_name());
+	print_header(size);
 	if (!run("scaling_as_given", n, size))
 		return 1;
 	print_row();
-	test_print("\n");
+	print_legend();
 	test_run(row->name, check_given);
 	return test_finish();
 }
@@ -214,14 +227,14 @@ int main(int argc, char **argv)
 	row = rows;
 	if (argc > 1)
 		return run_given(argc, argv);
-	print_header(port_name());
+	print_header(BLOCK);
 	for (size_t i = 0; i < 3; i++) {
 		row = &rows[i];
-		if (!run(asked[i].name, asked[i].n, 16))
+		if (!run(asked[i].name, asked[i].n, BLOCK))
 			return 1;
 		print_row();
 	}
-	test_print("\n");
+	print_legend();
 	for (row = rows; row < rows + 3; row++)
 		test_run(row->name, check_row);
 	return test_finish();
