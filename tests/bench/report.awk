@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 #
-# Tables of results.csv, for report.sh: see there. Variables: charts, a directory
-# for what gnuplot is to draw; promises, how many memory promises were not met,
-# and how many of all were looked at ("-": none).
+# Tables of results.csv, for report.sh: see there. Variables: picture, a file for what
+# the page begins with; charts, a directory for what gnuplot is to draw; promises, how
+# many memory promises were not met, and how many of all were looked at ("-": none). If
+# there is a trace.csv, it comes before results.csv, with "tracing=1".
 #
 # The best peer of a workload is the one with the smallest median, hakmem apart.
 # A workload is one row of the tables: its command with all sizes and numbers.
@@ -39,6 +40,16 @@ function spread(values,    n, v, middle)
 }
 
 FNR == 1 { next }
+
+# Memory over time: the first and the last figure of each malloc, in KiB.
+tracing {
+	if ($1 != "memory over time: all freed")
+		next
+	if (!($2 in trace_first))
+		trace_first[$2] = $4
+	trace_last[$2] = $4
+	next
+}
 
 {
 	workload = $2; peer = $3
@@ -134,30 +145,6 @@ function mean_ratio(what, peer, pattern,    i, own, other, sum)
 		}
 	}
 	return ratios ? exp(sum / ratios) : ""
-}
-
-# Geometric mean of hakmem's nanoseconds.
-function mean_time(pattern,    i, own, sum, n)
-{
-	for (i = 1; i <= n_workloads; i++) {
-		own = workloads[i] ~ pattern ? time_of(workloads[i], "hakmem") : ""
-		if (own == "")
-			continue
-		sum += log(own)
-		n++
-	}
-	return n ? exp(sum / n) : ""
-}
-
-function largest_time(pattern,    i, own, most)
-{
-	most = ""
-	for (i = 1; i <= n_workloads; i++) {
-		own = workloads[i] ~ pattern ? time_of(workloads[i], "hakmem") : ""
-		if (own != "" && (most == "" || own > most))
-			most = own
-	}
-	return most
 }
 
 function number(v)
@@ -278,13 +265,11 @@ function divided(a, b)
 	return a == "" || b == "" || b <= 0 ? "" : a / b
 }
 
-function percentile_row(call,    own, least)
+function percentile_row(call)
 {
-	own = figure("latency 100000", "hakmem", call "_p99.99")
-	least = best(call "_p99.99", "latency 100000")
-	requirement("p99.99 of " call ", replace 100k: ns", "at most the best peer's", \
-		least == "" ? 0 : least, own == "" || least == "" ? "" : own, \
-		least == "" ? "" : "best peer " show("", least))
+	requirement("p99.99 of " call ", replace 100k, ratio to the best peer", "at most 1.00", 1, \
+		divided(figure("latency 100000", "hakmem", call "_p99.99"), \
+			best(call "_p99.99", "latency 100000")))
 }
 
 function requirements(    v)
@@ -305,13 +290,6 @@ function requirements(    v)
 		ratios ? worst : "", worst_workload)
 	requirement("producer/consumer 16..512 B, time against jemalloc", "at most 1.00", 1, \
 		divided(time_of("exchange 1 to 1", "hakmem"), time_of("exchange 1 to 1", "jemalloc")))
-	requirement("pair and batch 16 B .. 1 MiB, geometric mean, ns", "at most 7.0", 7, \
-		mean_time("^(pair|batch-)"))
-	requirement("pair of 16 KiB, ns", "at most 7", 7, time_of("pair 16384", "hakmem"))
-	requirement("pair of 64 KiB, ns", "at most 7", 7, time_of("pair 65536", "hakmem"))
-	requirement("pair of 1 MiB, ns", "at most 16", 16, time_of("pair 1048576", "hakmem"))
-	requirement("batches of 4 and 16 KiB, the slowest, ns", "at most 14", 14, \
-		largest_time("^batch-.* (4096|16384)$"))
 	v = mean_ratio("memory", "", "")
 	requirement("peak memory, ratio to the best peer of each workload, geometric mean", \
 		"at most 1.02", 1.02, v, ratios " workloads")
@@ -364,8 +342,103 @@ function chart(what,    file, i, j, own, v, line, row)
 	close(file)
 }
 
+# A row of what the page begins with: of one malloc, what takes more is worse.
+function headline_row(text, format)
+{
+	headline[++n_headlines] = text
+	headline_format[n_headlines] = format
+}
+
+function headline_value(row, peer, v)
+{
+	headlines[row, peer] = v
+	if (v != "" && v > headline_most[row])
+		headline_most[row] = v
+}
+
+function collect_headlines(    i, peer, v)
+{
+	mean_ratio("time", "", "")
+	headline_row("Time of " ratios " workloads, hakmem = 1", "%.2f")
+	headline_row("Peak memory of these, hakmem = 1", "%.2f")
+	for (i = 1; i <= n_peers; i++) {
+		peer = peers[i]
+		v = peer == "hakmem" ? 1 : mean_ratio("time", peer, "")
+		headline_value(1, peer, v == "" ? "" : 1 / v)
+		v = peer == "hakmem" ? 1 : mean_ratio("memory", peer, "")
+		headline_value(2, peer, v == "" ? "" : 1 / v)
+	}
+	if (!("hakmem" in trace_last))
+		return
+	headline_row("MiB that stay when 8 threads have freed all", "%.0f")
+	for (i = 1; i <= n_peers; i++) {
+		peer = peers[i]
+		v = peer in trace_last ? trace_last[peer] - trace_first[peer] : ""
+		headline_value(3, peer, v == "" ? "" : v > 0 ? v / 1024 : 0)
+	}
+}
+
+function headline_text(row, peer,    v)
+{
+	v = headlines[row, peer]
+	return v == "" ? "-" : sprintf(headline_format[row], v)
+}
+
+function print_headlines(    i, j, line, rule)
+{
+	line = "| |"
+	rule = "| --- |"
+	for (j = 1; j <= n_peers; j++) {
+		line = line " " peers[j] " |"
+		rule = rule " ---: |"
+	}
+	print line "\n" rule
+	for (i = 1; i <= n_headlines; i++) {
+		line = "| " headline[i] " |"
+		for (j = 1; j <= n_peers; j++)
+			line = line " " headline_text(i, peers[j]) " |"
+		print line
+	}
+}
+
+# The same as bars, each group as wide as its longest.
+function draw_headlines(    i, j, y, v)
+{
+	printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"760\" height=\"%d\" " \
+		"font-family=\"sans-serif\" font-size=\"13\">\n", \
+		n_headlines * (n_peers * 20 + 48) + 16 >picture
+	print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>" >picture
+	y = 8
+	for (i = 1; i <= n_headlines; i++) {
+		y += 24
+		printf "<text x=\"16\" y=\"%d\" font-weight=\"bold\">%s</text>\n", y, headline[i] >picture
+		for (j = 1; j <= n_peers; j++) {
+			v = headlines[i, peers[j]]
+			y += 20
+			printf "<text x=\"116\" y=\"%d\" text-anchor=\"end\">%s</text>\n", y, peers[j] >picture
+			if (headline_most[i] > 0)
+				printf "<rect x=\"124\" y=\"%d\" width=\"%.1f\" height=\"14\" " \
+					"fill=\"%s\"/>\n", y - 11, 560 * v / headline_most[i], \
+					peers[j] == "hakmem" ? "#1668b8" : "#b8b8b8" >picture
+			printf "<text x=\"%.1f\" y=\"%d\">%s</text>\n", \
+				130 + (headline_most[i] > 0 ? 560 * v / headline_most[i] : 0), y, \
+				headline_text(i, peers[j]) >picture
+		}
+		y += 24
+	}
+	print "</svg>" >picture
+	close(picture)
+}
+
 END {
-	print "## What it must show\n"
+	collect_headlines()
+	draw_headlines()
+	print "![hakmem beside other mallocs](summary.svg)\n"
+	print_headlines()
+	print "\nSmaller is better, in every row. Time and memory are geometric means.\n"
+	while (about != "" && (getline line <about) > 0)
+		print line
+	print "\n## What it must show\n"
 	requirements()
 	print "\n## Time\n"
 	print "Geometric means of hakmem's time divided by another's; below 1 hakmem is faster.\n"

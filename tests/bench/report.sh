@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Makes the report of a run of bench.sh: results.md, and with gnuplot charts.
+# Makes the report of a run of bench.sh: results.md, which begins with one picture
+# (summary.svg) and one table, and with gnuplot charts.
 #
 #	tests/bench/report.sh DIRECTORY
 #
@@ -92,20 +93,27 @@ draw_traces()
 	done < <(awk -F , 'FNR > 1 && !seen[$1]++ { print $1 }' "$out/trace.csv")
 }
 
+# What was measured on, and what is not in it.
+write_about()
+{
+	lines_of "$out/machine.txt"
+	if [ -s "$out/missing.txt" ]; then
+		printf '\nNot in it:\n\n'
+		lines_of "$out/missing.txt"
+	fi
+}
+
 write_report()
 {
+	local traced=()
+
 	echo "# hakmem beside other mallocs"
 	echo
-	lines_of "$out/machine.txt"
-	echo
-	if [ -s "$out/missing.txt" ]; then
-		echo "Not in it:"
-		echo
-		lines_of "$out/missing.txt"
-		echo
-	fi
-	awk -v charts="$charts" -v promises="$promises" -f "$here/report.awk" "$out/results.csv" ||
-		return
+	write_about >"$charts/about"
+	[ ! -s "$out/trace.csv" ] || traced=(tracing=1 "$out/trace.csv" tracing=)
+	awk -v picture="$out/summary.svg" -v charts="$charts" -v about="$charts/about" \
+		-v promises="$promises" -f "$here/report.awk" "${traced[@]}" \
+		"$out/results.csv" || return
 	if [ -s "$out/memory.md" ]; then
 		printf '\n## What goes back (make bench-memory)\n\n'
 		cat "$out/memory.md"
