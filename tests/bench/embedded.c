@@ -240,6 +240,10 @@ static int costs(void)
 	PAIR_ROW(64, 40);
 	PAIR_ROW(512, 40);
 	PAIR_ROW(4096, 45);
+	PAIR_ROW(16384, 45);
+	PAIR_ROW(65536, 0);
+	PAIR_ROW(262144, 0);
+	PAIR_ROW(1048576, 0);
 	row("replace, 16 to 1024 bytes, 20000 live", 75, false, cost_of_replace(OURS),
 	    cost_of_replace(NEWLIBS));
 	WORST_ROWS(1, 128, WORST_MOST);
