@@ -45,6 +45,7 @@ static const struct workload *const lists[] = {
 	steady_workloads,
 	growing_workloads,
 	threaded_workloads,
+	filled_workloads,
 };
 
 static const struct workload *find_workload(const char *name)

@@ -23,7 +23,7 @@ bench-memory: $(L)/libhakmem.so $(L)/bench/memory
 
 # The peers, the programs, and what counts and draws.
 BENCH_PACKAGES  = $(PACKAGES) libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4 gnuplot-nox \
-		  valgrind redis-server redis-tools sqlite3 python3
+		  valgrind redis-server redis-tools sqlite3 python3 berkeley-abc
 setup-bench:
 	@tests/setup.sh $(BENCH_PACKAGES)
 

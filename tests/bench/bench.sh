@@ -135,6 +135,7 @@ add_others()
 	steady "bignum 64" 20000 "bignum"
 	add "scaling 1000000 x 16" 150 0 "bench scaling live=1000000"
 	steady "larson 2 threads" 0 "larson threads=2 least=10 most=500"
+	steady "larson 2 threads 8..1000" 0 "larson threads=2 least=8 most=1000"
 	steady "larson 8 threads" 0 "larson threads=8 least=10 most=500"
 	steady "exchange 1 to 1" 0 "exchange threads=2 most=512"
 	steady "exchange 4 to 4" 0 "exchange threads=8 most=512"
@@ -147,11 +148,26 @@ add_others()
 	steady "latency 100000" 0 "latency live=100000"
 }
 
+# Blocks that are written and read as a whole.
+add_filled()
+{
+	local live threads
+
+	for threads in 1 2; do
+		steady "filled 260000 threads $threads" 0 "filled live=260000 threads=$threads"
+		for live in 25 100 400 1600; do
+			steady "halves $live threads $threads" 0 \
+				"halves size=128 live=$live threads=$threads"
+		done
+	done
+	steady "passed 16..16000" 0 "passed live=1000 most=16000"
+}
+
 add_programs()
 {
 	local name
 
-	for name in redis python sqlite gcc; do
+	for name in redis python sqlite gcc abc; do
 		[[ "program $name" =~ ${ONLY:-} ]] || continue
 		if ! "$here/programs.sh" prepare $name "$out/programs" ${QUICK:+quick}; then
 			missing+=("no $name: run 'make setup-bench'")
@@ -410,6 +426,7 @@ trap 'interrupted=yes' INT TERM
 add_pairs_and_batches
 add_replaces
 add_others
+add_filled
 add_programs
 [ ${#workloads[@]} -gt 0 ] || { echo "bench.sh: no workload matches ONLY=$ONLY" >&2; exit 2; }
 if [ -n "$LIST" ]; then

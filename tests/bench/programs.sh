@@ -12,7 +12,9 @@
 # is the client, and which has this malloc too only if it was linked with it.
 # python: tests/bench/suite.py, with each object from malloc (PYTHONMALLOC), not
 # from Python's own pools. sqlite: a database in memory; tables, indexes, joins,
-# sorting, deletes. gcc: one large C file at -O2; the work is done in the child.
+# sorting, deletes. gcc: one large C file at -O2; the work is done in the child. abc:
+# a logic minimiser, after espresso of the classic malloc traces (Zorn and Grunwald, 1992):
+# many small vectors and sets that grow, are copied and freed.
 #
 # The inputs are made here, of numbers that do not change, so that a run needs no
 # network and everybody has the same.
@@ -86,6 +88,26 @@ make_sql_file()
 	END
 }
 
+# Boolean functions as tables of terms, whose bits are random.
+make_pla_file()
+{
+	awk -v terms="$1" 'BEGIN {
+		srand(3)
+		split("0 1 -", bit, " ")
+		print ".i 14\n.o 6"
+		for (; terms; terms--) {
+			term = ""
+			for (i = 0; i < 14; i++)
+				term = term bit[int(rand() * 3) + 1]
+			term = term " "
+			for (i = 0; i < 6; i++)
+				term = term int(rand() * 2)
+			print term
+		}
+		print ".e"
+	}'
+}
+
 prepare()
 {
 	local size=$1
@@ -106,6 +128,10 @@ prepare()
 	gcc)
 		needs gcc
 		make_c_file $((size * 20)) >"$directory/large.c"
+		;;
+	abc)
+		needs berkeley-abc
+		make_pla_file $((size * 600)) >"$directory/functions.pla"
 		;;
 	*) usage ;;
 	esac
@@ -160,6 +186,10 @@ run()
 			:memory: .quit
 		;;
 	gcc) exec "$starter" "$library" gcc -O2 -S -o /dev/null "$directory/large.c" ;;
+	abc)
+		exec "$starter" "$library" berkeley-abc -q "read_pla $directory/functions.pla;\
+ strash; dc2; collapse; sop; fx; strash; dc2; rewrite; refactor"
+		;;
 	*) usage ;;
 	esac
 }

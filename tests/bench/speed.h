@@ -34,7 +34,8 @@ extern struct parameters parameters;
 extern uint64_t deadline; /* of now_ns(), for the steps of threaded ones */
 extern bool warm;	  /* what is measured has begun */
 
-extern const struct workload steady_workloads[], growing_workloads[], threaded_workloads[];
+extern const struct workload steady_workloads[], growing_workloads[], threaded_workloads[],
+	filled_workloads[];
 
 static inline void *allocate(size_t size)
 {
