@@ -5,8 +5,9 @@
  *
  *	bench WORKLOAD [OPTION=NUMBER ...]
  *
- * Prints one line, "ns=N ops=N peak_kib=N ...": nanoseconds of one operation by
- * the monotonic clock, how many there were, and the most that was resident.
+ * Prints one line, "ns=N ops=N peak_kib=N own_kib=N ...": nanoseconds of one operation by
+ * the monotonic clock, how many there were, the most that was resident, and how much of
+ * it was not that of files.
  * bench.sh makes tables of it.
  *
  * Every malloc does the same operations on the same sizes in the same order,
@@ -121,8 +122,9 @@ int main(int argc, char **argv)
 	ns = run(workload, &ops);
 	if (!ops)
 		fail("bench: not one operation in %llu ms\n", (unsigned long long)parameters.ms);
-	print("ns=%.3f ops=%llu peak_kib=%llu", (double)ns / (double)ops, (unsigned long long)ops,
-	      (unsigned long long)peak_kib());
+	print("ns=%.3f ops=%llu peak_kib=%llu own_kib=%llu", (double)ns / (double)ops,
+	      (unsigned long long)ops, (unsigned long long)peak_kib(),
+	      (unsigned long long)own_kib());
 	if (workload->print)
 		workload->print(ops);
 	print("\n");

@@ -84,6 +84,15 @@ uint64_t read_number(const char *path, const char *key)
 	return strtoull(found + strlen(key), NULL, 10);
 }
 
+uint64_t own_kib(void)
+{
+	const char *status = "/proc/self/status";
+	uint64_t anonymous = read_number(status, "\nRssAnon:");
+	uint64_t now = read_number(status, "\nVmRSS:"), peak = read_number(status, "\nVmHWM:");
+
+	return anonymous + (peak > now ? peak - now : 0) - resident_mapped / KIB;
+}
+
 uint64_t peak_kib(void)
 {
 	return read_number("/proc/self/status", "\nVmHWM:") - resident_mapped / KIB;

@@ -53,6 +53,9 @@ uint64_t read_number(const char *path, const char *key);
  */
 uint64_t peak_kib(void);
 
+/* The same without the pages of files that are resident now: processes share these. */
+uint64_t own_kib(void);
+
 uint64_t now_ns(void);
 uint64_t cpu_ns(void); /* of all threads, the kernel's work for them included */
 void sleep_ms(uint64_t ms);

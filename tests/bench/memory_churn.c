@@ -165,12 +165,12 @@ void run_sawtooth(const char *variant)
 	sampler_end();
 	cpu = cpu_ns() - cpu - sampler.cpu;
 	blocks_check(blocks, count);
-	print("sawtooth %s sample=%llu ns=%.3f ops=%llu peak_kib=%llu cpu_ms=%.1f work_ms=%.1f"
-	      " net_mib=%.1f live_mib=%.1f ratio=%.3f",
+	print("sawtooth %s sample=%llu ns=%.3f ops=%llu peak_kib=%llu own_kib=%llu"
+	      " cpu_ms=%.1f work_ms=%.1f net_mib=%.1f live_mib=%.1f ratio=%.3f",
 	      variant, (unsigned long long)options.sample, (double)took / (double)pushed,
-	      (unsigned long long)pushed, (unsigned long long)peak_kib(), (double)cpu / 1e6,
-	      (double)took / 1e6, (double)left / MIB, (double)live / MIB,
-	      (double)left / (double)live);
+	      (unsigned long long)pushed, (unsigned long long)peak_kib(),
+	      (unsigned long long)own_kib(), (double)cpu / 1e6, (double)took / 1e6,
+	      (double)left / MIB, (double)live / MIB, (double)left / (double)live);
 	if (options.sample)
 		print(" worst_ratio=%.3f", sampler.worst);
 	print("\n");

@@ -206,10 +206,11 @@ void run_spike(const char *variant)
 	left = net();
 	for (struct worker *worker = workers; worker < workers + THREADS; worker++)
 		blocks += worker->count;
-	print("spike %s light=%llu ns=%.3f ops=%llu peak_kib=%llu peak_mib=%.1f net_mib=%.1f",
+	print("spike %s light=%llu ns=%.3f ops=%llu peak_kib=%llu own_kib=%llu"
+	      " peak_mib=%.1f net_mib=%.1f",
 	      variant, (unsigned long long)options.light, (double)took / (double)blocks,
-	      (unsigned long long)blocks, (unsigned long long)peak_kib(), (double)peak / MIB,
-	      (double)left / MIB);
+	      (unsigned long long)blocks, (unsigned long long)peak_kib(),
+	      (unsigned long long)own_kib(), (double)peak / MIB, (double)left / MIB);
 	if (scattered)
 		print_floor(left);
 	print("\n");

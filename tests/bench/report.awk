@@ -103,6 +103,8 @@ function value(what, workload, peer)
 {
 	if (what == "time")
 		return time_of(workload, peer)
+	if (what == "own_kib" && (workload, peer) in failed)
+		return ""
 	return what == "memory" ? memory_of(workload, peer) : figure(workload, peer, what)
 }
 
@@ -172,7 +174,9 @@ function ratio(v)
 
 function show(what, v)
 {
-	return what == "time" ? number(v) : what == "memory" ? mib(v) : v == "" ? "-" : sprintf("%.1f", v)
+	if (what == "time")
+		return number(v)
+	return what == "memory" || what == "own_kib" ? mib(v) : v == "" ? "-" : sprintf("%.1f", v)
 }
 
 function heading(first,    i, line, rule)
@@ -190,11 +194,9 @@ function print_table(what, with_spread,    i, j, v, least, own, line, text)
 {
 	print heading("workload")
 	for (i = 1; i <= n_workloads; i++) {
-		if (!(workloads[i] in timed) && what != "instructions")
-			continue
 		least = best(what, workloads[i])
 		own = value(what, workloads[i], "hakmem")
-		if (own == "" && least == "" && what == "instructions")
+		if (what ~ /^(time|memory)$/ ? !(workloads[i] in timed) : own == "" && least == "")
 			continue
 		line = "| " workloads[i] " |"
 		for (j = 1; j <= n_peers; j++) {
@@ -272,8 +274,9 @@ function percentile_row(call)
 			best(call "_p99.99", "latency 100000")))
 }
 
-function requirements(    v)
+function requirements(    v, of_others)
 {
+	of_others = "^(filled|halves|passed|larson 2 threads 8|program abc)"
 	print "| measure | required | measured | met |"
 	print "| --- | --- | ---: | --- |"
 	requirement("pair 16 B, instructions, loop included", "at most 46", 46, \
@@ -282,7 +285,12 @@ function requirements(    v)
 		figure("pair 64", "hakmem", "instructions"))
 	v = mean_ratio("time", "", "")
 	requirement("time, ratio to the best peer of each workload, geometric mean", \
-		"at most 0.95", .95, v, ratios " workloads")
+		"at most 0.85", .85, v, ratios " workloads")
+	v = mean_ratio("time", "", of_others)
+	requirement("... of blocks that are used, and of programs that minimise logic", \
+		"at most 1.00", 1, v, ratios " workloads")
+	requirement("... the slowest of these", "at most 1.03", 1.03, ratios ? worst : "", \
+		worst_workload)
 	requirement("time against each single peer, geometric mean", "at most 0.80", .80, \
 		worst_peer(), worst_name)
 	mean_ratio("time", "", "")
@@ -292,7 +300,10 @@ function requirements(    v)
 		divided(time_of("exchange 1 to 1", "hakmem"), time_of("exchange 1 to 1", "jemalloc")))
 	v = mean_ratio("memory", "", "")
 	requirement("peak memory, ratio to the best peer of each workload, geometric mean", \
-		"at most 1.02", 1.02, v, ratios " workloads")
+		"at most 1.08", 1.08, v, ratios " workloads")
+	v = mean_ratio("own_kib", "", "")
+	requirement("... without pages of files, which processes share", "at most 1.03", 1.03, v, \
+		ratios " workloads")
 	percentile_row("malloc")
 	percentile_row("free")
 	requirement("lock acquisitions per 1000 operations, Larson, 8 threads", "at most 10", 10, \
@@ -451,6 +462,11 @@ END {
 	by_group("memory")
 	print "\nMedians, MiB resident at the peak; the benchmark's own tables are not counted.\n"
 	print_table("memory", 0)
+	print "\nThe same without pages of files, such as those of a library's code, which all"
+	print "processes share. (Of programs it is not known.)\n"
+	by_group("own_kib")
+	print ""
+	print_table("own_kib", 0)
 	print "\n## Instructions\n"
 	print "Of one operation, by callgrind: they do not depend on what else the machine does.\n"
 	print_table("instructions", 0)
