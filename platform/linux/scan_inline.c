@@ -4,10 +4,10 @@
  *
  * Two things make them do so. One is time: they scan when an interval has passed, as the
  * thread would. The other is that much was freed, since the program may call nothing any
- * more: when a twelfth of what was live has gone, or a twelfth of all SuperSlabs is empty,
- * everything that is free goes at once. What stays then is at most what the last twelfth
- * would have let go. The steps are a ratio, so that a heap of any size is scanned some
- * thirty times while it shrinks to a sixteenth.
+ * more: when a twelfth of what was live has gone, or a twelfth of all SuperSlabs has become
+ * empty, everything that is free goes at once. What stays then is at most what the last
+ * twelfth would have let go. The steps are a ratio, so that a heap of any size is scanned some
+ * thirty times while it shrinks to a sixteenth, also if the system refuses to take anything.
  *
  * A program that grows and shrinks by turns would pay for that in page faults. So when half
  * of what went this way is wanted again within ten seconds, nothing goes this way for half a
@@ -40,6 +40,7 @@ static struct {
 	unsigned calls;	      /* slow paths of free */
 	uint64_t emptied;     /* SuperSlabs that had become empty when it was last looked at */
 	uint64_t most;	      /* bytes: what was live at most since memory was given back */
+	uint64_t left;	      /* SuperSlabs: how few were empty since, those that did not go */
 	uint64_t given;	      /* bytes that went since `taken` was looked at, ... */
 	uint64_t taken;	      /* ... of all bytes that were ever taken into use */
 	uint64_t given_at;
@@ -96,8 +97,10 @@ static bool is_much_freed(const struct arena_counters *arena)
 
 	if (live > inline_scan.most)
 		inline_scan.most = live;
+	if (arena->reserve < inline_scan.left)
+		inline_scan.left = arena->reserve;
 	return inline_scan.most - live > inline_scan.most / PART + LEAST ||
-	       arena->reserve > arena->active / PART;
+	       arena->reserve - inline_scan.left > arena->active / PART;
 }
 
 /* One slow path in so many, or about that. */
@@ -129,6 +132,7 @@ static void give_back_freed(void)
 			inline_scan.given += scan_all(false);
 			inline_scan.given_at = now;
 			inline_scan.most = live_bytes();
+			inline_scan.left = READ_ONCE(hak_arena.counters.reserve);
 		}
 	}
 	inline_scan.busy = false;

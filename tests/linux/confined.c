@@ -8,6 +8,8 @@
  *	confined list THREADS	only the system calls that the manual lists; all others kill
  *	confined eperm|enosys|trap NUMBER THREADS
  *				one system call is refused, or answered by SIGSYS
+ *	confined rests NUMBER ...	the same for one thread that frees what it had, turn by
+ *				turn: the library does not ask for ever
  *
  * Ends with 0, or 77 if the system does not let it do that, or a line that says what is wrong.
  */
@@ -303,8 +305,11 @@ static void *traffic(void *seed)
 	return NULL;
 }
 
+static volatile unsigned long traps;
+
 static void on_trap(int signal, siginfo_t *info, void *context)
 {
+	traps++;
 	(void)signal;
 	(void)info;
 	((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
@@ -399,6 +404,29 @@ static int run_filter(const char *how, unsigned number, unsigned threads)
 	return first_wrong;
 }
 
+/* What a program frees goes in some thirty steps, in each of which every SuperSlab is tried. */
+#define MOST_TRAPS 2000u
+
+static int run_rests(char **numbers)
+{
+	static unsigned char *block[SMALL];
+
+	for (; *numbers; numbers++)
+		if (!refuse("trap", (unsigned)atoi(*numbers)))
+			return SKIPPED;
+	for (unsigned turn = 0; turn < 5; turn++) {
+		for (unsigned i = 0; i < SMALL; i++) {
+			block[i] = malloc(1000);
+			if (!block[i])
+				return wrong("there is no memory");
+			fill(block[i], 1000, i);
+		}
+		for (unsigned i = 0; i < SMALL; i++)
+			free(block[i]);
+	}
+	return traps > MOST_TRAPS ? wrong("it asks again and again for what is refused") : FINE;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -407,6 +435,8 @@ int main(int argc, char **argv)
 		return run_lowered();
 	if (!strcmp(what, "locked"))
 		return run_locked(argc > 2 && !strcmp(argv[2], "late"));
+	if (!strcmp(what, "rests"))
+		_exit(run_rests(argv + 2));
 	if (!strcmp(what, "list") && argc > 2)
 		_exit(run_filter(NULL, 0, (unsigned)atoi(argv[2])));
 	if (argc > 3)

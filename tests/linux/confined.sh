@@ -82,6 +82,9 @@ refusals()
 confined lowered
 confined locked early
 confined locked late
+confined rests 11
+confined rests 28
+confined rests 11 28
 refusals >"$scratch/refusals" # its functions run in subshells
 cat "$scratch/refusals"
 grep -q ^FAIL "$scratch/refusals" && status=1
