@@ -24,7 +24,7 @@ $(error the path of the sources, $(CURDIR), has a space, with which make cannot 
 endif
 
 # Options of include/hakmem/config.h that can be given on the command line.
-CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE
+CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE CONFIG_HAK_WINDOW
 
 ifeq ($(wildcard arch/$(ARCH)/cpu.h),)
 $(error ARCH=$(ARCH) is not supported; there is: \

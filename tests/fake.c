@@ -9,6 +9,7 @@
 #include "fake.h"
 
 #include <base/lock.h>
+#include <hakmem/hakmem.h>
 
 #include "test.h"
 
@@ -449,6 +450,18 @@ bool fake_open(struct fake *fake, const struct fake_options *options)
 				   HAK_SUPERSLAB_SIZE);
 	fake->port_base = port_map(fake->port_size);
 	return fake->port_base && cut_arena(fake, fake->port_base, fake->port_size);
+}
+
+bool fake_init(struct fake *fake)
+{
+	uintptr_t middle = (uintptr_t)1 << (HAK_ADDRESS_BITS - 1);
+	const struct hak_options options = {
+		.size = sizeof(options),
+		.provider = &fake->provider,
+		.window_base = IS_ENABLED(CONFIG_HAK_WINDOW) ? (uintptr_t)fake->arena - middle : 0,
+	};
+
+	return hak_init_with(&options) == HAK_INIT_DONE;
 }
 
 void fake_close(struct fake *fake)

@@ -116,6 +116,12 @@ struct fake {
 /* False if there is no memory for its arena. */
 bool fake_open(struct fake *fake, const struct fake_options *options);
 
+/*
+ * hak_init() with it. With CONFIG_HAK_WINDOW, the arena lies in the middle of the window. So the
+ * window begins at no address that is special.
+ */
+bool fake_init(struct fake *fake);
+
 /* The arena goes, whatever is still mapped in it. */
 void fake_close(struct fake *fake);
 

@@ -21,6 +21,24 @@ bool hak_init(const struct hak_provider *provider)
 	return pages_attach(provider ? provider : platform_provider());
 }
 
+int hak_init_with(const struct hak_options *options)
+{
+	struct hak_options given = { 0 };
+	uintptr_t window = 0;
+
+	if (options->size < sizeof(given.size) || options->size > sizeof(given))
+		return HAK_INIT_OPTIONS;
+	__builtin_memcpy(&given, options, options->size);
+	if (IS_ENABLED(CONFIG_HAK_WINDOW))
+		window = given.window_base & ~(((uintptr_t)1 << HAK_LEAF_BITS) - 1);
+	if (!pages_reach(window, given.window_base, MAX(given.window_size, 1)))
+		return HAK_INIT_WINDOW;
+	if (!hak_init(given.provider))
+		return HAK_INIT_PROVIDER;
+	pages_set_window(window);
+	return HAK_INIT_DONE;
+}
+
 void hak_fini(void)
 {
 	this_cache_set(CACHE_NONE);

@@ -6,7 +6,7 @@
 #ifndef HAKMEM_PAGES_PAGEMAP_H
 #define HAKMEM_PAGES_PAGEMAP_H
 
-#include "base/base.h"
+#include "pages/pages.h"
 
 struct superslab;
 
@@ -40,7 +40,7 @@ extern HAK_HIDDEN struct pagemap pagemap;
 
 static inline size_t pagemap_leaf_index(uintptr_t address)
 {
-	return address >> HAK_LEAF_BITS;
+	return (address - pages_window()) >> HAK_LEAF_BITS;
 }
 
 /*

@@ -19,6 +19,7 @@
 
 struct pages_counters pages_counters;
 _Atomic bool pages_exhausted;
+uintptr_t hak_window_base;
 
 static const struct hak_provider *_Atomic attached;
 
@@ -50,6 +51,7 @@ void pages_detach(void)
 	atomic_store_explicit(&attached, NULL, memory_order_relaxed);
 	pages_counters = (struct pages_counters){ 0 };
 	pages_exhausted = false;
+	pages_set_window(0);
 }
 
 static const struct hak_provider *provider_get(void)
@@ -70,8 +72,8 @@ static bool mapping_is_sound(const struct hak_mapping *mapping, size_t size, siz
 {
 	uintptr_t base = (uintptr_t)mapping->base;
 
-	return base && !(base & (align - 1)) && size <= ((uintptr_t)1 << HAK_ADDRESS_BITS) &&
-	       base <= ((uintptr_t)1 << HAK_ADDRESS_BITS) - size;
+	return base && !(base & (align - 1)) && pages_reach(pages_window(), base, size) &&
+	       (!IS_ENABLED(CONFIG_HAK_WINDOW) || base + size > base);
 }
 
 /**

@@ -29,6 +29,32 @@ extern HAK_HIDDEN struct pages_counters pages_counters;
 /* Has the provider had no SuperSlab when it was asked last, and got none back since? Racy. */
 extern HAK_HIDDEN _Atomic bool pages_exhausted;
 
+/*
+ * The lowest address that a mapping may have: with CONFIG_HAK_WINDOW it is written when the heap
+ * is made, and constant from then on. The page map begins there, so it is a multiple of
+ * 2^HAK_LEAF_BITS.
+ */
+extern HAK_HIDDEN uintptr_t hak_window_base;
+
+static inline uintptr_t pages_window(void)
+{
+	return IS_ENABLED(CONFIG_HAK_WINDOW) ? hak_window_base : 0;
+}
+
+static inline void pages_set_window(uintptr_t base)
+{
+	if (IS_ENABLED(CONFIG_HAK_WINDOW))
+		hak_window_base = base;
+}
+
+/* Does all of this lie in a window that begins at @window? */
+static inline bool pages_reach(uintptr_t window, uintptr_t base, size_t size)
+{
+	uintptr_t reach = (uintptr_t)1 << HAK_ADDRESS_BITS;
+
+	return size <= reach && base - window <= reach - size;
+}
+
 bool pages_attach(const struct hak_provider *provider);
 void pages_detach(void);
 

@@ -37,4 +37,14 @@
 #define CONFIG_HAK_MOVE 0
 #endif
 
+/*
+ * For a kernel whose heap begins anywhere: in a direct map in the upper half, in a range of
+ * virtual addresses, above 64 GiB. It says where, when it makes the heap (hak_init_with() in
+ * hakmem.h). A free then takes one instruction more. Without this, addresses begin at 0. For
+ * bare metal: on Linux all addresses are reached.
+ */
+#ifndef CONFIG_HAK_WINDOW
+#define CONFIG_HAK_WINDOW 0
+#endif
+
 #endif

@@ -24,6 +24,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,6 +52,40 @@ struct hak_provider;
  * provider already, if the platform has none, or if @provider lacks map().
  */
 HAK_API bool hak_init(const struct hak_provider *provider);
+
+/**
+ * struct hak_options - what can be chosen when the heap is made
+ * @size:        sizeof(struct hak_options). Fields are added at the end, never moved, and 0 or
+ *		 NULL is the default in each. So a library takes what was compiled for an older
+ *		 one, and refuses what it does not know.
+ * @provider:    as for hak_init()
+ * @window_base: the lowest address that the heap may have. Needs CONFIG_HAK_WINDOW, unless the
+ *		 window lies below 2^HAK_ADDRESS_BITS.
+ * @window_size: how far the heap may reach from there on, in bytes; 0 if it does not matter.
+ *		 A library for more than 2^HAK_ADDRESS_BITS bytes is built with another value.
+ */
+struct hak_options {
+	size_t size;
+	const struct hak_provider *provider;
+	uintptr_t window_base;
+	size_t window_size;
+};
+
+/* What hak_init_with() says. Below 0, nothing has changed. */
+enum hak_init_result {
+	HAK_INIT_OPTIONS = -1,	/* @size is too small, or of a newer library */
+	HAK_INIT_WINDOW = -2,	/* the library was not built for such a window */
+	HAK_INIT_PROVIDER = -3, /* there is a provider already, or this one lacks map() */
+	HAK_INIT_DONE = 0,
+};
+
+/**
+ * hak_init_with() - the same with options
+ *
+ * Called before any memory is added to the provider of the platform, and before the first
+ * allocation. Nobody else is in the allocator meanwhile. Returns an enum hak_init_result.
+ */
+HAK_API int hak_init_with(const struct hak_options *options);
 
 /**
  * hak_fini() - give everything back to the provider and forget it

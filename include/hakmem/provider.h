@@ -12,8 +12,9 @@
  * interrupt handlers allocate, they may be, too, whatever they have interrupted; so a lock of
  * the provider is held with interrupts off. It never calls the allocator. If there is no
  * memory, it returns an error and does not stop the machine. A mapping overlaps no other that
- * is still mapped. It ends below 2^48 on Linux, and below 2^36 on bare metal: one that does
- * not is refused and unmapped.
+ * is still mapped. It ends below 2^48 on Linux. On bare metal it lies in the window of
+ * hak_init_with(), by default below 2^36. A mapping that does not is refused and unmapped, and
+ * counts as a failure of the provider in the statistics.
  */
 #ifndef HAK_PROVIDER_H
 #define HAK_PROVIDER_H

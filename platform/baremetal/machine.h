@@ -20,8 +20,14 @@
 extern "C" {
 #endif
 
-/* Bits of an address: physical ones up to 64 GiB. The root of the page map then has 2 KiB. */
+/*
+ * How far addresses of the heap go: 2^36 is 64 GiB. The root of the page map has a word for each
+ * 256 MiB of that: 2 KiB. `make HAK_ADDRESS_BITS=40` is for 1 TiB, with a root of 32 KiB. They
+ * begin at 0, or where hak_init_with() says.
+ */
+#ifndef HAK_ADDRESS_BITS
 #define HAK_ADDRESS_BITS 36
+#endif
 
 struct hak_cache;
 

@@ -116,7 +116,7 @@ static bool heap_open(size_t capacity, unsigned flags, enum fake_purge purge)
 	CHECK_OR(fake_open(&fake, &options), false);
 	inner_unmap = fake.provider.unmap;
 	fake.provider.unmap = witnessed_unmap;
-	CHECK_OR(hak_init(&fake.provider), false);
+	CHECK_OR(fake_init(&fake), false);
 	return true;
 }
 

@@ -110,7 +110,7 @@ static void run(enum fake_purge purge)
 	pthread_t threads[THREADS];
 	const char *failed;
 
-	CHECK(fake_open(&fake, &fake_options) && hak_init(&fake.provider));
+	CHECK(fake_open(&fake, &fake_options) && fake_init(&fake));
 	for (uintptr_t i = 0; i < THREADS; i++)
 		CHECK(!pthread_create(&threads[i], NULL, work, (void *)i));
 	for (unsigned i = 0; i < THREADS; i++)

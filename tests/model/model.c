@@ -474,19 +474,16 @@ static void run(void)
 {
 	bool unmaps = !(config->options.flags & (FAKE_KEEPS | FAKE_NO_UNMAP));
 	uint64_t ops = share_of(config);
-	const struct hak_provider *provider;
 
 	shadow_reset(options.seed);
 	random_state = options.seed * 2 + 1;
 	nr_null = 0;
 	live_bound = config->live ? config->live : options.live;
 	if (config->fake) {
-		CHECK(fake_open(&fake, &config->options));
-		provider = &fake.provider;
+		CHECK(fake_open(&fake, &config->options) && fake_init(&fake));
 	} else {
-		provider = open_counted();
+		CHECK(hak_init(open_counted()));
 	}
-	CHECK(hak_init(provider));
 	if (!run_ops(ops) || !finish(unmaps)) {
 		test_print("model: %s, seed %lu, after %ld operations of %lu\n", config->name,
 			   (unsigned long)options.seed, (long)nr_ops, (unsigned long)ops);

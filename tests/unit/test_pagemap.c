@@ -12,7 +12,9 @@
 #include <superslab/superslab.h>
 
 #define LEAF_BYTES   ((uintptr_t)1 << HAK_LEAF_BITS)
-#define END_OF_SPACE ((uintptr_t)1 << HAK_ADDRESS_BITS)
+#define SPACE	     ((uintptr_t)1 << HAK_ADDRESS_BITS)
+#define START	     pages_window() /* of a heap that is open */
+#define END_OF_SPACE (START + SPACE)
 
 static bool is_absent(uintptr_t address)
 {
@@ -27,8 +29,18 @@ static void pagemap_absent(void)
 	CHECK(is_absent(END_OF_SPACE));
 	CHECK(is_absent(UINTPTR_MAX));
 	CHECK(is_absent((uintptr_t)1 << 63));
-	for (uintptr_t address = 0; address < END_OF_SPACE; address += LEAF_BYTES)
-		CHECK(is_absent(address) && is_absent(address + LEAF_BYTES - 1));
+	for (uintptr_t address = 0; address < SPACE; address += LEAF_BYTES)
+		CHECK(is_absent(START + address) && is_absent(START + address + LEAF_BYTES - 1));
+}
+
+/* The same in a window that begins elsewhere, if the library is built for one. */
+static void pagemap_absent_in_window(void)
+{
+	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(IS_ENABLED(CONFIG_HAK_WINDOW) == (START != 0));
+	pagemap_absent();
+	CHECK(is_absent(START - 1));
+	CHECK(unit_close());
 }
 
 /* As descriptor.c does: the page map is given the memory for its leaves. */
@@ -42,9 +54,10 @@ static bool add_leaf(uintptr_t address)
 static void pagemap_entries(void)
 {
 	static struct superslab one, two;
-	uintptr_t base = 2 * LEAF_BYTES - SUPERSLAB_SIZE; /* the next is in another leaf */
+	uintptr_t base;
 
 	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	base = START + 2 * LEAF_BYTES - SUPERSLAB_SIZE; /* the next is in another leaf */
 	CHECK(add_leaf(base) && add_leaf(base + SUPERSLAB_SIZE));
 	CHECK(is_absent(base) && is_absent(base + SUPERSLAB_SIZE));
 	pagemap_set_superslab(base, &one);
@@ -76,18 +89,20 @@ static void pagemap_entries(void)
 static void pagemap_leaves(void)
 {
 	struct pagemap_leaf *first, *second;
+	uintptr_t base;
 
 	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	base = START + LEAF_BYTES;
 	first = meta_alloc(META_LEAF, sizeof(*first));
 	second = meta_alloc(META_LEAF, sizeof(*second));
 	CHECK(first && second);
-	CHECK(!pagemap_leaf(LEAF_BYTES));
-	CHECK(pagemap_add_leaf(LEAF_BYTES + 7 * SUPERSLAB_SIZE, first));
-	CHECK(pagemap_leaf(LEAF_BYTES) == first && pagemap_leaf(2 * LEAF_BYTES - 1) == first);
-	CHECK(!pagemap_leaf(LEAF_BYTES - 1) && !pagemap_leaf(2 * LEAF_BYTES));
-	CHECK(!pagemap_add_leaf(LEAF_BYTES, second));
-	CHECK(pagemap_leaf(LEAF_BYTES) == first);
-	pagemap_set_class(LEAF_BYTES, 1, 7);
+	CHECK(!pagemap_leaf(base));
+	CHECK(pagemap_add_leaf(base + 7 * SUPERSLAB_SIZE, first));
+	CHECK(pagemap_leaf(base) == first && pagemap_leaf(base + LEAF_BYTES - 1) == first);
+	CHECK(!pagemap_leaf(base - 1) && !pagemap_leaf(base + LEAF_BYTES));
+	CHECK(!pagemap_add_leaf(base, second));
+	CHECK(pagemap_leaf(base) == first);
+	pagemap_set_class(base, 1, 7);
 	CHECK(first->class[0] == 7 && second->class[0] == 0);
 	CHECK(unit_close());
 }
@@ -95,9 +110,10 @@ static void pagemap_leaves(void)
 static void pagemap_end_of_space(void)
 {
 	static struct superslab last;
-	uintptr_t base = END_OF_SPACE - SUPERSLAB_SIZE;
+	uintptr_t base;
 
 	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
+	base = END_OF_SPACE - SUPERSLAB_SIZE;
 	CHECK(add_leaf(base));
 	pagemap_set_superslab(base, &last);
 	pagemap_set_class(base, SLABS_PER_SUPERSLAB, 3);
@@ -110,7 +126,7 @@ static void pagemap_end_of_space(void)
 /* The root and the shared leaf: what the fast path counts on. */
 static void pagemap_layout(void)
 {
-	CHECK(PAGEMAP_LEAVES * LEAF_BYTES == END_OF_SPACE);
+	CHECK(PAGEMAP_LEAVES * LEAF_BYTES == SPACE);
 	CHECK(LEAF_SLABS * SLAB_SIZE == LEAF_BYTES);
 	CHECK(LEAF_SUPERSLABS * SUPERSLAB_SIZE == LEAF_BYTES);
 	CHECK(pagemap_leaf_index(END_OF_SPACE - 1) == PAGEMAP_LEAVES - 1);
@@ -124,6 +140,7 @@ static void pagemap_layout(void)
 void unit_pagemap(void)
 {
 	TEST_RUN(pagemap_absent);
+	TEST_RUN(pagemap_absent_in_window);
 	TEST_RUN(pagemap_entries);
 	TEST_RUN(pagemap_leaves);
 	TEST_RUN(pagemap_end_of_space);

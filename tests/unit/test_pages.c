@@ -103,12 +103,14 @@ static void pages_unsound_memory(void)
 	CHECK(unit_close());
 }
 
+#define REACH ((uintptr_t)1 << HAK_ADDRESS_BITS)
+
 static int map_at_end(void *ctx, size_t size, size_t align, enum hak_want want,
 		      struct hak_mapping *out)
 {
 	(void)align;
 	(void)want;
-	out->base = (void *)(((uintptr_t)1 << HAK_ADDRESS_BITS) - size + *(size_t *)ctx);
+	out->base = (void *)(pages_window() + REACH - size + *(size_t *)ctx);
 	out->flags = 0;
 	return 0;
 }
@@ -127,6 +129,97 @@ static void pages_end_of_addresses(void)
 	beyond = 4 * MIB;
 	CHECK(!pages_map(4 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
 	CHECK(pages_counters.failures == 2);
+	pages_detach();
+}
+
+/* What hak_init_with() says of a window. */
+static int window(uintptr_t base, size_t size)
+{
+	size_t beyond = 0;
+	const struct hak_provider provider = { .name = "end", .ctx = &beyond, .map = map_at_end };
+	const struct hak_options options = {
+		.size = sizeof(options),
+		.provider = &provider,
+		.window_base = base,
+		.window_size = size,
+	};
+	struct hak_mapping mapping = { 0 };
+	int result = hak_init_with(&options);
+
+	if (result != HAK_INIT_DONE)
+		return result;
+	if (!pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping) ||
+	    (uintptr_t)mapping.base != pages_window() + REACH - 2 * MIB)
+		result = 1;
+	pages_detach();
+	return result;
+}
+
+/* A library that was built for windows accepts all that it reaches; any other only the lowest. */
+static void pages_windows(void)
+{
+	int far = IS_ENABLED(CONFIG_HAK_WINDOW) ? HAK_INIT_DONE : HAK_INIT_WINDOW;
+	uintptr_t leaf = (uintptr_t)1 << HAK_LEAF_BITS;
+
+	CHECK(window(0, 0) == HAK_INIT_DONE);
+	CHECK(window(0, REACH) == HAK_INIT_DONE);
+	CHECK(window(0, REACH + 1) == HAK_INIT_WINDOW);
+	CHECK(window(0, SIZE_MAX) == HAK_INIT_WINDOW);
+	CHECK(window(leaf - 1, REACH - leaf + 1) == HAK_INIT_DONE);
+	CHECK(window(leaf - 1, REACH - leaf + 2) == HAK_INIT_WINDOW);
+	CHECK(window(leaf, REACH) == far);
+	CHECK(window(leaf, REACH + 1) == HAK_INIT_WINDOW);
+	CHECK(window(REACH - 1, 1) == HAK_INIT_DONE);
+	CHECK(window(REACH, 0) == far && window(REACH, REACH) == far);
+	CHECK(window(0xffff800000000000, 0) == far);
+	CHECK(window(0xffff800000000000, REACH) == far);
+	CHECK(window(UINTPTR_MAX, 1) == far);
+}
+
+/* Where a window ends at the end of all addresses, the last page is no good: its end is 0. */
+static void pages_end_of_all(void)
+{
+	struct hak_options options = {
+		.size = sizeof(options),
+		.window_base = (uintptr_t)0 - REACH,
+	};
+	size_t beyond = 0;
+	const struct hak_provider provider = { .name = "end", .ctx = &beyond, .map = map_at_end };
+	struct hak_mapping mapping;
+
+	options.provider = &provider;
+	if (hak_init_with(&options) != HAK_INIT_DONE)
+		return; /* built without windows, where pages_windows() has seen it */
+	CHECK(!pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	beyond = (size_t)0 - 2 * MIB;
+	CHECK(pages_map(2 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping));
+	pages_detach();
+}
+
+/* Options of an older program have defaults, those of a newer one are refused. */
+static void pages_options(void)
+{
+	const struct hak_provider provider = { .name = "none", .map = no_map };
+	struct {
+		struct hak_options known;
+		size_t next;
+	} options = { .known = { .provider = &provider, .window_base = 1 } };
+
+	for (size_t size = 0; size < sizeof(size_t); size++) {
+		options.known.size = size;
+		CHECK(hak_init_with(&options.known) == HAK_INIT_OPTIONS);
+	}
+	options.known.size = sizeof(options);
+	CHECK(hak_init_with(&options.known) == HAK_INIT_OPTIONS);
+	options.known.size = offsetof(struct hak_options, window_base);
+	options.known.window_base = UINTPTR_MAX; /* not looked at */
+	options.known.window_size = SIZE_MAX;
+	CHECK(hak_init_with(&options.known) == HAK_INIT_DONE);
+	CHECK(hak_init_with(&options.known) == HAK_INIT_PROVIDER);
+	pages_detach();
+	options.known.size = sizeof(options.known);
+	CHECK(hak_init_with(&options.known) == HAK_INIT_WINDOW);
+	CHECK(pages_attach(&provider)); /* it was not attached by that */
 	pages_detach();
 }
 
@@ -206,6 +299,9 @@ void unit_pages(void)
 	TEST_RUN(pages_counts);
 	TEST_RUN(pages_unsound_memory);
 	TEST_RUN(pages_end_of_addresses);
+	TEST_RUN(pages_windows);
+	TEST_RUN(pages_end_of_all);
+	TEST_RUN(pages_options);
 	TEST_RUN(pages_refused_unmap);
 	TEST_RUN(pages_purging);
 	TEST_RUN(pages_residence);

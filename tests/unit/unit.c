@@ -30,7 +30,7 @@ bool unit_open_aligned(size_t capacity, size_t align, unsigned flags, enum fake_
 	if (!fake_open(&unit_fake, &options))
 		return false;
 	is_open = true;
-	return hak_init(&unit_fake.provider);
+	return fake_init(&unit_fake);
 }
 
 bool unit_open(size_t capacity, unsigned flags, enum fake_purge purge)
