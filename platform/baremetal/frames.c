@@ -34,6 +34,9 @@
  *	frames.total    = bits set in frames.known - splits with pages that are unknown
  *	host->absent    is a subset of frames.free
  *
+ * Frames are counted from where the window of the heap begins, by default address 0. What
+ * is called an address below counts from there as well, except in pointers.
+ *
  * Two flat bitmaps reach from address 0 to the highest frame: 512 bytes for 4 GiB.
  * Those for the first 512 MiB are there from the start; a region that is higher than
  * all before it gives pages of itself for larger ones, which replace them. A table
@@ -51,6 +54,7 @@
 #include <base/list.h>
 #include <base/policy.h>
 #include <cpu.h>
+#include <pages/pages.h>
 
 #define FRAME_SIZE	HAK_SUPERSLAB_SIZE
 #define PAGE_SIZE	HAK_GRANULE
@@ -82,6 +86,7 @@ static struct {
 	size_t total, nr_free;
 	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
+	uintptr_t window;		    /* where frame 0 is, once a frame is known */
 	size_t room;			    /* bits in each of the bitmaps, at least `end` */
 	uint64_t *known, *free;		    /* one behind the other */
 } frames = {
@@ -110,6 +115,21 @@ static void frames_unlock(void)
 
 	atomic_flag_clear_explicit(&frames.lock, memory_order_release);
 	platform_irq_restore(irq);
+}
+
+static uintptr_t frames_window(void)
+{
+	return IS_ENABLED(CONFIG_HAK_WINDOW) ? frames.window : 0;
+}
+
+static void *pointer_to(uintptr_t address)
+{
+	return (void *)(frames_window() + address);
+}
+
+static uintptr_t address_of(const void *pointer)
+{
+	return (uintptr_t)pointer - frames_window();
 }
 
 /* The first bit in [@from, @end) that is @set, or @end. */
@@ -200,7 +220,7 @@ static void split_forget(struct split *split)
 
 static void *split_page(const struct split *split, size_t page)
 {
-	return (void *)(split->frame * FRAME_SIZE + page * PAGE_SIZE);
+	return pointer_to(split->frame * FRAME_SIZE + page * PAGE_SIZE);
 }
 
 static size_t page_of(uintptr_t address)
@@ -211,7 +231,7 @@ static size_t page_of(uintptr_t address)
 /* Start the record of @frame at @page, which is the only known one so far. */
 static struct split *split_create(size_t frame, size_t page)
 {
-	struct split *split = (struct split *)(frame * FRAME_SIZE + page * PAGE_SIZE);
+	struct split *split = pointer_to(frame * FRAME_SIZE + page * PAGE_SIZE);
 
 	*split = (struct split){ .frame = frame, .nr_known = 1 };
 	bits_fill(split->known, page, 1, true);
@@ -270,7 +290,7 @@ static void *take_whole(size_t count, size_t step)
 {
 	size_t first = take_frames(count, step);
 
-	return first == NONE ? NULL : (void *)(first * FRAME_SIZE);
+	return first == NONE ? NULL : pointer_to(first * FRAME_SIZE);
 }
 
 static HAK_COLD struct split *split_free_frame(void)
@@ -384,7 +404,7 @@ static HAK_COLD NOINLINE bool is_in_use(uintptr_t address, size_t size)
  */
 static HAK_COLD int frames_unmap(void *ctx, void *base, size_t size)
 {
-	uintptr_t address = (uintptr_t)base;
+	uintptr_t address = address_of(base);
 	struct split *split;
 	size_t unit;
 	int error = -1;
@@ -423,7 +443,7 @@ static HAK_COLD int frames_resident(void *ctx, const void *base, size_t size, si
 
 	(void)ctx;
 	frames_lock();
-	in_use = is_in_use((uintptr_t)base, size);
+	in_use = is_in_use(address_of(base), size);
 	frames_unlock();
 	if (!in_use)
 		return -1;
@@ -509,11 +529,11 @@ static uintptr_t make_room(uintptr_t base, uintptr_t end)
 {
 	size_t size = ALIGN_UP(BITMAPS_SIZE(DIV_ROUND_UP(end, FRAME_SIZE)), PAGE_SIZE);
 	uintptr_t reach = frames.room * FRAME_SIZE;
-	uint64_t *known = (uint64_t *)MAX(base, reach), *free = known + size / 2 / sizeof(*free);
+	uint64_t *known = pointer_to(MAX(base, reach)), *free = known + size / 2 / sizeof(*free);
 
 	if (end <= reach)
 		return end;
-	if (size >= end - (uintptr_t)known)
+	if (size >= end - address_of(known))
 		return reach;
 	cpu_clear(known, size);
 	for (size_t i = 0; i * 64 < frames.room; i++) {
@@ -532,7 +552,7 @@ static size_t add_region(uintptr_t base, uintptr_t end)
 	uintptr_t bitmaps;
 
 	end = make_room(base, end);
-	bitmaps = (uintptr_t)frames.known;
+	bitmaps = address_of(frames.known);
 	return add_range(base, MIN(end, bitmaps)) +
 	       add_range(MAX(base, bitmaps + BITMAPS_SIZE(frames.room)), end);
 }
@@ -557,6 +577,9 @@ HAK_COLD int hak_region_add_counted(uintptr_t base, size_t size, size_t *added)
 	int result = HAK_REGION_ADDED;
 
 	*added = 0;
+	if (IS_ENABLED(CONFIG_HAK_WINDOW) && !frames.end)
+		frames.window = hak_window_base;
+	base -= frames_window();
 	if (base >= limit)
 		return HAK_REGION_RANGE;
 	end = (base + MIN(size, limit - base)) / PAGE_SIZE * PAGE_SIZE;
@@ -638,7 +661,7 @@ size_t hak_frames_report(size_t most)
 	while (first + count < frames.end && count < most &&
 	       next_unreported(first + count) == first + count)
 		count++;
-	if (count && frames.host->report((void *)(first * FRAME_SIZE), count * FRAME_SIZE))
+	if (count && frames.host->report(pointer_to(first * FRAME_SIZE), count * FRAME_SIZE))
 		bits_fill(frames.host->absent, first, count, true);
 	else
 		count = 0;
