@@ -93,17 +93,8 @@ static inline bool is_power_of_two(size_t x)
 	return x && !(x & (x - 1));
 }
 
-/*
- * How many bits of @x are set? Without -mpopcnt, __builtin_popcountll() would call a library
- * of the compiler. This sums up neighbours in parallel (Warren, "Hacker's Delight", 5-1).
- */
-static inline unsigned count_bits(uint64_t x)
-{
-	x -= (x >> 1) & 0x5555555555555555u;
-	x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
-	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-	return (unsigned)(x * 0x0101010101010101u >> 56);
-}
+/* How many bits of @x are set? */
+unsigned count_bits(uint64_t x);
 
 /* The lowest set bit of @x, which is not 0. */
 static inline unsigned lowest_bit(uint64_t x)

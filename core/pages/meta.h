@@ -18,8 +18,8 @@ enum meta_kind {
 
 #define META_ALIGN ((size_t)64) /* bytes: a line of the processor's caches */
 
-void *meta_alloc(enum meta_kind kind, size_t size);
-void meta_free(enum meta_kind kind, void *record);
+HAK_COLD void *meta_alloc(enum meta_kind kind, size_t size);
+HAK_COLD void meta_free(enum meta_kind kind, void *record);
 void meta_purge(const void *start, const void *end);
 
 bool meta_has(const void *address);
