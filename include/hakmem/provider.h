@@ -38,6 +38,9 @@ extern "C" {
  * them without memory or access. They are a part of the mapping, and go with it. Bitmaps are
  * records, too, and ask for a SuperSlab. On bare metal these lie in the heap, and there are no
  * guards: address space is memory there.
+ *
+ * On bare metal, what is mapped for records stays mapped until hak_fini(). So a provider takes it
+ * from where it splits no long run of free memory, as the end is.
  */
 enum hak_want {
 	HAK_WANT_HEAP, /* blocks: SuperSlabs, each of 2 MiB and aligned to 2 MiB */

@@ -43,7 +43,8 @@
  * of regions with a bitmap each would be smaller where there are holes, but has to
  * bound their number and join neighbours to find a long run. Search is first fit:
  * low addresses fill up, and long runs stay at the upper end. It reads at most
- * 4 KiB, for calls that are followed by the use of megabytes.
+ * 4 KiB, for calls that are followed by the use of megabytes. A frame is split at the
+ * upper end of all: what records get there splits no run of frames.
  *
  * Lock: one, which spins, and is held with interrupts off, because a handler
  * that allocates may need a frame. On failure nothing has changed.
@@ -273,12 +274,8 @@ static void split_settle(struct split *split)
 	frames.nr_free++;
 }
 
-static size_t take_frames(size_t count, size_t step)
+static size_t take_frames(size_t first, size_t count)
 {
-	size_t first = bits_find_run(frames.free, frames.end, count, step);
-
-	if (first == NONE)
-		return NONE;
 	bits_fill(frames.free, first, count, false);
 	if (frames.host)
 		bits_fill(frames.host->absent, first, count, false);
@@ -288,19 +285,23 @@ static size_t take_frames(size_t count, size_t step)
 
 static void *take_whole(size_t count, size_t step)
 {
-	size_t first = take_frames(count, step);
+	size_t first = bits_find_run(frames.free, frames.end, count, step);
 
-	return first == NONE ? NULL : pointer_to(first * FRAME_SIZE);
+	return first == NONE ? NULL : pointer_to(take_frames(first, count) * FRAME_SIZE);
 }
 
+/* The last one that is free, since records stay for ever: so they split no run in the middle. */
 static HAK_COLD struct split *split_free_frame(void)
 {
-	size_t frame = take_frames(1, 1);
+	size_t i = DIV_ROUND_UP(frames.end, 64);
 	struct split *split;
 
-	if (frame == NONE)
+	while (i && !frames.free[i - 1])
+		i--;
+	if (!i)
 		return NULL;
-	split = split_create(frame, 0);
+	i--;
+	split = split_create(take_frames(i * 64 + highest_bit(frames.free[i]), 1), 0);
 	split_add_pages(split, 1, PAGES_PER_FRAME - 1);
 	return split;
 }
@@ -521,19 +522,21 @@ static HAK_COLD size_t add_range(uintptr_t base, uintptr_t end)
 }
 
 /*
- * If the bitmaps do not reach to the end of a region, it gives pages for larger ones: the
- * first that they do not reach, of which none can be known. Returns where they reach to, or
- * @end.
+ * If the bitmaps do not reach to the end of a region, it gives pages for larger ones. They are out
+ * of reach, so none can be known. They are the last ones, so that they split no run of frames, or
+ * the first ones if no frame begins there. Returns where the bitmaps reach to, or @end.
  */
 static uintptr_t make_room(uintptr_t base, uintptr_t end)
 {
 	size_t size = ALIGN_UP(BITMAPS_SIZE(DIV_ROUND_UP(end, FRAME_SIZE)), PAGE_SIZE);
 	uintptr_t reach = frames.room * FRAME_SIZE;
-	uint64_t *known = pointer_to(MAX(base, reach)), *free = known + size / 2 / sizeof(*free);
+	bool first = base > reach && base % FRAME_SIZE;
+	uint64_t *known = pointer_to(first ? base : end - size);
+	uint64_t *free = known + size / 2 / sizeof(*free);
 
 	if (end <= reach)
 		return end;
-	if (size >= end - address_of(known))
+	if (size >= end - MAX(base, reach))
 		return reach;
 	cpu_clear(known, size);
 	for (size_t i = 0; i * 64 < frames.room; i++) {

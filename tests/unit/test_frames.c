@@ -236,7 +236,10 @@ static void region_says_what_is_of_no_use(void)
 #endif
 }
 
-/* A region that is too high gives its first pages for bitmaps. */
+/*
+ * A region that is too high gives pages for bitmaps: the first ones if it begins in the midst of a
+ * frame, else the last ones.
+ */
 static void region_gives_bitmaps(void)
 {
 	size_t room = ram / FRAME_SIZE / 64 * 64, size;
@@ -244,7 +247,7 @@ static void region_gives_bitmaps(void)
 
 	for (unsigned frame = 0; frame < 2;
 	     frame++) { /* in the midst of one, or where one begins */
-		uintptr_t base = ram + (frame ? FRAME_SIZE : FRAME_SIZE - 64 * PAGE_SIZE);
+		uintptr_t base = ram + (frame ? FRAME_SIZE : FRAME_SIZE - 64 * PAGE_SIZE), at;
 
 		forget_all_but(room);
 		first = frames.known;
@@ -253,14 +256,15 @@ static void region_gives_bitmaps(void)
 		CHECK(adds(base, 2 * FRAME_SIZE - (base - ram),
 			   frame ? HAK_REGION_WAITS : HAK_REGION_ADDED,
 			   2 * FRAME_SIZE - (base - ram) - size));
-		CHECK(frames.known == (uint64_t *)base && frames.room == size * 4);
+		at = frame ? ram + 2 * FRAME_SIZE - size : base;
+		CHECK(frames.known == (uint64_t *)at && frames.room == size * 4);
 		CHECK(hak_frames_total() == !frame && hak_frames_free() == !frame);
-		CHECK(hak_region_add(base, size) == HAK_REGION_OVERLAP);
-		CHECK(hak_region_add(base + size, PAGE_SIZE) == HAK_REGION_OVERLAP);
+		CHECK(hak_region_add(at, size) == HAK_REGION_OVERLAP);
+		CHECK(hak_region_add(frame ? base : base + size, PAGE_SIZE) == HAK_REGION_OVERLAP);
 		/* the next one finds them large enough, and what they said before is there */
 		CHECK(hak_region_add(ram + 2 * FRAME_SIZE, 2 * FRAME_SIZE) == 0);
-		CHECK(frames.known == (uint64_t *)base && hak_frames_total() == 2 + !frame);
-		CHECK(map_page() == base + size + PAGE_SIZE);
+		CHECK(frames.known == (uint64_t *)at && hak_frames_total() == 2 + !frame);
+		CHECK(map_page() == (frame ? base : base + size) + PAGE_SIZE);
 		CHECK(map_frames(1, FRAME_SIZE) == ram + (frame ? 2 : 1) * FRAME_SIZE);
 	}
 }
@@ -280,14 +284,12 @@ static void bitmaps_grow(void)
 	/* what the smaller ones reach is added, even if there is no room for larger ones */
 	CHECK(adds(high - PAGE_SIZE, 2 * PAGE_SIZE, HAK_REGION_SMALL, 0) && frames.room == room);
 	CHECK(hak_region_add(high, ram + RAM_SIZE - high) >= 0);
-	CHECK(frames.known == (uint64_t *)high && frames.room > room);
+	CHECK((uintptr_t)frames.known > ram + RAM_SIZE - FRAME_SIZE && frames.room > room);
 	CHECK(hak_frames_total() == RAM_FRAMES - 1 && hak_frames_free() == RAM_FRAMES - 2);
-	for (unsigned i = 1; i < RAM_FRAMES; i++)
-		if (i != before)
-			CHECK(map_frames(1, FRAME_SIZE) == ram + i * FRAME_SIZE);
+	for (unsigned i = 1; i < RAM_FRAMES - 1; i++)
+		CHECK(map_frames(1, FRAME_SIZE) == ram + i * FRAME_SIZE);
 	CHECK(!map_frames(1, FRAME_SIZE));
-	CHECK(unmap(ram, FRAME_SIZE) &&
-	      unmap(ram + (before == 7 ? 6 : 7) * FRAME_SIZE, FRAME_SIZE));
+	CHECK(unmap(ram, FRAME_SIZE) && unmap(ram + 6 * FRAME_SIZE, FRAME_SIZE));
 	CHECK(map_frames(1, FRAME_SIZE) == ram);
 }
 
@@ -379,6 +381,26 @@ static void pages_split_and_return(void)
 	CHECK(map_frames(RAM_FRAMES, FRAME_SIZE) == ram);
 }
 
+/* Pages stay, as records do, and split no run of frames: they come from the end. */
+static void pages_come_from_the_end(void)
+{
+	forget();
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	for (unsigned left = RAM_FRAMES; left; left--) {
+		for (unsigned i = 1; i < PAGES_PER_FRAME; i++)
+			CHECK(map_page() == ram + (left - 1) * FRAME_SIZE + i * PAGE_SIZE);
+		CHECK(bits_are(frames.free, ram / FRAME_SIZE, left - 1, true));
+	}
+	CHECK(!map_page());
+	/* what is free in the middle is split when nothing above it is free */
+	forget();
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(map_frames(RAM_FRAMES, FRAME_SIZE) == ram);
+	CHECK(unmap(ram + FRAME_SIZE, 3 * FRAME_SIZE));
+	CHECK(map_page() == ram + 3 * FRAME_SIZE + PAGE_SIZE);
+	CHECK(map_frames(2, FRAME_SIZE) == ram + FRAME_SIZE);
+}
+
 static void wrong_unmaps(void)
 {
 	uintptr_t frame, page;
@@ -387,11 +409,11 @@ static void wrong_unmaps(void)
 	CHECK(hak_region_add(ram, 3 * FRAME_SIZE) == 0);
 	frame = map_frames(1, FRAME_SIZE);
 	page = map(2 * PAGE_SIZE, PAGE_SIZE, HAK_WANT_META);
-	CHECK(frame == ram && page == ram + FRAME_SIZE + PAGE_SIZE);
+	CHECK(frame == ram && page == ram + 2 * FRAME_SIZE + PAGE_SIZE);
 	CHECK(!unmap(frame, 0));
 	CHECK(!unmap(frame + PAGE_SIZE, FRAME_SIZE));
-	CHECK(!unmap(frame, 2 * FRAME_SIZE));		   /* the second is split */
-	CHECK(!unmap(frame + 2 * FRAME_SIZE, FRAME_SIZE)); /* free */
+	CHECK(!unmap(frame, 3 * FRAME_SIZE));		   /* the third is split */
+	CHECK(!unmap(frame + FRAME_SIZE, FRAME_SIZE));	   /* free */
 	CHECK(!unmap(frame + 3 * FRAME_SIZE, FRAME_SIZE)); /* not ours */
 	CHECK(!unmap(page + 2 * PAGE_SIZE, PAGE_SIZE));	   /* free */
 	CHECK(!unmap(page - PAGE_SIZE, PAGE_SIZE));	   /* the record */
@@ -595,6 +617,7 @@ void unit_frames(void)
 	TEST_RUN(regions_join_later);
 	TEST_RUN(runs_and_alignment);
 	TEST_RUN(pages_split_and_return);
+	TEST_RUN(pages_come_from_the_end);
 	TEST_RUN(wrong_unmaps);
 	TEST_RUN(free_frames_are_reported_once);
 	TEST_RUN(resident_is_what_is_mapped);
