@@ -396,8 +396,9 @@ help:
 	@echo '  app-test        real programs with and without the library; 40 minutes;'
 	@echo '                  APPS="git perl": only these'
 	@echo '  example         the example unikernel, from an installed copy of the library'
-	@echo '  qemu-debug      boot IMAGE=, stopped, with GDB and the commands of'
-	@echo "                  qemu/hakmem-gdb.py; RUN_OPTIONS='--smp 2': options of qemu/run.sh"
+	@echo '  qemu-debug      boot IMAGE= with GDB and the commands of qemu/hakmem-gdb.py, and'
+	@echo "                  stop in the function STOP=; RUN_OPTIONS='--smp 2': options of"
+	@echo '                  qemu/run.sh; without IMAGE=, the demo with its heap full'
 	@echo "  image           an image of SRC='case.c ...', the boot kit and the library:"
 	@echo '                  OUT=case.elf, with IMAGE_CFLAGS=;'
 	@echo '                  boot it with qemu/run.sh case.elf'

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Boot an image in QEMU, stopped, with GDB at its side:
+# Boot an image in QEMU with GDB at its side:
 #
 #	debug.sh IMAGE ['OPTION-OF-run.sh...' [OPTION-OF-GDB...]]
 #
-# GDB knows the commands of hakmem-gdb.py; the image starts with "continue". Its
+# GDB knows the commands of hakmem-gdb.py. The image has not begun, and does with
+# "continue"; or it stands where it first calls the function STOP of the environment. Its
 # console is this terminal, or the file CONSOLE of the environment.
 
 fail()
@@ -46,5 +47,8 @@ until [ -S "$scratch/gdb" ]; do
 	tenths=$((tenths - 1))
 	sleep 0.1
 done
+if [ -n "${STOP-}" ]; then
+	set -- -ex "thbreak $STOP" -ex continue "$@"
+fi
 "$gdb" -q -nx -ex 'set architecture i386:x86-64' -ex "source $here/hakmem-gdb.py" \
 	-ex "target remote $scratch/gdb" "$@" "$image"

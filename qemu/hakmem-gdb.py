@@ -9,7 +9,9 @@ What GDB can tell about the heap of a stopped image (or process, or core dump).
 
 It reads memory and calls nothing, so it works wherever the image was stopped,
 over QEMU's stub too. It needs the debug information of the library (built with
--g, as it is by default), from which it takes all it knows of the structures.
+-g, as it is by default), from which it takes all it knows of the structures. A
+field that it does not find there is an error that names it. `hak heap` prints
+what hak_dump() prints (core/diag/dump.c); tests/qemu/check-debug.sh compares them.
 """
 
 import array
@@ -17,10 +19,25 @@ import collections
 
 import gdb
 
-SLAB = 64 << 10
 PAGE = 4096
-SLABS = 32
-SUPERSLAB = SLAB * SLABS
+SUPERSLAB = 2 << 20
+SMALL_MAX = 1024
+
+# What is read of the structures: if a version of the library has other fields, the first
+# command says so.
+FIELDS = {
+    "arena": "all",
+    "superslab": "slab all base unused unbacked metadata",
+    "slab": "bitmap span_pages free unbacked_blocks unbacked class gaps",
+    "cache_cold": "cache node magazine",
+    "magazine_cold": "base seized_top kept",
+    "hak_cache": "magazine slot",
+    "magazine": "top",
+    "slab_class": "allocated freed slabs",
+    "spans": "allocated freed live_pages live_slabs",
+    "size_class": "size blocks",
+    "pagemap": "absent root",
+}
 
 # Variables of the library whose numbers may look like addresses of blocks.
 COUNTERS = ("pages_counters", "hak_arena", "hak_spans", "'diag/stats.c'::failures")
@@ -35,6 +52,32 @@ def value(expression):
                            "information? (%s)" % (expression, error))
     result.fetch_lazy()
     return result
+
+
+def field_names(kind):
+    """The fields of a struct, those of unnamed structs and unions in it among them."""
+    for field in kind.fields():
+        if field.name:
+            yield field.name
+        else:
+            yield from field_names(field.type.strip_typedefs())
+
+
+def check_fields():
+    for struct, wanted in FIELDS.items():
+        try:
+            names = set(field_names(gdb.lookup_type("struct " + struct)))
+        except gdb.error:
+            names = set()
+        for name in wanted.split():
+            if name not in names:
+                raise gdb.GdbError("hak: struct %s has no field %s: is this an image with hakmem, "
+                                   "of the same version as this script?" % (struct, name))
+
+
+def length_of(array_type):
+    first, last = array_type.strip_typedefs().range()
+    return last - first + 1
 
 
 def listed(head, struct, member):
@@ -59,12 +102,22 @@ def bits(number):
 
 
 def words_of(address, size):
-    """@size bytes of memory as numbers of 8 bytes; those that cannot be read are left out."""
-    try:
-        data = gdb.selected_inferior().read_memory(address, size).tobytes()
-    except gdb.MemoryError:
-        return array.array("Q")
-    return array.array("Q", data[:len(data) // 8 * 8])
+    """@size bytes of memory as numbers of 8 bytes; pages that cannot be read are left out."""
+    words = array.array("Q")
+    end = address + size
+    while address < end:
+        piece = min(1 << 20, end - address)
+        try:
+            data = gdb.selected_inferior().read_memory(address, piece).tobytes()
+        except gdb.MemoryError:
+            piece = min(piece, PAGE - address % PAGE)
+            try:
+                data = gdb.selected_inferior().read_memory(address, piece).tobytes()
+            except gdb.MemoryError:
+                data = b""
+        words.frombytes(data[:len(data) // 8 * 8])
+        address += piece
+    return words
 
 
 class Slab:
@@ -77,7 +130,7 @@ class Slab:
         self.klass = int(record["class"])
         self.internal = heap.bitmap_512 <= self.klass <= heap.bitmap_1024
         self.is_span = self.klass > heap.slab_last and not self.internal
-        self.pages = int(record["span_pages"]) if self.is_span else 16
+        self.pages = int(record["span_pages"]) if self.is_span else heap.slab_size // PAGE
         if self.is_span:
             self.size = self.pages * PAGE
             self.count = 1
@@ -127,35 +180,98 @@ class Slab:
 
 class Heap:
     def __init__(self):
+        check_fields()
         self.slab_last = int(value("CLASS_SLAB_LAST"))
         self.bitmap_512 = int(value("CLASS_BITMAP_512"))
         self.bitmap_1024 = int(value("CLASS_BITMAP_1024"))
+        self.span_first = int(value("CLASS_SPAN_FIRST"))
+        self.span = int(value("CLASS_SPAN"))
+        self.span_rest = int(value("CLASS_SPAN_REST"))
+        self.mixed = int(value("CLASS_MIXED"))
         table = value("size_class")
-        first, last = table.type.range()
         self.classes = [(int(table[i]["size"]), int(table[i]["blocks"]))
-                        for i in range(first, last + 1)]
+                        for i in range(length_of(table.type))]
+        kind = gdb.lookup_type("struct superslab")
+        self.slabs_each = length_of(kind["slab"].type)
+        self.slab_size = SUPERSLAB // self.slabs_each
         self.superslabs = list(listed(value("hak_arena")["all"], "superslab", "all"))
         self.slabs = {}  # by the address of each slab
         for superslab in self.superslabs:
             self.add_slabs(superslab)
         self.add_rests()
+        self.cached_by_class = collections.Counter()
         self.cached = self.read_magazines()  # block -> number of the cache
 
     def add_slabs(self, superslab):
         base, unused = int(superslab["base"]), int(superslab["unused"])
         records = superslab["slab"]
-        for i in range(SLABS):
+        for i in range(self.slabs_each):
             if not unused >> i & 1 and int(records[i]["class"]):
-                slab = Slab(self, base + i * SLAB, records[i])
+                slab = Slab(self, base + i * self.slab_size, records[i])
                 self.slabs[slab.base] = slab
 
     def add_rests(self):
         for slab in [s for s in self.slabs.values() if s.is_span]:
-            for at in range(slab.base + SLAB, slab.base + slab.size, SLAB):
+            for at in range(slab.base + self.slab_size, slab.base + slab.size, self.slab_size):
                 self.slabs[at] = slab
 
     def distinct(self):
         return [slab for base, slab in sorted(self.slabs.items()) if base == slab.base]
+
+    def class_at(self, address):
+        """What the page map says of a slab."""
+        pagemap = value("&pagemap").dereference()
+        absent = pagemap["absent"]
+        slabs = length_of(absent.type)
+        number = address // self.slab_size
+        at = int(absent.address) + int(pagemap["root"][number // slabs]) + number % slabs
+        return gdb.selected_inferior().read_memory(at, 1).tobytes()[0]
+
+    def letter(self, superslab, index):
+        """Of a slab, as core/diag/dump.c has it."""
+        klass = self.class_at(int(superslab["base"]) + index * self.slab_size)
+        if self.is_guard(superslab, index):
+            return "|"
+        if int(superslab["unused"]) >> index & 1:
+            return "." if int(superslab["unbacked"]) >> index & 1 else "-"
+        if klass == self.span_rest:
+            return "="
+        if klass == self.mixed:
+            return "g"
+        if klass in (self.bitmap_512, self.bitmap_1024):
+            return "b"
+        if 0 < klass <= self.slab_last:
+            return "s" if self.classes[klass][0] <= SMALL_MAX else "m"
+        return "#" if klass else "?"
+
+    def is_guard(self, superslab, index):
+        return bool(superslab["metadata"]) and index in (0, self.slabs_each - 1)
+
+    def rows(self):
+        """Of each class of the users': size or "larger", live, cached, slabs, live bytes."""
+        slab_classes = value("'slab/class.c'::slab_classes")
+        spans = value("hak_spans")
+        for klass in range(1, self.slab_last + 1):
+            counters = slab_classes[klass]
+            if int(counters):
+                counters = counters.dereference()
+                yield self.row(klass, int(counters["allocated"]) - int(counters["freed"]),
+                               int(counters["slabs"]))
+        for klass in range(self.span_first, self.span + 1):
+            row = klass - self.span_first
+            live = int(spans["allocated"][row]) - int(spans["freed"][row])
+            if klass == self.span:
+                yield ("larger", live, 0, int(spans["live_slabs"]),
+                       int(spans["live_pages"]) * PAGE)
+            else:
+                slabs = -(-self.classes[klass][0] // self.slab_size)
+                yield self.row(klass, live, live * slabs)
+
+    def row(self, klass, outstanding, slabs):
+        size = self.classes[klass][0]
+        cached = self.cached_by_class[klass]
+        live = max(outstanding - cached, 0)
+        return (size, live, cached, slabs, live * size)
 
     def read_magazines(self):
         blocks = {}
@@ -163,15 +279,17 @@ class Heap:
         for number, cold in enumerate(caches):
             cache = cold["cache"].dereference()
             cache.fetch_lazy()
-            first, last = cold["magazine"].type.range()
             slot = int(cache["slot"].address)
-            for klass in range(first, last + 1):
+            for klass in range(length_of(cold["magazine"].type)):
                 magazine = cold["magazine"][klass]
                 base, top = int(magazine["base"]), int(cache["magazine"][klass]["top"])
                 if not base:
                     continue
                 held = int(magazine["kept"]) if int(magazine["seized_top"]) else top - base
-                found = words_of(slot + (base + 1) * 8, held * 8) if held > 0 else []
+                found = list(words_of(slot + (base + 1) * 8, held * 8)) if held > 0 else []
+                if int(magazine["seized_top"]) and top == 2:
+                    found += words_of(slot + 2 * 8, 8)  # of a free that came too late
+                self.cached_by_class[klass] += len(found)
                 blocks.update((block, number) for block in found)
         return blocks
 
@@ -184,7 +302,7 @@ class Heap:
 
     def find(self, address):
         """The slab at an address, and the block there, or None for either."""
-        slab = self.slabs.get(address & ~(SLAB - 1))
+        slab = self.slabs.get(address & ~(self.slab_size - 1))
         if not slab:
             return None, None
         index = (address - slab.base) // slab.size
@@ -194,12 +312,50 @@ class Heap:
 
     def length(self, block):
         """Of a block that find() has found, in bytes."""
-        slab = self.slabs[block & ~(SLAB - 1)]
+        slab = self.slabs[block & ~(self.slab_size - 1)]
         return slab.extent((block - slab.base) // slab.size)[1]
 
 
 def plural(n, what):
     return "%d %s%s" % (n, what, "" if n == 1 else "s")
+
+
+def without(ranges, holes):
+    """The parts of ranges, each once, that lie in none of the holes."""
+    found = []
+    done = 0
+    holes = sorted(holes) + [(1 << 64, 1 << 64)]
+    for start, end in sorted(ranges):
+        start = max(start, done)
+        for hole, behind in holes:
+            if hole >= end:
+                break
+            if start < hole:
+                found.append((start, hole))
+            start = max(start, behind)
+        if start < end:
+            found.append((start, end))
+        done = max(done, end)
+    return found
+
+
+def page_tables():
+    """Where the tables lie that this CPU uses, if memory is mapped one to one."""
+    try:
+        root = int(gdb.parse_and_eval("$cr3")) & 0xffffffffff000
+    except (gdb.error, TypeError):
+        return set()  # a process
+    found = set()
+    work = [(root, 4)]
+    while work:
+        table, level = work.pop()
+        if table in found:
+            continue
+        found.add(table)
+        for entry in words_of(table, PAGE) if level > 1 else []:
+            if entry & 0x81 == 1:  # present, and not a page itself
+                work.append((entry & 0xffffffffff000, level - 1))
+    return found
 
 
 class Hak(gdb.Command):
@@ -210,39 +366,39 @@ class Hak(gdb.Command):
 
 
 class HakHeap(gdb.Command):
-    """Show the heap: a line for each size of blocks, and one for each SuperSlab.
+    """Show the heap as hak_dump() does: a line for each size of blocks, and one for
+each SuperSlab.
 
 Of a SuperSlab: its slabs that are used, that are free and backed by memory, and
-that are free and unbacked; and the unbacked pages of those that are used."""
+that are free and unbacked; the unbacked pages of those that are used; and a letter
+for each slab."""
 
     def __init__(self):
         super().__init__("hak heap", gdb.COMMAND_DATA)
 
     def invoke(self, argument, from_tty):
         heap = Heap()
-        rows = collections.defaultdict(lambda: [0, 0, 0])
-        for slab in heap.distinct():
-            if slab.internal:
-                continue
-            row = rows[slab.size]
-            row[2] += (slab.pages + 15) // 16
-            live = (1 if slab.is_span else slab.count - slab.nr_free)
-            row[0] += live
-        for block in heap.cached:
-            slab, _ = heap.find(block)
-            if slab:
-                rows[slab.size][0] -= 1
-                rows[slab.size][1] += 1
-        print("%10s %10s %8s %8s" % ("size", "live", "cached", "slabs"))
-        for size in sorted(rows):
-            print("%10d %10d %8d %8d" % ((size,) + tuple(rows[size])))
-        print("%18s %5s %5s %7s %6s" % ("SuperSlab", "used", "free", "purged", "pages"))
+        print("%10s %10s %8s %8s %6s" % ("size", "live", "cached", "slabs", "used"))
+        for size, live, cached, slabs, used in heap.rows():
+            if slabs:
+                print("%10s %10d %8d %8d %5d%%" % (size, live, cached, slabs,
+                                                   used * 100 // (slabs * heap.slab_size)))
+        print("%18s  used free purged  pages  (s m: blocks up to and above %d bytes, "
+              "g: several sizes, b: bitmaps, |: guards, #=: large blocks, -: free, .: purged)"
+              % ("SuperSlab", SMALL_MAX))
         for superslab in heap.superslabs:
-            unused, unbacked = int(superslab["unused"]), int(superslab["unbacked"])
-            pages = sum(bits(int(superslab["slab"][i]["unbacked"])) for i in range(SLABS)
-                        if not unused >> i & 1)
-            print("0x%016x %5d %5d %7d %6d" % (int(superslab["base"]), SLABS - bits(unused),
-                                               bits(unused & ~unbacked), bits(unbacked), pages))
+            self.print_superslab(heap, superslab)
+
+    @staticmethod
+    def print_superslab(heap, superslab):
+        unused, unbacked = int(superslab["unused"]), int(superslab["unbacked"])
+        slabs = range(heap.slabs_each)
+        used = [i for i in slabs if not unused >> i & 1 and not heap.is_guard(superslab, i)]
+        pages = sum(bits(int(superslab["slab"][i]["unbacked"])) for i in slabs
+                    if not unused >> i & 1)
+        print("0x%016x  %4d %4d %6d %6d  %s" % (
+            int(superslab["base"]), len(used), bits(unused & ~unbacked), bits(unbacked), pages,
+            "".join(heap.letter(superslab, i) for i in slabs)))
 
 
 class HakBlock(gdb.Command):
@@ -282,13 +438,15 @@ class HakBlock(gdb.Command):
 class HakLeaks(gdb.Command):
     """List live blocks that nothing points to: hak leaks [START END]...
 
-A block is reachable if its address, or one inside it that is a multiple of 8 (so
-not an entry of a page table), stands at a multiple of 8 bytes in the writable
-sections of the program, in a register of any CPU or thread, in another reachable
-block, or between a START and an END (for stacks that are elsewhere). What is left
-out of the list may still be lost, if a stale copy of its address is around; what
-is on it is lost, unless its address is kept in some other form, or in memory that
-was not searched."""
+A block is reachable if its address, or one inside it, stands at a multiple of 8 bytes
+in another reachable block, in a register of any CPU or thread, or in memory that is
+not the heap's: the writable sections of the program; all that the library's frames
+gave out, as for stacks and a kernel's own pages; of a process all that it has mapped;
+and what lies between a START and an END, for a kernel with pages of its own.
+
+What is left out of the list may still be lost, if a stale copy of its address is
+around, or a number that looks like it. What is on it is lost, unless its address is
+kept in some other form, or in memory that was not searched."""
 
     def __init__(self):
         super().__init__("hak leaks", gdb.COMMAND_DATA)
@@ -302,12 +460,13 @@ was not searched."""
         for slab in heap.distinct():
             if not slab.internal:
                 live.update((block, slab) for block in heap.live(slab))
-        ranges = list(self.without_counters(self.sections())) + list(zip(limits[::2], limits[1::2]))
+        ranges = self.sections() + self.mappings() + list(self.frames())
+        ranges = without(ranges, self.not_searched(heap)) + list(zip(limits[::2], limits[1::2]))
         self.report(heap, live, self.reachable(heap, live, ranges))
 
     @staticmethod
     def sections():
-        """Writable sections of the program."""
+        """Writable sections of the program, and of a core file."""
         found = []
         for line in gdb.execute("maintenance info sections", to_string=True).splitlines():
             fields = line.split()
@@ -317,21 +476,67 @@ was not searched."""
         return found
 
     @staticmethod
-    def without_counters(ranges):
-        """The same ranges but for the library's counters."""
-        holes = []
+    def mappings():
+        """What a process can write to; nothing if this is an image."""
+        found = []
+        try:
+            lines = gdb.execute("info proc mappings", to_string=True).splitlines()
+        except gdb.error:
+            return found
+        for line in lines:
+            fields = line.split()
+            if len(fields) > 4 and fields[0].startswith("0x") and "w" in fields[4]:
+                found.append((int(fields[0], 16), int(fields[1], 16)))
+        return found
+
+    @staticmethod
+    def frames():
+        """What frames.c gave out: whole frames, and pages of those that are split."""
+        try:
+            frames = gdb.parse_and_eval("'baremetal/frames.c'::frames")
+        except gdb.error:
+            return  # another provider, or a process
+        frames.fetch_lazy()
+        end = int(frames["end"])
+        known = words_of(int(frames["known"]), -(-end // 64) * 8)
+        free = words_of(int(frames["free"]), -(-end // 64) * 8)
+        splits = {}
+        work = [frames["root"]]
+        while work:
+            split = work.pop()
+            if int(split):
+                splits[int(split["frame"])] = split
+                work += [split["child"][0], split["child"][1]]
+        for frame in range(end):
+            if frame in splits:
+                yield from HakLeaks.pages_of(splits[frame], frame * SUPERSLAB)
+            elif (known[frame // 64] & ~free[frame // 64]) >> frame % 64 & 1:
+                yield frame * SUPERSLAB, (frame + 1) * SUPERSLAB
+
+    @staticmethod
+    def pages_of(split, base):
+        record = (int(split) - base) // PAGE
+        for page in range(SUPERSLAB // PAGE):
+            used = int(split["known"][page // 64]) & ~int(split["free"][page // 64])
+            if used >> page % 64 & 1 and page != record:
+                yield base + page * PAGE, base + (page + 1) * PAGE
+
+    @staticmethod
+    def not_searched(heap):
+        """The heap itself, its records and counters, and page tables."""
+        holes = [(int(superslab["base"]), int(superslab["base"]) + SUPERSLAB)
+                 for superslab in heap.superslabs]
+        chunk = value("'pages/meta.c'::meta")["chunks"]
+        while int(chunk):
+            holes.append((int(chunk), int(chunk) + int(chunk["size"])))
+            chunk = chunk["next"]
         for name in COUNTERS:
             try:
                 variable = gdb.parse_and_eval(name)
-                holes.append((int(variable.address), variable.type.sizeof))
+                holes.append((int(variable.address), int(variable.address) + variable.type.sizeof))
             except gdb.error:
                 pass  # the linker left it out
-        for start, end in ranges:
-            for hole, size in sorted(holes):
-                if start <= hole < end:
-                    yield start, hole
-                    start = hole + size
-            yield start, end
+        return holes + [(table, table + PAGE) for table in page_tables()]
 
     @staticmethod
     def registers():
@@ -353,14 +558,14 @@ was not searched."""
     def reachable(self, heap, live, ranges):
         if not heap.slabs:
             return set()
-        low, high = min(heap.slabs), max(heap.slabs) + SLAB
+        low, high = min(heap.slabs), max(heap.slabs) + heap.slab_size
         contents = {}  # of slabs: many small blocks are read at once
         found = set()
         work = []
 
         def follow(words):
             for word in words:
-                if low <= word < high and not word & 7:
+                if low <= word < high:
                     block = heap.find(word)[1]
                     if block in live and block not in found:
                         found.add(block)
@@ -370,7 +575,7 @@ was not searched."""
             if slab.is_span:
                 return words_of(block, slab.size)
             if slab.base not in contents:
-                contents[slab.base] = words_of(slab.base, SLAB)
+                contents[slab.base] = words_of(slab.base, heap.slab_size)
             first = (block - slab.base) // 8
             return contents[slab.base][first:first + heap.length(block) // 8]
 

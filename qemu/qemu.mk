@@ -75,11 +75,16 @@ $(B)/upper.elf: $(call bm_objects,$(upper) $(upper).S $(IMAGE_TESTED)) $(B)/libh
 	$(call say,LD,$@)$(BM_LD) $(subst qemu/image.ld,$(upper).ld,$(BM_LDFLAGS)) --gc-sections \
 		$(filter %.o %.a,$^) -o $@
 
-# What is debugged, and how run.sh starts it: make qemu-debug IMAGE=... RUN_OPTIONS='--smp 2'
-IMAGE       ?= $(B)/scaling.elf
+# What is debugged, and how run.sh starts it: make qemu-debug IMAGE=... RUN_OPTIONS='--smp 2'.
+# It stands where the function STOP is called first: in the demo, where its heap is largest.
+ifndef IMAGE
+IMAGE       := $(B)/scaling.elf
+STOP        ?= free_all
+endif
+STOP        ?= main
 RUN_OPTIONS ?=
 qemu-debug: $(IMAGE)
-	@qemu/debug.sh $(IMAGE) '$(RUN_OPTIONS)'
+	@STOP=$(STOP) qemu/debug.sh $(IMAGE) '$(RUN_OPTIONS)'
 
 .PHONY: qemu-debug
 

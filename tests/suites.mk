@@ -103,7 +103,7 @@ qemu-pie-upper 60: qemu/run.sh $(PIE)/upper.elf --balloon
 qemu-pie 60: qemu/run.sh $(PIE)/scaling.elf
 qemu-pie-link 60: tests/qemu/check-pie.sh $(PIE)/libhakmem.a
 qemu-virtio 120: tests/qemu/check-virtio.sh $(UPPER)/upper.elf
-qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf
+qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf $(B)/scaling.elf $(L)/libhakmem.so
 qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a
 qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
 qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
@@ -199,7 +199,7 @@ export QEMU_SUITES LINUX_SUITES LONG_SUITES
 test check: test-builds
 	@{ echo "$$LINUX_SUITES"; echo "$$QEMU_SUITES"; } | $(RUN)
 
-qemu-test: images $(B)/newlib.elf kit qemu-builds
+qemu-test: images $(B)/newlib.elf kit qemu-builds $(L)/libhakmem.so
 	@echo "$$QEMU_SUITES" | $(RUN)
 
 linux-test: test-builds

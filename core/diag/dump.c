@@ -111,8 +111,9 @@ void hak_dump(hak_sink *sink, void *ctx)
 	dump_class(sink, ctx, "larger", &row);
 	hak_format(sink, ctx,
 		   "%18s  used free purged  pages  (s m: blocks up to and above %lu bytes, "
-		   "%sb: bitmaps, |: guards, #=: large blocks, -: free, .: purged)\n",
-		   "SuperSlab", (unsigned long)SMALL_MAX, HAK_GAPS ? "g: several sizes, " : "");
+		   "g: several sizes, b: bitmaps, |: guards, #=: large blocks, -: free, "
+		   ".: purged)\n",
+		   "SuperSlab", (unsigned long)SMALL_MAX);
 	do {
 		n = draw_some(done, pictures, ARRAY_SIZE(pictures));
 		done += n;

@@ -4,11 +4,19 @@
  * to check-debug.sh, which compares it with what GDB says, and with hak_dump().
  *
  * Reachable: a chain of 100 blocks of 48 bytes from a variable, blocks of 512
- * and 100000 bytes; lost: 7 blocks of 512 bytes, one of 3 MiB, and the 5 of 96
- * bytes that only a lost block leads to. 60 blocks of 32 bytes are freed again,
- * and lie in a magazine.
+ * and 100000 bytes; and one each of 1536 bytes from a page of the provider, of 768 bytes
+ * from the stack of another CPU, of 256 bytes by a pointer into it that is odd. Lost: 7
+ * blocks of 512 bytes, one of 3 MiB, one of 8 KiB that only a free page leads to, and the 5
+ * of 96 bytes that only a lost block leads to. 60 blocks of 32 bytes are freed again, and lie
+ * in a magazine.
+ *
+ * The machine has two CPUs.
  */
+#include <boot.h>
+#include <cpu.h>
+#include <frames.h>
 #include <hakmem/hakmem.h>
+#include <hakmem/host.h>
 #include <hakmem/stats.h>
 #include <machine.h>
 
@@ -22,6 +30,7 @@ struct link {
 /* What GDB asks about. */
 struct link *chain;
 void *small, *large, *freed[60];
+char *inside;
 volatile uintptr_t lost; /* a block that nothing leads to, hidden from a search */
 
 /* Where GDB stops. */
@@ -42,6 +51,22 @@ static void lengthen(struct link **list, unsigned n, size_t size)
 	}
 }
 
+/* A page that the kernel has of the provider, and that only page tables lead to. */
+static void *fill_page(void *block)
+{
+	struct hak_mapping page;
+
+	if (hak_frames_provider.map(NULL, HAK_GRANULE, HAK_GRANULE, HAK_WANT_META, &page))
+		hak_host_panic("no page");
+	*(void **)page.base = block;
+	return page.base;
+}
+
+static void free_page(void *page)
+{
+	hak_frames_provider.unmap(NULL, page, HAK_GRANULE);
+}
+
 static __attribute__((noinline)) void make(void)
 {
 	struct link *hidden = NULL;
@@ -54,6 +79,9 @@ static __attribute__((noinline)) void make(void)
 	lengthen(&hidden, 5, 96);
 	*(void **)~lost = hidden;
 	lost = ~(uintptr_t)hak_zalloc(3 << 20);
+	inside = (char *)hak_zalloc(256) + 3;
+	fill_page(hak_zalloc(1536));
+	free_page(fill_page(hak_zalloc(8192)));
 	for (unsigned i = 0; i < 60; i++)
 		freed[i] = hak_malloc(32);
 	for (unsigned i = 0; i < 60; i++)
@@ -69,15 +97,43 @@ static __attribute__((noinline)) void wipe(void)
 		stack[i] = 0;
 }
 
+static void show(void)
+{
+	stop_here();
+	hak_dump(hak_console_sink, NULL);
+}
+
+static _Atomic bool ready, done;
+
+static void on_cpu(void *unused)
+{
+	void *volatile mine;
+
+	(void)unused;
+	if (this_cpu()->id == 0) {
+		while (!ready)
+			cpu_relax();
+		show();
+		done = true;
+		return;
+	}
+	mine = hak_malloc(768);
+	ready = true;
+	while (!done)
+		cpu_relax();
+	hak_free(mine);
+}
+
 int main(void)
 {
 	const char *broken;
 
 	hak_init(port_provider());
+	if (smp_count() != 2)
+		hak_host_panic("dump: two CPUs are needed");
 	make();
 	wipe();
-	stop_here();
-	hak_dump(hak_console_sink, NULL);
+	smp_run(on_cpu, NULL);
 	broken = hak_check();
 	test_print("check: %s\n", broken ? broken : "clean");
 	return broken != NULL;
