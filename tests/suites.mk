@@ -90,7 +90,8 @@ qemu-memory-6-mib-pc 60: $(MEMORY_RUN) --memory 6M --machine pc
 qemu-memory-128-mib 60: $(MEMORY_RUN) --memory 128M --icount -- 60000
 qemu-memory-4-gib 180: $(MEMORY_RUN) --memory 4G --icount -- 120000
 qemu-memory-6-gib-pc 180: $(MEMORY_RUN) --memory 6G --machine pc --icount
-qemu-pages 60: qemu/run.sh $(B)/pages.elf --memory 512M --icount -- 600
+qemu-pages 60: qemu/run.sh $(B)/pages.elf --memory 512M --icount -- 700
+qemu-pages-6-gib-pc 60: qemu/run.sh $(B)/pages.elf --memory 6G --machine pc --icount -- 700
 qemu-scaling 60: qemu/run.sh $(B)/scaling.elf
 qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000

@@ -19,14 +19,14 @@
  * that one are free, the frame is whole and free again.
  *
  * The splits are in a tree, in which that of a frame is found by the bits of its
- * number, and in one of three lists:
+ * number, and in a list: those without a free page; those of frames of which only a
+ * part is memory, by zone; and the others, by zone, which become whole if those are used
+ * before them. So one page is allocated and freed in constant time, whatever else is
+ * split. For more than one, all splits are searched that have some.
  *
- *	0	those without a free page
- *	1	those of frames of which only a part is memory
- *	2	the others, which become whole if list 1 is used before them
- *
- * So one page is allocated and freed in constant time, whatever else is split. For
- * more than one, all splits are searched that have some.
+ * There are three zones: below 16 MiB, below 4 GiB, and all above. Many a device
+ * reaches only the first one or two. So memory comes from the highest zone that has
+ * some, and what devices need is left for them: see dma.c.
  *
  *	frames.nr_free  = bits set in frames.free, a subset of frames.known
  *	split->nr_free  = bits set in split->free, a subset of split->known
@@ -41,56 +41,29 @@
  * Those for the first 512 MiB are there from the start; a region that is higher than
  * all before it gives pages of itself for larger ones, which replace them. A table
  * of regions with a bitmap each would be smaller where there are holes, but has to
- * bound their number and join neighbours to find a long run. Search is first fit:
- * low addresses fill up, and long runs stay at the upper end. It reads at most
- * 4 KiB, for calls that are followed by the use of megabytes. A frame is split at the
- * upper end of all: what records get there splits no run of frames.
+ * bound their number and join neighbours to find a long run. Search is first fit in
+ * each zone: low addresses fill up, and long runs stay at the upper end. It reads at
+ * most 4 KiB three times, for calls that are followed by the use of megabytes. A frame
+ * is split at the upper end of all: what records get there splits no run of frames.
  *
  * Lock: one, which spins, and is held with interrupts off, because a handler
  * that allocates may need a frame. On failure nothing has changed.
  */
-#include "frames.h"
+#include "frames_inner.h"
 
-#include <base/base.h>
-#include <base/list.h>
 #include <base/policy.h>
 #include <cpu.h>
 #include <pages/pages.h>
 
-#define FRAME_SIZE	HAK_SUPERSLAB_SIZE
-#define PAGE_SIZE	HAK_GRANULE
-#define NR_FRAMES	HAK_FRAMES_MAX
-#define PAGES_PER_FRAME (FRAME_SIZE / PAGE_SIZE)
-#define FIRST_FRAMES	((size_t)256) /* the first bitmaps are for so many */
-#define NONE		((size_t)-1)
-#define CHUNK_PAGES	(POLICY_META_CHUNK / PAGE_SIZE)
-
-struct split {
-	struct list_node node;
-	struct split *child[2]; /* by the bits of the frame's number, the lowest at the root */
-	size_t frame;
-	size_t nr_known, nr_free;
-	uint64_t known[PAGES_PER_FRAME / 64];
-	uint64_t free[PAGES_PER_FRAME / 64];
-};
+#define FIRST_FRAMES ((size_t)256) /* the first bitmaps are for so many */
+#define CHUNK_PAGES  (POLICY_META_CHUNK / PAGE_SIZE)
 
 /* Bytes of both bitmaps. */
 #define BITMAPS_SIZE(room) DIV_ROUND_UP(2 * (room), 8)
 
 static uint64_t first_bitmaps[BITMAPS_SIZE(FIRST_FRAMES) / sizeof(uint64_t)];
 
-static struct {
-	atomic_flag lock;
-	struct platform_irq irq;     /* what interrupts were before it was taken */
-	struct list_node *splits[3]; /* see above */
-	struct split *root;
-	size_t total, nr_free;
-	size_t end;			    /* no frame from here on is known */
-	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
-	uintptr_t window;		    /* where frame 0 is, once a frame is known */
-	size_t room;			    /* bits in each of the bitmaps, at least `end` */
-	uint64_t *known, *free;		    /* one behind the other */
-} frames = {
+struct frames frames = {
 	.lock = ATOMIC_FLAG_INIT,
 	.room = FIRST_FRAMES,
 	.known = first_bitmaps,
@@ -98,7 +71,7 @@ static struct {
 };
 
 /* acquire and release pair with each other */
-static HAK_COLD void frames_lock(void)
+void frames_lock(void)
 {
 	struct platform_irq irq = platform_irq_save();
 
@@ -110,7 +83,7 @@ static HAK_COLD void frames_lock(void)
 	frames.irq = irq;
 }
 
-static void frames_unlock(void)
+void frames_unlock(void)
 {
 	struct platform_irq irq = frames.irq;
 
@@ -118,23 +91,7 @@ static void frames_unlock(void)
 	platform_irq_restore(irq);
 }
 
-static uintptr_t frames_window(void)
-{
-	return IS_ENABLED(CONFIG_HAK_WINDOW) ? frames.window : 0;
-}
-
-static void *pointer_to(uintptr_t address)
-{
-	return (void *)(frames_window() + address);
-}
-
-static uintptr_t address_of(const void *pointer)
-{
-	return (uintptr_t)pointer - frames_window();
-}
-
-/* The first bit in [@from, @end) that is @set, or @end. */
-static size_t bits_next(const uint64_t *bits, size_t from, size_t end, bool set)
+size_t bits_next(const uint64_t *bits, size_t from, size_t end, bool set)
 {
 	uint64_t flip = set ? 0 : ~(uint64_t)0;
 
@@ -150,12 +107,7 @@ static size_t bits_next(const uint64_t *bits, size_t from, size_t end, bool set)
 	return from < end ? from : end;
 }
 
-static bool bits_are(const uint64_t *bits, size_t first, size_t count, bool set)
-{
-	return bits_next(bits, first, first + count, !set) == first + count;
-}
-
-static void bits_fill(uint64_t *bits, size_t first, size_t count, bool set)
+void bits_fill(uint64_t *bits, size_t first, size_t count, bool set)
 {
 	while (count) {
 		size_t here = 64 - first % 64 < count ? 64 - first % 64 : count;
@@ -167,10 +119,11 @@ static void bits_fill(uint64_t *bits, size_t first, size_t count, bool set)
 	}
 }
 
-/* The first run of @count set bits below @end that begins at a multiple of @step. */
-static size_t bits_find_run(const uint64_t *bits, size_t end, size_t count, size_t step)
+/* The first run of @count set bits in [@from, @end) that begins at a multiple of @step. */
+static size_t bits_find_run(const uint64_t *bits, size_t from, size_t end, size_t count,
+			    size_t step)
 {
-	size_t at = 0;
+	size_t at = ALIGN_UP(from, step);
 
 	while (at <= end && count <= end - at) {
 		size_t stop = bits_next(bits, at, at + count, false);
@@ -180,11 +133,6 @@ static size_t bits_find_run(const uint64_t *bits, size_t end, size_t count, size
 		at = ALIGN_UP(bits_next(bits, stop, end, true), step);
 	}
 	return NONE;
-}
-
-static struct split *split_at(struct list_node *node)
-{
-	return node ? list_entry(node, struct split, node) : NULL;
 }
 
 /* Where the tree has the split of @frame, or would have it. */
@@ -197,13 +145,13 @@ static HAK_COLD NOINLINE struct split **split_link(size_t frame)
 	return link;
 }
 
-static struct split *split_of(size_t frame)
+struct split *split_of(size_t frame)
 {
 	return *split_link(frame);
 }
 
 /* A leaf from below takes its place, which is on the way to that leaf. */
-static void split_forget(struct split *split)
+void split_forget(struct split *split)
 {
 	struct split **link = split_link(split->frame), **end = link, *leaf;
 
@@ -219,18 +167,8 @@ static void split_forget(struct split *split)
 	list_del(&split->node);
 }
 
-static void *split_page(const struct split *split, size_t page)
-{
-	return pointer_to(split->frame * FRAME_SIZE + page * PAGE_SIZE);
-}
-
-static size_t page_of(uintptr_t address)
-{
-	return address % FRAME_SIZE / PAGE_SIZE;
-}
-
 /* Start the record of @frame at @page, which is the only known one so far. */
-static struct split *split_create(size_t frame, size_t page)
+struct split *split_create(size_t frame, size_t page)
 {
 	struct split *split = pointer_to(frame * FRAME_SIZE + page * PAGE_SIZE);
 
@@ -242,22 +180,23 @@ static struct split *split_create(size_t frame, size_t page)
 }
 
 /* Put @split on the list that it belongs to, after a change. */
-static HAK_COLD void split_enlist(struct split *split)
+static HAK_COLD NOINLINE void split_enlist(struct split *split)
 {
-	unsigned list = split->nr_known == PAGES_PER_FRAME ? 2 : 1;
+	unsigned list = zone_of(split->frame);
 
+	list += split->nr_known == PAGES_PER_FRAME ? LIST_SPLIT : LIST_PART;
 	list_del(&split->node);
-	list_add(&frames.splits[split->nr_free ? list : 0], &split->node);
+	list_add(&frames.splits[split->nr_free ? list : LIST_NONE], &split->node);
 }
 
-static void split_free_pages(struct split *split, size_t page, size_t count)
+void split_free_pages(struct split *split, size_t page, size_t count)
 {
 	bits_fill(split->free, page, count, true);
 	split->nr_free += count;
 	split_enlist(split);
 }
 
-static void split_add_pages(struct split *split, size_t page, size_t count)
+void split_add_pages(struct split *split, size_t page, size_t count)
 {
 	bits_fill(split->known, page, count, true);
 	split->nr_known += count;
@@ -265,7 +204,7 @@ static void split_add_pages(struct split *split, size_t page, size_t count)
 }
 
 /* Turn a split of which all pages but that of its record are free into a free frame. */
-static void split_settle(struct split *split)
+void split_settle(struct split *split)
 {
 	if (split->nr_free != PAGES_PER_FRAME - 1)
 		return;
@@ -274,70 +213,87 @@ static void split_settle(struct split *split)
 	frames.nr_free++;
 }
 
-static size_t take_frames(size_t first, size_t count)
+void frames_take(size_t first, size_t count)
 {
 	bits_fill(frames.free, first, count, false);
 	if (frames.host)
 		bits_fill(frames.host->absent, first, count, false);
 	frames.nr_free -= count;
+}
+
+/* Some frames of a zone, or of those above it, too. */
+static size_t take_frames_of(unsigned zone, size_t count, size_t step)
+{
+	size_t first = bits_find_run(frames.free, zone_first(zone), frames.end, count, step);
+
+	if (first != NONE)
+		frames_take(first, count);
 	return first;
 }
 
 static void *take_whole(size_t count, size_t step)
 {
-	size_t first = bits_find_run(frames.free, frames.end, count, step);
+	size_t first = NONE;
 
-	return first == NONE ? NULL : pointer_to(take_frames(first, count) * FRAME_SIZE);
+	for (unsigned zone = 0; zone < NR_ZONES && first == NONE; zone++)
+		first = take_frames_of(zone, count, step);
+	return first == NONE ? NULL : pointer_to(first * FRAME_SIZE);
 }
 
 /* The last one that is free, since records stay for ever: so they split no run in the middle. */
-static HAK_COLD struct split *split_free_frame(void)
+static HAK_COLD bool split_free_frame(unsigned zone)
 {
-	size_t i = DIV_ROUND_UP(frames.end, 64);
-	struct split *split;
+	size_t i = DIV_ROUND_UP(frames.end, 64), frame;
 
 	while (i && !frames.free[i - 1])
 		i--;
 	if (!i)
-		return NULL;
-	i--;
-	split = split_create(take_frames(i * 64 + highest_bit(frames.free[i]), 1), 0);
-	split_add_pages(split, 1, PAGES_PER_FRAME - 1);
-	return split;
+		return false;
+	frame = (i - 1) * 64 + highest_bit(frames.free[i - 1]);
+	if (frame < zone_first(zone))
+		return false;
+	frames_take(frame, 1);
+	split_add_pages(split_create(frame, 0), 1, PAGES_PER_FRAME - 1);
+	return true;
 }
 
-static void *take_pages_of(struct split *split, size_t count, size_t step)
+void split_take_pages(struct split *split, size_t page, size_t count)
 {
-	size_t page = bits_find_run(split->free, PAGES_PER_FRAME, count, step);
-
-	if (page == NONE)
-		return NULL;
 	bits_fill(split->free, page, count, false);
 	split->nr_free -= count;
 	split_enlist(split);
-	return split_page(split, page);
 }
 
+static void *take_pages_of(struct list_node *list, size_t count, size_t step)
+{
+	for (; list; list = list->next) {
+		struct split *split = list_entry(list, struct split, node);
+		size_t page = bits_find_run(split->free, 0, PAGES_PER_FRAME, count, step);
+
+		if (page == NONE)
+			continue;
+		split_take_pages(split, page, count);
+		return split_page(split, page);
+	}
+	return NULL;
+}
+
+/* A split that is new is on the list of its zone, and has enough pages. */
 static HAK_COLD void *take_pages(size_t count, size_t step)
 {
-	struct split *split;
-	void *base;
+	unsigned list = LIST_PART;
+	void *base = NULL;
 
-	for (unsigned i = 1; i < ARRAY_SIZE(frames.splits); i++)
-		for (split = split_at(frames.splits[i]); split;
-		     split = split_at(split->node.next)) {
-			base = take_pages_of(split, count, step);
-			if (base)
-				return base;
-		}
-	split = split_free_frame();
-	return split ? take_pages_of(split, count, step) : NULL;
+	while (list < NR_LISTS && !(base = take_pages_of(frames.splits[list], count, step)))
+		if (list < LIST_SPLIT || !split_free_frame(list - LIST_SPLIT))
+			list++;
+	return base;
 }
 
-/* Are these known, and handed out? */
-static bool are_used(const uint64_t *known, const uint64_t *free, size_t first, size_t count)
+/* Is it known, and handed out? */
+static bool is_used(const uint64_t *known, const uint64_t *free, size_t bit)
 {
-	return bits_are(known, first, count, true) && bits_are(free, first, count, false);
+	return (known[bit / 64] & ~free[bit / 64]) >> bit % 64 & 1;
 }
 
 /* Less than a frame, and findable in one whose first page holds its record? */
@@ -367,36 +323,26 @@ static HAK_COLD int frames_map(void *ctx, size_t size, size_t align, enum hak_wa
 	return 0;
 }
 
-/*
- * How many bytes from @address on are handed out, up to the end of the frame or
- * page they are in? The provider's own pages are not handed out.
- */
-static size_t in_use_at(uintptr_t address)
-{
-	size_t frame = address / FRAME_SIZE, page = page_of(address);
-	const struct split *split = split_of(frame);
-
-	if (split && page != page_of((uintptr_t)split) &&
-	    are_used(split->known, split->free, page, 1))
-		return PAGE_SIZE - address % PAGE_SIZE;
-	if (!split && frame < frames.end && are_used(frames.known, frames.free, frame, 1))
-		return FRAME_SIZE - address % FRAME_SIZE;
-	return 0;
-}
-
-/* Is all of it handed out? */
+/* Is all of it handed out? The provider's own pages are not. From a page boundary on. */
 static HAK_COLD NOINLINE bool is_in_use(uintptr_t address, size_t size)
 {
-	uintptr_t limit = NR_FRAMES * FRAME_SIZE;
-	size_t done = 0, step = 1;
+	uintptr_t limit = frames.end * FRAME_SIZE, end = address + size;
 
-	if (address >= limit || size > limit - address)
+	if (end < address || end > limit)
 		return false;
-	while (step && done < size) {
-		step = in_use_at(address + done);
-		done += step;
+	while (address < end) {
+		size_t frame = address / FRAME_SIZE, page = page_of(address);
+		const struct split *split = split_of(frame);
+
+		if (!split && is_used(frames.known, frames.free, frame))
+			address = (frame + 1) * FRAME_SIZE;
+		else if (split && split_page(split, page) != split &&
+			 is_used(split->known, split->free, page))
+			address += PAGE_SIZE;
+		else
+			return false;
 	}
-	return step;
+	return true;
 }
 
 /*
@@ -496,8 +442,7 @@ static HAK_COLD size_t add_pages(size_t frame, size_t page, size_t *count)
 	return run;
 }
 
-/* Add what is unknown of [@base, @end), which are whole pages; returns how many. */
-static HAK_COLD size_t add_range(uintptr_t base, uintptr_t end)
+size_t add_range(uintptr_t base, uintptr_t end)
 {
 	size_t added = 0, count;
 
@@ -566,10 +511,11 @@ static size_t add_region(uintptr_t base, uintptr_t end)
  */
 static HAK_COLD NOINLINE size_t useful_frames(void)
 {
-	for (struct split *split = split_at(frames.splits[1]); split;
-	     split = split_at(split->node.next))
-		if (bits_find_run(split->free, PAGES_PER_FRAME, CHUNK_PAGES, 1) != NONE)
-			return frames.total;
+	for (unsigned list = LIST_PART; list < LIST_SPLIT; list++)
+		for (struct list_node *node = frames.splits[list]; node; node = node->next)
+			if (bits_find_run(list_entry(node, struct split, node)->free, 0,
+					  PAGES_PER_FRAME, CHUNK_PAGES, 1) != NONE)
+				return frames.total;
 	return frames.total > 1 ? frames.total : 0;
 }
 

@@ -65,6 +65,38 @@ size_t hak_frames_total(void);
  */
 size_t hak_frames_free(void);
 
+/**
+ * hak_pages_alloc() - allocate pages in one piece of physical memory, for a kernel or a device
+ * @count:    pages of HAK_GRANULE bytes, at least 1
+ * @below:    all of them lie below this physical address; 0: anywhere
+ * @align:    in bytes, of the physical address: a power of two; 0: that of a page
+ * @boundary: in bytes: they do not lie on both sides of a multiple of this power of two, which
+ *	      is at least as long as they are; 0: they may
+ *
+ * Their contents are undefined. hak_host_physical() tells where they are for a device.
+ * One page takes constant time, if @below is 0 or the address of 4 GiB or 16 MiB. More in a
+ * row, or one with other wishes, are searched for with interrupts off, from low addresses up.
+ *
+ * Memory below 16 MiB, and then that below 4 GiB, is handed out last by all functions here,
+ * also to the heap. So there is some for devices until the rest is used.
+ *
+ * May be called at any time, before hak_init() or without it, and in an interrupt handler. Takes
+ * nothing from the heap: a caller that gets NULL may call hak_trim() and try once more. Returns
+ * NULL if there is no such memory (HAK_ENOMEM), or if an argument is wrong (HAK_EINVAL): see
+ * hak_host_set_error(). Nothing has changed then.
+ */
+void *hak_pages_alloc(size_t count, uint64_t below, size_t align, uint64_t boundary);
+
+/**
+ * hak_pages_free() - free what hak_pages_alloc() has returned
+ * @base:  the first page, or NULL: then nothing happens
+ * @count: what it was asked for
+ *
+ * May be called in an interrupt handler. Returns 0; or -1 if not all of this came from
+ * hak_pages_alloc() and is not freed yet (HAK_EINVAL). Nothing has changed then.
+ */
+int hak_pages_free(void *base, size_t count);
+
 /*
  * For hak_init(). Its memory does not read zero, it has no move(), and it purges only if there
  * is a balloon.

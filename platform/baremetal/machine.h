@@ -150,9 +150,10 @@ void hak_console_sink(void *ctx, const char *text, size_t length);
  * @address: in memory that the library hands to a device: its own static data, memory of the
  *	     page provider, or what was given to hak_balloon_report() and the like
  *
- * Only the balloon calls it. Returns the physical address of this byte. The bytes behind it, up
- * to the end of the page of HAK_GRANULE bytes, follow it in physical memory. The next page is
- * asked for by itself. That of the library returns @address: memory is mapped one to one.
+ * Only the balloon and hak_pages_alloc() call it. Returns the physical address of this byte.
+ * The bytes behind it, up to the end of the page of HAK_GRANULE bytes, follow it in physical
+ * memory. The next page is asked for by itself. That of the library returns @address: memory
+ * is mapped one to one.
  * Called with locks of the provider held and interrupts off. It may not call the allocator.
  */
 uint64_t hak_host_physical(const void *address);

@@ -24,10 +24,42 @@ static unsigned address_bits = 36;
 #define hak_frames_provider    test_frames_provider
 #define hak_frames_set_host    test_frames_set_host
 #define hak_frames_report      test_frames_report
+#define hak_pages_alloc	       test_pages_alloc
+#define hak_pages_free	       test_pages_free
+#define hak_host_physical      test_physical
+#define hak_host_set_error     test_set_error
+#define FRAMES_PREFIX	       "test_frames_"
+#define HIGH_FRAME	       high_frame
 #if __STDC_HOSTED__
 #define HAK_MACHINE_H /* platform.h is that of Linux */
 #endif
+
+static size_t high_frame = ((size_t)4 << 30) / HAK_SUPERSLAB_SIZE;
+static enum hak_error last_error;
+static uintptr_t swapped; /* these two pages have each other's place for a device */
+
+uint64_t test_physical(const void *address);
+void test_set_error(enum hak_error error);
+
+void test_set_error(enum hak_error error)
+{
+	last_error = error;
+}
+
+uint64_t test_physical(const void *address)
+{
+	uintptr_t page = (uintptr_t)address / HAK_GRANULE;
+
+	if (swapped && page / 2 == swapped / HAK_GRANULE / 2)
+		return (uintptr_t)address ^ HAK_GRANULE;
+	return (uintptr_t)address;
+}
+
 #include "../../platform/baremetal/frames.c"
+
+#undef HAK_ADDRESS_BITS
+#define HAK_ADDRESS_BITS 36
+#include "../../platform/baremetal/dma.c"
 
 #if __STDC_HOSTED__
 #include <sys/mman.h>
@@ -389,7 +421,8 @@ static void pages_come_from_the_end(void)
 	for (unsigned left = RAM_FRAMES; left; left--) {
 		for (unsigned i = 1; i < PAGES_PER_FRAME; i++)
 			CHECK(map_page() == ram + (left - 1) * FRAME_SIZE + i * PAGE_SIZE);
-		CHECK(bits_are(frames.free, ram / FRAME_SIZE, left - 1, true));
+		CHECK(bits_next(frames.free, ram / FRAME_SIZE, ram / FRAME_SIZE + left - 1,
+				false) == ram / FRAME_SIZE + left - 1);
 	}
 	CHECK(!map_page());
 	/* what is free in the middle is split when nothing above it is free */
@@ -597,6 +630,218 @@ static void no_memory_to_play_ram(void)
 	CHECK(ram);
 }
 
+/* The last bit of addresses of a zone's border, in frames; and no frame is handed out yet. */
+static void forget_with_high(size_t high)
+{
+	high_frame = high;
+	swapped = 0;
+	__builtin_memset(dma_frames, 0, sizeof(dma_frames));
+	forget();
+}
+
+static void zones_by_default(void)
+{
+	high_frame = ((size_t)4 << 30) / FRAME_SIZE;
+}
+
+static uintptr_t pages(size_t count, uint64_t below, size_t align, uint64_t boundary)
+{
+	return (uintptr_t)hak_pages_alloc(count, below, align, boundary);
+}
+
+static bool free_pages(uintptr_t base, size_t count)
+{
+	return !hak_pages_free((void *)base, count);
+}
+
+/* What is low is handed out last: frames, pages, and frames that are split for pages. */
+static void low_memory_comes_last(void)
+{
+	uintptr_t middle = ram + 4 * FRAME_SIZE, page;
+
+	forget_with_high(middle / FRAME_SIZE);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(map_frames(1, FRAME_SIZE) == middle);
+	page = map_page();
+	CHECK(page / FRAME_SIZE == ram / FRAME_SIZE + RAM_FRAMES - 1);
+	CHECK(map_frames(2, FRAME_SIZE) == middle + FRAME_SIZE);
+	for (size_t i = 1; i < PAGES_PER_FRAME - 1; i++)
+		CHECK(map_page() / FRAME_SIZE == page / FRAME_SIZE);
+	CHECK(map_page() / FRAME_SIZE == middle / FRAME_SIZE - 1);
+	CHECK(map_frames(1, FRAME_SIZE) == ram);
+	/* one that comes back is first again */
+	CHECK(unmap(middle, FRAME_SIZE) && map_frames(1, FRAME_SIZE) == middle);
+	/* a run may lie in two zones */
+	forget_with_high(middle / FRAME_SIZE);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(map_frames(6, FRAME_SIZE) == ram);
+	CHECK(unmap(middle - 2 * FRAME_SIZE, 3 * FRAME_SIZE));
+	CHECK(map_frames(3, FRAME_SIZE) == middle - 2 * FRAME_SIZE);
+	/* and so for the lower border */
+	forget_with_high(middle / FRAME_SIZE << 8);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(map_frames(1, FRAME_SIZE) == middle);
+	zones_by_default();
+}
+
+static void pages_bad_arguments(void)
+{
+	static const struct {
+		size_t count, align;
+		uint64_t boundary;
+		enum hak_error error;
+	} bad[] = {
+		{ 0, 0, 0, HAK_EINVAL },
+		{ 1, 3 * PAGE_SIZE, 0, HAK_EINVAL },
+		{ 1, ~(size_t)0, 0, HAK_EINVAL },
+		{ 1, 0, 3 * PAGE_SIZE, HAK_EINVAL },
+		{ 3, 0, 2 * PAGE_SIZE, HAK_EINVAL },
+		{ 1, 0, PAGE_SIZE / 2, HAK_EINVAL },
+		{ ~(size_t)0, 0, 0, HAK_ENOMEM },
+		{ ~(size_t)0 / PAGE_SIZE + 2, 0, 0, HAK_ENOMEM },
+		{ ~(size_t)0, 0, (uint64_t)1 << 63, HAK_EINVAL },
+		{ RAM_PAGES + 1, 0, 0, HAK_ENOMEM },
+		{ 1, (size_t)1 << 63, 0, HAK_ENOMEM },
+	};
+
+	forget_with_high(HIGH_FRAME);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		last_error = bad[i].error == HAK_EINVAL ? HAK_ENOMEM : HAK_EINVAL;
+		CHECK(!pages(bad[i].count, 0, bad[i].align, bad[i].boundary));
+		CHECK(last_error == bad[i].error && hak_frames_free() == RAM_FRAMES);
+	}
+	CHECK(!pages(1, 1, 0, 0) && !pages(1, PAGE_SIZE, 0, 0) && !pages(1, ram, 0, 0));
+	CHECK(!pages(2, ram + PAGE_SIZE, 0, 0) && last_error == HAK_ENOMEM);
+	CHECK(hak_frames_free() == RAM_FRAMES);
+	CHECK(pages(RAM_PAGES, ram + RAM_SIZE, 0, 0) == ram && !hak_frames_free());
+	CHECK(free_pages(ram, RAM_PAGES) && hak_frames_free() == RAM_FRAMES);
+}
+
+/* Only what was allocated here can be freed here, and once. */
+static void pages_bad_frees(void)
+{
+	uintptr_t page, rest, frame, record;
+
+	forget_with_high(HIGH_FRAME);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	frame = map_frames(1, FRAME_SIZE);
+	rest = map_page();
+	page = pages(3, 0, 0, 0);
+	record = ALIGN_UP(page, FRAME_SIZE) - FRAME_SIZE;
+	CHECK(frame && rest && page && page / FRAME_SIZE == rest / FRAME_SIZE);
+	CHECK(free_pages(0, 5));
+	CHECK(!free_pages(page, 0) && !free_pages(page + 1, 3) && !free_pages(page, 4));
+	CHECK(!free_pages(page - PAGE_SIZE, 2) && !free_pages(page, ~(size_t)0));
+	CHECK(!free_pages(rest, 1) && !free_pages(record, 1) &&
+	      !free_pages(frame, PAGES_PER_FRAME));
+	CHECK(!free_pages(frame, 1) && !free_pages(ram + RAM_SIZE, 1) && !free_pages(PAGE_SIZE, 1));
+	CHECK(!free_pages(~(uintptr_t)0 - PAGE_SIZE + 1, 1) &&
+	      !free_pages(NR_FRAMES * FRAME_SIZE, 1));
+	last_error = HAK_ENOMEM;
+	CHECK(!free_pages(page - 1, 3) && last_error == HAK_EINVAL);
+	CHECK(free_pages(page, 3) && !free_pages(page, 3));
+	CHECK(unmap(rest, PAGE_SIZE) && hak_frames_free() == RAM_FRAMES - 1);
+	/* whole frames: not from inside, nor more than there are */
+	page = pages(2 * PAGES_PER_FRAME, 0, 0, 0);
+	CHECK(page && !free_pages(page + PAGE_SIZE, PAGES_PER_FRAME) && !free_pages(page, 5));
+	CHECK(!free_pages(page, 2 * PAGES_PER_FRAME + 1));
+	CHECK(!free_pages(page, 3 * PAGES_PER_FRAME));
+	CHECK(free_pages(page, 2 * PAGES_PER_FRAME) && !free_pages(page, 2 * PAGES_PER_FRAME));
+	CHECK(unmap(frame, FRAME_SIZE) && hak_frames_free() == RAM_FRAMES);
+}
+
+/* Of any length: what is behind it in its last frame can be had, and all of it comes back. */
+static void pages_of_all_lengths(void)
+{
+	for (size_t count = 1; count <= 3 * PAGES_PER_FRAME + 1; count += count > 3 ? 85 : 1) {
+		size_t rest = count % PAGES_PER_FRAME;
+		size_t left = rest ? PAGES_PER_FRAME - rest - 1 : 0;
+		uintptr_t base;
+
+		forget_with_high(HIGH_FRAME);
+		CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+		base = pages(count, 0, 0, 0);
+		CHECK(base == ram);
+		__builtin_memset((void *)base, 0x5a, count * PAGE_SIZE);
+		CHECK(hak_frames_free() == RAM_FRAMES - DIV_ROUND_UP(count, PAGES_PER_FRAME));
+		CHECK(!left || pages(left, 0, 0, 0) == base + (count + 1) * PAGE_SIZE);
+		CHECK(!left || free_pages(base + (count + 1) * PAGE_SIZE, left));
+		CHECK(free_pages(base, count));
+		CHECK(hak_frames_free() == RAM_FRAMES && map_frames(RAM_FRAMES, FRAME_SIZE) == ram);
+	}
+}
+
+/* Where they have to be. */
+static void pages_where_they_must_be(void)
+{
+	uintptr_t base, half = ram + FRAME_SIZE / 2;
+
+	forget_with_high(HIGH_FRAME);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(pages(1, 0, 0, 0) == ram);
+	/* next to the record, then at multiples, then not across one */
+	CHECK(pages(1, 0, 0, 0) == ram + 2 * PAGE_SIZE);
+	CHECK(pages(1, 0, 16 * PAGE_SIZE, 0) == ram + 16 * PAGE_SIZE);
+	CHECK(pages(3, 0, 8, 16 * PAGE_SIZE) == ram + 3 * PAGE_SIZE);
+	CHECK(pages(11, 0, 0, 16 * PAGE_SIZE) == ram + 17 * PAGE_SIZE);
+	CHECK(pages(11, 0, 0, 16 * PAGE_SIZE) == ram + 32 * PAGE_SIZE);
+	CHECK(pages(11, 0, 0, 0) == ram + 43 * PAGE_SIZE);
+	CHECK(pages(PAGES_PER_FRAME / 2, 0, FRAME_SIZE / 2, 0) == half);
+	/* of whole frames */
+	CHECK(pages(1, 0, 2 * FRAME_SIZE, 0) == ram + 2 * FRAME_SIZE);
+	CHECK(pages(PAGES_PER_FRAME + 1, 0, 0, 2 * FRAME_SIZE) == ram + 4 * FRAME_SIZE);
+	CHECK(pages(PAGES_PER_FRAME + 1, 0, 0, 2 * FRAME_SIZE) == ram + 6 * FRAME_SIZE);
+	CHECK(!pages(PAGES_PER_FRAME + 1, 0, 0, 0));
+	CHECK(pages(PAGES_PER_FRAME, 0, 0, 0) == ram + FRAME_SIZE);
+	/* below: the end counts, not the start */
+	forget_with_high(HIGH_FRAME);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(!pages(PAGES_PER_FRAME, ram + FRAME_SIZE - 1, 0, 0));
+	CHECK(pages(PAGES_PER_FRAME, ram + FRAME_SIZE, 0, 0) == ram);
+	CHECK(!pages(1, ram + FRAME_SIZE + PAGE_SIZE - 1, 0, 0));
+	base = pages(1, ram + FRAME_SIZE + PAGE_SIZE, 0, 0);
+	CHECK(base == ram + FRAME_SIZE && !pages(1, ram + FRAME_SIZE + PAGE_SIZE, 0, 0));
+	CHECK(pages(1, ram + FRAME_SIZE + 3 * PAGE_SIZE, 0, 0) == base + 2 * PAGE_SIZE);
+}
+
+/* Each zone is asked for by itself, and gives pages until all of it is used. */
+static void pages_by_zone(void)
+{
+	uintptr_t middle = ram + 4 * FRAME_SIZE, base;
+	size_t n = 0;
+
+	forget_with_high(middle / FRAME_SIZE);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(pages(1, 0, 0, 0) == middle && pages(1, middle, 0, 0) == ram);
+	CHECK(map_page() / FRAME_SIZE == middle / FRAME_SIZE);
+	while ((base = pages(1, middle, 0, 0))) {
+		CHECK(base > ram && base < middle);
+		n++;
+	}
+	CHECK(n == 4 * (PAGES_PER_FRAME - 1) - 1 && hak_frames_free() == 3);
+	CHECK(map_page() / FRAME_SIZE == middle / FRAME_SIZE);
+	CHECK(free_pages(ram, 1) && pages(1, middle, 0, 0) == ram);
+	zones_by_default();
+}
+
+/* A run for the CPU is none for a device if its pages lie elsewhere. */
+static void pages_in_a_row_for_a_device(void)
+{
+	forget_with_high(HIGH_FRAME);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	swapped = ram + FRAME_SIZE + 6 * PAGE_SIZE;
+	CHECK(pages(2 * PAGES_PER_FRAME, 0, 0, 0) == ram + 2 * FRAME_SIZE);
+	CHECK(pages(PAGES_PER_FRAME, 0, 0, 0) == ram);
+	CHECK(pages(4, 0, 0, 0) == ram + FRAME_SIZE);
+	CHECK(pages(1, 0, 0, 0) == ram + FRAME_SIZE + 5 * PAGE_SIZE);
+	CHECK(pages(2, 0, 0, 0) == ram + FRAME_SIZE + 8 * PAGE_SIZE);
+	/* the physical address counts: that of page 7 is below that of page 6 */
+	CHECK(pages(1, ram + FRAME_SIZE + 7 * PAGE_SIZE, 0, 0) == swapped + PAGE_SIZE);
+	CHECK(!pages(1, ram + FRAME_SIZE + 7 * PAGE_SIZE, 0, 0));
+	swapped = 0;
+}
+
 void unit_frames(void)
 {
 	if (!get_ram()) {
@@ -623,5 +868,12 @@ void unit_frames(void)
 	TEST_RUN(resident_is_what_is_mapped);
 	TEST_RUN(regions_come_later);
 	TEST_RUN(random_use);
+	TEST_RUN(low_memory_comes_last);
+	TEST_RUN(pages_bad_arguments);
+	TEST_RUN(pages_bad_frees);
+	TEST_RUN(pages_of_all_lengths);
+	TEST_RUN(pages_where_they_must_be);
+	TEST_RUN(pages_by_zone);
+	TEST_RUN(pages_in_a_row_for_a_device);
 	put_ram();
 }
