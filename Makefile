@@ -283,10 +283,12 @@ memory-map := tests/qemu/memory_map
 smp     := tests/smp/smp tests/smp/cpus tests/smp/traffic
 smp-cost := tests/smp/cost tests/smp/cpus
 fini    := tests/smp/fini
+region  := tests/smp/region tests/smp/cpus tests/smp/traffic
 preempt := tests/smp/preempt tests/smp/cpus tests/smp/traffic
 
 LINUX_PROGRAMS := unit model fault stress full death provider scaling idle
-IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost fini memory-map
+IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost fini region \
+		  memory-map
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)

@@ -78,6 +78,9 @@ qemu-smp-debug 120: qemu/run.sh $(O)/debug/baremetal/smp.elf --memory 40M --smp 
 qemu-smp-cost 60: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
 qemu-fini 60: qemu/run.sh $(B)/fini.elf --smp 4
 qemu-fini-pc-icount 60: qemu/run.sh $(B)/fini.elf --machine pc --icount
+qemu-region-1 60: qemu/run.sh $(B)/region.elf --memory 64M
+qemu-region-4 120: qemu/run.sh $(B)/region.elf --memory 64M --smp 4
+qemu-region-2-pc 120: qemu/run.sh $(B)/region.elf --memory 64M --machine pc --smp 2
 qemu-irqsave-unit 300: qemu/run.sh $(IRQSAVE)/unit.elf
 qemu-irqsave-model 60: qemu/run.sh $(IRQSAVE)/model.elf --memory 256M
 qemu-irqsave-smp 60: qemu/run.sh $(IRQSAVE)/smp.elf --memory 40M --smp 2 -- --cpus 2

@@ -2,17 +2,22 @@
 /*
  * The heap as a picture, for a person at a console: a line for each class, and one for each
  * SuperSlab. Statistics say how much memory there is. The picture says where it is, and so
- * why it does not go back.
+ * why it does not go back. And which blocks keep a piece of memory from going back.
  *
  * Lock: that of the arena, while a few SuperSlabs are drawn. It is dropped to print them, so
- * a SuperSlab that comes or goes meanwhile may be missed, or be printed twice.
+ * a SuperSlab that comes or goes meanwhile may be missed, or be printed twice. A single slab is
+ * looked at with the lock of its class held, and that of the arena inside.
  */
+#include "diag/dump.h"
+
 #include <hakmem/stats.h>
 
 #include "base/format.h"
 #include "base/sizeclass.h"
 #include "diag/stats.h"
 #include "pages/pagemap.h"
+#include "slab/class.h"
+#include "slab/slab.h"
 #include "superslab/arena.h"
 
 /* What is printed about a SuperSlab. */
@@ -125,4 +130,86 @@ void hak_dump(hak_sink *sink, void *ctx)
 			hak_format(sink, ctx, "\n");
 		}
 	} while (n);
+}
+
+/* What hak_dump_held() adds up. */
+struct held {
+	uintptr_t block; /* the first one */
+	size_t bytes;
+};
+
+/* The blocks of a slab of a class, if it has that class still. With both locks held. */
+static void add_slab_of(unsigned class, uintptr_t base, struct held *held)
+{
+	const struct slab *slab = address_to_slab(base);
+	unsigned blocks = size_class[class].blocks;
+
+	if (!slab || slab->class != class)
+		return;
+	held->bytes += (blocks - slab_all_free(slab)) * (size_t)size_class[class].size;
+	for (unsigned i = 0; i < blocks && !held->block; i++)
+		if (!slab_is_free(slab, i))
+			held->block = base + i * (size_t)size_class[class].size;
+}
+
+/* The slab at @base, if its class is one for blocks of users. */
+static NO_SANITIZE_THREAD unsigned slab_class_at(uintptr_t base)
+{
+	const struct slab *slab;
+	unsigned class;
+
+	arena_lock();
+	slab = address_to_slab(base);
+	class = slab ? READ_ONCE(slab->class) : CLASS_NONE;
+	arena_unlock();
+	return class >= CLASS_FIRST && class <= CLASS_SLAB_LAST ? class : CLASS_NONE;
+}
+
+/* The part of a span that lies in [@base, @end), if there is one at @base. Returns its end. */
+static uintptr_t add_span_part(uintptr_t base, uintptr_t end, struct held *held)
+{
+	uintptr_t head = base, stop = base + SLAB_SIZE;
+	const struct slab *slab;
+
+	arena_lock();
+	while (head && pagemap_class(head) == CLASS_SPAN_REST)
+		head -= SLAB_SIZE;
+	slab = address_to_slab(head);
+	if (slab && class_is_span(slab->class)) {
+		stop = MIN(end, MAX(stop, head + slab->span_pages * PAGE_SIZE));
+		held->bytes += stop - base;
+		held->block = held->block ? held->block : head;
+	}
+	arena_unlock();
+	return ALIGN_UP(stop, SLAB_SIZE);
+}
+
+/**
+ * hak_dump_held() - which blocks are in the slabs of [@base, @end)?
+ * @bytes: set to the sum of their lengths; of spans the part in there
+ *
+ * Blocks in the magazines of other CPUs count as well. Returns one of them, or NULL.
+ */
+const void *hak_dump_held(uintptr_t base, uintptr_t end, size_t *bytes)
+{
+	struct held held = { 0 };
+
+	base -= base % SLAB_SIZE;
+	while (base < end) {
+		unsigned class = slab_class_at(base);
+		struct slab_class *sc = class ? class_find(class) : NULL;
+
+		if (!sc) {
+			base = add_span_part(base, end, &held);
+			continue;
+		}
+		lock_lock(&sc->lock, LOCK_CLASS);
+		arena_lock();
+		add_slab_of(class, base, &held);
+		arena_unlock();
+		lock_unlock(&sc->lock, LOCK_CLASS);
+		base += SLAB_SIZE;
+	}
+	*bytes = held.bytes;
+	return (const void *)held.block;
 }

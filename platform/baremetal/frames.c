@@ -58,9 +58,6 @@
 #define FIRST_FRAMES ((size_t)256) /* the first bitmaps are for so many */
 #define CHUNK_PAGES  (POLICY_META_CHUNK / PAGE_SIZE)
 
-/* Bytes of both bitmaps. */
-#define BITMAPS_SIZE(room) DIV_ROUND_UP(2 * (room), 8)
-
 static uint64_t first_bitmaps[BITMAPS_SIZE(FIRST_FRAMES) / sizeof(uint64_t)];
 
 struct frames frames = {

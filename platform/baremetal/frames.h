@@ -17,11 +17,14 @@
 extern "C" {
 #endif
 
-/* What hak_region_add() says. Below 0, nothing was added. */
+/* What hak_region_add() and hak_region_remove() say. Below 0, nothing has changed. */
 enum hak_region_result {
 	HAK_REGION_SMALL = -1,	 /* no whole page is in it, or none is left besides bitmaps */
 	HAK_REGION_RANGE = -2,	 /* all of it is above 2^HAK_ADDRESS_BITS */
 	HAK_REGION_OVERLAP = -3, /* all of it was added before */
+	HAK_REGION_HELD = -4,	 /* something in it is in use */
+	HAK_REGION_UNKNOWN = -5, /* some of it was never added, or was removed */
+	HAK_REGION_REMOVED = 0,	 /* it is the caller's */
 	HAK_REGION_ADDED = 0,	 /* there is more memory for blocks now */
 	HAK_REGION_WAITS = 1,	 /* added, but of no use for blocks until more comes */
 };
@@ -54,6 +57,39 @@ int hak_region_add(uintptr_t base, size_t size);
  * What is missing to @size was left out, for a reason that is said above.
  */
 int hak_region_add_counted(uintptr_t base, size_t size, size_t *added);
+
+/**
+ * struct hak_region_held - what keeps a region from being removed
+ * @bytes:	 pages of it that are in use or serve the provider, in bytes
+ * @block_bytes: blocks of the heap that lie in it, in bytes: those in use, and those in magazines
+ *		 that could not be emptied
+ * @block:	 one of them; NULL if there is none. Then these are records of the heap or the
+ *		 provider, or pages from hak_pages_alloc() or map().
+ */
+struct hak_region_held {
+	size_t bytes;
+	size_t block_bytes;
+	const void *block;
+};
+
+/**
+ * hak_region_remove() - take back memory from the provider
+ * @base: its address, of any alignment
+ * @size: in bytes, any: one or more regions, or a part of one
+ * @held: is filled in: what is in the way, if this is why it fails; else zeros
+ *
+ * Takes what hak_region_add() would add of it: whole pages, not page 0, none above the limit.
+ * What is free of it is not handed out any more, and the heap gives back all that it can, as
+ * by hak_trim(HAK_TRIM_ALL). If all pages are the provider's and free by then, they are the
+ * caller's: HAK_REGION_REMOVED. Else it is HAK_REGION_HELD, or another value below 0, and the
+ * provider has what it had before. The caller may free the block, and try again: what lies in the
+ * magazines of other CPUs goes back only where hak_host_barrier() works or these empty them.
+ *
+ * Other CPUs may allocate and free meanwhile, and get no memory of the region that is free; so
+ * they may get NULL where the rest is full. One call at a time, and none of hak_region_add(); not
+ * in an interrupt handler. A region that has the provider's bitmaps cannot be removed.
+ */
+int hak_region_remove(uintptr_t base, size_t size, struct hak_region_held *held);
 
 /**
  * hak_frames_total() - how many whole frames do the regions contain?

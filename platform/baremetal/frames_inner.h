@@ -21,6 +21,9 @@
 #define PAGES_PER_FRAME (FRAME_SIZE / PAGE_SIZE)
 #define NONE		((size_t)-1)
 
+/* Bytes of both bitmaps. */
+#define BITMAPS_SIZE(room) DIV_ROUND_UP(2 * (room), 8)
+
 /* The symbols have the prefix of all that the archive defines. */
 #ifndef FRAMES_PREFIX
 #define FRAMES_PREFIX "hak_frames_"

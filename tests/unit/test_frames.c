@@ -24,6 +24,7 @@ static unsigned address_bits = 36;
 #define hak_frames_provider    test_frames_provider
 #define hak_frames_set_host    test_frames_set_host
 #define hak_frames_report      test_frames_report
+#define hak_region_remove      test_region_remove
 #define hak_pages_alloc	       test_pages_alloc
 #define hak_pages_free	       test_pages_free
 #define hak_host_physical      test_physical
@@ -60,6 +61,7 @@ uint64_t test_physical(const void *address)
 #undef HAK_ADDRESS_BITS
 #define HAK_ADDRESS_BITS 36
 #include "../../platform/baremetal/dma.c"
+#include "../../platform/baremetal/region_remove.c"
 
 #if __STDC_HOSTED__
 #include <sys/mman.h>
@@ -625,6 +627,247 @@ static void random_use(void)
 	CHECK(hak_frames_total() == 5 && hak_frames_free() == 5);
 }
 
+/* What hak_region_remove() says, and what it says is in the way. */
+static bool removes(uintptr_t base, size_t size, int result, size_t bytes)
+{
+	struct hak_region_held held = { .bytes = 1, .block_bytes = 1, .block = &held };
+
+	return hak_region_remove(base, size, &held) == result && held.bytes == bytes &&
+	       !held.block_bytes && !held.block;
+}
+
+static void remove_errors(void)
+{
+	uintptr_t limit = (uintptr_t)1 << HAK_ADDRESS_BITS;
+
+	forget();
+	CHECK(removes(ram, RAM_SIZE, HAK_REGION_UNKNOWN, 0));
+	CHECK(hak_region_add(ram, 3 * FRAME_SIZE) == 0);
+	CHECK(removes(ram, 0, HAK_REGION_SMALL, 0));
+	CHECK(removes(ram + 1, 2 * PAGE_SIZE - 2, HAK_REGION_SMALL, 0));
+	CHECK(removes(0, 2 * PAGE_SIZE - 1, HAK_REGION_SMALL, 0));
+	CHECK(removes(limit, MIB, HAK_REGION_RANGE, 0));
+	CHECK(removes(~(uintptr_t)0, 1, HAK_REGION_RANGE, 0));
+	CHECK(removes(ram, 3 * FRAME_SIZE + PAGE_SIZE, HAK_REGION_UNKNOWN, 0));
+	CHECK(removes(ram - PAGE_SIZE, FRAME_SIZE, HAK_REGION_UNKNOWN, 0));
+	CHECK(removes(ram, ~(size_t)0, HAK_REGION_UNKNOWN, 0));
+	CHECK(hak_frames_free() == 3 && map_frames(3, FRAME_SIZE) == ram);
+	CHECK(removes(ram + FRAME_SIZE, FRAME_SIZE, HAK_REGION_HELD, FRAME_SIZE));
+	CHECK(unmap(ram + FRAME_SIZE, FRAME_SIZE));
+	CHECK(removes(ram, 2 * FRAME_SIZE, HAK_REGION_HELD, FRAME_SIZE));
+	CHECK(removes(ram + FRAME_SIZE, FRAME_SIZE + 1, HAK_REGION_REMOVED, 0));
+	CHECK(removes(ram + FRAME_SIZE, FRAME_SIZE, HAK_REGION_UNKNOWN, 0));
+	CHECK(hak_frames_total() == 2 && !hak_frames_free());
+	/* that of bitmaps stays */
+	forget_all_but(ram / FRAME_SIZE / 64 * 64);
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(removes(ram, FRAME_SIZE, HAK_REGION_HELD,
+		      ALIGN_UP(2 * (ram + RAM_SIZE) / FRAME_SIZE / 8, PAGE_SIZE)));
+	CHECK(removes(ram + FRAME_SIZE, FRAME_SIZE, HAK_REGION_REMOVED, 0));
+}
+
+/* What was removed can be added again, whatever it is of its frames. */
+static void remove_and_add(void)
+{
+	static const size_t from[] = { 0, 1, 5, 511, 512, 600 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(from) * 4; i++) {
+		uintptr_t base = ram + from[i / 4] * PAGE_SIZE;
+		size_t count = i % 4 == 0 ? 1 : (i % 4) * PAGES_PER_FRAME - (i % 2) * 7;
+
+		forget();
+		CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+		CHECK(removes(base, count * PAGE_SIZE, HAK_REGION_REMOVED, 0));
+		CHECK(removes(base, PAGE_SIZE, HAK_REGION_UNKNOWN, 0));
+		__builtin_memset((void *)base, 0xee, count * PAGE_SIZE);
+		CHECK(adds(ram, RAM_SIZE, hak_frames_total() ? 0 : 1, count * PAGE_SIZE));
+		CHECK(hak_frames_total() == RAM_FRAMES && hak_frames_free() == RAM_FRAMES);
+		CHECK(map_frames(RAM_FRAMES, FRAME_SIZE) == ram);
+	}
+}
+
+/* The record of a split goes out of the way, if it can. */
+static void remove_moves_the_record(void)
+{
+	uintptr_t page[6];
+
+	forget();
+	CHECK(adds(ram + 8 * PAGE_SIZE, 8 * PAGE_SIZE, HAK_REGION_WAITS, 8 * PAGE_SIZE));
+	CHECK((uintptr_t)split_of(ram / FRAME_SIZE) == ram + 8 * PAGE_SIZE);
+	CHECK(removes(ram + 8 * PAGE_SIZE, PAGE_SIZE, HAK_REGION_REMOVED, 0));
+	__builtin_memset((void *)(ram + 8 * PAGE_SIZE), 0xee, PAGE_SIZE);
+	CHECK((uintptr_t)split_of(ram / FRAME_SIZE) == ram + 9 * PAGE_SIZE);
+	for (unsigned i = 0; i < 6; i++) {
+		page[i] = map_page();
+		CHECK(page[i] == ram + (10 + i) * PAGE_SIZE);
+	}
+	CHECK(!map_page());
+	CHECK(removes(ram + 9 * PAGE_SIZE, PAGE_SIZE, HAK_REGION_HELD, PAGE_SIZE));
+	CHECK(removes(ram + 9 * PAGE_SIZE, 2 * PAGE_SIZE, HAK_REGION_HELD, 2 * PAGE_SIZE));
+	CHECK(unmap(page[5], PAGE_SIZE));
+	CHECK(removes(ram + 9 * PAGE_SIZE, PAGE_SIZE, HAK_REGION_REMOVED, 0));
+	CHECK(!map_page());
+	for (unsigned i = 0; i < 5; i++)
+		CHECK(unmap(page[i], PAGE_SIZE));
+	/* the rest, with its record */
+	CHECK(removes(ram + 10 * PAGE_SIZE, 6 * PAGE_SIZE, HAK_REGION_REMOVED, 0));
+	CHECK(!map_page() && !split_of(ram / FRAME_SIZE) && hak_frames_total() == 0);
+	CHECK(removes(ram + 10 * PAGE_SIZE, PAGE_SIZE, HAK_REGION_UNKNOWN, 0));
+	CHECK(adds(ram, FRAME_SIZE, HAK_REGION_WAITS, FRAME_SIZE) && hak_frames_free() == 1);
+}
+
+/* Everything that frames.c says of a frame, compared with what must be. */
+static bool frame_is_as(size_t index, const bool *known, const bool *used)
+{
+	size_t frame = ram / FRAME_SIZE + index, nr_known = 0, nr_used = 0, nr_free = 0;
+	const struct split *split = split_of(frame);
+	bool bit = frames.known[frame / 64] >> frame % 64 & 1;
+
+	for (size_t page = 0; page < PAGES_PER_FRAME; page++) {
+		bool is_free = split && split->free[page / 64] >> page % 64 & 1;
+
+		if (split && (split->known[page / 64] >> page % 64 & 1) != known[page])
+			return false;
+		if (split &&
+		    is_free != (known[page] && !used[page] && split_page(split, page) != split))
+			return false;
+		nr_known += known[page];
+		nr_used += used[page];
+		nr_free += is_free;
+	}
+	if (split)
+		return bit && nr_known && split->nr_known == nr_known && split->nr_free == nr_free;
+	return bit ? nr_known == PAGES_PER_FRAME && !nr_used : !nr_known;
+}
+
+static bool pages_known[RAM_PAGES], pages_used[RAM_PAGES];
+
+static bool all_is_as_it_must_be(void)
+{
+	size_t total = 0, whole = 0;
+
+	for (size_t i = 0; i < RAM_FRAMES; i++) {
+		size_t first = i * PAGES_PER_FRAME, known = 0;
+
+		if (!frame_is_as(i, pages_known + first, pages_used + first))
+			return false;
+		for (size_t page = first; page < first + PAGES_PER_FRAME; page++)
+			known += pages_known[page];
+		total += known == PAGES_PER_FRAME;
+		whole += known == PAGES_PER_FRAME && !split_of(ram / FRAME_SIZE + i);
+	}
+	return hak_frames_total() == total && hak_frames_free() == whole;
+}
+
+static bool random_remove(size_t first, size_t count)
+{
+	struct hak_region_held held;
+	size_t used = 0, unknown = 0;
+	int result;
+
+	for (size_t page = first; page < first + count; page++) {
+		unknown += !pages_known[page];
+		used += pages_used[page];
+	}
+	result = hak_region_remove(ram + first * PAGE_SIZE, count * PAGE_SIZE, &held);
+	if (unknown)
+		return result == HAK_REGION_UNKNOWN;
+	/* besides, the records of its first and last frame, if they cannot move */
+	if (result == HAK_REGION_HELD)
+		return held.bytes / PAGE_SIZE >= used && held.bytes / PAGE_SIZE <= used + 2 &&
+		       held.bytes;
+	__builtin_memset(pages_known + first, 0, count);
+	__builtin_memset((void *)(ram + first * PAGE_SIZE), 0xee, count * PAGE_SIZE);
+	return result == HAK_REGION_REMOVED && !used;
+}
+
+static void random_removes(void)
+{
+	uint64_t state = 7;
+	size_t used = 0, removed = 0, held = 0;
+
+	forget();
+	__builtin_memset(pages_known, 0, sizeof(pages_known));
+	__builtin_memset(pages_used, 0, sizeof(pages_used));
+	for (unsigned i = 0; i < 3000; i++) {
+		size_t first = test_random(&state) % RAM_PAGES, before = hak_frames_total();
+		size_t count = (size_t)1 << test_random(&state) % 11;
+		uintptr_t page;
+
+		count = MIN(count + test_random(&state) % 3, RAM_PAGES - first);
+		switch (test_random(&state) % 5) {
+		case 0:
+		case 1:
+			CHECK(random_remove(first, count));
+			removed += !pages_known[first];
+			held += pages_known[first];
+			break;
+		case 2:
+			hak_region_add(ram + first * PAGE_SIZE, count * PAGE_SIZE);
+			__builtin_memset(pages_known + first, 1, count);
+			break;
+		case 3:
+			page = map_page();
+			if (page) {
+				CHECK(!pages_used[(page - ram) / PAGE_SIZE]);
+				pages_used[(page - ram) / PAGE_SIZE] = true;
+				used++;
+			}
+			break;
+		default:
+			CHECK(unmap(ram + first * PAGE_SIZE, PAGE_SIZE) == pages_used[first]);
+			pages_used[first] = false;
+			for (first = 0; used > 40 && first < RAM_PAGES; first++)
+				if (pages_used[first]) {
+					CHECK(unmap(ram + first * PAGE_SIZE, PAGE_SIZE));
+					pages_used[first] = false;
+				}
+			used = used > 40 ? 0 : used;
+		}
+		CHECK(before <= RAM_FRAMES && all_is_as_it_must_be());
+	}
+	CHECK(removed > 100 && held > 100);
+}
+
+/* Blocks of a heap in the region are named, and when they are freed it is empty. */
+static void remove_from_a_heap(void)
+{
+	struct hak_region_held held;
+	void *small[3], *medium, *span;
+
+	forget();
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(hak_init(&hak_frames_provider));
+	for (unsigned i = 0; i < 3; i++)
+		small[i] = hak_malloc(100);
+	medium = hak_malloc(20000);
+	span = hak_malloc(2 * FRAME_SIZE);
+	CHECK(small[2] && medium && span);
+	for (unsigned i = 0; i < 2; i++)
+		hak_free(small[i]);
+	CHECK(hak_region_remove(ram, RAM_SIZE, &held) == HAK_REGION_HELD);
+	CHECK(held.bytes >= 3 * FRAME_SIZE && held.bytes < RAM_SIZE);
+	CHECK(held.block_bytes ==
+	      hak_usable_size(small[2]) + hak_usable_size(medium) + hak_usable_size(span));
+	CHECK(held.block == small[2] || held.block == medium || held.block == span);
+	/* the second half of the span */
+	CHECK(hak_region_remove((uintptr_t)span + FRAME_SIZE, FRAME_SIZE, &held) ==
+	      HAK_REGION_HELD);
+	CHECK(held.bytes == FRAME_SIZE && held.block == span && held.block_bytes == FRAME_SIZE);
+	hak_free(span);
+	CHECK(removes((uintptr_t)span, 2 * FRAME_SIZE, HAK_REGION_REMOVED, 0));
+	__builtin_memset(span, 0xee, 2 * FRAME_SIZE);
+	CHECK(hak_region_add((uintptr_t)span, 2 * FRAME_SIZE) >= 0 && !hak_check());
+	/* what is left of them are records */
+	hak_free(small[2]);
+	hak_free(medium);
+	CHECK(hak_region_remove(ram, RAM_SIZE, &held) == HAK_REGION_HELD);
+	CHECK(!held.block && !held.block_bytes && held.bytes < FRAME_SIZE);
+	hak_fini();
+	CHECK(removes(ram, RAM_SIZE, HAK_REGION_REMOVED, 0));
+	CHECK(hak_frames_total() == 0 && !map_page());
+}
+
 static void no_memory_to_play_ram(void)
 {
 	CHECK(ram);
@@ -875,5 +1118,10 @@ void unit_frames(void)
 	TEST_RUN(pages_where_they_must_be);
 	TEST_RUN(pages_by_zone);
 	TEST_RUN(pages_in_a_row_for_a_device);
+	TEST_RUN(remove_errors);
+	TEST_RUN(remove_and_add);
+	TEST_RUN(remove_moves_the_record);
+	TEST_RUN(random_removes);
+	TEST_RUN(remove_from_a_heap);
 	put_ram();
 }
