@@ -66,8 +66,10 @@ balloon := tests/qemu/balloon
 silent  := tests/qemu/silent
 pages   := tests/qemu/pages
 dump    := tests/qemu/dump
-$(foreach program,balloon silent pages dump,$(eval $(call image,$(program))))
-images: $(B)/balloon.elf $(B)/silent.elf $(B)/pages.elf $(B)/dump.elf
+stack   := tests/qemu/stack
+$(foreach program,balloon silent pages dump stack,$(eval $(call image,$(program))))
+images: $(B)/balloon.elf $(B)/silent.elf $(B)/pages.elf $(B)/dump.elf \
+	$(B)/stack.elf
 
 # An image in the upper half: of a build with BM_FLAGS=-mcmodel=kernel.
 upper := tests/qemu/upper

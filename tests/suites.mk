@@ -46,7 +46,8 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 # What the suites in QEMU need of builds that are made otherwise.
 qemu-builds:
 	+@$(DEBUG_BUILD) $(O)/debug/baremetal/smp.elf
-	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf)
+	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf \
+		stack.elf)
 	+@$(UPPER_BUILD) $(UPPER)/upper.elf
 	+@$(PIE_BUILD) $(PIE)/upper.elf $(PIE)/scaling.elf
 
@@ -95,6 +96,8 @@ qemu-memory-4-gib 180: $(MEMORY_RUN) --memory 4G --icount -- 120000
 qemu-memory-6-gib-pc 180: $(MEMORY_RUN) --memory 6G --machine pc --icount
 qemu-pages 60: qemu/run.sh $(B)/pages.elf --memory 512M --icount -- 700
 qemu-pages-6-gib-pc 60: qemu/run.sh $(B)/pages.elf --memory 6G --machine pc --icount -- 700
+qemu-stack 60: qemu/run.sh $(B)/stack.elf --memory 64M --balloon
+qemu-stack-irqsave 60: qemu/run.sh $(IRQSAVE)/stack.elf --memory 64M --balloon
 qemu-scaling 60: qemu/run.sh $(B)/scaling.elf
 qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000

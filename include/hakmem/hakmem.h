@@ -5,6 +5,10 @@
  * Sizes are in bytes. Blocks are aligned to 16. On bare metal a block of at most 8 bytes is
  * aligned to 8. Any thread may free what any other thread has allocated.
  *
+ * Each function needs at most 1.5 KiB of stack on bare metal; on Linux 2 KiB, if it is built
+ * for release. What is called of a provider or a host that is not the library's comes on top.
+ * This holds for the other headers, too, where they do not say otherwise.
+ *
  * None of these functions may be called from a signal handler. On bare metal an interrupt
  * handler may call those that allocate, free, or tell something of a block: see
  * hak_interrupt_enter() in machine.h. The caller holds no lock that the provider or the host

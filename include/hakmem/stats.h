@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the allocator counts. A snapshot is written to memory of the caller. Text and JSON go
- * to a callback, piece by piece. Nothing here allocates.
+ * to a callback, piece by piece. Nothing here allocates. Each function needs at most 2 KiB of
+ * stack on bare metal, and 6 KiB on Linux, besides what the callback needs: struct hak_stats has
+ * 9.4 KiB, but they read row after row.
  *
  * Counters are exact while no other thread is inside the allocator. Otherwise they move while
  * they are read, one after another. What is computed from several of them (allocations, hits,
