@@ -30,7 +30,8 @@ The status is what main() returned (0 to 100), or
   125  QEMU could not run it, or these arguments are wrong
   126  the machine was reset, as by a triple fault
 For every status of this list the reason is on stderr, with the last lines
-that the image printed.
+that the image printed. An image that knows nothing of this ends well if it
+switches the machine off, or writes 0 to port 0xf4: see exit.h.
 
 Environment: QEMU, the program to run, default qemu-system-x86_64;
 KVM, the device that --accel looks for, default /dev/kvm; TIMEOUT.
@@ -104,23 +105,36 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# QEMU ends with 0 when the machine is switched off, and when it is reset. Its monitor tells
+# which: the reason of the event SHUTDOWN goes to $scratch/ended.
+mkfifo "$scratch/monitor.in" "$scratch/monitor.out" || fail "cannot make a pipe"
+
 # boot SECONDS IMAGE ARGUMENT ...
 boot()
 {
-	local limit=$1 kernel=$2
+	local limit=$1 kernel=$2 reader
 
 	shift 2
+	sed -nE 's/.*"SHUTDOWN".*"reason": "([a-z-]*)".*/\1/p' "$scratch/monitor.out" \
+		>"$scratch/ended" &
+	reader=$!
+	exec 3<>"$scratch/monitor.in"
+	echo '{"execute": "qmp_capabilities"}' >&3
 	# shellcheck disable=SC2086 # a list of words
 	timeout --foreground -k 5 "$limit" "$qemu" \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-machine "$machine" -accel "$accel" ${icount:+-icount "$icount"} \
 		-m "$memory" -smp "$smp" -serial stdio \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 \
-		$options -kernel "$kernel" -append "$*" </dev/null 2>"$scratch/errors"
+		-chardev pipe,id=ended,path="$scratch/monitor" -mon chardev=ended,mode=control \
+		$options -kernel "$kernel" -append "$*" </dev/null 2>"$scratch/errors" 3>&-
 	echo $? >"$scratch/status"
+	exec 3>&-
+	: <>"$scratch/monitor.out" # ends the reader if QEMU never began
+	wait $reader
 }
 
-# Why KVM cannot be used, or nothing: 33 is the status 0 of an image, see exit.c.
+# Why KVM cannot be used, or nothing: 33 is the status 0 of an image, see exit.h.
 why_no_kvm()
 {
 	local probe
@@ -161,17 +175,22 @@ report()
 if [ "$status" -eq 137 ] && [ "$took" -ge "$timeout" ]; then
 	status=124
 fi
-# See exit.c: QEMU ends with 2 * (status + 16) + 1.
-case $status in
-0) report 126 "the machine was reset (a triple fault?)" ;;
-124) report 124 "did not end within $timeout s" ;;
+# See exit.h: QEMU ends with 2 * VALUE + 1, or with 0 or 1 for reasons of its own.
+case $status,$(cat "$scratch/ended") in
+0,guest-shutdown) exit 0 ;;
+0,guest-panic) report 101 "panic" ;;
+0,host-*) report 125 "QEMU was ended from outside" ;;
+0,*) report 126 "the machine was reset (a triple fault?)" ;;
+124,*) report 124 "did not end within $timeout s" ;;
 esac
-if [ "$status" -lt 33 ] || [ $((status % 2)) -eq 0 ]; then
+if [ $((status % 2)) -eq 0 ] ||
+	{ [ "$status" -eq 1 ] && grep -v ': warning: ' "$scratch/errors" | grep -q .; }; then
 	report 125 "QEMU failed (status $status)"
 fi
-status=$(((status - 33) / 2))
-case $status in
+value=$(((status - 1) / 2))
+[ "$value" -ge 16 ] || exit "$value"
+case $((value - 16)) in
 101) report 101 "panic" ;;
 111) report 111 "main() returned a status that is not 0 to 100" ;;
 esac
-exit "$status"
+exit $((value - 16))

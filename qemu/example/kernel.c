@@ -40,7 +40,7 @@ void console_write(const char *text, size_t length)
 		out8(0x3f8, (uint8_t)*text++);
 }
 
-/* Through QEMU's isa-debug-exit, as qemu/run.sh expects it. */
+/* Through QEMU's isa-debug-exit, as qemu/run.sh expects it: see qemu/exit.h. */
 _Noreturn void machine_exit(int status)
 {
 	__asm__ volatile("outl %0, %1" : : "a"(status + 16), "Nd"((uint16_t)0xf4));

@@ -56,6 +56,12 @@ for machine in microvm pc; do
 	expect no_memory_map 101 'the loader gave no memory map' "$machine" no-map
 	expect same_memory 101 'entries of the memory map overlap' "$machine" same-memory
 done
+# Images that know nothing of qemu/exit.h.
+expect off 0 '^$' pc without-power
+expect raw_success 0 '^$' microvm raw-0
+expect raw_failure 3 '^$' microvm raw-3
+expect raw_success_with_warning 0 '^$' microvm raw-0 --qemu '-cpu qemu64,+avx512f'
+expect bad_option 125 'QEMU failed' microvm 0 --qemu '-no-such-option'
 expect hang 124 'did not end within 5 s' microvm hang --timeout 5
 
 # A QEMU whose KVM is as $KIND says; TCG does the work.

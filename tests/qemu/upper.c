@@ -7,6 +7,7 @@
  */
 #include <balloon.h>
 #include <cpu.h>
+#include <exit.h>
 #include <frames.h>
 #include <hakmem/hakmem.h>
 #include <machine.h>
@@ -29,10 +30,10 @@ uint64_t hak_host_physical(const void *address)
 	return (uintptr_t)address >= UPPER ? (uintptr_t)address - UPPER : (uintptr_t)address;
 }
 
-/* As qemu/exit.c does. */
+/* As qemu/exit.h says. */
 _Noreturn void hak_machine_exit(int status)
 {
-	io_write32(0xf4, (uint32_t)status + 16);
+	qemu_exit(status);
 	for (;;)
 		cpu_halt();
 }
