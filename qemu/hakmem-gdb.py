@@ -54,6 +54,14 @@ def value(expression):
     return result
 
 
+def window():
+    """Where the heap may begin: 0, unless the library was built with CONFIG_HAK_WINDOW."""
+    try:
+        return int(gdb.parse_and_eval("hak_window_base"))
+    except gdb.error:
+        return 0  # a library that knows of none
+
+
 def field_names(kind):
     """The fields of a struct, those of unnamed structs and unions in it among them."""
     for field in kind.fields():
@@ -223,7 +231,7 @@ class Heap:
         pagemap = value("&pagemap").dereference()
         absent = pagemap["absent"]
         slabs = length_of(absent.type)
-        number = address // self.slab_size
+        number = (address - window()) // self.slab_size
         at = int(absent.address) + int(pagemap["root"][number // slabs]) + number % slabs
         return gdb.selected_inferior().read_memory(at, 1).tobytes()[0]
 
@@ -497,6 +505,7 @@ kept in some other form, or in memory that was not searched."""
         except gdb.error:
             return  # another provider, or a process
         frames.fetch_lazy()
+        first = window()
         end = int(frames["end"])
         known = words_of(int(frames["known"]), -(-end // 64) * 8)
         free = words_of(int(frames["free"]), -(-end // 64) * 8)
@@ -509,9 +518,9 @@ kept in some other form, or in memory that was not searched."""
                 work += [split["child"][0], split["child"][1]]
         for frame in range(end):
             if frame in splits:
-                yield from HakLeaks.pages_of(splits[frame], frame * SUPERSLAB)
+                yield from HakLeaks.pages_of(splits[frame], first + frame * SUPERSLAB)
             elif (known[frame // 64] & ~free[frame // 64]) >> frame % 64 & 1:
-                yield frame * SUPERSLAB, (frame + 1) * SUPERSLAB
+                yield first + frame * SUPERSLAB, first + (frame + 1) * SUPERSLAB
 
     @staticmethod
     def pages_of(split, base):
