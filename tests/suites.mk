@@ -117,6 +117,7 @@ qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc 60: qemu/run.sh $(B)/newlib.elf --machine pc
 qemu-example 90: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
 qemu-image 60: tests/qemu/check-image.sh
+page-baremetal 120: tests/pages/baremetal.sh
 qemu-newlib-map 60: tests/qemu/check-newlib-map.sh $(B)/newlib.map
 endef
 
