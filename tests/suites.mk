@@ -187,6 +187,7 @@ overflow-debug: tests/linux/overflow.sh $(O)/debug/linux
 install: tests/install/run.sh
 build 120: tests/install/build.sh
 dist: tests/install/dist.sh
+page-linux: tests/pages/linux.sh
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
 demo: tests/bench/demo.sh $(L)/scaling $(B)/scaling.elf
 bench: tests/bench/selftest.sh $(L)

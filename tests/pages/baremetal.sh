@@ -45,7 +45,7 @@ mistake()
 		: "it fails, as it should"
 	verdict "$name-looks-so" "$(grep -qF -- "$text" <<<"$output" ||
 		tail -n 3 <<<"$output" | tr '\n' '|')"
-	verdict "$name-is-listed" "$(sed 's/did not end within 60 s/did not end within 5 s/' "$page" |
+	verdict "$name-is-listed" "$(sed 's/end within 60 s/end within 5 s/' "$page" |
 		grep -qF -- "| \`${text}" || echo "there is no row for '$text'")"
 }
 
@@ -53,7 +53,8 @@ mistake no-cpu-init 'the machine was reset (a triple fault?)' main.c '/hak_cpu_i
 mistake memory-not-mapped 'the machine was reset (a triple fault?)' main.c \
 	's/base = (uint64_t)kernel_end/base = 4 * GIB, end = 5 * GIB/; /end > GIB/,+1d'
 mistake no-init 'cpu 0: no memory' main.c '/hak_init(&/d'
-mistake no-frame 'cpu 0: no memory' main.c 's/end > GIB/end > 0x200000/; s/end = GIB/end = 0x200000/'
+mistake no-frame 'cpu 0: no memory' main.c \
+	's/end > GIB/end > 0x200000/; s/end = GIB/end = 0x200000/'
 mistake double-free 'cpu 0: hakmem: free(0x200000): double free of a block of 112 bytes' \
 	main.c 's/hak_free(block);/&&/'
 mistake no-exit 'did not end within 5 s' main.c 's/hak_machine_exit(int/my_&/'
