@@ -26,7 +26,7 @@ CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 CC=clang DEBUG= SAN=
 GAPS_PROGRAMS := unit model fault full death
 
 TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
-	      pkg-config mandoc man spin cmake
+	      pkg-config mandoc man spin cmake codespell
 test-tools:
 	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || \
 		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done

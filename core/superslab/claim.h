@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a scan claims of one SuperSlab, in order to purge it. See claim.c.
+ * What a scan claims of one SuperSlab, to purge it. See claim.c.
  */
 #ifndef HAKMEM_SUPERSLAB_CLAIM_H
 #define HAKMEM_SUPERSLAB_CLAIM_H

@@ -125,7 +125,7 @@ static void work_lightly(struct worker *worker)
 	}
 }
 
-/* Main takes part in every meeting, and looks at the process in between. */
+/* Main takes part in every meeting, and measures the process in between. */
 static void meet(void)
 {
 	pthread_barrier_wait(&barrier);

@@ -48,7 +48,7 @@ identifiers='
 '
 public='memory_order_acquire|sanitizer_acquire|__tsan_acquire'
 
-# In comments, and in the README of each folder.
+# In comments, pages, manuals and scripts.
 phrases='
 	for want of		say without
 	by and by		say later, or in pieces
@@ -68,6 +68,18 @@ phrases='
 	the look		say the scan
 	looks at		say scans, or reads
 	surplus			say excess
+	in order to		say to
+	utilise			say use
+	utilize			say use
+	obviously		say it without
+	of course		say it without
+	basically		say it without
+	henceforth		say from now on
+	whilst			say while
+	thereof			say of it
+	heretofore		say so far
+	vice versa		say it twice
+	and so forth		say what else
 '
 
 old_identifiers()
@@ -127,8 +139,9 @@ old_phrases()
 {
 	local files pages
 
-	mapfile -t files < <(lint_files '*.[chS]' '*.cc' | grep -E '^(core|platform|include|arch)/')
-	mapfile -t pages < <(lint_files README.md)
+	mapfile -t files < <(lint_files '*.[chS]' '*.cc')
+	mapfile -t pages < <(lint_files '*.md' '*.[1-9]' '*.py' Makefile '*.mk' '*.sh' '*.awk' |
+		grep -v '^tests/lint/')
 	awk '
 		FILENAME != "-" {
 			if (split($0, part, /\t+/) == 3) {

@@ -7,7 +7,7 @@ cd "$(dirname "$0")" || exit 2
 scratch=$(mktemp -d) || exit 2
 trap 'rm -r "$scratch"' EXIT
 
-checks=(include-graph locks names no-if format house undefined public man selftest)
+checks=(include-graph locks names no-if format house undefined public man spelling selftest)
 pids=()
 for check in "${checks[@]}"; do
 	"./$check.sh" >"$scratch/$check" 2>&1 &

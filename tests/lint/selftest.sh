@@ -283,8 +283,15 @@ int x = memory_order_acquire + memory_order_release; void __tsan_acquire(void *)
 	prepare ''
 	printf 'Whoever, reads\n' >"$tree/README.md"
 	tree_case phrase-in-page names.sh "old-phrases: README.md:1: 'whoever'"
+	prepare ''
+	add tests/unit/test_meta.c '/* It notes, in order to free it, a size. */'
+	tree_case phrase-in-test names.sh "old-phrases: tests/unit/test_meta.c:2: 'in order to'"
 	prepare '/* A fresh clone, stripes, for wanted of, by and large: by itself. */'
 	accepts other-phrases names.sh
+	prepare '/* It recie''ves memory. */'
+	tree_case misspelt spelling.sh 'spelling: core/pages/meta.c:3: recie''ves'
+	prepare '/* It receives memory, and has no fro in it. */'
+	accepts well-spelt spelling.sh
 }
 
 test_namesakes()
