@@ -24,7 +24,10 @@ $(error the path of the sources, $(CURDIR), has a space, with which make cannot 
 endif
 
 # Options of include/hakmem/config.h that can be given on the command line.
-CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE CONFIG_HAK_WINDOW
+CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE CONFIG_HAK_WINDOW \
+	   CONFIG_HAK_CPU_HEADER
+# Numbers of platform/baremetal/machine.h likewise.
+NUMBERS := HAK_ADDRESS_BITS HAK_CPU_AT
 
 ifeq ($(wildcard arch/$(ARCH)/cpu.h),)
 $(error ARCH=$(ARCH) is not supported; there is: \
@@ -62,6 +65,8 @@ must_be_path = $(if $(filter-out 0 1,$(words $($(1))))$(filter-out /%,$($(1))),\
 # What is on or off: empty, 0, n and no mean off, and 1, y and yes mean on.
 switch = $(strip $(if $(filter 0 n no,$($(1))),,$(if $(filter-out 1 y yes,$($(1))),\
 	 $(error $(1)=$($(1)) is not yes or no: give $(1)=1 or $(1)=0),$($(1)))))
+number = $(if $(shell printf %u '$($(1))' >/dev/null 2>&1 && echo y),$($(1)),\
+	 $(error $(1)=$($(1)) is no number))
 override DEBUG := $(call switch,DEBUG)
 override LLVM  := $(call switch,LLVM)
 override V     := $(call switch,V)
@@ -144,6 +149,7 @@ MERGE          := $(if $(LTO),$(LINUX_LINK) -r -nostdlib \
 		  $(if $(CLANG),,-flinker-output=nolto-rel),$(HOSTLD) -r)
 
 BM_NEEDED   := -ffreestanding -mno-red-zone -ffunction-sections -fdata-sections
+BM_NEEDED   += $(foreach n,$(NUMBERS),$(if $($(n)),-D$(n)=$(call number,$(n))))
 BM_INCLUDES := -Iinclude -Icore -Iarch/$(ARCH) -Iplatform/baremetal
 # What is usual, then what the user says (BM_FLAGS), then what nothing works without.
 BM_CFLAGS   := $(COMMON) $(BM_INCLUDES) -fno-pie -fno-stack-protector -fcf-protection=none \
@@ -158,7 +164,7 @@ CORE       := $(basename $(wildcard core/*/*.c))
 SHARED     := platform/linux/early_init platform/linux/fork_raw
 STATIC     := platform/linux/fork_static
 LINUX      := $(filter-out $(SHARED) $(STATIC),$(basename $(wildcard platform/linux/*.c)))
-BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c))
+BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c)) $(wildcard platform/baremetal/*.S)
 BOOT       := $(basename $(wildcard arch/$(ARCH)/boot/*.c)) $(wildcard arch/$(ARCH)/boot/*.S) \
 	      qemu/boot qemu/exit
 

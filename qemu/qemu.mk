@@ -11,6 +11,12 @@ KIT_HEADERS := $(wildcard include/hakmem/*.h) \
 # Not where `make install` goes: its archive has the same name.
 prefix_given = $(filter command environment,$(firstword $(origin PREFIX)))
 
+# The archive goes with a config.h that says how it was built, so that a kernel need not.
+hash := \#
+built_with = $(if $(DEBUG),'$(hash)define CONFIG_HAK_DEBUG 1') $(foreach c,$(CONFIGS),$(if \
+	$($(c)),'$(hash)define $(c) $(if $(call switch,$(c)),1,0)')) $(foreach n,$(NUMBERS),$(if \
+	$($(n)),'$(hash)define $(n) $(call number,$(n))'))
+
 ifneq ($(filter install-baremetal,$(MAKECMDGOALS)),)
 $(foreach v,PREFIX DESTDIR,$(call must_be_path,$(v)))
 endif
@@ -20,6 +26,9 @@ install-baremetal: $(B)/libhakmem.a
 	@mkdir -p $(DESTDIR)$(PREFIX)/include/hakmem $(DESTDIR)$(PREFIX)/lib
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))\
 		cp $(KIT_HEADERS) $(DESTDIR)$(PREFIX)/include/hakmem/ && \
+		printf '%s\n' '' '/* How the archive was built. */' $(built_with) | \
+		sed -i '/^.define HAK_CONFIG_H$$/r /dev/stdin' \
+			$(DESTDIR)$(PREFIX)/include/hakmem/config.h && \
 		cp $(B)/libhakmem.a $(DESTDIR)$(PREFIX)/lib/
 
 # The example sees nothing but what was installed, and a newlib. It has flags of its own:
@@ -71,9 +80,20 @@ $(foreach program,balloon silent pages dump stack,$(eval $(call image,$(program)
 images: $(B)/balloon.elf $(B)/silent.elf $(B)/pages.elf $(B)/dump.elf \
 	$(B)/stack.elf
 
-# An image in the upper half: of a build with BM_FLAGS=-mcmodel=kernel.
+# The library's words where GS points to other things: see the tests.
+smp-at := $(smp)
+cpu-at := tests/qemu/cpu_at
+$(foreach program,smp-at cpu-at,$(eval $(call image,$(program))))
+images: $(B)/smp-at.elf $(B)/cpu-at.elf
+$(B)/smp-at.elf $(B)/cpu-at.elf: \
+	BM_LDFLAGS += $(if $(HAK_CPU_AT)$(filter -fpi%,$(BM_FLAGS)),,--defsym hak_cpu_at=0x28)
+
+# Images in the upper half, with boot code of their own: of builds with BM_FLAGS=-mcmodel=kernel.
 upper := tests/qemu/upper
-$(B)/upper.elf: $(call bm_objects,$(upper) $(upper).S $(IMAGE_TESTED)) $(B)/libhakmem.a $(upper).ld
+upper_kernel := $(upper).S $(upper)_kernel
+UPPER_IMAGES := upper only_cpu
+$(UPPER_IMAGES:%=$(B)/%.elf): $(B)/%.elf: $(B)/obj/tests/qemu/%.o \
+		$(call bm_objects,$(upper_kernel) $(IMAGE_TESTED)) $(B)/libhakmem.a $(upper).ld
 	$(call say,LD,$@)$(BM_LD) $(subst qemu/image.ld,$(upper).ld,$(BM_LDFLAGS)) --gc-sections \
 		$(filter %.o %.a,$^) -o $@
 

@@ -15,8 +15,11 @@ IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y CONFIG_HAK_MOVE=y D
 IRQSAVE      := $(O)/irqsave/baremetal
 UPPER_BUILD  := $(MAKE) O=$(O)/upper BM_FLAGS=-mcmodel=kernel DEBUG= SAN=
 UPPER        := $(O)/upper/baremetal
-PIE_BUILD    := $(MAKE) O=$(O)/pie BM_FLAGS=-fpie DEBUG= SAN=
+PIE_BUILD    := $(MAKE) O=$(O)/pie BM_FLAGS=-fpie HAK_CPU_AT=0x28 DEBUG= SAN=
 PIE          := $(O)/pie/baremetal
+ONLY_CPU_BUILD := $(MAKE) O=$(O)/only-cpu BM_FLAGS='-mcmodel=kernel -Itests/qemu/only_cpu' \
+		  CONFIG_HAK_CPU_HEADER=y DEBUG= SAN=
+ONLY_CPU     := $(O)/only-cpu/baremetal
 GAPS_BUILD   := $(MAKE) O=$(O)/gaps GAPS=1 DEBUG= SAN=
 GAPS_TSAN_BUILD := $(MAKE) O=$(O)/gaps-tsan GAPS=1 DEBUG= SAN=thread
 GAPS_DEBUG_BUILD := $(MAKE) O=$(O)/gaps-debug GAPS=1 DEBUG=1 SAN=
@@ -45,11 +48,12 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 	+@$(MAKE) qemu-builds
 # What the suites in QEMU need of builds that are made otherwise.
 qemu-builds:
-	+@$(DEBUG_BUILD) $(O)/debug/baremetal/smp.elf
+	+@$(DEBUG_BUILD) $(addprefix $(O)/debug/baremetal/,smp.elf status.elf)
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf \
 		stack.elf)
 	+@$(UPPER_BUILD) $(UPPER)/upper.elf
-	+@$(PIE_BUILD) $(PIE)/upper.elf $(PIE)/scaling.elf
+	+@$(PIE_BUILD) $(addprefix $(PIE)/,upper.elf scaling.elf cpu-at.elf)
+	+@$(ONLY_CPU_BUILD) $(ONLY_CPU)/only_cpu.elf
 
 # What runs in QEMU.
 MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
@@ -103,12 +107,17 @@ qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
 qemu-idle 90: qemu/run.sh $(B)/idle.elf --memory 256M
 qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
-qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf
+qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf $(O)/debug/baremetal/status.elf
 qemu-balloon 240: tests/qemu/check-balloon.sh $(B)/balloon.elf
 qemu-balloon-silent 240: qemu/run.sh $(B)/silent.elf
 qemu-pie-upper 60: qemu/run.sh $(PIE)/upper.elf --balloon
 qemu-pie 60: qemu/run.sh $(PIE)/scaling.elf
+qemu-pie-cpu-at 60: qemu/run.sh $(PIE)/cpu-at.elf
 qemu-pie-link 60: tests/qemu/check-pie.sh $(PIE)/libhakmem.a
+qemu-cpu-at 60: qemu/run.sh $(B)/cpu-at.elf
+qemu-cpu-at-pc-icount 60: qemu/run.sh $(B)/cpu-at.elf --machine pc --icount
+qemu-cpu-at-smp-4 120: qemu/run.sh $(B)/smp-at.elf --memory 40M --smp 4 -- --cpus 4
+qemu-only-cpu 60: qemu/run.sh $(ONLY_CPU)/only_cpu.elf --icount
 qemu-virtio 120: tests/qemu/check-virtio.sh $(UPPER)/upper.elf
 qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf $(B)/scaling.elf $(L)/libhakmem.so
 qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a

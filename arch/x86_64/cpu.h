@@ -137,12 +137,13 @@ static inline void cpu_write_msr(uint32_t msr, uint64_t value)
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
 }
 
+/* The instruction clears the upper halves of both registers. */
 static inline uint64_t cpu_read_msr(uint32_t msr)
 {
-	uint32_t low, high;
+	uint64_t low, high;
 
 	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return (uint64_t)high << 32 | low;
+	return high << 32 | low;
 }
 
 /* The address at which the last page fault happened. */

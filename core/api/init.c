@@ -18,6 +18,7 @@
 
 bool hak_init(const struct hak_provider *provider)
 {
+	platform_begin();
 	return pages_attach(provider ? provider : platform_provider());
 }
 

@@ -63,7 +63,12 @@ static struct hak_cache *cache_get(void)
 {
 	struct hak_cache *cache = this_cache();
 
-	return likely(cache->cold) ? cache : cache_attach();
+	if (likely(cache->cold))
+		return cache;
+	cache = cache_attach();
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && cache)
+		cache->cold->in_use = true; /* cache_irq_save() had none to note it in */
+	return cache;
 }
 
 static void *try_class(unsigned class, enum alloc_which which)

@@ -237,6 +237,23 @@ struct hak_cache *cache_attach(void)
 }
 
 /*
+ * For debug builds: the caller begins to use its cache, if it has one, or ends. A handler finds a
+ * cache in use only if it has not called hak_interrupt_enter(). It would take the block that the
+ * interrupted call is about to take, or wait for ever for the claim.
+ */
+void cache_note_use(bool begins)
+{
+	struct cache_cold *cold = this_cache()->cold;
+
+	if (!cold)
+		return;
+	if (begins && cold->in_use)
+		hak_host_panic("hakmem: an interrupt handler allocates or frees, but did not call "
+			       "hak_interrupt_enter()");
+	cold->in_use = begins;
+}
+
+/*
  * Return the blocks in the caller's magazines to their slabs, those of classes from @first on.
  * Were there any?
  */

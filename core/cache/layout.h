@@ -92,6 +92,7 @@ struct magazine_cold {
  * @claim:        who may change the magazines: see seize.c [atomic]
  * @owner:        whose the cache is: see cache.c [list]
  * @thread:       this_held() of the owner [list]
+ * @in_use:       in debug builds: the owner uses the cache now [owner]
  * @quiet:        all magazines are seized and empty [claim]
  * @far_touched:  the far slots may have memory [claim, list]
  * @victim:       the class whose turn it was last to give up some of its limit [claim]
@@ -107,6 +108,7 @@ struct cache_cold {
 	struct lock claim;
 	_Atomic uint64_t owner;
 	unsigned *thread;
+	bool in_use;
 	bool quiet;
 	bool far_touched;
 	uint8_t victim;
@@ -137,16 +139,21 @@ struct hak_cache {
 /* The classes that have magazines. */
 #define for_each_magazine(class) for_each_class(class) if (size_class[class].capacity)
 
+void cache_note_use(bool begins);
+
 /*
  * The caller uses its cache between these two calls, and no other code on this CPU may. As a
  * rule none would: a thread has a cache of its own, and interrupt handlers do not use that of
  * their CPU. Only a kernel that may preempt a thread here, and let another thread use the
- * cache, has to keep interrupts off meanwhile (CONFIG_HAK_IRQSAVE).
+ * cache, has to keep interrupts off meanwhile (CONFIG_HAK_IRQSAVE). Otherwise debug builds note
+ * that it is in use, and report an interrupt handler that comes meanwhile and uses it, too.
  */
 static inline struct platform_irq cache_irq_save(void)
 {
 	if (PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE))
 		return platform_irq_save();
+	if (PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_DEBUG))
+		cache_note_use(true);
 	return (struct platform_irq){};
 }
 
@@ -154,6 +161,8 @@ static inline void cache_irq_restore(struct platform_irq irq)
 {
 	if (PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_IRQSAVE))
 		platform_irq_restore(irq);
+	else if (PLATFORM_HAS_IRQ && IS_ENABLED(CONFIG_HAK_DEBUG))
+		cache_note_use(false);
 }
 
 #endif

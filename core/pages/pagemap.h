@@ -10,6 +10,7 @@
 
 struct superslab;
 
+_Static_assert(HAK_ADDRESS_BITS > HAK_LEAF_BITS && HAK_ADDRESS_BITS <= 48, "the root has a size");
 _Static_assert(HAK_LEAF_BITS <= 32, "the index of a slab is in the lower half of an address");
 
 #define LEAF_SLABS	(((size_t)1 << HAK_LEAF_BITS) / SLAB_SIZE)

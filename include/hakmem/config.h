@@ -47,4 +47,12 @@
 #define CONFIG_HAK_WINDOW 0
 #endif
 
+/*
+ * For a kernel in which GS does not lead to a struct hak_cpu: it has one CPU, or another way to
+ * the area of each. A header of the kernel's own, <hak_cpu.h>, then says which way. See machine.h.
+ */
+#ifndef CONFIG_HAK_CPU_HEADER
+#define CONFIG_HAK_CPU_HEADER 0
+#endif
+
 #endif

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <hakmem/config.h>
 #include <hakmem/host.h>
 
 #ifdef __cplusplus
@@ -32,13 +33,14 @@ extern "C" {
 struct hak_cache;
 
 /**
- * struct hak_cpu - what GS points to on each CPU; only this CPU writes it
+ * struct hak_cpu - the private words of a CPU, to which its GS leads; only this CPU writes them
  * @self:  its own address
  * @cache: what malloc uses; hak_cache_none at first
  * @held:  which locks the CPU holds: see LOCK_RANKS in base/lock.h
  * @id:    the number of the CPU, for messages
  *
- * A kernel whose GS points to an area of its own lets that area begin with this.
+ * GS points to it, or to something else of the kernel in which it lies hak_cpu_at bytes behind the
+ * start: see below.
  */
 struct hak_cpu {
 	struct hak_cpu *self;
@@ -51,19 +53,41 @@ struct hak_cpu {
 #define HAK_EXIT_PANIC 101
 
 /**
- * hak_cpu_init() - give this CPU its private area
- * @cpu: the memory of the area, which it keeps for ever; something larger may begin with it
+ * hak_cpu_init() - give this CPU its private words
+ * @cpu: their memory, which stays until hak_cpu_move() or for ever; mostly a part of what the
+ *	 kernel has for each CPU
  * @id:  the number of the CPU, for messages
  *
- * Fills in the area and sets GS. Each CPU calls this before it calls anything else of the
- * allocator. When one CPU has called hak_fini(), all others call this again, since what they
- * had is gone. A CPU needs nothing else. One that had an area already calls hak_cpu_fini()
- * before it calls this again, or its cache is lost.
+ * Fills them in, and lets GS point hak_cpu_at bytes below them. Each CPU calls this before it
+ * calls anything else of the allocator, and after the last time that the kernel has loaded a
+ * selector into GS, which makes it point to 0. When one CPU has called hak_fini(), all others
+ * call this again, since what they had is gone. A CPU needs nothing else. One that had such words
+ * already calls hak_cpu_fini() before it calls this again, or its cache is lost.
  *
- * A kernel whose GS points to an area of its own lets that area begin with a struct hak_cpu,
- * and calls this as soon as the area is there.
+ * It writes an MSR. A kernel in ring 3 defines a function of this name itself: it fills in all of
+ * *@cpu, with hak_cache_none, and lets GS lead there.
  */
 void hak_cpu_init(struct hak_cpu *cpu, unsigned id);
+
+/**
+ * hak_cpu_move() - this CPU's private words lie elsewhere from now on
+ * @to: as for hak_cpu_init()
+ *
+ * For a kernel whose areas of CPUs come from the heap, which has to have an area before it
+ * can allocate. The blocks in the magazines of the CPU stay there. Interrupts are off meanwhile.
+ * What the kernel itself has in the old area, it copies before. The old memory is free for other
+ * use afterwards. Called on the CPU itself, not in an interrupt handler.
+ */
+void hak_cpu_move(struct hak_cpu *to);
+
+/**
+ * hak_cpu_require() - stop the machine, with a line, if this CPU has no private words
+ *
+ * hak_init() calls it, since the first malloc would end in a triple fault. It reads an MSR, so in
+ * ring 3 it does nothing. It finds a GS that is 0, or that leads to something else, if that can
+ * be read.
+ */
+void hak_cpu_require(void);
 
 /**
  * hak_cpu_fini() - this CPU goes away
@@ -78,23 +102,75 @@ void hak_cpu_fini(void);
 /* Stand-ins for a cache: of a CPU that has none yet, and of an interrupt handler. */
 extern struct hak_cache *const hak_cache_none, *const hak_cache_never;
 
+/*
+ * How a CPU gets to its struct hak_cpu.
+ *
+ * By default, GS points to it. A kernel that has other things where its GS points to says by how
+ * many bytes the struct lies behind them, in one of two ways. It defines an absolute symbol,
+ * hak_cpu_at (`ld --defsym hak_cpu_at=0x28`); that of the library is 0, and weak. Or it builds the
+ * library with `make HAK_CPU_AT=0x28`, which position-independent code needs, as it cannot have
+ * such a symbol. The instructions are the same ones.
+ *
+ * With CONFIG_HAK_CPU_HEADER the kernel has a header <hak_cpu.h>, in a folder that it names when
+ * it builds the library (BM_FLAGS=-I...) and itself. It is included here, and defines
+ *
+ *	static inline struct hak_cpu *hak_cpu_self(void)
+ *
+ * which returns the struct of the CPU that calls: of the only one, for instance, `return &cpu;`. As
+ * long as there is none it returns NULL. hak_cpu_init() and hak_cpu_move() fill in what they are
+ * given, and do no more: then the kernel sees to it that hak_cpu_self() finds it.
+ */
+#if CONFIG_HAK_CPU_HEADER
+
+#include <hak_cpu.h>
+
+static inline struct hak_cache *hak_cpu_cache(void)
+{
+	return *(struct hak_cache *volatile *)&hak_cpu_self()->cache;
+}
+
+static inline void hak_cpu_set_cache(struct hak_cache *cache)
+{
+	*(struct hak_cache *volatile *)&hak_cpu_self()->cache = cache;
+}
+
+#else
+
+#if defined(__PIC__) && !defined(HAK_CPU_AT)
+#define HAK_CPU_AT 0
+#endif
+#ifdef HAK_CPU_AT
+#define HAK_CPU_WORD	      "%%gs:%c[at]"
+#define HAK_CPU_OFFSET(field) [at] "i"((HAK_CPU_AT) + offsetof(struct hak_cpu, field))
+#else
+#define HAK_CPU_WORD	      "%%gs:hak_cpu_at+%c[at]"
+#define HAK_CPU_OFFSET(field) [at] "i"(offsetof(struct hak_cpu, field))
+#endif
+
+static inline struct hak_cpu *hak_cpu_self(void)
+{
+	struct hak_cpu *cpu;
+
+	__asm__ volatile("movq " HAK_CPU_WORD ", %0" : "=r"(cpu) : HAK_CPU_OFFSET(self));
+	return cpu;
+}
+
 /* For this header and the library: the cache of this CPU, in one instruction. */
 static inline struct hak_cache *hak_cpu_cache(void)
 {
 	struct hak_cache *cache;
 
-	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(cache) : "i"(offsetof(struct hak_cpu, cache)));
+	__asm__ volatile("movq " HAK_CPU_WORD ", %0" : "=r"(cache) : HAK_CPU_OFFSET(cache));
 	return cache;
 }
 
 /* One instruction does it, so an interrupt finds the old one or the new one. */
 static inline void hak_cpu_set_cache(struct hak_cache *cache)
 {
-	__asm__ volatile("movq %0, %%gs:%c1"
-			 :
-			 : "r"(cache), "i"(offsetof(struct hak_cpu, cache))
-			 : "memory");
+	__asm__ volatile("movq %0, " HAK_CPU_WORD : : "r"(cache), HAK_CPU_OFFSET(cache) : "memory");
 }
+
+#endif
 
 /**
  * hak_interrupt_enter() - an interrupt handler begins that may allocate or free
@@ -103,6 +179,9 @@ static inline void hak_cpu_set_cache(struct hak_cache *cache)
  * interrupted: they leave the magazines of the CPU alone, and work block by block. It may not
  * call hak_idle(), hak_trim(), hak_check(), nor what reads or prints statistics. Interrupts
  * may be on or off, and handlers may nest.
+ *
+ * Debug builds report a handler that allocates or frees without this, if it has interrupted a
+ * call that is using the CPU's magazines. At other moments it would do no harm.
  *
  * This is not for handlers of exceptions and of non-maskable interrupts. These come in places
  * where other interrupts cannot come, and may not allocate.

@@ -18,7 +18,7 @@
 _Noreturn void hak_host_panic(const char *line)
 {
 	static _Atomic unsigned whose; /* the number of the CPU, plus one; 0: none */
-	unsigned nobody = 0, mine = this_cpu()->id + 1;
+	unsigned nobody = 0, mine = this_cpu_id() + 1;
 
 	cpu_interrupts_off();
 	if (!atomic_compare_exchange_strong(&whose, &nobody, mine) && nobody != mine)

@@ -75,10 +75,7 @@ static inline struct hak_cache *this_cache(void)
 
 static inline struct hak_cpu *this_cpu(void)
 {
-	struct hak_cpu *cpu;
-
-	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(cpu) : "i"(offsetof(struct hak_cpu, self)));
-	return cpu;
+	return hak_cpu_self();
 }
 
 /* It cannot fail. */
@@ -114,13 +111,52 @@ static inline unsigned *this_held(void)
  */
 static inline unsigned this_held_now(void)
 {
+#if CONFIG_HAK_CPU_HEADER
+	return *(volatile unsigned *)&hak_cpu_self()->held;
+#else
 	unsigned held;
 
-	__asm__ volatile("movl %%gs:%c1, %0"
+	__asm__ volatile("movl " HAK_CPU_WORD ", %0"
 			 : "=r"(held)
-			 : "i"(offsetof(struct hak_cpu, held))
+			 : HAK_CPU_OFFSET(held)
 			 : "memory");
 	return held;
+#endif
+}
+
+/* For messages. It reads through no pointer, so that a panic without struct hak_cpu is one. */
+static inline unsigned this_cpu_id(void)
+{
+#if CONFIG_HAK_CPU_HEADER
+	return hak_cpu_self() ? hak_cpu_self()->id : 0;
+#else
+	unsigned id;
+
+	__asm__ volatile("movl " HAK_CPU_WORD ", %0" : "=r"(id) : HAK_CPU_OFFSET(id));
+	return id;
+#endif
+}
+
+#define MSR_GS_BASE 0xc0000101
+
+/* Where GS points to if it leads to this struct hak_cpu. */
+static inline uintptr_t gs_for(const struct hak_cpu *cpu)
+{
+#if CONFIG_HAK_CPU_HEADER
+	return (uintptr_t)cpu;
+#elif defined(HAK_CPU_AT)
+	return (uintptr_t)cpu - (HAK_CPU_AT);
+#else
+	extern char hak_cpu_at[];
+
+	return (uintptr_t)cpu - (uintptr_t)hak_cpu_at;
+#endif
+}
+
+/* What hak_init() does on this platform before all else. */
+static inline void platform_begin(void)
+{
+	hak_cpu_require();
 }
 
 /* Interrupt handlers may allocate: see base/lock.h. */

@@ -58,6 +58,11 @@ static inline const struct hak_provider *platform_provider(void)
 	return &hak_linux_provider;
 }
 
+/* What hak_init() does on this platform before all else: nothing. */
+static inline void platform_begin(void)
+{
+}
+
 struct hak_cache;
 
 /*

@@ -3,7 +3,7 @@
 #
 # What the core needs of others when it is linked: the four memory functions
 # that compilers call by themselves, those of hakmem/host.h (eight at most), and
-# on Linux what its platform.h declares. On bare metal that is all inline.
+# what the platform.h declares that is not inline.
 #
 #	undefined.sh [PLATFORM OBJECT-OR-ARCHIVE ...]
 #
@@ -14,6 +14,7 @@
 
 memory='memcpy memmove memset memcmp'
 host=$(sed -nE 's/^.*[ *](hak_host_[a-z_]+)\(.*/\1/p' "$ROOT/include/hakmem/host.h" | sort -u)
+baremetal='hak_cpu_at hak_cpu_require'
 linux='hak_tls_cache hak_tls_held hak_linux_provider this_cache_set this_owner owner_is_gone'
 
 # check_objects PLATFORM OBJECT ...: undefined symbols that no object defines

@@ -24,7 +24,7 @@ nm -g --defined-only "$library" 2>/dev/null | awk '
 
 # What the headers let a kernel define.
 mapfile -t functions < <(sed -nE \
-	's/^[A-Za-z].*[ *](hak_(host_|console_|machine_|cpu_(init|fini))[a-z_]*)\(.*/\1/p' \
+	'/^static/!s/^[A-Za-z].*[ *](hak_(host_|console_|machine_|cpu_)[a-z_]*)\(.*/\1/p' \
 	"$root/include/hakmem/host.h" "$root/platform/baremetal/machine.h" | sort -u)
 mapfile -t names < <(awk '$2 == "newlib.o" { print $1 }' "$scratch/defined")
 [ ${#functions[@]} -ge 14 ] || verdict functions "only ${functions[*]}"

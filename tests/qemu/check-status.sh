@@ -4,9 +4,10 @@
 # Does qemu/run.sh tell how an image ended? For each way that status.c knows:
 # the status, and what must be said on the console or on stderr.
 #
-#	check-status.sh status.elf
+#	check-status.sh status.elf DEBUG-status.elf
 
 image=$1
+debug=$2
 run=$(dirname "$0")/../../qemu/run.sh
 failed=0
 
@@ -39,6 +40,8 @@ for machine in microvm pc; do
 		'exception 14 (page fault): rip 0x.* cr2 0xdeadbeef0' "$machine" exception
 	expect double_free 101 'double free of a block of 64 bytes' "$machine" double-free
 	expect overflow 101 'exception 14 (page fault): rip 0x' "$machine" overflow
+	expect gs_is_0 101 'cpu 0: hakmem: hak_init() before hak_cpu_init()' "$machine" gs
+	expect gs_is_another 101 'hakmem: hak_init() before hak_cpu_init()' "$machine" Gs
 	expect triple_fault 126 'triple fault' "$machine" triple-fault
 	# the same on another CPU, which is named
 	expect exception_3 101 'cpu 3: exception 14 (page fault): rip 0x.* cr2 0xdeadbeef0' \
@@ -62,6 +65,11 @@ expect raw_success 0 '^$' microvm raw-0
 expect raw_failure 3 '^$' microvm raw-3
 expect raw_success_with_warning 0 '^$' microvm raw-0 --qemu '-cpu qemu64,+avx512f'
 expect bad_option 125 'QEMU failed' microvm 0 --qemu '-no-such-option'
+# in debug builds, with and without a cache of the CPU's own
+image=$debug expect no_enter 101 'cpu 0: hakmem: an interrupt handler .* hak_interrupt_enter()' \
+	microvm interrupt
+image=$debug expect no_enter_3 101 'cpu 3: hakmem: an interrupt handler' \
+	pc 'interrupt 3' --smp 4
 expect hang 124 'did not end within 5 s' microvm hang --timeout 5
 
 # A QEMU whose KVM is as $KIND says; TCG does the work.

@@ -5,6 +5,7 @@
  * which it happens.
  */
 #include <boot.h>
+#include <cache/layout.h>
 #include <cpu.h>
 #include <exit.h>
 #include <frames.h>
@@ -17,6 +18,8 @@
 #include "../test.h"
 
 _Noreturn void boot_main(const struct pvh_start_info *info);
+
+static struct hak_cache *interrupted;
 
 #define PROBE_TURNS 20000000 /* much less than a second, unless each is emulated */
 
@@ -39,6 +42,43 @@ static void double_free(void)
 	hak_free(block);
 	hak_free(block);
 	hak_flush();
+}
+
+/* As after a selector was loaded into GS; or where the kernel has something else. */
+static void without_cpu(bool is_zero)
+{
+	static char area[256];
+
+	__builtin_memset(area, 0x11, sizeof(area));
+	cpu_write_msr(MSR_GS_BASE, is_zero ? 0 : (uintptr_t)area);
+	hak_init(&hak_frames_provider);
+}
+
+/* hak_interrupt_enter() and leave() are around this. */
+static struct interrupt_frame *careless(struct interrupt_frame *frame)
+{
+	hak_interrupt_leave(interrupted);
+	hak_free(hak_malloc(200));
+	return frame;
+}
+
+/* The interrupt comes while a magazine is refilled. */
+static int map_with_interrupt(void *ctx, size_t size, size_t align, enum hak_want want,
+			      struct hak_mapping *out)
+{
+	interrupted = this_cache();
+	if (interrupted->cold)
+		__asm__ volatile("int %0" : : "i"(VECTOR_TIMER));
+	return hak_frames_provider.map(ctx, size, align, want, out);
+}
+
+static void forgotten_enter(void)
+{
+	static const struct hak_provider provider = { .name = "int", .map = map_with_interrupt };
+
+	interrupt_set(VECTOR_TIMER, careless);
+	hak_init(&provider);
+	hak_free(hak_malloc(100));
 }
 
 /* Deeper than any stack. */
@@ -91,6 +131,15 @@ static void end_on_cpu(void *how)
 		break;
 	case 's':
 		start_again(true);
+		break;
+	case 'g':
+		without_cpu(true);
+		break;
+	case 'G':
+		without_cpu(false);
+		break;
+	case 'i':
+		forgotten_enter();
 		break;
 	case 'l':
 		for (volatile unsigned i = 0; i < PROBE_TURNS; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From a PVH loader to C, for an image that is linked 2 GiB below the end of the address
- * space. The first GiB of memory is there, and one to one as well, where the heap is.
+ * space. The first GiB of memory is there, and one to one as well, and a direct map in the upper
+ * half begins with it. A CPU that can have page tables of five levels gets these.
  */
 #define UPPER	    0xffffffff80000000
 #define STACK_SIZE  0x8000
@@ -21,10 +22,23 @@
 upper_entry:
 	cld
 	cli
-	movl $0x620, %eax		/* PAE and SSE */
-	movl %eax, %cr4
-	movl $(upper_pml4 - UPPER), %eax
-	movl %eax, %cr3
+	movl %ebx, %esi
+	movl $0x620, %ebp		/* PAE and SSE */
+	movl $(upper_pml4 - UPPER), %edi
+	xorl %eax, %eax
+	cpuid				/* the highest leaf */
+	cmpl $7, %eax
+	jb four_levels
+	movl $7, %eax
+	xorl %ecx, %ecx
+	cpuid
+	testl $(1 << 16), %ecx		/* LA57 */
+	jz four_levels
+	orl $(1 << 12), %ebp
+	movl $(upper_pml5 - UPPER), %edi
+four_levels:
+	movl %ebp, %cr4
+	movl %edi, %cr3
 	movl $0xc0000080, %ecx		/* EFER: long mode */
 	rdmsr
 	orl $0x100, %eax
@@ -43,7 +57,7 @@ upper_long:
 	xorl %eax, %eax
 	movl %eax, %fs
 	movl %eax, %gs
-	movl %ebx, %edi
+	movl %esi, %edi
 	movq $upper_stack_top, %rsp
 	xorl %ebp, %ebp
 	movq $upper_main, %rax
@@ -61,11 +75,22 @@ upper_gdtr:
 	.long upper_gdt - UPPER
 
 	.balign 4096
+	/* the lower half; the direct map where five levels have it; where four levels have all */
+upper_pml5:
+	.quad upper_pml4 - UPPER + PAGE_TABLE
+	.fill 255, 8, 0
+	.quad upper_pml4 - UPPER + PAGE_TABLE
+	.fill 254, 8, 0
+	.quad upper_pml4 - UPPER + PAGE_TABLE
+	.globl upper_pml4
 upper_pml4:
 	.quad upper_pdpt_low - UPPER + PAGE_TABLE
-	.fill 510, 8, 0
+	.fill 255, 8, 0
+	.quad upper_pdpt_low - UPPER + PAGE_TABLE
+	.fill 254, 8, 0
 	.quad upper_pdpt_high - UPPER + PAGE_TABLE
 	/* the fourth GiB: devices */
+	.globl upper_pdpt_low
 upper_pdpt_low:
 	.quad upper_pd - UPPER + PAGE_TABLE
 	.quad 0, 0

@@ -6,37 +6,16 @@
  * The machine has at least 64 MiB and a balloon.
  */
 #include <balloon.h>
-#include <cpu.h>
-#include <exit.h>
 #include <frames.h>
 #include <hakmem/hakmem.h>
 #include <machine.h>
 
 #include "../test.h"
+#include "upper.h"
 
-#define UPPER  0xffffffff80000000ul
-#define MIB    ((size_t)1 << 20)
-#define MEMORY (64 * MIB)
-#define SPIKE  (24 * MIB)
-
-_Noreturn void upper_main(void);
-
-extern char upper_end[];
+#define SPIKE (24 * MIB)
 
 static struct hak_cpu upper_cpu;
-
-uint64_t hak_host_physical(const void *address)
-{
-	return (uintptr_t)address >= UPPER ? (uintptr_t)address - UPPER : (uintptr_t)address;
-}
-
-/* As qemu/exit.h says. */
-_Noreturn void hak_machine_exit(int status)
-{
-	qemu_exit(status);
-	for (;;)
-		cpu_halt();
-}
 
 static bool is_filled(const char *base, size_t size, char with)
 {
@@ -49,7 +28,7 @@ static bool is_filled(const char *base, size_t size, char with)
 static void upper_half(void)
 {
 	CHECK((uintptr_t)&upper_cpu >= UPPER);
-	CHECK(hak_frames_free() >= MEMORY / HAK_SUPERSLAB_SIZE - 3);
+	CHECK(hak_frames_free() >= UPPER_MEMORY / HAK_SUPERSLAB_SIZE - 3);
 }
 
 /* What the host was told to drop reads zero, and nothing else does; QEMU does so. */
@@ -115,7 +94,7 @@ _Noreturn void upper_main(void)
 
 	hak_console_init();
 	hak_cpu_init(&upper_cpu, 0);
-	error = hak_region_add(end, MEMORY - end);
+	error = hak_region_add(end, UPPER_MEMORY - end);
 	if (!error)
 		error = hak_balloon_start(HAK_BALLOON_MICROVM, HAK_BALLOON_MICROVM_COUNT);
 	if (error) {

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A kernel with one CPU, in which GS leads nowhere: an access by it ends in a triple fault. It is
+ * built with CONFIG_HAK_CPU_HEADER and only_cpu/hak_cpu.h.
+ */
+#include <cpu.h>
+#include <frames.h>
+#include <hakmem/hakmem.h>
+#include <platform.h>
+
+#include "../test.h"
+#include "upper.h"
+
+#define NOWHERE	  0xffffd00000000000 /* not mapped */
+#define NR_BLOCKS 20000u
+#define PAIRS	  100000u
+
+struct hak_cpu only_cpu;
+
+static void only_cpu_uses_the_heap(void)
+{
+	static void *blocks[NR_BLOCKS];
+	uint64_t seed = 1;
+
+	CHECK(hak_init(&hak_frames_provider));
+	for (unsigned turn = 0; turn < 4; turn++) {
+		for (unsigned i = 0; i < NR_BLOCKS; i++) {
+			hak_free(blocks[i]);
+			blocks[i] = hak_malloc(test_random(&seed) % 2000);
+			CHECK(blocks[i]);
+		}
+		while (hak_idle(8) && test_random(&seed) % 8)
+			;
+	}
+	CHECK(only_cpu.cache != hak_cache_none && !only_cpu.held);
+	for (unsigned i = 0; i < NR_BLOCKS; i++)
+		hak_free(blocks[i]);
+	hak_trim(HAK_TRIM_ALL);
+	CHECK(!hak_check());
+	CHECK(hak_frames_total() - hak_frames_free() <= 1);
+}
+
+/* As an interrupt handler does. */
+static void only_cpu_handles_interrupts(void)
+{
+	struct hak_cache *own = only_cpu.cache, *previous = hak_interrupt_enter();
+	void *block = hak_malloc(100);
+
+	CHECK(previous == own && only_cpu.cache == hak_cache_never);
+	hak_interrupt_leave(previous);
+	CHECK(only_cpu.cache == own && block);
+	hak_free(block);
+}
+
+/* With --icount the figure is one of instructions, those of the loop among them. */
+static void only_cpu_pair(void)
+{
+	uint64_t start = cpu_read_tsc();
+
+	for (unsigned i = 0; i < PAIRS; i++) {
+		void *block = hak_malloc(64);
+
+		__asm__ volatile("" : "+r"(block));
+		hak_free(block);
+	}
+	test_print("a pair: %lu ticks\n", (unsigned long)((cpu_read_tsc() - start) / PAIRS));
+	hak_cpu_fini();
+	CHECK(hak_frames_total() - hak_frames_free() <= 1);
+}
+
+_Noreturn void upper_main(void)
+{
+	uintptr_t end = (uintptr_t)upper_end - UPPER;
+
+	cpu_write_msr(MSR_GS_BASE, NOWHERE);
+	hak_console_init();
+	hak_cpu_init(&only_cpu, 0);
+	hak_region_add(end, UPPER_MEMORY - end);
+	TEST_RUN(only_cpu_uses_the_heap);
+	TEST_RUN(only_cpu_handles_interrupts);
+	TEST_RUN(only_cpu_pair);
+	hak_machine_exit(test_finish());
+}
