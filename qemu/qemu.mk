@@ -91,7 +91,7 @@ $(B)/smp-at.elf $(B)/cpu-at.elf: \
 # Images in the upper half, with boot code of their own: of builds with BM_FLAGS=-mcmodel=kernel.
 upper := tests/qemu/upper
 upper_kernel := $(upper).S $(upper)_kernel
-UPPER_IMAGES := upper only_cpu
+UPPER_IMAGES := upper window only_cpu
 $(UPPER_IMAGES:%=$(B)/%.elf): $(B)/%.elf: $(B)/obj/tests/qemu/%.o \
 		$(call bm_objects,$(upper_kernel) $(IMAGE_TESTED)) $(B)/libhakmem.a $(upper).ld
 	$(call say,LD,$@)$(BM_LD) $(subst qemu/image.ld,$(upper).ld,$(BM_LDFLAGS)) --gc-sections \

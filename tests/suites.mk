@@ -17,6 +17,10 @@ UPPER_BUILD  := $(MAKE) O=$(O)/upper BM_FLAGS=-mcmodel=kernel DEBUG= SAN=
 UPPER        := $(O)/upper/baremetal
 PIE_BUILD    := $(MAKE) O=$(O)/pie BM_FLAGS=-fpie HAK_CPU_AT=0x28 DEBUG= SAN=
 PIE          := $(O)/pie/baremetal
+WINDOW_BUILD := $(MAKE) O=$(O)/window BM_FLAGS=-mcmodel=kernel CONFIG_HAK_WINDOW=y DEBUG= SAN=
+WINDOW       := $(O)/window/baremetal
+FAR_BUILD    := $(MAKE) O=$(O)/far BM_FLAGS=-mcmodel=kernel HAK_ADDRESS_BITS=40 DEBUG= SAN=
+FAR          := $(O)/far/baremetal
 ONLY_CPU_BUILD := $(MAKE) O=$(O)/only-cpu BM_FLAGS='-mcmodel=kernel -Itests/qemu/only_cpu' \
 		  CONFIG_HAK_CPU_HEADER=y DEBUG= SAN=
 ONLY_CPU     := $(O)/only-cpu/baremetal
@@ -53,6 +57,8 @@ qemu-builds:
 		stack.elf)
 	+@$(UPPER_BUILD) $(UPPER)/upper.elf
 	+@$(PIE_BUILD) $(addprefix $(PIE)/,upper.elf scaling.elf cpu-at.elf)
+	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
+	+@$(FAR_BUILD) $(FAR)/window.elf
 	+@$(ONLY_CPU_BUILD) $(ONLY_CPU)/only_cpu.elf
 
 # What runs in QEMU.
@@ -114,6 +120,10 @@ qemu-pie-upper 60: qemu/run.sh $(PIE)/upper.elf --balloon
 qemu-pie 60: qemu/run.sh $(PIE)/scaling.elf
 qemu-pie-cpu-at 60: qemu/run.sh $(PIE)/cpu-at.elf
 qemu-pie-link 60: tests/qemu/check-pie.sh $(PIE)/libhakmem.a
+qemu-upper-5-levels 60: qemu/run.sh $(UPPER)/upper.elf --balloon --qemu '-cpu max'
+qemu-window 60: qemu/run.sh $(WINDOW)/window.elf
+qemu-window-5-levels-pc 60: qemu/run.sh $(WINDOW)/window.elf --machine pc --qemu '-cpu max'
+qemu-far 60: qemu/run.sh $(FAR)/window.elf
 qemu-cpu-at 60: qemu/run.sh $(B)/cpu-at.elf
 qemu-cpu-at-pc-icount 60: qemu/run.sh $(B)/cpu-at.elf --machine pc --icount
 qemu-cpu-at-smp-4 120: qemu/run.sh $(B)/smp-at.elf --memory 40M --smp 4 -- --cpus 4
@@ -143,6 +153,7 @@ unit-asan: $(O)/asan/linux/unit
 unit-ubsan: $(O)/ubsan/linux/unit
 unit-tsan: $(O)/tsan/linux/unit
 unit-clang: $(O)/clang/linux/unit
+unit-window: $(O)/window/linux/unit
 unit-gaps: $(O)/gaps/linux/unit
 unit-gaps-debug: $(O)/gaps-debug/linux/unit
 model: $(L)/model --ops 10000000

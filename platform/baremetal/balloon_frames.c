@@ -78,7 +78,7 @@ static bool inflate(void)
 		hak_frames_provider.unmap(NULL, mapping.base, FRAME_SIZE);
 		return false;
 	}
-	frame = (uintptr_t)mapping.base / FRAME_SIZE;
+	frame = ((uintptr_t)mapping.base - hak_frames_base()) / FRAME_SIZE;
 	balloon.held[frame / 64] |= (uint64_t)1 << frame % 64;
 	if (frame > balloon.last)
 		balloon.last = frame;
@@ -94,7 +94,7 @@ static void deflate(void)
 
 	while (!(balloon.held[frame / 64] >> frame % 64 & 1))
 		frame--;
-	base = (void *)(frame * FRAME_SIZE);
+	base = (void *)(hak_frames_base() + frame * FRAME_SIZE);
 	balloon.held[frame / 64] &= ~((uint64_t)1 << frame % 64);
 	balloon.last = frame;
 	balloon.nr_held--;

@@ -67,6 +67,8 @@ struct frames frames = {
 	.free = first_bitmaps + FIRST_FRAMES / 64,
 };
 
+uintptr_t window_base;
+
 /* acquire and release pair with each other */
 void frames_lock(void)
 {
@@ -524,7 +526,7 @@ HAK_COLD int hak_region_add_counted(uintptr_t base, size_t size, size_t *added)
 
 	*added = 0;
 	if (IS_ENABLED(CONFIG_HAK_WINDOW) && !frames.end)
-		frames.window = hak_window_base;
+		window_base = hak_window_base;
 	base -= frames_window();
 	if (base >= limit)
 		return HAK_REGION_RANGE;
@@ -568,6 +570,11 @@ size_t hak_frames_free(void)
 	nr_free = frames.nr_free;
 	frames_unlock();
 	return nr_free;
+}
+
+uintptr_t hak_frames_base(void)
+{
+	return frames_window();
 }
 
 /* It is called once, before the heap is used. @host stays for ever. */

@@ -19,8 +19,8 @@ extern "C" {
 
 /* What hak_region_add() and hak_region_remove() say. Below 0, nothing has changed. */
 enum hak_region_result {
-	HAK_REGION_SMALL = -1,	 /* no whole page is in it, or none is left besides bitmaps */
-	HAK_REGION_RANGE = -2,	 /* all of it is above 2^HAK_ADDRESS_BITS */
+	HAK_REGION_SMALL = -1, /* no whole page is in it, or none is left besides bitmaps */
+	HAK_REGION_RANGE = -2, /* all of it is outside of the window, or above 2^HAK_ADDRESS_BITS */
 	HAK_REGION_OVERLAP = -3, /* all of it was added before */
 	HAK_REGION_HELD = -4,	 /* something in it is in use */
 	HAK_REGION_UNKNOWN = -5, /* some of it was never added, or was removed */
@@ -34,8 +34,9 @@ enum hak_region_result {
  * @base: its address, of any alignment
  * @size: in bytes, any
  *
- * The memory is mapped one to one, and nobody else uses it. The provider takes what it can use,
- * in whole pages: not page 0, nothing above 2^HAK_ADDRESS_BITS, and no page twice. The
+ * The memory is mapped, and nobody else uses it. The provider takes what it can use, in whole
+ * pages: not page 0, nothing above 2^HAK_ADDRESS_BITS, and no page twice. With CONFIG_HAK_WINDOW
+ * nothing is taken outside of the window that hak_init_with() was given before. The
  * provider needs larger bitmaps for the first region that ends above 512 MiB, and again for
  * one that ends beyond their reach. Such a region gives one or two of its pages for them.
  *
@@ -159,6 +160,7 @@ struct hak_frames_host {
 /* So many frames there can be. */
 #define HAK_FRAMES_MAX (((size_t)1 << HAK_ADDRESS_BITS) / HAK_SUPERSLAB_SIZE)
 
+uintptr_t hak_frames_base(void); /* the address of the first */
 void hak_frames_set_host(const struct hak_frames_host *host);
 size_t hak_frames_report(size_t most);
 

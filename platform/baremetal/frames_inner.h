@@ -72,7 +72,6 @@ extern struct frames {
 	size_t total, nr_free;
 	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
-	uintptr_t window;		    /* where frame 0 is, once a frame is known */
 	size_t room;			    /* bits in each of the bitmaps, at least `end` */
 	uint64_t *known, *free;		    /* one behind the other */
 } frames SYMBOL(state);
@@ -104,9 +103,12 @@ HAK_COLD void split_settle(struct split *split) SYMBOL(split_settle);
 /* Add what is unknown of [@base, @end), which are whole pages; returns how many. */
 HAK_COLD size_t add_range(uintptr_t base, uintptr_t end) SYMBOL(add_range);
 
+/* Where frame 0 is, once a frame is known. */
+extern uintptr_t window_base SYMBOL(window_base);
+
 static inline uintptr_t frames_window(void)
 {
-	return IS_ENABLED(CONFIG_HAK_WINDOW) ? frames.window : 0;
+	return IS_ENABLED(CONFIG_HAK_WINDOW) ? window_base : 0;
 }
 
 static inline void *pointer_to(uintptr_t address)

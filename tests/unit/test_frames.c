@@ -22,6 +22,7 @@ static unsigned address_bits = 36;
 #define hak_frames_total       test_frames_total
 #define hak_frames_free	       test_frames_free
 #define hak_frames_provider    test_frames_provider
+#define hak_frames_base	       test_frames_base
 #define hak_frames_set_host    test_frames_set_host
 #define hak_frames_report      test_frames_report
 #define hak_region_remove      test_region_remove
