@@ -155,6 +155,13 @@ BM_INCLUDES := -Iinclude -Icore -Iarch/$(ARCH) -Iplatform/baremetal
 BM_CFLAGS   := $(COMMON) $(BM_INCLUDES) -fno-pie -fno-stack-protector -fcf-protection=none \
 	       -fno-asynchronous-unwind-tables $(BM_FLAGS) $(BM_NEEDED)
 BM_KERNEL   := -mgeneral-regs-only
+# Link-time optimisation is for the core alone, and done when its objects are merged. So no
+# archive has anything in it but machine code, and any linker of a kernel takes it.
+BM_LTO      := $(filter -flto%,$(BM_FLAGS))
+BM_CORE     := $(BM_CFLAGS) $(BM_KERNEL) $(FASTPATH_FLAGS)
+BM_MERGE    := $(if $(BM_LTO),$(BM_CC) $(filter-out -MMD -MP,$(BM_CORE)) -nostdlib \
+	       $(if $(LLVM),-fuse-ld=lld,-flinker-output=nolto-rel),$(BM_LD)) -r
+BM_CFLAGS   += $(if $(BM_LTO),-fno-lto)
 BM_IMAGE    := $(BM_KERNEL) -Itests -Iqemu -Iarch/$(ARCH)/boot
 BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack --build-id=none
 
@@ -238,7 +245,7 @@ $(L)/libhakmem.a: $(L)/hakmem.o $(L)/operators.o
 
 $(B)/obj/core/%.o: core/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_KERNEL) $(FASTPATH_FLAGS) -c $< -o $@
+	$(call say,CC,$@)$(BM_CC) $(BM_CORE) -c $< -o $@
 
 $(B)/obj/platform/%.o: platform/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
@@ -256,7 +263,7 @@ $(B)/obj/%.S.o: %.S $(FLAGS_STAMP)
 # function, so that --gc-sections drops what an image does not use; the platform
 # piece by piece, so that a kernel can have its own instead of any of them.
 $(B)/hakmem.o: $(call bm_objects,$(CORE))
-	$(call say,LD,$@)$(BM_LD) -r $^ -o $@ && \
+	$(call say,LD,$@)$(BM_MERGE) $^ -o $@ && \
 		$(BM_OBJCOPY) --wildcard --keep-global-symbol='hak_*' $@
 $(B)/libhakmem.a: $(B)/hakmem.o $(call bm_objects,$(BAREMETAL))
 $(B)/platform.a: $(call bm_objects,$(BAREMETAL))

@@ -28,6 +28,15 @@ GAPS_BUILD   := $(MAKE) O=$(O)/gaps GAPS=1 DEBUG= SAN=
 GAPS_TSAN_BUILD := $(MAKE) O=$(O)/gaps-tsan GAPS=1 DEBUG= SAN=thread
 GAPS_DEBUG_BUILD := $(MAKE) O=$(O)/gaps-debug GAPS=1 DEBUG=1 SAN=
 CLANG_BUILD  := $(MAKE) O=$(O)/clang LLVM=1 CC=clang DEBUG= SAN=
+LTO_BUILD    := $(MAKE) O=$(O)/lto BM_FLAGS=-flto DEBUG= SAN=
+LTO          := $(O)/lto/baremetal
+CLANG_LTO_BUILD := $(MAKE) O=$(O)/clang-lto LLVM=1 CC=clang BM_FLAGS=-flto DEBUG= SAN=
+CLANG_LTO    := $(O)/clang-lto/baremetal
+CLANG_LTO_CHECK := tests/qemu/check-lto.sh $(CLANG_LTO)/libhakmem.a $(CLANG_LTO)/scaling.elf \
+		   clang --target=x86_64-unknown-none-elf
+BARE_FLAGS   := BM_FLAGS='-nostdinc -idirafter platform/baremetal/headers'
+BARE_BUILD   := $(MAKE) O=$(O)/nostdinc $(BARE_FLAGS) DEBUG= SAN=
+CLANG_BARE_BUILD := $(MAKE) O=$(O)/clang-nostdinc LLVM=1 CC=clang $(BARE_FLAGS) DEBUG= SAN=
 
 # With gap blocks, as on bare metal: what is to be tested of them on Linux.
 GAPS_PROGRAMS := unit model fault full death
@@ -60,6 +69,10 @@ qemu-builds:
 	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
 	+@$(FAR_BUILD) $(FAR)/window.elf
 	+@$(ONLY_CPU_BUILD) $(ONLY_CPU)/only_cpu.elf
+	+@$(LTO_BUILD) $(LTO)/scaling.elf
+	+@$(CLANG_LTO_BUILD) $(CLANG_LTO)/scaling.elf
+	+@$(BARE_BUILD) $(O)/nostdinc/baremetal/smp.elf
+	+@$(CLANG_BARE_BUILD) $(O)/clang-nostdinc/baremetal/smp.elf
 
 # What runs in QEMU.
 MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
@@ -128,6 +141,10 @@ qemu-cpu-at 60: qemu/run.sh $(B)/cpu-at.elf
 qemu-cpu-at-pc-icount 60: qemu/run.sh $(B)/cpu-at.elf --machine pc --icount
 qemu-cpu-at-smp-4 120: qemu/run.sh $(B)/smp-at.elf --memory 40M --smp 4 -- --cpus 4
 qemu-only-cpu 60: qemu/run.sh $(ONLY_CPU)/only_cpu.elf --icount
+qemu-lto 60: tests/qemu/check-lto.sh $(LTO)/libhakmem.a $(LTO)/scaling.elf $(BM_CC)
+qemu-lto-clang 60: $(CLANG_LTO_CHECK)
+qemu-nostdinc 60: qemu/run.sh $(O)/nostdinc/baremetal/smp.elf --smp 2 -- --cpus 2
+qemu-nostdinc-clang 60: qemu/run.sh $(O)/clang-nostdinc/baremetal/smp.elf --smp 2 -- --cpus 2
 qemu-virtio 120: tests/qemu/check-virtio.sh $(UPPER)/upper.elf
 qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf $(B)/scaling.elf $(L)/libhakmem.so
 qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a

@@ -36,7 +36,7 @@ void hak_free(void *block)
 	free_fast(block, "free");
 }
 
-#define SIZE_LIMIT ((size_t)PTRDIFF_MAX)
+#define SIZE_LIMIT (SIZE_MAX / 2) /* PTRDIFF_MAX, which headers of kernels often lack */
 
 /**
  * struct request - what is asked for

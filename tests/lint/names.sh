@@ -46,7 +46,7 @@ identifiers='
 	all	lock_fork_release	lock_fork_unlock
 	all	_acquire_$	lock
 '
-public='memory_order_acquire|sanitizer_acquire|__tsan_acquire'
+public='memory_order_acquire|__atomic_acquire|sanitizer_acquire|__tsan_acquire'
 
 # In comments, pages, manuals and scripts.
 phrases='
