@@ -662,9 +662,9 @@ static void remove_errors(void)
 	/* that of bitmaps stays */
 	forget_all_but(ram / FRAME_SIZE / 64 * 64);
 	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
-	CHECK(removes(ram, FRAME_SIZE, HAK_REGION_HELD,
+	CHECK(removes(ram + RAM_SIZE - FRAME_SIZE, FRAME_SIZE, HAK_REGION_HELD,
 		      ALIGN_UP(2 * (ram + RAM_SIZE) / FRAME_SIZE / 8, PAGE_SIZE)));
-	CHECK(removes(ram + FRAME_SIZE, FRAME_SIZE, HAK_REGION_REMOVED, 0));
+	CHECK(removes(ram, FRAME_SIZE, HAK_REGION_REMOVED, 0));
 }
 
 /* What was removed can be added again, whatever it is of its frames. */
