@@ -445,6 +445,9 @@ help:
 	@echo '                  the Linux build under a sanitizer'
 	@echo '  CONFIG_HAK_X=y|n'
 	@echo '                  an option of include/hakmem/config.h: $(CONFIGS)'
+	@echo '  HAK_ADDRESS_BITS= HAK_CPU_AT='
+	@echo '                  bare metal: how far addresses go (36), and where the words of a CPU'
+	@echo '                  lie behind GS (0): platform/baremetal/README.md'
 
 lint:
 	@tests/lint/run.sh

@@ -83,8 +83,9 @@ images: $(B)/balloon.elf $(B)/silent.elf $(B)/pages.elf $(B)/dump.elf \
 # The library's words where GS points to other things: see the tests.
 smp-at := $(smp)
 cpu-at := tests/qemu/cpu_at
-$(foreach program,smp-at cpu-at,$(eval $(call image,$(program))))
-images: $(B)/smp-at.elf $(B)/cpu-at.elf
+ring3  := tests/qemu/ring3
+$(foreach program,smp-at cpu-at ring3,$(eval $(call image,$(program))))
+images: $(B)/smp-at.elf $(B)/cpu-at.elf $(B)/ring3.elf
 $(B)/smp-at.elf $(B)/cpu-at.elf: \
 	BM_LDFLAGS += $(if $(HAK_CPU_AT)$(filter -fpi%,$(BM_FLAGS)),,--defsym hak_cpu_at=0x28)
 

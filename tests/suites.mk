@@ -98,6 +98,7 @@ qemu-smp-1-pc-icount 60: $(SMP_RUN) --machine pc --icount -- --cpus 1
 qemu-smp-2-pc 60: $(SMP_RUN) --machine pc --smp 2 -- --cpus 2
 qemu-smp-4-pc-icount 60: $(SMP_RUN) --machine pc --smp 4 --icount -- --cpus 4
 qemu-smp-8-pc-icount 60: $(SMP_RUN) --machine pc --smp 8 --icount -- --cpus 8
+qemu-smp-16-icount 60: $(SMP_RUN) --memory 64M --smp 16 --icount -- --cpus 16
 qemu-smp-debug 120: qemu/run.sh $(O)/debug/baremetal/smp.elf --memory 40M --smp 4 -- --cpus 4
 qemu-smp-cost 60: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
 qemu-fini 60: qemu/run.sh $(B)/fini.elf --smp 4
@@ -140,6 +141,8 @@ qemu-far 60: qemu/run.sh $(FAR)/window.elf
 qemu-cpu-at 60: qemu/run.sh $(B)/cpu-at.elf
 qemu-cpu-at-pc-icount 60: qemu/run.sh $(B)/cpu-at.elf --machine pc --icount
 qemu-cpu-at-smp-4 120: qemu/run.sh $(B)/smp-at.elf --memory 40M --smp 4 -- --cpus 4
+qemu-ring3 60: qemu/run.sh $(B)/ring3.elf
+qemu-ring3-pc 60: qemu/run.sh $(B)/ring3.elf --machine pc
 qemu-only-cpu 60: qemu/run.sh $(ONLY_CPU)/only_cpu.elf --icount
 qemu-lto 60: tests/qemu/check-lto.sh $(LTO)/libhakmem.a $(LTO)/scaling.elf $(BM_CC)
 qemu-lto-clang 60: $(CLANG_LTO_CHECK)
