@@ -446,8 +446,8 @@ help:
 	@echo '  CONFIG_HAK_X=y|n'
 	@echo '                  an option of include/hakmem/config.h: $(CONFIGS)'
 	@echo '  HAK_ADDRESS_BITS= HAK_CPU_AT='
-	@echo '                  bare metal: how far addresses go (36), and where the words of a CPU'
-	@echo '                  lie behind GS (0): platform/baremetal/README.md'
+	@echo '                  bare metal: bits of an address (36), and how far behind GS the'
+	@echo '                  words of a CPU lie (0): platform/baremetal/README.md'
 
 lint:
 	@tests/lint/run.sh
