@@ -15,9 +15,11 @@ IRQSAVE_BUILD := $(MAKE) O=$(O)/irqsave CONFIG_HAK_IRQSAVE=y CONFIG_HAK_MOVE=y D
 IRQSAVE      := $(O)/irqsave/baremetal
 UPPER_BUILD  := $(MAKE) O=$(O)/upper BM_FLAGS=-mcmodel=kernel DEBUG= SAN=
 UPPER        := $(O)/upper/baremetal
-PIE_BUILD    := $(MAKE) O=$(O)/pie BM_FLAGS=-fpie HAK_CPU_AT=0x28 DEBUG= SAN=
+PIE_OPTIONS  := O=$(O)/pie BM_FLAGS=-fpie HAK_CPU_AT=0x28 DEBUG= SAN=
+PIE_BUILD    := $(MAKE) $(PIE_OPTIONS)
 PIE          := $(O)/pie/baremetal
-WINDOW_BUILD := $(MAKE) O=$(O)/window BM_FLAGS=-mcmodel=kernel CONFIG_HAK_WINDOW=y DEBUG= SAN=
+WINDOW_OPTIONS := O=$(O)/window BM_FLAGS=-mcmodel=kernel CONFIG_HAK_WINDOW=y DEBUG= SAN=
+WINDOW_BUILD := $(MAKE) $(WINDOW_OPTIONS)
 WINDOW       := $(O)/window/baremetal
 FAR_BUILD    := $(MAKE) O=$(O)/far BM_FLAGS=-mcmodel=kernel HAK_ADDRESS_BITS=40 DEBUG= SAN=
 FAR          := $(O)/far/baremetal
@@ -146,6 +148,9 @@ qemu-ring3-pc 60: qemu/run.sh $(B)/ring3.elf --machine pc
 qemu-only-cpu 60: qemu/run.sh $(ONLY_CPU)/only_cpu.elf --icount
 qemu-lto 60: tests/qemu/check-lto.sh $(LTO)/libhakmem.a $(LTO)/scaling.elf $(BM_CC)
 qemu-lto-clang 60: $(CLANG_LTO_CHECK)
+qemu-kit 60: tests/qemu/check-kit.sh plain O=$(O)
+qemu-kit-pie 60: tests/qemu/check-kit.sh pie $(PIE_OPTIONS)
+qemu-kit-window 60: tests/qemu/check-kit.sh window $(WINDOW_OPTIONS)
 qemu-nostdinc 60: qemu/run.sh $(O)/nostdinc/baremetal/smp.elf --smp 2 -- --cpus 2
 qemu-nostdinc-clang 60: qemu/run.sh $(O)/clang-nostdinc/baremetal/smp.elf --smp 2 -- --cpus 2
 qemu-virtio 120: tests/qemu/check-virtio.sh $(UPPER)/upper.elf
