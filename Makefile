@@ -255,6 +255,19 @@ $(B)/obj/%.o: %.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(BM_IMAGE) -c $< -o $@
 
+# Exceptions pass through it.
+$(B)/obj/platform/baremetal/operators.o: BM_KERNEL += -fasynchronous-unwind-tables
+
+# Kernels in C++, without exceptions and without its library.
+BM_CXX := -x c++ $(filter-out $(c_only),$(BM_CFLAGS)) $(BM_IMAGE) -std=c++17 -nostdinc++ \
+	  -fno-exceptions -fno-rtti -pedantic
+$(B)/obj/%.o: %.cc $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)$(BM_CC) $(BM_CXX) -c $< -o $@
+$(B)/obj/tests/qemu/cxx_replaced.o: tests/qemu/cxx.cc $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)$(BM_CC) $(BM_CXX) -DCXX_REPLACED -c $< -o $@
+
 $(B)/obj/%.S.o: %.S $(FLAGS_STAMP)
 	@mkdir -p $(@D)
 	$(call say,AS,$@)$(BM_CC) $(BM_CFLAGS) -c $< -o $@

@@ -76,9 +76,11 @@ silent  := tests/qemu/silent
 pages   := tests/qemu/pages
 dump    := tests/qemu/dump
 stack   := tests/qemu/stack
-$(foreach program,balloon silent pages dump stack,$(eval $(call image,$(program))))
+cxx     := tests/qemu/cxx
+cxx-replaced := tests/qemu/cxx_replaced
+$(foreach program,balloon silent pages dump stack cxx cxx-replaced,$(eval $(call image,$(program))))
 images: $(B)/balloon.elf $(B)/silent.elf $(B)/pages.elf $(B)/dump.elf \
-	$(B)/stack.elf
+	$(B)/stack.elf $(B)/cxx.elf $(B)/cxx-replaced.elf
 
 # The library's words where GS points to other things: see the tests.
 smp-at := $(smp)

@@ -26,10 +26,12 @@ done
 
 verdict one_heap "$("$here/check-newlib-map.sh" "$example/example.map" 2>&1 | grep -v '^ok')"
 
-# Names that the members define for others: hak_*, but for the C library's part.
+# Names that the members define for others: hak_*, but for the parts of a library.
 exports=$(nm -g --defined-only "$library" 2>/dev/null | awk '
 	/^[^ ]+\.o:$/ { member = $1; next }
-	NF == 3 && member !~ /^(newlib|string)\.o:$/ && $3 !~ /^hak_/ { print member $3 }')
+	NF == 3 && member !~ /^(newlib|operators|string)\.o:$/ && $3 !~ /^hak_/ {
+		print member $3
+	}')
 verdict exports "$exports"
 
 # The image has its own console, panic and pages, so the library's stay out.
