@@ -183,7 +183,7 @@ bm_objects    = $(patsubst %,$(B)/obj/%.o,$(1))
 # What a build was made with: objects are made again when it changes.
 FLAGS_STAMP := $(O)/flags
 flags := $(LINUX_LINK) $(LINUX_CFLAGS) $(CXXFLAGS) $(BM_CC) $(BM_CFLAGS)
-ifneq ($(filter-out help clean distclean format lint uninstall setup%,\
+ifneq ($(filter-out help clean distclean format lint uninstall uninstall-baremetal setup%,\
 	$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))),)
 $(shell mkdir -p $(O))
 ifneq ($(strip $(file <$(FLAGS_STAMP))),$(strip $(flags)))
@@ -433,7 +433,8 @@ help:
 	@echo '  qemu-bench      what the library costs an image, beside newlib, and what is'
 	@echo '                  required'
 	@echo '  install-baremetal PREFIX=DIR'
-	@echo '                  the bare-metal archive and its headers'
+	@echo '                  the bare-metal archive, its headers, and hakmem-baremetal.pc for'
+	@echo '                  pkg-config; uninstall-baremetal removes them'
 	@echo '  format          let clang-format lay out the sources'
 	@echo '  clean, distclean'
 	@echo '                  remove $(O); nothing is built anywhere else'

@@ -17,19 +17,32 @@ built_with = $(if $(DEBUG),'$(hash)define CONFIG_HAK_DEBUG 1') $(foreach c,$(CON
 	$($(c)),'$(hash)define $(c) $(if $(call switch,$(c)),1,0)')) $(foreach n,$(NUMBERS),$(if \
 	$($(n)),'$(hash)define $(n) $(call number,$(n))'))
 
-ifneq ($(filter install-baremetal,$(MAKECMDGOALS)),)
+ifneq ($(filter install-baremetal uninstall-baremetal,$(MAKECMDGOALS)),)
 $(foreach v,PREFIX DESTDIR,$(call must_be_path,$(v)))
 endif
+kit_wants_prefix = @[ -n "$(prefix_given)" ] || { echo "$@: say where to: PREFIX=" >&2; exit 1; }
+KIT_PC := hakmem-baremetal.pc
+KIT_INSTALLED := $(addprefix include/hakmem/,$(notdir $(KIT_HEADERS))) lib/libhakmem.a \
+		 lib/pkgconfig/$(KIT_PC)
+
 install-baremetal: $(B)/libhakmem.a
-	@[ -n "$(prefix_given)" ] || \
-		{ echo "install-baremetal: say where to: PREFIX=" >&2; exit 1; }
-	@mkdir -p $(DESTDIR)$(PREFIX)/include/hakmem $(DESTDIR)$(PREFIX)/lib
+	$(kit_wants_prefix)
+	@mkdir -p $(DESTDIR)$(PREFIX)/include/hakmem $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))\
 		cp $(KIT_HEADERS) $(DESTDIR)$(PREFIX)/include/hakmem/ && \
 		printf '%s\n' '' '/* How the archive was built. */' $(built_with) | \
 		sed -i '/^.define HAK_CONFIG_H$$/r /dev/stdin' \
 			$(DESTDIR)$(PREFIX)/include/hakmem/config.h && \
-		cp $(B)/libhakmem.a $(DESTDIR)$(PREFIX)/lib/
+		cp $(B)/libhakmem.a $(DESTDIR)$(PREFIX)/lib/ && \
+		sed -e 's|@VERSION@|$(VERSION)|' -e 's|@BM_FLAGS@|$(BM_FLAGS)|' \
+			platform/baremetal/$(KIT_PC).in \
+			>$(DESTDIR)$(PREFIX)/lib/pkgconfig/$(KIT_PC)
+
+# Of the directories only the one that is ours.
+uninstall-baremetal:
+	$(kit_wants_prefix)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(KIT_INSTALLED))
+	@rmdir $(DESTDIR)$(PREFIX)/include/hakmem 2>/dev/null || :
 
 # The example sees nothing but what was installed, and a newlib. It has flags of its own:
 # without MAKEFLAGS, CFLAGS= for Linux does not get there.
@@ -46,7 +59,7 @@ example: $(EXAMPLE)/example.elf
 # What their tests need; with newlib and GNU ld, so once only.
 kit: $(EXAMPLE)/example.elf $(B)/size.elf
 
-.PHONY: install-baremetal example kit
+.PHONY: install-baremetal uninstall-baremetal example kit
 
 # ----------------------------------------------------------------------- bench
 

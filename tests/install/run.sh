@@ -208,7 +208,10 @@ test_kernel()
 		>"$scratch/error" 2>&1; echo $?)"
 	check kernel-wants-a-prefix-error grep -q 'say where to: PREFIX=' "$scratch/error"
 	check kernel-install make_here install-baremetal PREFIX="$scratch/kernel"
-	check kernel-files test -f "$scratch/kernel/lib/libhakmem.a"
+	same kernel-files "./include/hakmem/balloon.h ./include/hakmem/config.h\
+ ./include/hakmem/frames.h ./include/hakmem/hakmem.h ./include/hakmem/host.h\
+ ./include/hakmem/machine.h ./include/hakmem/provider.h ./include/hakmem/stats.h\
+ ./lib/libhakmem.a ./lib/pkgconfig/hakmem-baremetal.pc " "$(files_in "$scratch/kernel")"
 	for header in "$scratch"/kernel/include/hakmem/*.h; do
 		header=${header##*/}
 		check "kernel-c-$header" gcc -x c -std=gnu11 -ffreestanding -Wall -Wextra -Werror \
@@ -216,6 +219,30 @@ test_kernel()
 		check "kernel-c++-$header" g++ -x c++ -ffreestanding -Wall -Wextra -Werror \
 			-fsyntax-only -I"$scratch/kernel/include" - <<<"#include <hakmem/$header>"
 	done
+	mv "$scratch/kernel" "$scratch/moved"
+	test_kernel_commands "$scratch/moved/lib/pkgconfig"
+	touch "$scratch/moved/lib/other"
+	same kernel-uninstall-wants-a-prefix 2 "$(make_here uninstall-baremetal \
+		>"$scratch/error" 2>&1; echo $?)"
+	check kernel-uninstall make_here uninstall-baremetal PREFIX="$scratch/moved"
+	same kernel-uninstall-leaves-others "./lib/other " "$(files_in "$scratch/moved")"
+	check kernel-uninstall-own-directory test ! -e "$scratch/moved/include/hakmem"
+}
+
+# test_kernel_commands PC-DIRECTORY: the commands of platform/baremetal/README.md make a kernel
+# of kernel.c, which boots.
+test_kernel_commands()
+{
+	local commands
+
+	commands=$(sed -n '/^    gcc -c start.S/,/^$/p' "$root/platform/baremetal/README.md")
+	mkdir "$scratch/commands" && cp "$here/kernel.c" "$scratch/commands/"
+	cp "$root"/qemu/example/{start.S,kernel.ld} "$scratch/commands/"
+	check kernel-commands-are-there grep -q kernel.elf <<<"$commands"
+	check kernel-commands-build env PKG_CONFIG_LIBDIR="$1" \
+		bash -ec "cd '$scratch/commands'; $commands"
+	same kernel-commands-boot 'a block was allocated' \
+		"$("$root/qemu/run.sh" "$scratch/commands/kernel.elf" --memory 64M 2>&1)"
 }
 
 # Refused with a reason, and nothing is written.
