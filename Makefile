@@ -390,6 +390,7 @@ demo: $(L)/scaling $(B)/scaling.elf
 	@$(L)/scaling
 	@qemu/run.sh $(B)/scaling.elf
 
+include tests/kernels/kernels.mk
 include tests/suites.mk
 include platform/linux/install.mk
 include tests/apps/apps.mk

@@ -26,6 +26,8 @@ FAR          := $(O)/far/baremetal
 ONLY_CPU_BUILD := $(MAKE) O=$(O)/only-cpu BM_FLAGS='-mcmodel=kernel -Itests/qemu/only_cpu' \
 		  CONFIG_HAK_CPU_HEADER=y DEBUG= SAN=
 ONLY_CPU     := $(O)/only-cpu/baremetal
+SOLO5_BUILD  := $(MAKE) O=$(O)/solo5 BM_FLAGS=-Iplatform/solo5 CONFIG_HAK_CPU_HEADER=y DEBUG= SAN=
+SOLO5        := $(O)/solo5/baremetal
 GAPS_BUILD   := $(MAKE) O=$(O)/gaps GAPS=1 DEBUG= SAN=
 GAPS_TSAN_BUILD := $(MAKE) O=$(O)/gaps-tsan GAPS=1 DEBUG= SAN=thread
 GAPS_DEBUG_BUILD := $(MAKE) O=$(O)/gaps-debug GAPS=1 DEBUG=1 SAN=
@@ -71,6 +73,7 @@ qemu-builds:
 	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
 	+@$(FAR_BUILD) $(FAR)/window.elf
 	+@$(ONLY_CPU_BUILD) $(ONLY_CPU)/only_cpu.elf
+	+@$(SOLO5_BUILD) $(SOLO5)/solo5.elf
 	+@$(LTO_BUILD) $(LTO)/scaling.elf
 	+@$(CLANG_LTO_BUILD) $(CLANG_LTO)/scaling.elf
 	+@$(BARE_BUILD) $(O)/nostdinc/baremetal/smp.elf
@@ -161,6 +164,7 @@ qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a
 qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
 qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc 60: qemu/run.sh $(B)/newlib.elf --machine pc
+qemu-solo5 60: qemu/run.sh $(SOLO5)/solo5.elf --memory 64M
 qemu-example 90: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
 qemu-image 60: tests/qemu/check-image.sh
 page-baremetal 120: tests/pages/baremetal.sh

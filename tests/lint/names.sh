@@ -174,7 +174,7 @@ old_phrases()
 
 # A static function has no namesake in another file: where there would be one,
 # its name starts with that of its file. The platform.h of each
-# platform is its own affair.
+# platform is its own affair, and so is the hak_cpu.h of a port.
 twins()
 {
 	local files
@@ -187,7 +187,7 @@ twins()
 			sub(/:.*/, "", file)
 			line = substr($0, RLENGTH + 1)
 			gsub(/__attribute__\(\([^)]*(\([^)]*\))?\)\)/, "", line)
-			if (file ~ /^platform\/.*\/platform.h$/)
+			if (file ~ /^platform\/.*\/(platform|hak_cpu).h$/)
 				next
 		}
 		line ~ /^typedef|^return/ { next }
