@@ -65,9 +65,9 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 	+@$(MAKE) qemu-builds
 # What the suites in QEMU need of builds that are made otherwise.
 qemu-builds:
-	+@$(DEBUG_BUILD) $(addprefix $(O)/debug/baremetal/,smp.elf status.elf)
+	+@$(DEBUG_BUILD) $(addprefix $(O)/debug/baremetal/,smp.elf status.elf last-resort.elf)
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf \
-		stack.elf)
+		stack.elf last-resort.elf)
 	+@$(UPPER_BUILD) $(UPPER)/upper.elf
 	+@$(PIE_BUILD) $(addprefix $(PIE)/,upper.elf scaling.elf cpu-at.elf)
 	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
@@ -82,6 +82,7 @@ qemu-builds:
 # What runs in QEMU.
 MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
 SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M
+LAST_RESORT_RUN := qemu/run.sh $(B)/last-resort.elf
 PREEMPT_RUN := qemu/run.sh $(IRQSAVE)/preempt.elf
 MEMORY_RUN := qemu/run.sh $(B)/memory-map.elf
 define QEMU_SUITES
@@ -106,6 +107,11 @@ qemu-smp-8-pc-icount 60: $(SMP_RUN) --machine pc --smp 8 --icount -- --cpus 8
 qemu-smp-16-icount 60: $(SMP_RUN) --memory 64M --smp 16 --icount -- --cpus 16
 qemu-smp-debug 120: qemu/run.sh $(O)/debug/baremetal/smp.elf --memory 40M --smp 4 -- --cpus 4
 qemu-smp-cost 60: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
+qemu-last-resort 60: $(LAST_RESORT_RUN) --memory 8M
+qemu-last-resort-4 60: $(LAST_RESORT_RUN) --memory 16M --smp 4
+qemu-last-resort-16-pc-icount 120: $(LAST_RESORT_RUN) --memory 64M --machine pc --smp 16 --icount
+qemu-last-resort-debug 120: qemu/run.sh $(O)/debug/baremetal/last-resort.elf --memory 16M --smp 4
+qemu-last-resort-irqsave 60: qemu/run.sh $(IRQSAVE)/last-resort.elf --memory 16M --smp 2
 qemu-fini 60: qemu/run.sh $(B)/fini.elf --smp 4
 qemu-fini-pc-icount 60: qemu/run.sh $(B)/fini.elf --machine pc --icount
 qemu-region-1 60: qemu/run.sh $(B)/region.elf --memory 64M

@@ -93,7 +93,7 @@ static void *try_alloc(struct request *request, enum alloc_which which)
 }
 
 /*
- * Before a request fails, give up what is only kept for speed: the blocks in the caller's
+ * Give up what is only kept for speed, and costs nobody else anything: the blocks in the caller's
  * magazines, and the reserve. Returns whether there was anything.
  */
 static bool reclaim(void)
@@ -181,8 +181,6 @@ static void *alloc(struct request *request)
 	void *block = NULL;
 	bool gap_first;
 
-	if (request->size > SIZE_LIMIT || request->align > SIZE_LIMIT)
-		return NULL;
 	if (NR_SPAN_CLASSES) {
 		block = try_alloc(request, ALLOC_BACKED);
 		if (!block && cache_has_own_spans())
@@ -204,10 +202,22 @@ static void *alloc(struct request *request)
 	return block;
 }
 
+/* So often a request is tried again, while others are in the middle of something. */
+#define LAST_TRIES 3u
+
+/*
+ * Before a request fails, the blocks in all magazines are taken, where the host has a barrier.
+ * That interrupts all CPUs, and they have to fill their magazines again, so it comes last.
+ */
 static void *alloc_or_fail(struct request *request)
 {
-	void *block = alloc(request);
+	bool busy = request->size <= SIZE_LIMIT && request->align <= SIZE_LIMIT;
+	void *block = busy ? alloc(request) : NULL;
 
+	for (unsigned tries = LAST_TRIES; unlikely(!block) && busy && tries; tries--) {
+		busy = cache_scan(CACHE_SCAN_ALL);
+		block = alloc(request);
+	}
 	if (unlikely(!block)) {
 		stats_count_failure(request->class);
 		return fail(HAK_ENOMEM);

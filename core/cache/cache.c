@@ -62,6 +62,7 @@ static struct {
 	struct list_node *caches; /* all of them, the newest first */
 	struct list_node *unused; /* those without an owner */
 	uint32_t made, count;	  /* those there are; those that have an owner */
+	_Atomic uint32_t in_hand; /* blocks that scans have collected, and have not freed yet */
 } registry;
 
 /*
@@ -311,7 +312,7 @@ static bool seize_caches(bool all, bool *excess)
 			busy = true;
 			continue;
 		}
-		if (cold->quiet) {
+		if (cold->quiet && !all) {
 			seize_leave(cold->cache);
 			continue;
 		}
@@ -345,6 +346,7 @@ static unsigned collect_excess(unsigned class, void **blocks, unsigned n)
 			done += seize_collect(cold->cache, class, blocks + done, n - done);
 		seize_leave(cold->cache);
 	}
+	registry.in_hand += done;
 	lock_unlock(&registry.lock, LOCK_META);
 	return done;
 }
@@ -399,23 +401,28 @@ static void purge_far_slots(void)
  * If an owner did not use a magazine between two scans, all its blocks are taken. If it did,
  * those are taken that the magazine held and did not need.
  *
- * Returns whether there are magazines that a later scan may find idle. If there are none,
- * the next use of any magazine begins in the slow path.
+ * Several may scan at once, and each takes what the others have seized and not yet collected.
+ *
+ * Returns whether there are magazines that a later scan may find idle, or, if it is to take all,
+ * blocks that it did not get and others may be about to free. If there are none, the next use of
+ * any magazine begins in the slow path.
  */
 bool cache_scan(enum cache_scan what)
 {
-	bool excess[CLASS_LAST + 1] = { false };
-	bool busy = seize_caches(what == CACHE_SCAN_ALL, excess);
+	bool excess[CLASS_LAST + 1] = { false }, all = what == CACHE_SCAN_ALL;
+	bool busy = seize_caches(all, excess);
 	void *blocks[SCAN_BATCH];
 	unsigned n;
 
 	for_each_magazine(class)
 	{
-		while (excess[class] && (n = collect_excess(class, blocks, SCAN_BATCH)))
+		while (excess[class] && (n = collect_excess(class, blocks, SCAN_BATCH))) {
 			blocks_free(class, blocks, n);
+			registry.in_hand -= n;
+		}
 	}
 	purge_far_slots();
-	return busy;
+	return busy || (all && registry.in_hand);
 }
 
 NO_SANITIZE_THREAD uint64_t cache_count(void)

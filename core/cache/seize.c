@@ -206,8 +206,8 @@ void seize_leave(struct hak_cache *cache)
 }
 
 /*
- * Step 1, if the owner did not need all blocks of this magazine since the last scan. Notes how
- * many of them are excess: all, if it was not used, if it was seized already, or if @all.
+ * Step 1, if the owner did not need all blocks of this magazine since the last scan, or if @all.
+ * Notes how many of them are excess: all, if it was not used, if it was seized already, or if @all.
  */
 NO_SANITIZE_THREAD void seize_idle(struct hak_cache *cache, unsigned class, bool all)
 {
@@ -224,7 +224,7 @@ NO_SANITIZE_THREAD void seize_idle(struct hak_cache *cache, unsigned class, bool
 	cold->scan_gone = gone;
 	cold->scan_pushes = pushes;
 	cold->excess = (uint16_t)excess;
-	if (!cold->seized_top && (excess || idle))
+	if (!cold->seized_top && (all || excess || idle))
 		seize_begin(cache, class);
 }
 

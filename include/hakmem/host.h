@@ -64,6 +64,7 @@ void hak_host_set_error(enum hak_error error);
  * each CPU that may use the allocator has, between two of its instructions. A thread that
  * does not run has passed one when it was stopped. A single CPU returns true.
  *
+ * The scan asks for it, and malloc before it returns NULL, since the memory may lie in magazines.
  * A host without such a thing returns false, always. So does one on an emulated machine where
  * the barrier may fall inside of an instruction. Blocks are then never taken from the
  * magazines of others.

@@ -4,7 +4,8 @@
 # When the kernel refuses: address space limited from 8 to 512 MiB; as many
 # mappings as there may be; moves of what an older one does not move; and the
 # N-th call of mmap, munmap, madvise, mremap failing, once and from then on, for
-# N = 1 until a run needs no failure. Never a crash, only NULL with ENOMEM.
+# N = 1 until a run needs no failure. Never a crash, only NULL with ENOMEM, and that only
+# if no other thread's magazines have the memory.
 #
 #	tests/linux/limits.sh DIRECTORY		where libhakmem.so is
 
@@ -80,6 +81,28 @@ test_moves()
 	fi
 }
 
+# What lies in the magazines of a thread that sleeps is there for others before they get NULL.
+test_other_threads()
+{
+	local reaper size before after
+
+	$cc -std=gnu11 -O1 -g -w -fno-builtin -pthread "$here/others.c" \
+		-o "$scratch/others" || {
+		fail "other-threads-build"
+		return
+	}
+	for reaper in 0 1; do
+		while read -r size before after; do
+			if [ $((after * 100)) -ge $((before * 99)) ]; then
+				echo "ok other-threads-$size-reaper-$reaper"
+			else
+				fail "other-threads-$size-reaper-$reaper: $before blocks, then $after"
+			fi
+		done < <(HAKMEM_REAPER=$reaper LD_PRELOAD=$library "$scratch/others" ||
+			echo "status 1 0")
+	done
+}
+
 # inject CALL FROM COUNT: the status of a run
 inject()
 {
@@ -115,6 +138,7 @@ inject_case()
 test_address_space
 test_mappings
 test_moves
+test_other_threads
 ulimit -c 0
 for call in mmap munmap madvise mremap any; do
 	inject_case $call 1

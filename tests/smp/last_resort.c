@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Nothing is live, and all of memory lies in magazines: of other CPUs, of the caller, of the CPU
+ * whose interrupt handler asks. Then no request may fail for which there is memory.
+ *
+ * The machine has little memory, so that the magazines hold a good part of it.
+ */
+#include <boot.h>
+#include <frames.h>
+#include <hakmem/hakmem.h>
+#include <hakmem/stats.h>
+#include <machine.h>
+
+#include <base/base.h>
+
+#include "../test.h"
+#include "cpus.h"
+
+#define SLAB	   ((size_t)65536)
+#define MOST_SLABS 2048u
+#define ROUNDS	   100u
+#define TICKS	   200u
+#define TICK	   1000000 /* of 1 ns */
+
+static void *slab[MOST_SLABS];
+static size_t total; /* so many slabs there are, if nothing is in magazines */
+static _Atomic size_t nulls;
+
+/* Chains of blocks, so that no memory is needed for a list of them. */
+static size_t drain(size_t size, void **chain, size_t most)
+{
+	size_t n = 0;
+	void **block;
+
+	for (*chain = NULL; n < most && (block = hak_malloc(size)); n++) {
+		*block = *chain;
+		*chain = block;
+	}
+	return n;
+}
+
+static void free_chain(void *chain)
+{
+	for (void *next; chain; chain = next) {
+		next = *(void **)chain;
+		hak_free(chain);
+	}
+}
+
+/* Leave free blocks of many sizes in the magazines of this CPU. */
+static void fill_magazines(void *unused)
+{
+	void *chain;
+
+	(void)unused;
+	for (size_t size = 8; size <= SLAB / 2; size += size / 4 > 8 ? size / 4 : 8) {
+		drain(size, &chain, 20);
+		free_chain(chain);
+	}
+}
+
+static void fill_own_only(void *unused)
+{
+	if (this_cpu()->id == smp_count() - 1)
+		fill_magazines(unused);
+}
+
+static size_t all_slabs(void)
+{
+	size_t n = 0;
+
+	while (n < MOST_SLABS && (slab[n] = hak_malloc(SLAB)))
+		n++;
+	for (size_t i = 0; i < n; i++)
+		hak_free(slab[i]);
+	return n;
+}
+
+/* Whoever has the blocks, all of memory can be had in one size, and in another one after it. */
+static void others_give_theirs(void)
+{
+	static const size_t sizes[] = { 16, 1000, 3000, 9000, 32768, 50000, 65536, 200000 };
+	size_t most[ARRAY_SIZE(sizes)], n, large = total * SLAB;
+	void *chain;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		hak_trim(HAK_TRIM_ALL);
+		most[i] = drain(sizes[i], &chain, SIZE_MAX);
+		free_chain(chain);
+	}
+	for (unsigned round = 0; round < 3; round++)
+		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+			smp_run(round ? fill_magazines : fill_own_only, NULL);
+			n = drain(sizes[i], &chain, SIZE_MAX);
+			free_chain(chain);
+			/* what was there before the magazines were emptied may lie in the way */
+			CHECK(n >= (sizes[i] == SLAB ? most[i] : most[i] / 4 * 3));
+		}
+	/* one block of all that lies in one piece */
+	hak_trim(HAK_TRIM_ALL);
+	while (!(slab[0] = hak_malloc(large)))
+		large -= SLAB;
+	hak_free(slab[0]);
+	smp_run(fill_magazines, NULL);
+	slab[0] = hak_malloc(large);
+	CHECK(slab[0]);
+	hak_free(slab[0]);
+	CHECK(!hak_check());
+}
+
+/* All ask at once, each for its part of memory. */
+static void take_part(void *unused)
+{
+	size_t part = total / smp_count();
+	void *chain;
+
+	fill_magazines(unused);
+	cpus_meet();
+	if (drain(SLAB, &chain, part) < part)
+		nulls++;
+	cpus_meet();
+	free_chain(chain);
+	cpus_meet();
+}
+
+static void all_ask_at_once(void)
+{
+	for (unsigned round = 0; round < ROUNDS; round++)
+		smp_run(take_part, NULL);
+	test_print("%zu of %u rounds ended in NULL on some CPU\n", nulls, ROUNDS * smp_count());
+	CHECK(!nulls && !hak_check());
+}
+
+/*
+ * What a handler gets, when the CPU that it interrupts has the blocks in its magazines. If that is
+ * in its slow path, it keeps them.
+ */
+static volatile unsigned ticks;
+static volatile size_t most_in_handler;
+
+static struct interrupt_frame *tick(struct interrupt_frame *frame)
+{
+	struct hak_cache *previous = hak_interrupt_enter();
+	size_t n = all_slabs();
+
+	if (n > most_in_handler)
+		most_in_handler = n;
+	ticks++;
+	hak_interrupt_leave(previous);
+	lapic_timer(ticks < TICKS ? TICK + ticks : 0); /* it begins anew */
+	return frame;
+}
+
+static void handler_gets_theirs(void)
+{
+	smp_run(fill_magazines, NULL);
+	interrupt_set(VECTOR_TIMER, tick);
+	lapic_timer(TICK);
+	cpu_interrupts_on();
+	while (ticks < TICKS) {
+		unsigned seen = ticks;
+
+		fill_magazines(NULL);
+		while (ticks == seen) /* in the fast path, where no claim is held */
+			hak_free(hak_malloc(64));
+	}
+	cpu_interrupts_off();
+	/* all but the slab of this block, and of its bitmap */
+	test_print("a handler got %zu of %zu slabs\n", most_in_handler, total);
+	CHECK(most_in_handler + 2 >= total);
+	CHECK(!hak_check());
+}
+
+static void begins(void)
+{
+	CHECK(cpus_open());
+	smp_run(fill_magazines, NULL); /* each CPU has a cache from now on */
+	hak_trim(HAK_TRIM_ALL);
+	total = all_slabs();
+	test_print("%u CPUs, %zu slabs\n", smp_count(), total);
+}
+
+static void ends(void)
+{
+	CHECK(cpus_close());
+}
+
+int main(void)
+{
+	TEST_RUN(begins);
+	TEST_RUN(others_give_theirs);
+	TEST_RUN(all_ask_at_once);
+	TEST_RUN(handler_gets_theirs);
+	TEST_RUN(ends);
+	return test_finish();
+}
