@@ -29,7 +29,7 @@ HAK_COLD void hak_cache_detach(struct hak_cache *cache);
 HAK_COLD void cache_detach_gone(bool always);
 
 /* The caller's own cache, if it has one. */
-bool cache_flush_own(unsigned first);
+HAK_COLD bool cache_flush_own(unsigned first);
 bool cache_has_own_spans(void);
 
 /* Which blocks cache_scan() returns to their slabs. */

@@ -27,8 +27,8 @@ enum hak_bug_code {
  *
  * Called with no lock held, since hak_host_panic() is. May be called in an interrupt handler.
  */
-_Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *block, size_t size,
-		       size_t detail);
+HAK_COLD _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *block,
+				size_t size, size_t detail);
 
 /**
  * bug_note() - word the report of a bad free, for callers with a claim or a lock
@@ -36,7 +36,7 @@ _Noreturn void hak_bug(enum hak_bug_code code, const char *caller, const void *b
  * bug_report_noted() makes it when they hold nothing any more, since the host may do as it
  * likes then, as a handler of SIGABRT does. If another one is noted already, this one is not.
  */
-void bug_note(enum hak_bug_code code, const void *block, size_t size, size_t detail);
+HAK_COLD void bug_note(enum hak_bug_code code, const void *block, size_t size, size_t detail);
 void bug_report_noted(void);
 
 #endif

@@ -40,7 +40,7 @@ size_t span_move(void *from, void *to, size_t size);
 HAK_COLD void span_note_size(void *block, size_t size);
 HAK_COLD size_t span_size(const void *block);
 bool span_fits(const void *block, size_t size);
-const void *span_start(const void *address);
+HAK_COLD const void *span_start(const void *address);
 void span_fini(void);
 
 #endif

@@ -46,10 +46,10 @@ void hak_host_wait(hak_lock_word *word, unsigned seen);
  */
 void hak_host_wake(hak_lock_word *word);
 
-/* Why an allocation returned NULL. */
+/* Why an allocation returned NULL. The values are those of errno on Linux and in newlib. */
 enum hak_error {
-	HAK_ENOMEM, /* no memory, or a size that no memory can hold */
-	HAK_EINVAL, /* an alignment that is not a power of two */
+	HAK_ENOMEM = 12, /* no memory, or a size that no memory can hold */
+	HAK_EINVAL = 22, /* an alignment that is not a power of two */
 };
 
 /**

@@ -3,7 +3,7 @@
  * The first serial port, a 16550, as console_write.c uses it. On a machine without the port
  * nothing happens.
  */
-#include "machine.h"
+#include "platform.h"
 
 #include <cpu.h>
 
@@ -17,7 +17,7 @@
 #define COM_LINE_DLAB	   0x80
 #define COM_DIVISOR_115200 1
 
-void hak_console_init(void)
+HAK_COLD void hak_console_init(void)
 {
 	io_write8(COM_INTERRUPTS, 0);
 	io_write8(COM_LINE, COM_LINE_DLAB);

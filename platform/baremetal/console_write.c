@@ -10,7 +10,7 @@
  * Lines end in a newline without a carriage return: programs read what runs in QEMU, and
  * a terminal on the host adds the carriage return itself.
  */
-#include "machine.h"
+#include "platform.h"
 
 #include <cpu.h>
 
@@ -21,7 +21,7 @@
 /* How often to ask whether the port is ready: seconds, where a byte takes 0.1 ms. */
 #define COM_PATIENCE 10000000u
 
-void hak_console_write(const char *text, size_t length)
+HAK_COLD void hak_console_write(const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
 		unsigned tries = COM_PATIENCE;

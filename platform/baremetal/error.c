@@ -9,14 +9,10 @@
  */
 #include "platform.h"
 
-/* newlib's values; its headers are not at hand when the library is built */
-#define NEWLIB_ENOMEM 12
-#define NEWLIB_EINVAL 22
-
 extern int *__errno(void) __attribute__((weak));
 
-void hak_host_set_error(enum hak_error error)
+HAK_COLD void hak_host_set_error(enum hak_error error)
 {
 	if (__errno && this_cache() != hak_cache_never)
-		*__errno() = error == HAK_EINVAL ? NEWLIB_EINVAL : NEWLIB_ENOMEM;
+		*__errno() = error;
 }

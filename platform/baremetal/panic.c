@@ -15,7 +15,7 @@
 #include <base/format.h>
 #include <hakmem/host.h>
 
-_Noreturn void hak_host_panic(const char *line)
+HAK_COLD _Noreturn void hak_host_panic(const char *line)
 {
 	static _Atomic unsigned whose; /* the number of the CPU, plus one; 0: none */
 	unsigned nobody = 0, mine = this_cpu_id() + 1;
