@@ -96,7 +96,7 @@ test_other_threads()
 			if [ $((after * 100)) -ge $((before * 99)) ]; then
 				echo "ok other-threads-$size-reaper-$reaper"
 			else
-				fail "other-threads-$size-reaper-$reaper: $before blocks, then $after"
+				fail "other-threads-$size-reaper-$reaper: $before, then $after"
 			fi
 		done < <(HAKMEM_REAPER=$reaper LD_PRELOAD=$library "$scratch/others" ||
 			echo "status 1 0")
