@@ -76,7 +76,7 @@ static size_t all_slabs(void)
 	return n;
 }
 
-/* All of memory can be had in one size, and in another one after it, whatever CPU has the blocks. */
+/* All of memory can be had in one size, then in another, whatever CPU has the blocks. */
 static void others_give_theirs(void)
 {
 	static const size_t sizes[] = { 16, 1000, 3000, 9000, 32768, 50000, 65536, 200000 };
