@@ -85,6 +85,9 @@ SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M
 LAST_RESORT_RUN := qemu/run.sh $(B)/last-resort.elf
 PREEMPT_RUN := qemu/run.sh $(IRQSAVE)/preempt.elf
 MEMORY_RUN := qemu/run.sh $(B)/memory-map.elf
+# Memory at 100 GiB, on a machine that has little else.
+DIMM := --machine pc --memory 128M,slots=1,maxmem=128G --qemu '-object \
+	memory-backend-ram,id=m,size=256M -device pc-dimm,memdev=m,addr=0x1900000000' -- dimm
 define QEMU_SUITES
 qemu-unit 240: qemu/run.sh $(B)/unit.elf
 qemu-unit-pc 240: qemu/run.sh $(B)/unit.elf --machine pc
@@ -151,6 +154,8 @@ qemu-upper-5-levels 60: qemu/run.sh $(UPPER)/upper.elf --balloon --qemu '-cpu ma
 qemu-window 60: qemu/run.sh $(WINDOW)/window.elf
 qemu-window-5-levels-pc 60: qemu/run.sh $(WINDOW)/window.elf --machine pc --qemu '-cpu max'
 qemu-far 60: qemu/run.sh $(FAR)/window.elf
+qemu-far-dimm 90: qemu/run.sh $(FAR)/window.elf $(DIMM)
+qemu-window-dimm 90: qemu/run.sh $(WINDOW)/window.elf $(DIMM)
 qemu-cpu-at 60: qemu/run.sh $(B)/cpu-at.elf
 qemu-cpu-at-pc-icount 60: qemu/run.sh $(B)/cpu-at.elf --machine pc --icount
 qemu-cpu-at-smp-4 120: qemu/run.sh $(B)/smp-at.elf --memory 40M --smp 4 -- --cpus 4

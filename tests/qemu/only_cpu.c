@@ -68,10 +68,11 @@ static void only_cpu_pair(void)
 	CHECK(hak_frames_total() - hak_frames_free() <= 1);
 }
 
-_Noreturn void upper_main(void)
+_Noreturn void upper_main(const struct pvh_start_info *info)
 {
 	uintptr_t end = (uintptr_t)upper_end - UPPER;
 
+	(void)info;
 	cpu_write_msr(MSR_GS_BASE, NOWHERE);
 	hak_console_init();
 	hak_cpu_init(&only_cpu, 0);

@@ -87,11 +87,12 @@ static void upper_heap(void)
 	CHECK(hak_frames_total() == total);
 }
 
-_Noreturn void upper_main(void)
+_Noreturn void upper_main(const struct pvh_start_info *info)
 {
 	uintptr_t end = (uintptr_t)upper_end - UPPER;
 	int error;
 
+	(void)info;
 	hak_console_init();
 	hak_cpu_init(&upper_cpu, 0);
 	error = hak_region_add(end, UPPER_MEMORY - end);

@@ -16,8 +16,9 @@
 
 extern char upper_end[];
 
-/* Where upper.S ends. */
-_Noreturn void upper_main(void);
+/* Where upper.S ends. The memory of the loader is as it was left. */
+struct pvh_start_info;
+_Noreturn void upper_main(const struct pvh_start_info *info);
 
 /* Page tables of the fourth level and, for the first 512 GiB, of the third. */
 extern uint64_t upper_pml4[512], upper_pdpt_low[512];

@@ -6,11 +6,15 @@
  *
  * It is built with CONFIG_HAK_WINDOW, or with HAK_ADDRESS_BITS=40. Then there is no window but
  * 1 TiB from address 0 on, and only the last kind of heap.
+ *
+ * The argument "dimm" says that the machine has 256 MiB of memory at 100 GiB, which is then
+ * mapped one to one, and the frame provider's.
  */
 #include <frames.h>
 #include <hakmem/config.h>
 #include <hakmem/hakmem.h>
 #include <machine.h>
+#include <pvh.h>
 
 #include "../test.h"
 #include "upper.h"
@@ -289,6 +293,31 @@ static void window_virtual_range(void)
 	window_range(range.base, GIB);
 }
 
+#define DIMM	  (100 * GIB)
+#define DIMM_SIZE (256 * MIB)
+
+static void window_dimm(void)
+{
+	const struct hak_options options = {
+		.size = sizeof(options),
+		.provider = &hak_frames_provider,
+		.window_base = CONFIG_HAK_WINDOW ? DIMM : 0,
+	};
+	volatile uint64_t *last = (uint64_t *)(DIMM + DIMM_SIZE - 8);
+
+	upper_pdpt_low[DIMM / GIB] = table(range_directory);
+	for (size_t i = 0; i < DIMM_SIZE / FRAME; i++)
+		range_directory[i] = DIMM + i * FRAME + PAGE_PRESENT + PAGE_LARGE;
+	*last = 0x600df00d;
+	CHECK(*last == 0x600df00d);
+	CHECK(hak_init_with(&options) == HAK_INIT_DONE);
+	CHECK(hak_region_add(DIMM, DIMM_SIZE) == HAK_REGION_ADDED);
+	CHECK(hak_frames_total() >= DIMM_SIZE / FRAME - 1);
+	exercise(DIMM_SIZE * 3 / 4);
+	hak_fini();
+	CHECK(hak_frames_total() == hak_frames_free());
+}
+
 /* The window begins at an address that is a multiple of nothing large. */
 static void window_above_64_gib(void)
 {
@@ -303,10 +332,16 @@ static void window_last_gib(void)
 	window_range(CONFIG_HAK_WINDOW ? 300 * GIB : 0, 64 * GIB);
 }
 
-_Noreturn void upper_main(void)
+_Noreturn void upper_main(const struct pvh_start_info *info)
 {
+	const char *argument = (const char *)info->command_line;
+
 	hak_console_init();
 	hak_cpu_init(&window_cpu, 0);
+	if (argument && test_is_same(argument, "dimm")) {
+		TEST_RUN(window_dimm);
+		hak_machine_exit(test_finish());
+	}
 	if (CONFIG_HAK_WINDOW) {
 		TEST_RUN(window_direct_map);
 		TEST_RUN(window_virtual_range);
