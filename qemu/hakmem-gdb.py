@@ -501,7 +501,7 @@ kept in some other form, or in memory that was not searched."""
     def frames():
         """What frames.c gave out: whole frames, and pages of those that are split."""
         try:
-            frames = gdb.parse_and_eval("'baremetal/frames.c'::frames")
+            frames = gdb.parse_and_eval("hak_frames_state")
         except gdb.error:
             return  # another provider, or a process
         frames.fetch_lazy()
