@@ -117,8 +117,9 @@ extern struct hak_cache *const hak_cache_none, *const hak_cache_never;
  *	static inline struct hak_cpu *hak_cpu_self(void)
  *
  * which returns the struct of the CPU that calls: of the only one, for instance, `return &cpu;`. As
- * long as there is none it returns NULL. hak_cpu_init() and hak_cpu_move() fill in what they are
- * given, and do no more: then the kernel sees to it that hak_cpu_self() finds it.
+ * long as the CPU has none it returns NULL, or one that is all zero. hak_cpu_init() and
+ * hak_cpu_move() fill in what they are given, and do no more: then the kernel sees to it that
+ * hak_cpu_self() finds it.
  */
 #if CONFIG_HAK_CPU_HEADER
 
