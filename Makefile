@@ -20,7 +20,7 @@ DEBUG         ?=
 SAN           ?=
 
 ifneq ($(words $(CURDIR)),1)
-$(error the path of the sources, $(CURDIR), has a space, with which make cannot work)
+$(error the path of the sources, $(CURDIR), has a space: make cannot work there)
 endif
 
 # Options of include/hakmem/config.h that can be given on the command line.

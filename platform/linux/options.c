@@ -48,7 +48,7 @@ static struct option {
 	},
 	[HAK_OPTION_REAPER] = {
 		.name = "HAKMEM_REAPER",
-		.help = "a thread for that: if the program has threads, always, or never",
+		.help = "a thread that gives memory back: if there are threads, always, or never",
 		.type = CHOICE, .most = HAK_REAPER_NEVER,
 		.words = (const char *const[]){ "auto", "1", "0", NULL },
 	},
@@ -143,7 +143,8 @@ static void warn(const struct option *option, const char *text)
 	format_range(&range, option);
 	format_value(&value, option);
 	hak_line_append(&given, text, strnlen(text, TEXT_MOST));
-	hak_say("%s is %s; using %s, not \"%s\"", option->name, range.text, value.text, given.text);
+	hak_say("%s may be %s: using %s, not \"%s\"", option->name, range.text, value.text,
+		given.text);
 }
 
 static void print_help(void)
@@ -200,7 +201,7 @@ static void warn_of_unknown(void)
 			break;
 	}
 	if (names.length)
-		hak_say("unknown option%s; HAKMEM_HELP=1 lists those that there are", names.text);
+		hak_say("unknown option%s; HAKMEM_HELP=1 lists all options", names.text);
 }
 
 void hak_options_read(void)

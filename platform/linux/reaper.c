@@ -290,7 +290,7 @@ static void start(void)
 		reaper.joinable = true;
 	}
 	if (hak_option(HAK_OPTION_VERBOSE))
-		hak_say(reaper.refused ? "no thread can be had; malloc and free scan"
+		hak_say(reaper.refused ? "no thread can be started: malloc and free scan"
 				       : "a thread gives memory back");
 	errno = saved;
 }
