@@ -2,19 +2,22 @@
 # SPDX-License-Identifier: MIT
 #
 # The first five minutes of platform/baremetal/README.md: as they stand there, and with the
-# mistakes that the page lists, each of which has to look as the page says.
+# mistakes that the page lists, each of which has to look as the page says. And the image
+# of qemu/README.md.
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 page=$root/platform/baremetal/README.md
 scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
+built=$(cd "$root" && cd "${O:-build}" 2>/dev/null && pwd)
+trap 'rm -rf "$scratch" ${built:+"$built/baremetal/image$scratch"}' EXIT
 export HAKMEM=$root
 failed=0
 verdict_prefix=page-baremetal-
 . "$here/../verdict.sh"
 
 "$here/follow.sh" page-baremetal "$page" "$scratch/page" || failed=1
+"$here/follow.sh" page-qemu "$root/qemu/README.md" "$scratch/qemu" || failed=1
 cd "$scratch/page/kernel" || exit 1
 
 # As on the page, but with FILE edited by sed, and with more options of the linker.
