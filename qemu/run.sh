@@ -34,7 +34,8 @@ that the image printed. An image that knows nothing of this ends well if it
 switches the machine off, or writes 0 to port 0xf4: see exit.h.
 
 Environment: QEMU, the program to run, default qemu-system-x86_64;
-KVM, the device that --accel looks for, default /dev/kvm; TIMEOUT.
+KVM, the device that --accel looks for, default /dev/kvm; KVM_SECONDS, how
+long the probe for it may take, default 3; TIMEOUT.
 END
 }
 
@@ -142,7 +143,7 @@ why_no_kvm()
 	probe=$(dirname "$image")/status.elf
 	[ -r "$KVM" ] && [ -w "$KVM" ] || { echo "no access to $KVM" && return; }
 	[ -r "$probe" ] || { echo "no $probe to probe it with" && return; }
-	accel=kvm options= boot 3 "$probe" loop >/dev/null
+	accel=kvm options= boot "${KVM_SECONDS:-3}" "$probe" loop >/dev/null
 	[ "$(cat "$scratch/status")" = 33 ] || echo "the probe did not run and end there"
 }
 

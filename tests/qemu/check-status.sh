@@ -87,7 +87,7 @@ END
 chmod +x "$scratch/qemu"
 export QEMU=$scratch/qemu KVM=$scratch/qemu
 
-KIND=works expect kvm_works 0 'this is KVM' microvm 0 --accel auto
+KVM_SECONDS=60 KIND=works expect kvm_works 0 'this is KVM' microvm 0 --accel auto
 KIND=works expect kvm_not_asked_for 0 '^$' microvm 0
 KIND=refuses expect kvm_refuses 0 \
 	'TCG, as KVM cannot be used: the probe did not' microvm 0 --accel auto
