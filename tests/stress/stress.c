@@ -746,7 +746,7 @@ static _Noreturn void interrupted_process(void)
 	static void *block[1000];
 
 	fork_handlers_allocate = false; /* nor may anything else in a signal handler */
-	alarm(15);
+	alarm(HANG);
 	signal(SIGVTALRM, fork_in_handler);
 	set_timer();
 	while (handler_forks < HANDLER_FORKS) {
