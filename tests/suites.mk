@@ -175,6 +175,8 @@ qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a
 qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
 qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc 60: qemu/run.sh $(B)/newlib.elf --machine pc
+qemu-unikraft 60: qemu/run.sh $(B)/unikraft.elf --memory 64M
+qemu-unikraft-vmem 60: qemu/run.sh $(B)/unikraft-vmem.elf --memory 64M
 qemu-solo5 60: qemu/run.sh $(SOLO5)/solo5.elf --memory 64M
 qemu-example 90: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
 qemu-image 60: tests/qemu/check-image.sh

@@ -24,3 +24,12 @@ endef
 # Of a build with CONFIG_HAK_CPU_HEADER=y BM_FLAGS=-Iplatform/solo5.
 $(eval $(call kernel_image,solo5,solo5,platform/solo5/solo5 platform/solo5/libc \
 	tests/kernels/solo5/app,))
+
+unikraft := platform/unikraft/glue tests/kernels/unikraft/kernel
+unikraft_flags := -Iplatform/unikraft/include
+$(eval $(call kernel_image,unikraft,unikraft,$(unikraft),$(unikraft_flags) \
+	-DCONFIG_UKPLAT_LCPU_MAXCOUNT=4 -DCONFIG_LIBUKALLOC_IFSTATS=1))
+$(eval $(call kernel_image,unikraft-vmem,unikraft,$(unikraft) platform/unikraft/vmem \
+	platform/unikraft/thread,$(unikraft_flags) -DCONFIG_UKPLAT_LCPU_MAXCOUNT=1 \
+	-DCONFIG_LIBUKVMEM=1 -DCONFIG_LIBHAKMEM_PURGE=1 -DCONFIG_LIBHAKMEM_THREAD_INTERVAL=100))
+images: $(B)/unikraft.elf $(B)/unikraft-vmem.elf
