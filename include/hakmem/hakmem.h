@@ -149,6 +149,25 @@ HAK_API void *hak_realloc(void *block, size_t size) __attribute__((warn_unused_r
 HAK_API void *hak_aligned_alloc(size_t align, size_t size) __attribute__((warn_unused_result));
 
 /**
+ * hak_zalloc_aligned() - allocate @size bytes of zeros at a multiple of @align
+ *
+ * The rest is as for hak_aligned_alloc().
+ */
+HAK_API void *hak_zalloc_aligned(size_t align, size_t size) __attribute__((warn_unused_result));
+
+/**
+ * hak_realloc_aligned() - make a block @size bytes long, at a multiple of @align
+ * @block: a block in use of any alignment; NULL to allocate one
+ * @align: as for hak_aligned_alloc()
+ * @size:  0 to free the block: then NULL is returned
+ *
+ * The contents are kept, up to the smaller of the two sizes. If NULL is returned for a @size
+ * that is not 0, the old block is as it was.
+ */
+HAK_API void *hak_realloc_aligned(void *block, size_t align, size_t size)
+	__attribute__((warn_unused_result));
+
+/**
  * hak_free_sized() - free a block whose requested size is known
  * @block: as for hak_free()
  * @size:  what it was asked for with
@@ -158,7 +177,7 @@ HAK_API void *hak_aligned_alloc(size_t align, size_t size) __attribute__((warn_u
 HAK_API void hak_free_sized(void *block, size_t size);
 
 /**
- * hak_free_aligned_sized() - the same for a block of hak_aligned_alloc()
+ * hak_free_aligned_sized() - the same for a block of hak_aligned_alloc() and the like
  */
 HAK_API void hak_free_aligned_sized(void *block, size_t align, size_t size);
 

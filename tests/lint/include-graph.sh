@@ -19,7 +19,7 @@ layers='
 	4 cache		layout slots budget seize magazine cache
 	5 reclaim	scan
 	5 diag		stats dump check
-	6 api		fastpath init fork malloc
+	6 api		fastpath init fork malloc aligned
 '
 
 # The rank of a folder, and the place in it of a unit: FOLDER/NAME, both .c and .h.

@@ -179,6 +179,71 @@ static void malloc_aligned(void)
 }
 
 /* An alignment costs no more than the class or the slabs that have it. */
+/* All bytes are @byte. */
+static bool is_all(const uint8_t *block, size_t size, uint8_t byte)
+{
+	for (size_t i = 0; i < size; i++)
+		if (block[i] != byte)
+			return false;
+	return true;
+}
+
+/* Zeros at any alignment, also where the memory was used before. */
+static void zalloc_aligned(void)
+{
+	CHECK(unit_open_aligned(32 * MIB, 8 * MIB, 0, FAKE_PURGE_NONE));
+	for (size_t align = 1; align <= 4 * MIB; align *= 2)
+		for (size_t size = 1; size < MIB; size = size * 5 / 2 + 1) {
+			uint8_t *block = hak_zalloc_aligned(align, size);
+
+			CHECK(block && at(block) % align == 0 && is_all(block, size, 0));
+			__builtin_memset(block, 0xaa, size);
+			hak_free_aligned_sized(block, align, size);
+		}
+	CHECK(!hak_zalloc_aligned(hidden(0), 16) && !hak_zalloc_aligned(hidden(48), 100000));
+	CHECK(!hak_zalloc_aligned(64, hidden(TOO_LARGE)) &&
+	      !hak_zalloc_aligned(8, hidden(TOO_LARGE)));
+	CHECK(unit_close());
+}
+
+/* Blocks grow and shrink at any alignment, with what is in them. */
+static void realloc_aligned(void)
+{
+	static const size_t sizes[] = { 1, 100, 90, 5000, 70000, 69000, 300000, 1000, 8, 24 };
+
+	CHECK(unit_open_aligned(32 * MIB, 8 * MIB, 0, FAKE_PURGE_NONE));
+	for (size_t align = 1; align <= MIB; align *= 2) {
+		uint8_t *block = NULL;
+		size_t kept = 0;
+
+		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+			kept = MIN(kept, sizes[i]);
+			block = hak_realloc_aligned(block, align, sizes[i]);
+			CHECK(block && at(block) % align == 0 && is_all(block, kept, 0x5a));
+			CHECK(hak_usable_size(block) >= sizes[i]);
+			kept = sizes[i];
+			__builtin_memset(block, 0x5a, kept);
+		}
+		/* nothing has changed after a failure */
+		CHECK(!hak_realloc_aligned(block, hidden(align * 3), 1000));
+		CHECK(!hak_realloc_aligned(block, hidden(0), 0));
+		CHECK(!hak_realloc_aligned(block, align, hidden(TOO_LARGE)));
+		CHECK(is_all(block, kept, 0x5a));
+		hak_free_aligned_sized(block, align, kept);
+	}
+	/* from an alignment to a larger one, though it is large enough */
+	for (unsigned i = 0; i < 8; i++) {
+		uint8_t *block = hak_malloc(4000);
+
+		CHECK(block);
+		__builtin_memset(block, 0x5a, 4000);
+		block = hak_realloc_aligned(block, 4096, 3900);
+		CHECK(block && at(block) % 4096 == 0 && is_all(block, 3900, 0x5a));
+		CHECK(!hak_realloc_aligned(block, 4096, 0));
+	}
+	CHECK(unit_close());
+}
+
 static void malloc_aligned_cost(void)
 {
 	static const struct {
@@ -742,6 +807,8 @@ void unit_malloc(void)
 	TEST_RUN(malloc_calloc_overflow);
 	TEST_RUN(malloc_zeroed);
 	TEST_RUN(malloc_aligned);
+	TEST_RUN(zalloc_aligned);
+	TEST_RUN(realloc_aligned);
 	TEST_RUN(malloc_aligned_cost);
 	TEST_RUN(malloc_bad_alignment);
 	TEST_RUN(malloc_larger_class);
