@@ -91,9 +91,10 @@ dump    := tests/qemu/dump
 stack   := tests/qemu/stack
 cxx     := tests/qemu/cxx
 cxx-replaced := tests/qemu/cxx_replaced
-$(foreach program,balloon silent pages dump stack cxx cxx-replaced,$(eval $(call image,$(program))))
-images: $(B)/balloon.elf $(B)/silent.elf $(B)/pages.elf $(B)/dump.elf \
-	$(B)/stack.elf $(B)/cxx.elf $(B)/cxx-replaced.elf
+pressure := tests/qemu/pressure tests/smp/cpus
+PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure
+$(foreach program,$(PLATFORM_IMAGES),$(eval $(call image,$(program))))
+images: $(PLATFORM_IMAGES:%=$(B)/%.elf)
 
 # The library's words where GS points to other things: see the tests.
 smp-at := $(smp)

@@ -84,6 +84,7 @@ MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
 SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M
 LAST_RESORT_RUN := qemu/run.sh $(B)/last-resort.elf
 PREEMPT_RUN := qemu/run.sh $(IRQSAVE)/preempt.elf
+PRESSURE_RUN := qemu/run.sh $(B)/pressure.elf --memory 64M
 MEMORY_RUN := qemu/run.sh $(B)/memory-map.elf
 # Memory at 100 GiB, on a machine that has little else.
 DIMM := --machine pc --memory 128M,slots=1,maxmem=128G --qemu '-object \
@@ -138,6 +139,9 @@ qemu-c++ 60: qemu/run.sh $(B)/cxx.elf
 qemu-c++-replaced 60: qemu/run.sh $(B)/cxx-replaced.elf
 qemu-stack 60: qemu/run.sh $(B)/stack.elf --memory 64M --balloon
 qemu-stack-irqsave 60: qemu/run.sh $(IRQSAVE)/stack.elf --memory 64M --balloon
+qemu-pressure 60: $(PRESSURE_RUN)
+qemu-pressure-smp-4 180: $(PRESSURE_RUN) --smp 4
+qemu-pressure-smp-4-pc-icount 120: $(PRESSURE_RUN) --smp 4 --machine pc --icount
 qemu-scaling 60: qemu/run.sh $(B)/scaling.elf
 qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000

@@ -202,22 +202,32 @@ static void *alloc(struct request *request)
 	return block;
 }
 
-/* So often a request is tried again, while others are in the middle of something. */
-#define LAST_TRIES 3u
-
 /*
- * Before a request fails, the blocks in all magazines are taken, where the host has a barrier.
- * That interrupts all CPUs, and they have to fill their magazines again, so it comes last.
+ * At last, the blocks in all magazines are taken, where the host has a barrier. That interrupts all
+ * CPUs, and they have to fill their magazines again. While others are in the middle of something,
+ * it is tried again.
  */
-static void *alloc_or_fail(struct request *request)
+static void *alloc_with_all(struct request *request)
 {
-	bool busy = request->size <= SIZE_LIMIT && request->align <= SIZE_LIMIT;
-	void *block = busy ? alloc(request) : NULL;
+	void *block = alloc(request);
+	bool busy = true;
 
-	for (unsigned tries = LAST_TRIES; unlikely(!block) && busy && tries; tries--) {
+	for (unsigned tries = POLICY_SCAN_TRIES; unlikely(!block) && busy && tries; tries--) {
 		busy = cache_scan(CACHE_SCAN_ALL);
 		block = alloc(request);
 	}
+	return block;
+}
+
+/* Before NULL, with no lock or claim held, the host is asked to free something. */
+static void *alloc_or_fail(struct request *request)
+{
+	bool possible = (request->size | request->align) <= SIZE_LIMIT;
+	void *block = possible ? alloc_with_all(request) : NULL;
+	unsigned tries = possible ? POLICY_TRIES : 1;
+
+	while (unlikely(!block) && --tries && platform_ask(request->size))
+		block = alloc(request);
 	if (unlikely(!block)) {
 		stats_count_failure(request->class);
 		return fail(HAK_ENOMEM);

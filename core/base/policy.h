@@ -47,6 +47,15 @@ enum release_mode {
  */
 #define POLICY_GROWING_SLABS 32u
 
+/*
+ * A request is tried so often before it returns NULL, if the host says each time that it has
+ * freed something. (Others may have got it.)
+ */
+#define POLICY_TRIES 32u
+
+/* All magazines are emptied so often before, if others are in the middle of something. */
+#define POLICY_SCAN_TRIES 3u
+
 /* The allocator's own records are cut from chunks of this size, in bytes. */
 #define POLICY_META_CHUNK ((size_t)64 << 10)
 

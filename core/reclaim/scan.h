@@ -31,8 +31,8 @@ extern HAK_HIDDEN _Atomic bool scan_awake;
  */
 static inline void scan_note(enum hak_reap_why why)
 {
-	if (unlikely(!atomic_load_explicit(&scan_awake, memory_order_seq_cst)))
-		hak_host_reap(why);
+	if (!PLATFORM_SCANS || unlikely(!atomic_load_explicit(&scan_awake, memory_order_seq_cst)))
+		platform_note(why);
 }
 
 void scan_for_each_lock(void (*visit)(struct lock *lock));

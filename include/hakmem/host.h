@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the allocator needs of its surroundings besides pages: eight functions, which are found
+ * What the allocator needs of its surroundings besides pages: ten functions, which are found
  * when the program or the image is linked. The Linux library and the bare-metal archive bring
  * them along. A kernel that has better ones defines these before it links the archive.
  *
- * None of them may call the allocator, but for hak_host_reap(). If interrupt handlers
- * allocate, all of them are called in interrupt handlers and with interrupts off.
+ * None of them may call the allocator, but for hak_host_reap(), hak_host_pressure() and
+ * hak_host_low_water(). If interrupt handlers allocate, all but the last two are called in
+ * interrupt handlers, and with interrupts off.
  */
 #ifndef HAK_HOST_H
 #define HAK_HOST_H
@@ -103,6 +104,34 @@ enum hak_reap_why {
  * to do here.
  */
 void hak_host_reap(enum hak_reap_why why);
+
+/**
+ * hak_host_pressure() - an allocation is about to return NULL; bare metal only
+ * @bytes: the size that was asked for
+ *
+ * Free what can be freed, @bytes or more if possible, in whatever way: by hak_free(),
+ * hak_region_add(). Returns whether it was worth while, and then the
+ * allocation is tried again. After 32 tries it fails nevertheless. The library's version has
+ * nothing to free.
+ *
+ * Called with nothing of the allocator's held, and interrupts as the caller of the allocation has
+ * them. It may call the whole of the allocator, and wait. An allocation in it returns NULL at
+ * once if there is no memory: this function is not called by itself, nor while
+ * hak_host_low_water() is under way on this CPU. It is not called in an interrupt handler (where
+ * hak_interrupt_enter() was called), nor on a CPU after hak_cpu_fini(). Other CPUs may be in it
+ * at the same time. A kernel that preempts threads keeps one that is in it on its CPU; while it
+ * is there, this function is not called for others on the CPU.
+ */
+bool hak_host_pressure(size_t bytes);
+
+/**
+ * hak_host_low_water() - free memory has fallen below the mark of hak_low_water(); bare metal only
+ *
+ * Called when the slow path is over that took the memory, or one after it; with nothing held, and
+ * where hak_host_pressure() might be called. It may do what that one may do, and is not called by
+ * itself, either. It is called once, and again when more memory was free meanwhile.
+ */
+void hak_host_low_water(void);
 
 #ifdef __cplusplus
 }

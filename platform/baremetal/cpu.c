@@ -13,7 +13,7 @@
 
 void hak_cpu_init(struct hak_cpu *cpu, unsigned id)
 {
-	*cpu = (struct hak_cpu){ .self = cpu, .cache = hak_cache_none, .id = id };
+	*cpu = (struct hak_cpu){ .self = cpu, .cache = hak_cache_none, .id = (uint16_t)id };
 	if (!CONFIG_HAK_CPU_HEADER)
 		cpu_write_msr(MSR_GS_BASE, gs_for(cpu));
 }

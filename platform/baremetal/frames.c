@@ -217,6 +217,8 @@ void frames_take(size_t first, size_t count)
 	bits_fill(frames.free, first, count, false);
 	if (frames.host)
 		bits_fill(frames.host->absent, first, count, false);
+	if (frames.nr_free - frames.mark < count) /* not if it is below already */
+		hak_low_due = true;
 	frames.nr_free -= count;
 }
 
@@ -575,6 +577,14 @@ size_t hak_frames_free(void)
 uintptr_t hak_frames_base(void)
 {
 	return frames_window();
+}
+
+void hak_low_water(size_t bytes)
+{
+	frames_lock();
+	frames.mark = bytes / FRAME_SIZE + !!(bytes % FRAME_SIZE);
+	hak_low_due = frames.nr_free < frames.mark;
+	frames_unlock();
 }
 
 /* It is called once, before the heap is used. @host stays for ever. */

@@ -134,6 +134,17 @@ void *hak_pages_alloc(size_t count, uint64_t below, size_t align, uint64_t bound
  */
 int hak_pages_free(void *base, size_t count);
 
+/**
+ * hak_low_water() - have hak_host_low_water() called when free memory becomes low
+ * @bytes: the mark; 0, as it is at first, is never undercut
+ *
+ * Free are the frames that hak_frames_free() counts. That they are too few is seen where frames
+ * are handed out, to anybody, and hak_host_low_water() is called when the next slow
+ * path of malloc or free is over: once, and again when they have been enough meanwhile. If they
+ * are too few already, that is the next time, too. May be called in any context.
+ */
+void hak_low_water(size_t bytes);
+
 /*
  * For hak_init(). Its memory does not read zero, it has no move(), and it purges only if there
  * is a balloon.

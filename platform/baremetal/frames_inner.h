@@ -70,6 +70,7 @@ extern struct frames {
 	struct list_node *splits[NR_LISTS]; /* see above */
 	struct split *root;
 	size_t total, nr_free;
+	size_t mark;			    /* fewer free frames are few */
 	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
 	size_t room;			    /* bits in each of the bitmaps, at least `end` */

@@ -11,6 +11,7 @@
 #ifndef HAK_MACHINE_H
 #define HAK_MACHINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,7 @@ struct hak_cache;
  * @cache: what malloc uses; hak_cache_none at first
  * @held:  which locks the CPU holds: see LOCK_RANKS in base/lock.h
  * @id:    the number of the CPU, for messages
+ * @asks:  is hak_host_pressure() or hak_host_low_water() under way?
  *
  * GS points to it, or to something else of the kernel in which it lies hak_cpu_at bytes behind the
  * start: see below.
@@ -46,7 +48,8 @@ struct hak_cpu {
 	struct hak_cpu *self;
 	struct hak_cache *cache;
 	unsigned held;
-	unsigned id;
+	uint16_t id;
+	bool asks;
 };
 
 /* The status of a machine that has panicked. What main() returns is below it. */
@@ -56,7 +59,7 @@ struct hak_cpu {
  * hak_cpu_init() - give this CPU its private words
  * @cpu: their memory, which stays until hak_cpu_move() or for ever; mostly a part of what the
  *	 kernel has for each CPU
- * @id:  the number of the CPU, for messages
+ * @id:  the number of the CPU, for messages; of 16 bits
  *
  * Fills them in, and lets GS point hak_cpu_at bytes below them. Each CPU calls this before it
  * calls anything else of the allocator, and after the last time that the kernel has loaded a

@@ -52,6 +52,26 @@
 
 #define PLATFORM_FORKS 0
 
+/* Nobody scans but for hak_idle(). */
+#define PLATFORM_SCANS 0
+
+/* What the slow paths call with nothing held: see ask.c. */
+bool hak_ask(size_t bytes);
+void hak_note(enum hak_reap_why why);
+
+/* Free frames have become fewer than hak_low_water() said, and the kernel has not been told. */
+extern _Atomic bool hak_low_due;
+
+static inline void platform_note(enum hak_reap_why why)
+{
+	hak_note(why);
+}
+
+static inline bool platform_ask(size_t bytes)
+{
+	return hak_ask(bytes);
+}
+
 /* What is mapped is there. */
 #define PLATFORM_POPULATES 0
 

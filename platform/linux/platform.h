@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <hakmem/host.h>
 #include <hakmem/provider.h>
 
 /* Bits of an address. User addresses end at 2^47; the page map reaches one bit further. */
@@ -113,6 +114,22 @@ static inline unsigned this_held_now(void)
 
 /* The process may be copied at any moment. */
 #define PLATFORM_FORKS 1
+
+/* A thread may scan at intervals: see reaper.c. It says so in scan_awake. */
+#define PLATFORM_SCANS 1
+
+/* A slow path of malloc or free is over. */
+static inline void platform_note(enum hak_reap_why why)
+{
+	hak_host_reap(why);
+}
+
+/* Nobody has memory to free for a request that fails. (C++ has its new_handler.) */
+static inline bool platform_ask(size_t bytes)
+{
+	(void)bytes;
+	return false;
+}
 
 /* The provider can move memory, by its page tables. */
 #define PLATFORM_MOVES 1

@@ -32,6 +32,9 @@ static unsigned address_bits = 36;
 #define hak_host_set_error     test_set_error
 #define FRAMES_PREFIX	       "test_frames_"
 #define HIGH_FRAME	       high_frame
+#define hak_low_water	       test_low_water
+#define hak_low_due	       test_low_due
+static _Atomic bool hak_low_due;
 #if __STDC_HOSTED__
 #define HAK_MACHINE_H /* platform.h is that of Linux */
 #endif
@@ -508,6 +511,44 @@ static void free_frames_are_reported_once(void)
 	CHECK(hak_frames_report(RAM_FRAMES) == 1 && reported == first);
 	CHECK(hak_frames_report(RAM_FRAMES) == 1 && reported == last + FRAME_SIZE);
 	CHECK(hak_frames_report(RAM_FRAMES) == 0);
+}
+
+/* The caller is told, and clears the word. */
+static bool is_low(void)
+{
+	return atomic_exchange(&hak_low_due, false);
+}
+
+static void low_memory_is_noted_once(void)
+{
+	uintptr_t frame, pages, other;
+
+	forget();
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	frame = map_frames(RAM_FRAMES, FRAME_SIZE);
+	CHECK(frame && !is_low() && unmap(frame, RAM_SIZE)); /* without a mark */
+	hak_low_water(4 * FRAME_SIZE - 1);
+	CHECK(!is_low());
+	frame = map_frames(4, FRAME_SIZE);
+	CHECK(!is_low()); /* just so many are left */
+	pages = map_page();
+	CHECK(pages && is_low());
+	other = map_frames(2, FRAME_SIZE);
+	CHECK(other && !is_low());
+	CHECK(unmap(other, FRAME_SIZE) && map_frames(1, FRAME_SIZE) && !is_low());
+	CHECK(unmap(other, 2 * FRAME_SIZE) && unmap(frame, 4 * FRAME_SIZE));
+	CHECK(unmap(pages, PAGE_SIZE) && !is_low());
+	/* by many at once; it is forgotten when the mark is reached */
+	frame = map_frames(6, FRAME_SIZE);
+	CHECK(frame && is_low());
+	hak_low_water(FRAME_SIZE);
+	CHECK(!is_low());
+	hak_low_water(3 * FRAME_SIZE); /* there is less already */
+	CHECK(is_low() && !is_low());
+	hak_low_water(~(size_t)0);
+	CHECK(is_low());
+	hak_low_water(0);
+	CHECK(!is_low() && map_frames(1, FRAME_SIZE) && !is_low());
 }
 
 static void resident_is_what_is_mapped(void)
@@ -1109,6 +1150,7 @@ void unit_frames(void)
 	TEST_RUN(pages_come_from_the_end);
 	TEST_RUN(wrong_unmaps);
 	TEST_RUN(free_frames_are_reported_once);
+	TEST_RUN(low_memory_is_noted_once);
 	TEST_RUN(resident_is_what_is_mapped);
 	TEST_RUN(regions_come_later);
 	TEST_RUN(random_use);
