@@ -15,10 +15,8 @@
  *
  * The memory may be at any address: hak_host_physical() says where it is for the host.
  *
- * With a device of virtio 1 on PCI, each call uses the ports 0xcf8 and 0xcfc. A kernel whose
- * handlers or other CPUs access configuration space by these ports does so before
- * hak_balloon_start(), or keeps both apart by a lock of its own around the calls that it makes
- * here and around hak_idle() and hak_trim().
+ * With a device of virtio 1 on PCI, each call accesses configuration space. A kernel where other
+ * CPUs do so, too, defines hak_host_pci_read() and hak_host_pci_write() (machine.h).
  */
 #ifndef HAK_BALLOON_H
 #define HAK_BALLOON_H

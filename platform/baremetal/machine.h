@@ -242,6 +242,23 @@ void hak_console_sink(void *ctx, const char *text, size_t length);
 uint64_t hak_host_physical(const void *address);
 
 /**
+ * hak_host_pci_read() - read from the configuration space of a device
+ * hak_host_pci_write() - write to it
+ * @function: which one: the bus in bits 16 to 23, the device in bits 11 to 15, the function in
+ *	      bits 8 to 10, as the port 0xcf8 has them
+ * @offset:   a multiple of @bits / 8, below 256
+ * @bits:     8, 16 or 32
+ *
+ * Only the balloon calls them: hak_balloon_start() to find the device, and all calls if the device
+ * has no legacy interface. A read from a function that does not exist returns bits that are all
+ * set. Those of the library use the ports 0xcf8 and 0xcfc, with interrupts off and without a lock.
+ * A kernel where other CPUs access configuration space, too, defines both. Called with locks of
+ * the provider held and interrupts off. They may not call the allocator.
+ */
+uint32_t hak_host_pci_read(uint32_t function, unsigned offset, unsigned bits);
+void hak_host_pci_write(uint32_t function, unsigned offset, unsigned bits, uint32_t value);
+
+/**
  * hak_machine_exit() - stop the machine
  * @status: 0 for success; the machine decides whom it tells
  *

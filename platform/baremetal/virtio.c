@@ -13,7 +13,8 @@
  * where memory is for a device. The registers of a memory-mapped device are at the addresses
  * that the caller names. Those of virtio 1 on PCI are in memory that a kernel may not have
  * mapped, so they are reached through the window that such a device has in its
- * configuration space (VIRTIO_PCI_CAP_PCI_CFG).
+ * configuration space (VIRTIO_PCI_CAP_PCI_CFG). hak_host_pci_read() and hak_host_pci_write()
+ * access that.
  *
  * Failure: an error code. A device that keeps a buffer for longer than PATIENCE is reset,
  * since after a reset it may not touch the buffer any more, and the memory has other users.
@@ -26,9 +27,6 @@
 
 #include <stdatomic.h>
 
-#define PCI_ADDRESS    0xcf8
-#define PCI_DATA       0xcfc
-#define PCI_ENABLE     0x80000000u
 #define PCI_DEVICES    32u
 #define PCI_FUNCTIONS  8u
 #define PCI_ID	       0x00
@@ -174,41 +172,37 @@ static void port_write(uint16_t port, unsigned bits, uint32_t value)
 		io_write8(port, (uint8_t)value);
 }
 
-/* @function: bus, slot and function, as bits of an address */
 static uint32_t pci_read(uint32_t function, unsigned reg)
 {
-	io_write32(PCI_ADDRESS, PCI_ENABLE | function | (reg & 0xfc));
-	return io_read32(PCI_DATA);
+	return hak_host_pci_read(function, reg & 0xfc, 32);
 }
 
 static void pci_write(uint32_t function, unsigned reg, uint32_t value)
 {
-	io_write32(PCI_ADDRESS, PCI_ENABLE | function | (reg & 0xfc));
-	io_write32(PCI_DATA, value);
+	hak_host_pci_write(function, reg & 0xfc, 32, value);
 }
 
-/* Let the window show @bits at @offset of a part of the device, and make it the data port. */
+/* Let the window show @bits at @offset of a part of the device. */
 static void window(const struct virtio_device *device, const struct virtio_part *part,
 		   unsigned offset, unsigned bits)
 {
 	pci_write(device->function, device->window + CAP_BAR, part->bar);
 	pci_write(device->function, device->window + CAP_OFFSET, part->offset + offset);
 	pci_write(device->function, device->window + CAP_LENGTH, bits / 8);
-	io_write32(PCI_ADDRESS, PCI_ENABLE | device->function | (device->window + CAP_DATA));
 }
 
 static uint32_t part_read(const struct virtio_device *device, const struct virtio_part *part,
 			  unsigned offset, unsigned bits)
 {
 	window(device, part, offset, bits);
-	return port_read(PCI_DATA, bits);
+	return hak_host_pci_read(device->function, device->window + CAP_DATA, bits);
 }
 
 static void part_write(const struct virtio_device *device, const struct virtio_part *part,
 		       unsigned offset, unsigned bits, uint32_t value)
 {
 	window(device, part, offset, bits);
-	port_write(PCI_DATA, bits, value);
+	hak_host_pci_write(device->function, device->window + CAP_DATA, bits, value);
 }
 
 static bool is_legacy(const struct virtio_device *device)
@@ -385,24 +379,30 @@ int hak_virtio_find(struct virtio_device *device, unsigned kind, uintptr_t mmio,
 	return has_pci() ? find_on_pci(device, kind) : find_in_memory(device, kind, mmio, count);
 }
 
-/* A step of a wait; false if it has lasted too long. */
-static bool wait_on(uint64_t *last, uint64_t *waited)
+/**
+ * hak_virtio_wait() - a step of a wait
+ * @wait: zeroed before the first one
+ *
+ * Returns false if it has lasted too long.
+ */
+bool hak_virtio_wait(struct virtio_wait *wait)
 {
-	uint64_t now = cpu_read_tsc();
+	uint64_t now = cpu_read_tsc(), step = now - wait->last;
 
-	*waited += now - *last < PATIENCE_STEP ? now - *last : PATIENCE_STEP;
-	*last = now;
+	if (wait->last)
+		wait->waited += step < PATIENCE_STEP ? step : PATIENCE_STEP;
+	wait->last = now;
 	cpu_relax();
-	return *waited <= PATIENCE;
+	return wait->waited <= PATIENCE;
 }
 
 static bool reset(const struct virtio_device *device)
 {
-	uint64_t last = cpu_read_tsc(), waited = 0;
+	struct virtio_wait wait = { 0 };
 
 	write_reg(device, STATUS, 0);
 	while (read_reg(device, STATUS))
-		if (!wait_on(&last, &waited))
+		if (!hak_virtio_wait(&wait))
 			return false;
 	return true;
 }
@@ -531,11 +531,11 @@ void hak_virtio_fail(const struct virtio_device *device)
 /* Has the device done with all that it was given? If it has not before long, it never will. */
 static bool wait_for(const struct virtio_queue *queue, const struct used *used)
 {
-	uint64_t last = cpu_read_tsc(), waited = 0;
+	struct virtio_wait wait = { 0 };
 
 	/* acquire: what the device did to the buffer was done before */
 	while (atomic_load_explicit(&used->index, memory_order_acquire) != queue->given)
-		if (!wait_on(&last, &waited))
+		if (!hak_virtio_wait(&wait))
 			return false;
 	return true;
 }
@@ -558,7 +558,6 @@ static void notify(const struct virtio_device *device, const struct virtio_queue
 int hak_virtio_exchange(const struct virtio_device *device, struct virtio_queue *queue, void *base,
 			size_t size, enum virtio_direction direction)
 {
-
 	*descriptor_of(queue) = (struct descriptor){
 		.base = hak_host_physical(base),
 		.size = (uint32_t)size,

@@ -63,6 +63,12 @@ enum virtio_error {
 	VIRTIO_SILENT = -3,   /* it does not answer */
 };
 
+/* How long a wait has lasted, in cycles. */
+struct virtio_wait {
+	uint64_t last, waited;
+};
+
+bool hak_virtio_wait(struct virtio_wait *wait);
 int hak_virtio_find(struct virtio_device *device, unsigned kind, uintptr_t mmio, unsigned count);
 int hak_virtio_begin(const struct virtio_device *device, uint32_t *features);
 bool hak_virtio_offers(const struct virtio_device *device, uint32_t feature);

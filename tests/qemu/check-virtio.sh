@@ -49,4 +49,14 @@ expect two_bridges_1 pc "$bridge" -device pci-bridge,id=two,bus=one,addr=2,chass
 	-device "$balloon,bus=two,addr=3,disable-legacy=on"
 expect q35 q35 -device "$balloon"
 expect q35_root_port q35 -device pcie-root-port,id=one -device "$balloon,bus=one"
+expect q35_root_port_1 q35 -device pcie-root-port,id=one \
+	-device "$balloon,bus=one,disable-legacy=on,iommu_platform=on,deflate-on-oom=on"
+expect q35_iommu q35 -machine kernel-irqchip=split -device intel-iommu \
+	-device pcie-root-port,id=one -device "$balloon,bus=one,disable-legacy=on,iommu_platform=on"
+expect q35_bridge q35 -device pcie-pci-bridge,id=one -device "$balloon,bus=one,addr=2"
+expect memory_1_iommu_platform microvm -global virtio-mmio.force-legacy=false \
+	"$memory,iommu_platform=on,deflate-on-oom=on"
+expect bridge_second_function_1 pc "$bridge" \
+	-device virtio-rng-pci,bus=one,addr=3.0,multifunction=on \
+	-device "$balloon,bus=one,addr=3.1,disable-legacy=on"
 exit $failed

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing to the configuration space of PCI: see pci_read.c.
+ */
+#include "machine.h"
+
+#include <cpu.h>
+
+void hak_host_pci_write(uint32_t function, unsigned offset, unsigned bits, uint32_t value)
+{
+	unsigned long irq = hak_host_irq_save();
+	uint16_t port = (uint16_t)(0xcfc + offset % 4);
+
+	io_write32(0xcf8, 0x80000000u | function | (offset & 0xfc));
+	if (bits == 32)
+		io_write32(port, value);
+	else if (bits == 16)
+		io_write16(port, (uint16_t)value);
+	else
+		io_write8(port, (uint8_t)value);
+	hak_host_irq_restore(irq);
+}
