@@ -84,7 +84,7 @@ qemu-bench: $(B)/embedded.elf
 
 # ------------------------------------------------------- debug, and the balloon
 
-balloon := tests/qemu/balloon
+balloon := tests/qemu/balloon tests/smp/cpus
 silent  := tests/qemu/silent
 pages   := tests/qemu/pages
 dump    := tests/qemu/dump

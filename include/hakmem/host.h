@@ -110,9 +110,9 @@ void hak_host_reap(enum hak_reap_why why);
  * @bytes: the size that was asked for
  *
  * Free what can be freed, @bytes or more if possible, in whatever way: by hak_free(),
- * hak_region_add(). Returns whether it was worth while, and then the
- * allocation is tried again. After 32 tries it fails nevertheless. The library's version has
- * nothing to free.
+ * hak_region_add(), hak_balloon_deflate(). Returns whether it was worth while, and then the
+ * allocation is tried again. After 32 tries it fails nevertheless. The library's version asks
+ * the balloon, if there is one.
  *
  * Called with nothing of the allocator's held, and interrupts as the caller of the allocation has
  * them. It may call the whole of the allocator, and wait. An allocation in it returns NULL at

@@ -17,20 +17,18 @@
  *
  * Lock: one, over a call of the device. A caller that holds another lock, which an
  * interrupt handler may want, does not wait for this one: hak_balloon_try_report() gives
- * up. Interrupt handlers call nothing here.
+ * up. Others wait for as long as for the device. Interrupt handlers call nothing here.
  */
 #include "balloon.h"
 
+#include "balloon_lock.h"
 #include "machine.h"
 #include "virtio.h"
-
-#include <cpu.h>
-
-#include <stdatomic.h>
 
 #define PAGE_SIZE   4096u
 #define REPORT_MOST ((size_t)1 << 30) /* bytes at once */
 
+#define FEATURE_DEFLATE (1u << 2) /* the driver may take pages back when memory is out */
 #define FEATURE_HINTS	(1u << 3) /* the device has one queue more before that of reports */
 #define FEATURE_REPORTS (1u << 5)
 
@@ -44,34 +42,47 @@
 #define CONFIG_HELD   4
 
 static struct {
-	atomic_flag lock;
+	_Atomic unsigned lock;
 	bool found, reports; /* both false again if the device does not answer */
+	bool deflates;	     /* on its own, when memory is out */
+	size_t wanted;	     /* in bytes, when it was last read */
 	struct virtio_device device;
 	struct virtio_queue inflate, deflate, report;
 	/* Numbers of those that an exchange is about; all in one page. */
 	uint32_t pages[256] __attribute__((aligned(1024)));
-} balloon = { .lock = ATOMIC_FLAG_INIT };
+} balloon;
 
 /* acquire and release pair with each other */
-static bool balloon_try_lock(void)
+bool hak_balloon_try_lock(_Atomic unsigned *lock)
 {
-	return !atomic_flag_test_and_set_explicit(&balloon.lock, memory_order_acquire);
+	return !atomic_exchange_explicit(lock, 1, memory_order_acquire);
 }
 
-static void balloon_lock(void)
+/*
+ * Its holder may wait for the device. Or it is preempted, and cannot go on before the caller
+ * does: the caller may have been called for an allocation, with a lock of the kernel held.
+ */
+bool hak_balloon_lock(_Atomic unsigned *lock)
 {
-	while (!balloon_try_lock())
-		cpu_relax();
+	struct virtio_wait wait = { 0 };
+
+	while (!hak_balloon_try_lock(lock)) {
+		if (!hak_virtio_wait(&wait))
+			return false;
+		hak_host_wait(lock, 1);
+	}
+	return true;
 }
 
-static void balloon_unlock(void)
+void hak_balloon_unlock(_Atomic unsigned *lock)
 {
-	atomic_flag_clear_explicit(&balloon.lock, memory_order_release);
+	atomic_store_explicit(lock, 0, memory_order_release);
+	hak_host_wake(lock);
 }
 
 static int set_up(const struct virtio_device *device)
 {
-	uint32_t features = FEATURE_REPORTS;
+	uint32_t features = FEATURE_REPORTS | FEATURE_DEFLATE;
 	unsigned reports = QUEUE_REPORTS;
 
 	if (hak_virtio_begin(device, &features))
@@ -85,6 +96,7 @@ static int set_up(const struct virtio_device *device)
 		return HAK_BALLOON_UNUSABLE;
 	hak_virtio_ready(device);
 	balloon.reports = features & FEATURE_REPORTS;
+	balloon.deflates = features & FEATURE_DEFLATE;
 	balloon.found = true;
 	return 0;
 }
@@ -133,26 +145,36 @@ static bool report_locked(char *base, size_t size)
 			break;
 	}
 	done = balloon.reports;
-	balloon_unlock();
+	hak_balloon_unlock(&balloon.lock);
 	return done;
 }
 
 int hak_balloon_report(void *base, size_t size)
 {
-	balloon_lock();
-	return report_locked(base, size) ? 0 : -1;
+	return hak_balloon_lock(&balloon.lock) && report_locked(base, size) ? 0 : -1;
 }
 
 bool hak_balloon_try_report(void *base, size_t size)
 {
-	return balloon_try_lock() && report_locked(base, size);
+	return hak_balloon_try_lock(&balloon.lock) && report_locked(base, size);
 }
 
 size_t hak_balloon_wanted(void)
 {
-	if (!balloon.found)
-		return 0;
-	return (size_t)hak_virtio_read_config(&balloon.device, CONFIG_WANTED) * PAGE_SIZE;
+	size_t wanted = 0;
+
+	if (!hak_balloon_lock(&balloon.lock))
+		return balloon.wanted;
+	if (balloon.found)
+		wanted = hak_virtio_read_config(&balloon.device, CONFIG_WANTED) * (size_t)PAGE_SIZE;
+	balloon.wanted = wanted;
+	hak_balloon_unlock(&balloon.lock);
+	return wanted;
+}
+
+bool hak_balloon_may_deflate(void)
+{
+	return balloon.found && balloon.deflates;
 }
 
 static int move(struct virtio_queue *queue, const char *base, size_t size, size_t held)
@@ -160,7 +182,8 @@ static int move(struct virtio_queue *queue, const char *base, size_t size, size_
 	const char *end = base + size;
 	bool done;
 
-	balloon_lock();
+	if (!hak_balloon_lock(&balloon.lock))
+		return -1;
 	while (balloon.found && base < end) {
 		size_t n = 0;
 
@@ -172,7 +195,7 @@ static int move(struct virtio_queue *queue, const char *base, size_t size, size_
 	done = balloon.found;
 	if (done)
 		hak_virtio_write_config(&balloon.device, CONFIG_HELD, (uint32_t)(held / PAGE_SIZE));
-	balloon_unlock();
+	hak_balloon_unlock(&balloon.lock);
 	return done ? 0 : -1;
 }
 

@@ -11,7 +11,8 @@
  * Sizes are in bytes, and pages are HAK_GRANULE of them. Unless a function says otherwise, it
  * waits for the host, and for another CPU that uses the balloon; so it is not for interrupt
  * handlers. A host that does not answer within some seconds (2^34 cycles) is given up: the
- * device is reset, the call fails, and from then on all is as without a balloon.
+ * device is reset, the call fails, and from then on all is as without a balloon. A call fails,
+ * too, if another caller uses the balloon for as long.
  *
  * The memory may be at any address: hak_host_physical() says where it is for the host.
  *
@@ -49,8 +50,10 @@ enum hak_balloon_error {
  *	   bytes
  * @count: how many such windows there are
  *
- * To be called once, before hak_init(): what the heap has by then will not be purged. Returns 0
- * or an enum hak_balloon_error. Without a balloon everything else works as before.
+ * To be called before hak_init(): what the heap has by then will not be purged. Returns 0 or an
+ * enum hak_balloon_error. While that is HAK_BALLOON_NONE, it may be called again with another
+ * address: some hosts tell a kernel in its command line where their devices are. Without a
+ * balloon everything else works as before.
  */
 int hak_balloon_start(uintptr_t mmio, unsigned count);
 
@@ -72,6 +75,21 @@ bool hak_balloon_poll(void);
  * In whole frames, so up to 2 MiB less than it asks for. May be called in any context.
  */
 size_t hak_balloon_held(void);
+
+/**
+ * hak_balloon_deflate() - take memory back from the host, because there is none left
+ * @bytes: how much is needed, in one piece
+ *
+ * For hak_host_pressure(); that of the library calls nothing else. It takes back the frames that
+ * are missing to a piece of this size, wherever the host has the fewest of them; or one, if there
+ * is such a piece, but no other frame. Returns whether it is worth while to try again: there is
+ * such a piece now. It takes none, and returns false, if the host does not allow it
+ * (VIRTIO_BALLOON_F_DEFLATE_ON_OOM), or if such a piece cannot come about. When it took any, the
+ * host is not given more again until it asks for another amount.
+ *
+ * Waits for another CPU that is in hak_balloon_poll().
+ */
+bool hak_balloon_deflate(size_t bytes);
 
 /**
  * hak_balloon_init() - find the balloon, and do nothing more; see hak_balloon_start()
@@ -98,6 +116,12 @@ bool hak_balloon_try_report(void *base, size_t size);
  * hak_balloon_wanted() - how many bytes does the host want in all?
  */
 size_t hak_balloon_wanted(void);
+
+/**
+ * hak_balloon_may_deflate() - may memory be taken back while the host wants it, if there is no
+ * other? (VIRTIO_BALLOON_F_DEFLATE_ON_OOM)
+ */
+bool hak_balloon_may_deflate(void);
 
 /**
  * hak_balloon_give() - let the host have some pages: nobody may touch them

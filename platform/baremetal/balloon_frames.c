@@ -14,8 +14,12 @@
  * for what two scans found unused, neighbours in one call. Few free frames go at a time,
  * since a caller that wants one waits meanwhile, maybe with interrupts off.
  *
+ * Before malloc returns NULL, frames are taken back, if the host allows it. It gets no more then
+ * until it asks for another amount, as it is with Linux (virtio_balloon.c). Else the next frame
+ * that is free would go to the host, and be taken back the next moment.
+ *
  * This file owns two bits for each frame: `held`, the host has it, and `absent`, which
- * frames.c explains. `busy` is the lock: a caller that finds it taken leaves the work to
+ * frames.c explains. `busy` is the lock: a poll that finds it taken leaves the work to
  * its holder.
  *
  * Failure: when there is no free frame the host waits for what it asked for. A host that does
@@ -23,21 +27,22 @@
  */
 #include "balloon.h"
 
+#include "balloon_lock.h"
 #include "frames.h"
-
-#include <stdatomic.h>
 
 #define FRAME_SIZE  HAK_SUPERSLAB_SIZE
 #define REPORT_MOST 2u /* frames in one report */
 
 static struct {
-	atomic_flag busy;
+	_Atomic unsigned busy;
 	bool started;
+	bool was_short; /* memory was taken back, while the host wanted `wanted` */
+	size_t wanted;
 	_Atomic size_t nr_held;
 	size_t last; /* the highest frame that has been held */
 	uint64_t held[HAK_FRAMES_MAX / 64];
 	uint64_t absent[HAK_FRAMES_MAX / 64];
-} balloon = { .busy = ATOMIC_FLAG_INIT };
+} balloon;
 
 static int purge(void *base, size_t size)
 {
@@ -86,20 +91,66 @@ static bool inflate(void)
 	return true;
 }
 
-/* Take one back. The uppermost first: long runs of free frames are up there. */
-static void deflate(void)
+static bool is_held(size_t frame)
 {
-	size_t frame = balloon.last;
-	void *base;
+	return balloon.held[frame / 64] >> frame % 64 & 1;
+}
 
-	while (!(balloon.held[frame / 64] >> frame % 64 & 1))
-		frame--;
-	base = (void *)(hak_frames_base() + frame * FRAME_SIZE);
+static void take_back(size_t frame)
+{
+	void *base = (void *)(hak_frames_base() + frame * FRAME_SIZE);
+
 	balloon.held[frame / 64] &= ~((uint64_t)1 << frame % 64);
-	balloon.last = frame;
 	balloon.nr_held--;
 	hak_balloon_take(base, FRAME_SIZE, hak_balloon_held());
 	hak_frames_provider.unmap(NULL, base, FRAME_SIZE);
+}
+
+/* Take one back. The uppermost first: long runs of free frames are up there. */
+static void deflate(void)
+{
+	while (!is_held(balloon.last))
+		balloon.last--;
+	take_back(balloon.last);
+}
+
+/*
+ * Take back what is missing to @count frames in one piece. If nothing is missing, the records of
+ * a heap may need one more. Or there is enough now, since another CPU has taken some back.
+ */
+static bool deflate_run(size_t count)
+{
+	size_t nr_held, first = hak_frames_find(count, balloon.held, &nr_held);
+
+	if (first == HAK_FRAMES_NONE)
+		return false;
+	for (size_t i = 0; nr_held && i < count; i++)
+		if (is_held(first + i))
+			take_back(first + i);
+	if (!nr_held && hak_frames_free() <= count) {
+		if (!balloon.nr_held)
+			return false;
+		deflate();
+	}
+	return true;
+}
+
+bool hak_balloon_deflate(size_t bytes)
+{
+	size_t count = bytes ? (bytes - 1) / FRAME_SIZE + 1 : 1;
+	size_t before;
+	bool enough;
+
+	if (!hak_balloon_may_deflate() || !hak_balloon_lock(&balloon.busy))
+		return false;
+	before = balloon.nr_held;
+	enough = deflate_run(count);
+	if (balloon.nr_held < before) {
+		balloon.was_short = true;
+		balloon.wanted = hak_balloon_wanted();
+	}
+	hak_balloon_unlock(&balloon.busy);
+	return enough;
 }
 
 static bool step(void)
@@ -110,7 +161,9 @@ static bool step(void)
 		deflate();
 		return true;
 	}
-	if (wanted - held >= FRAME_SIZE && inflate())
+	if (wanted != balloon.wanted)
+		balloon.was_short = false;
+	if (!balloon.was_short && wanted - held >= FRAME_SIZE && inflate())
 		return true;
 	return hak_frames_report(REPORT_MOST) != 0;
 }
@@ -119,11 +172,9 @@ bool hak_balloon_poll(void)
 {
 	bool more;
 
-	/* acquire and release pair with each other */
-	if (!balloon.started ||
-	    atomic_flag_test_and_set_explicit(&balloon.busy, memory_order_acquire))
+	if (!balloon.started || !hak_balloon_try_lock(&balloon.busy))
 		return false;
 	more = step();
-	atomic_flag_clear_explicit(&balloon.busy, memory_order_release);
+	hak_balloon_unlock(&balloon.busy);
 	return more;
 }

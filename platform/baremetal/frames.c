@@ -631,3 +631,41 @@ size_t hak_frames_report(size_t most)
 	frames_unlock();
 	return count;
 }
+
+/**
+ * hak_frames_find() - find a run of frames that are free or the host's
+ * @count:   how many; not 0
+ * @held:    a bit for each frame that the host has
+ * @nr_held: set to how many of them it has; the run is one in which they are fewest
+ *
+ * Returns the first, or HAK_FRAMES_NONE. It goes through all frames, which is for a request that
+ * fails otherwise.
+ */
+size_t hak_frames_find(size_t count, const uint64_t *held, size_t *nr_held)
+{
+	size_t first = HAK_FRAMES_NONE, run = 0, nr = 0;
+
+	frames_lock();
+	for (size_t i = 0; i < frames.end; i++) {
+		bool is_held = held[i / 64] >> i % 64 & 1;
+
+		if (i % 64 == 0 && !(held[i / 64] | frames.free[i / 64])) {
+			run = nr = 0;
+			i += 63;
+			continue;
+		}
+		if (!is_held && !(frames.free[i / 64] >> i % 64 & 1)) {
+			run = nr = 0;
+			continue;
+		}
+		nr += is_held;
+		if (++run > count)
+			nr -= held[(i - count) / 64] >> (i - count) % 64 & 1;
+		if (run >= count && (first == HAK_FRAMES_NONE || nr < *nr_held)) {
+			first = i + 1 - count;
+			*nr_held = nr;
+		}
+	}
+	frames_unlock();
+	return first;
+}

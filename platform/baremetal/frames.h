@@ -172,8 +172,13 @@ struct hak_frames_host {
 #define HAK_FRAMES_MAX (((size_t)1 << HAK_ADDRESS_BITS) / HAK_SUPERSLAB_SIZE)
 
 uintptr_t hak_frames_base(void); /* the address of the first */
+
+/* For hak_frames_find(): there is none. */
+#define HAK_FRAMES_NONE HAK_FRAMES_MAX
+
 void hak_frames_set_host(const struct hak_frames_host *host);
 size_t hak_frames_report(size_t most);
+size_t hak_frames_find(size_t count, const uint64_t *held, size_t *nr_held);
 
 #ifdef __cplusplus
 }

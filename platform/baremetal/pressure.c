@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory is out, and there is nothing to free. A kernel that has something defines this function
- * itself.
+ * Memory is out: the balloon is asked for what the host has of it. The reference is weak, so that
+ * an image without a balloon does not link one. One that calls hak_balloon_start() has it. A
+ * kernel that has more to free defines this function itself.
  */
-#include <hakmem/host.h>
+#include "balloon.h"
+#include "platform.h"
 
-bool hak_host_pressure(size_t bytes)
+extern __typeof__(hak_balloon_deflate) hak_balloon_deflate __attribute__((weak));
+
+HAK_COLD bool hak_host_pressure(size_t bytes)
 {
-	(void)bytes;
-	return false;
+	return hak_balloon_deflate ? hak_balloon_deflate(bytes) : false;
 }

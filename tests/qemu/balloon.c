@@ -7,17 +7,21 @@
  *				returns them; then 400 MiB again
  *	balloon.elf scattered	400 MiB of small blocks, of which one in a hundred
  *				stays
+ *	balloon.elf oom		the host takes 256 MiB, and allows that they are taken
+ *				back when memory is out; 400 MiB then, on all CPUs
  *	balloon.elf cost	prints what it costs to report, and to touch again
  *
  * Each line that begins with "now:" is a state that the host checks; the host
  * answers by what it asks of the balloon.
  */
 #include <balloon.h>
+#include <boot.h>
 #include <cpu.h>
-
-#include "../test.h"
-
+#include <frames.h>
 #include <hakmem/hakmem.h>
+
+#include "../smp/cpus.h"
+#include "../test.h"
 
 #define MEMORY	  ((size_t)512 << 20) /* of the machine */
 #define SPIKE	  ((size_t)400 << 20)
@@ -99,6 +103,7 @@ static void spike(void)
 	idle_until_held(TAKEN);
 	test_print("now: inflated\n");
 	CHECK(allocate(SPIKE) < SPIKE - TAKEN / 2);
+	CHECK(!hak_balloon_deflate(1) && hak_balloon_held() == TAKEN);
 	CHECK(free_all());
 	CHECK(!hak_check());
 	idle_until_held(0);
@@ -156,6 +161,118 @@ static void scattered(void)
 	CHECK(!hak_check());
 }
 
+/* A chain of blocks, each as fill() leaves it but for its first word. */
+static size_t *chain_up(size_t bytes, unsigned id)
+{
+	size_t *chain = NULL;
+
+	for (size_t i = 0, sum = 0; sum < bytes; sum += size_of(i++)) {
+		size_t *block = hak_malloc(size_of(i));
+
+		CHECK_OR(block, chain);
+		fill(block, size_of(i));
+		block[0] = (size_t)chain;
+		chain = block;
+		/* the idle loop of another CPU, all the time */
+		if (!id || i % 64 == 0)
+			hak_balloon_poll();
+	}
+	return chain;
+}
+
+static _Atomic bool broken;
+
+static void spike_here(void *unused)
+{
+	size_t bytes = SPIKE / smp_count();
+	size_t *chain = chain_up(bytes, this_cpu()->id), *next;
+
+	(void)unused;
+	cpus_meet(); /* all have theirs */
+	for (; chain; chain = next) {
+		next = (size_t *)chain[0];
+		if (chain[1] != (uintptr_t)&chain[1] || chain[3] != (uintptr_t)&chain[3])
+			broken = true;
+		hak_free(chain);
+	}
+}
+
+/* Allocations, scans and polls on all CPUs at once, which all speak to the device. */
+static void churn(void *unused)
+{
+	static const size_t size = 4 * PAGE;
+	void *block[64];
+
+	(void)unused;
+	for (unsigned i = 0; i < 100; i++) {
+		for (unsigned j = 0; j < 64; j++)
+			block[j] = hak_malloc(size);
+		for (unsigned j = 0; j < 64; j++) {
+			if (!block[j])
+				broken = true;
+			else
+				fill(block[j], size);
+		}
+		for (unsigned j = 0; j < 64; j++) {
+			broken |= block[j] && !is_filled(block[j], size);
+			hak_free(block[j]);
+		}
+		hak_trim(HAK_TRIM_OWN);
+		for (unsigned j = 0; j < 64; j++)
+			hak_balloon_poll();
+	}
+}
+
+/* The rounds of an idle loop in which the host must not be given anything. */
+static bool is_held(size_t held)
+{
+	for (unsigned i = 0; i < 1000; i++) {
+		hak_idle(8);
+		hak_balloon_poll();
+	}
+	return hak_balloon_held() == held;
+}
+
+static void oom(void)
+{
+	size_t held;
+	void *block;
+
+	test_print("now: ready\n");
+	idle_until_held(FRAME);
+	test_print("now: freed\n");
+	idle_until_held(TAKEN);
+	test_print("now: inflated\n");
+	/* nobody has as much, so nothing is taken back for it */
+	CHECK(!hak_malloc(MEMORY) && hak_balloon_held() == TAKEN);
+	CHECK(!hak_malloc((size_t)1 << 50) && hak_balloon_held() == TAKEN);
+	/* what is missing to one block is taken back, and a frame for records at most */
+	hak_trim(HAK_TRIM_ALL);
+	held = (hak_frames_free() + 8) * FRAME;
+	block = hak_malloc(held);
+	CHECK(block && hak_balloon_held() >= TAKEN - 10 * FRAME);
+	fill(block, held);
+	CHECK(is_filled(block, held) && hak_balloon_held() <= TAKEN - 8 * FRAME);
+	/* and what is free again is not given to the host at once */
+	held = hak_balloon_held();
+	hak_free(block);
+	CHECK(is_held(held));
+	smp_run(spike_here, NULL);
+	held = hak_balloon_held();
+	CHECK(!broken && held && held < TAKEN / 2 && !hak_check());
+	CHECK(is_held(held));
+	smp_run(churn, NULL);
+	CHECK(!broken && is_held(held));
+	test_print("now: short, %zu MiB held\n", held >> 20);
+	/* until the host asks for another amount */
+	idle_until_held(TAKEN + FRAME);
+	test_print("now: inflated again\n");
+	idle_until_held(0);
+	test_print("now: deflated\n");
+	smp_run(spike_here, NULL);
+	CHECK(!broken && hak_balloon_held() == 0 && !hak_check());
+}
+
 static void touch(char *memory, size_t size)
 {
 	for (size_t i = 0; i < size; i += PAGE)
@@ -192,16 +309,19 @@ int main(int argc, char **argv)
 	int error = hak_balloon_start(HAK_BALLOON_MICROVM, HAK_BALLOON_MICROVM_COUNT);
 
 	if (error || argc != 2) {
-		test_print(error ? "no balloon: %d\n" : "usage: spike, scattered or cost\n", error);
+		test_print(error ? "no balloon: %d\n" : "spike, scattered, oom or cost?\n", error);
 		return 1;
 	}
 	hak_init(port_provider());
-	switch (argv[1][1]) {
-	case 'p':
-		TEST_RUN(spike);
+	switch (argv[1][0]) {
+	case 's':
+		if (argv[1][1] == 'p')
+			TEST_RUN(spike);
+		else
+			TEST_RUN(scattered);
 		break;
-	case 'c':
-		TEST_RUN(scattered);
+	case 'o':
+		TEST_RUN(oom);
 		break;
 	default:
 		TEST_RUN(cost);

@@ -41,12 +41,16 @@ bad()
 # start SCENARIO
 start()
 {
+	local features= smp=1
+
+	case $1 in oom*) features=,deflate-on-oom=on ;; esac
+	case $1 in *_smp_4) smp=4 ;; esac
 	rm -f "$scratch"/*
 	mkfifo "$scratch/qmp.in" "$scratch/qmp.out"
 	exec 3<>"$scratch/qmp.in" 4<>"$scratch/qmp.out"
-	"$run" "$image" --machine "${machine%_1}" --memory ${memory}M \
-		--qemu "-pidfile $scratch/pid -qmp pipe:$scratch/qmp ${device[$machine]}" -- "$1" \
-		>"$scratch/console" 2>&1 &
+	"$run" "$image" --machine "${machine%_1}" --memory ${memory}M --smp $smp \
+		--qemu "-pidfile $scratch/pid -qmp pipe:$scratch/qmp ${device[$machine]}$features" \
+		-- "${1%_smp_4}" >"$scratch/console" 2>&1 &
 	runner=$!
 	cat <&4 >>"$scratch/replies" &
 	reader=$!
@@ -159,9 +163,34 @@ scattered()
 	balloon $memory
 }
 
+# oom NAME: the host takes half of the memory, and allows that it is taken back
+oom()
+{
+	local held
+
+	begin "$1" && within 100 says '^now: freed' ||
+		{ bad "$1" "it did not come so far"; return; }
+	balloon 256
+	within 100 says '^now: inflated' || { bad "$1" "the host did not get memory"; return; }
+	within 600 says '^now: short' || { bad "$1" "memory was not taken back"; return; }
+	held=$(sed -nE 's/^now: short, ([0-9]+) MiB held.*/\1/p' "$scratch/console")
+	if within 20 held_is "$held"; then
+		ok "$1" "the host has $held of 256 MiB, and knows it"
+	else
+		bad "$1" "the host ought to have $held MiB: $(cat "$scratch/replies")"
+	fi
+	balloon 254
+	if within 100 says '^now: inflated again' && within 20 held_is 258; then
+		ok "${1}_again" "and got 258 MiB when it asked again"
+	else
+		bad "${1}_again" "the host did not get 258 MiB: $(cat "$scratch/replies")"
+	fi
+	balloon $memory
+}
+
 for machine in microvm pc microvm_1 pc_1; do
-	for scenario in spike scattered; do
-		$scenario
+	for scenario in spike scattered oom oom_smp_4; do
+		${scenario%_smp_4} $scenario
 		finish $scenario
 	done
 done

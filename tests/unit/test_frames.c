@@ -25,6 +25,7 @@ static unsigned address_bits = 36;
 #define hak_frames_base	       test_frames_base
 #define hak_frames_set_host    test_frames_set_host
 #define hak_frames_report      test_frames_report
+#define hak_frames_find	       test_frames_find
 #define hak_region_remove      test_region_remove
 #define hak_pages_alloc	       test_pages_alloc
 #define hak_pages_free	       test_pages_free
@@ -511,6 +512,41 @@ static void free_frames_are_reported_once(void)
 	CHECK(hak_frames_report(RAM_FRAMES) == 1 && reported == first);
 	CHECK(hak_frames_report(RAM_FRAMES) == 1 && reported == last + FRAME_SIZE);
 	CHECK(hak_frames_report(RAM_FRAMES) == 0);
+}
+
+/* Returns whether the host has so many of them. */
+static bool found(size_t count, const uint64_t *held, uintptr_t base, size_t nr_held)
+{
+	size_t nr = ~(size_t)0;
+
+	return hak_frames_find(count, held, &nr) == base / FRAME_SIZE && nr == nr_held;
+}
+
+static void frames_of_a_host_are_found(void)
+{
+	static uint64_t held[MOST_FRAMES / 64];
+	uintptr_t base;
+	size_t first, nr;
+
+	forget();
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	base = map_frames(RAM_FRAMES, FRAME_SIZE);
+	first = base / FRAME_SIZE;
+	/* used, the host's, used, the host's, the host's, free, free, used */
+	bits_fill(held, first + 1, 1, true);
+	bits_fill(held, first + 3, 2, true);
+	CHECK(base && unmap(base + 5 * FRAME_SIZE, 2 * FRAME_SIZE));
+	CHECK(found(1, held, base + 5 * FRAME_SIZE, 0));
+	CHECK(found(2, held, base + 5 * FRAME_SIZE, 0));
+	CHECK(found(3, held, base + 4 * FRAME_SIZE, 1));
+	CHECK(found(4, held, base + 3 * FRAME_SIZE, 2));
+	CHECK(hak_frames_find(5, held, &nr) == HAK_FRAMES_NONE);
+	CHECK(hak_frames_find(~(size_t)0, held, &nr) == HAK_FRAMES_NONE);
+	CHECK(map_frames(2, FRAME_SIZE) && found(1, held, base + FRAME_SIZE, 1));
+	CHECK(found(2, held, base + 3 * FRAME_SIZE, 2));
+	CHECK(unmap(base + 7 * FRAME_SIZE, FRAME_SIZE));
+	CHECK(found(1, held, base + 7 * FRAME_SIZE, 0));
+	bits_fill(held, first, RAM_FRAMES, false);
 }
 
 /* The caller is told, and clears the word. */
@@ -1150,6 +1186,7 @@ void unit_frames(void)
 	TEST_RUN(pages_come_from_the_end);
 	TEST_RUN(wrong_unmaps);
 	TEST_RUN(free_frames_are_reported_once);
+	TEST_RUN(frames_of_a_host_are_found);
 	TEST_RUN(low_memory_is_noted_once);
 	TEST_RUN(resident_is_what_is_mapped);
 	TEST_RUN(regions_come_later);
