@@ -19,7 +19,7 @@ struct hak_line {
 };
 
 /* The sink of a struct hak_line, which is its @ctx. */
-void hak_line_append(void *ctx, const char *text, size_t length);
+HAK_COLD void hak_line_append(void *ctx, const char *text, size_t length);
 
 /**
  * hak_format() - format text into a sink

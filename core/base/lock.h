@@ -72,7 +72,7 @@ static inline bool lock_word_try_waiting(struct lock *lock)
 	return atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) == 0;
 }
 
-void lock_word_wait(struct lock *lock);
+HAK_COLD void lock_word_wait(struct lock *lock);
 
 static inline void lock_word_lock(struct lock *lock)
 {

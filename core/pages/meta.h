@@ -22,7 +22,7 @@ HAK_COLD void *meta_alloc(enum meta_kind kind, size_t size);
 HAK_COLD void meta_free(enum meta_kind kind, void *record);
 void meta_purge(const void *start, const void *end);
 
-bool meta_has(const void *address);
+HAK_COLD bool meta_has(const void *address);
 size_t meta_resident(void);
 
 void meta_for_each_lock(void (*visit)(struct lock *lock));

@@ -72,6 +72,6 @@ enum pages_state {
 	PAGES_UNMAPPED,
 	PAGES_MAPPED,
 };
-enum pages_state pages_resident(const void *base, size_t size, size_t *bytes);
+HAK_COLD enum pages_state pages_resident(const void *base, size_t size, size_t *bytes);
 
 #endif

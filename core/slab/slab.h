@@ -115,8 +115,8 @@ HAK_COLD void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap);
 unsigned slab_alloc(struct slab *slab, void **end, unsigned n);
 HAK_COLD void slab_alloc_gap(struct slab *slab, unsigned first, unsigned n);
 HAK_COLD void slab_free_gap(struct slab *slab, unsigned first, unsigned n);
-enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t offset,
-			       size_t *detail);
+HAK_COLD enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t offset,
+					size_t *detail);
 
 /* Pages, as bits. */
 HAK_COLD unsigned slab_free_pages(const struct slab *slab);

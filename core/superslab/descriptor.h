@@ -159,6 +159,6 @@ static inline uint32_t superslab_unbacked_slabs(const struct superslab *supersla
 HAK_COLD struct slab *address_to_slab(uintptr_t address);
 HAK_COLD uint32_t superslab_part(uintptr_t base, size_t slabs);
 HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, bool metadata);
-void descriptor_free(struct list_node *chain);
+HAK_COLD void descriptor_free(struct list_node *chain);
 
 #endif
