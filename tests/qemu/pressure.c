@@ -93,11 +93,22 @@ bool hak_host_pressure(size_t bytes)
 	return false;
 }
 
+static bool nests;
+static _Atomic unsigned depth, deepest;
+static void *large;
+
 void hak_host_low_water(void)
 {
 	low++;
-	/* which may fail, and then asks; and may free */
+	if (++depth > deepest)
+		deepest = depth;
 	hak_free(hak_malloc(100));
+	if (nests) { /* memory is enough, and low again, inside of this */
+		hak_free(large);
+		hak_trim(HAK_TRIM_ALL);
+		large = hak_malloc(8 * FRAME);
+	}
+	depth--;
 }
 
 static bool fill(size_t size)
@@ -299,6 +310,26 @@ static void low_water(void)
 	CHECK(!hak_check());
 }
 
+static void low_water_is_not_called_by_itself(void)
+{
+	void *block;
+
+	low = deepest = 0;
+	hak_trim(HAK_TRIM_ALL);
+	large = hak_malloc(8 * FRAME);
+	hak_low_water((hak_frames_free() - 2) * FRAME);
+	nests = true;
+	block = hak_malloc(4 * FRAME);
+	nests = false;
+	CHECK(large && block && low == 1 && deepest == 1);
+	hak_free(hak_malloc(100 << 10));
+	CHECK(low == 2 && deepest == 1); /* the next slow path */
+	hak_free(large);
+	hak_free(block);
+	hak_low_water(0);
+	CHECK(!hak_check());
+}
+
 /* Memory that is out all the time, on all CPUs, and comes back block by block. */
 static _Atomic unsigned got, refused;
 
@@ -378,6 +409,7 @@ int main(void)
 	TEST_RUN(not_in_a_handler);
 	TEST_RUN(realloc_keeps_the_block);
 	TEST_RUN(low_water);
+	TEST_RUN(low_water_is_not_called_by_itself);
 	TEST_RUN(on_all_cpus);
 	TEST_RUN(all_ask_in_vain);
 	TEST_RUN(frames_are_added);
