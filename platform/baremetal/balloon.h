@@ -83,9 +83,9 @@ size_t hak_balloon_held(void);
  * For hak_host_pressure(); that of the library calls nothing else. It takes back the frames that
  * are missing to a piece of this size, wherever the host has the fewest of them; or one, if there
  * is such a piece, but no other frame. Returns whether it is worth while to try again: there is
- * such a piece now. It takes none, and returns false, if the host does not allow it
- * (VIRTIO_BALLOON_F_DEFLATE_ON_OOM), or if such a piece cannot come about. When it took any, the
- * host is not given more again until it asks for another amount.
+ * such a piece now. It takes none, and returns false, if such a piece cannot come about, or if
+ * the host wants the memory and does not allow it (VIRTIO_BALLOON_F_DEFLATE_ON_OOM). When it took
+ * what the host wants, the host is not given more again until it asks for another amount.
  *
  * Waits for another CPU that is in hak_balloon_poll().
  */

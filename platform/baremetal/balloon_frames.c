@@ -115,20 +115,21 @@ static void deflate(void)
 }
 
 /*
- * Take back what is missing to @count frames in one piece. If nothing is missing, the records of
- * a heap may need one more. Or there is enough now, since another CPU has taken some back.
+ * Take back what is missing to @count frames in one piece, if that is at most @most. If nothing
+ * is missing, the records of a heap may need one more. Or there is enough now, since another CPU
+ * has taken some back.
  */
-static bool deflate_run(size_t count)
+static bool deflate_run(size_t count, size_t most)
 {
 	size_t nr_held, first = hak_frames_find(count, balloon.held, &nr_held);
 
-	if (first == HAK_FRAMES_NONE)
+	if (first == HAK_FRAMES_NONE || nr_held > most)
 		return false;
 	for (size_t i = 0; nr_held && i < count; i++)
 		if (is_held(first + i))
 			take_back(first + i);
 	if (!nr_held && hak_frames_free() <= count) {
-		if (!balloon.nr_held)
+		if (!balloon.nr_held || !most)
 			return false;
 		deflate();
 	}
@@ -138,16 +139,20 @@ static bool deflate_run(size_t count)
 bool hak_balloon_deflate(size_t bytes)
 {
 	size_t count = bytes ? (bytes - 1) / FRAME_SIZE + 1 : 1;
-	size_t before;
+	size_t wanted, held;
 	bool enough;
 
-	if (!hak_balloon_may_deflate() || !hak_balloon_lock(&balloon.busy))
+	if (!balloon.started || !hak_balloon_lock(&balloon.busy))
 		return false;
-	before = balloon.nr_held;
-	enough = deflate_run(count);
-	if (balloon.nr_held < before) {
+	wanted = hak_balloon_wanted();
+	held = hak_balloon_held();
+	if (hak_balloon_may_deflate())
+		enough = deflate_run(count, HAK_FRAMES_MAX);
+	else
+		enough = deflate_run(count, held > wanted ? (held - wanted) / FRAME_SIZE : 0);
+	if (hak_balloon_held() < held && hak_balloon_held() < wanted) {
 		balloon.was_short = true;
-		balloon.wanted = hak_balloon_wanted();
+		balloon.wanted = wanted;
 	}
 	hak_balloon_unlock(&balloon.busy);
 	return enough;
