@@ -39,6 +39,12 @@ FIELDS = {
     "pagemap": "absent root",
 }
 
+# The same of the frame provider, where there is one.
+FRAMES_FIELDS = {
+    "frames": "root end known free",
+    "split": "child frame known free",
+}
+
 # Variables of the library whose numbers may look like addresses of blocks.
 COUNTERS = ("pages_counters", "hak_arena", "hak_spans", "'diag/stats.c'::failures")
 
@@ -71,8 +77,8 @@ def field_names(kind):
             yield from field_names(field.type.strip_typedefs())
 
 
-def check_fields():
-    for struct, wanted in FIELDS.items():
+def check_fields(fields):
+    for struct, wanted in fields.items():
         try:
             names = set(field_names(gdb.lookup_type("struct " + struct)))
         except gdb.error:
@@ -188,7 +194,7 @@ class Slab:
 
 class Heap:
     def __init__(self):
-        check_fields()
+        check_fields(FIELDS)
         self.slab_last = int(value("CLASS_SLAB_LAST"))
         self.bitmap_512 = int(value("CLASS_BITMAP_512"))
         self.bitmap_1024 = int(value("CLASS_BITMAP_1024"))
@@ -501,10 +507,11 @@ kept in some other form, or in memory that was not searched."""
     def frames():
         """What frames.c gave out: whole frames, and pages of those that are split."""
         try:
-            frames = gdb.parse_and_eval("hak_frames_state")
+            gdb.parse_and_eval("&hak_frames_provider")
         except gdb.error:
             return  # another provider, or a process
-        frames.fetch_lazy()
+        check_fields(FRAMES_FIELDS)
+        frames = value("*(struct frames *)&hak_frames_state")
         first = window()
         end = int(frames["end"])
         known = words_of(int(frames["known"]), -(-end // 64) * 8)
