@@ -16,6 +16,7 @@ what hak_dump() prints (core/diag/dump.c); tests/qemu/check-debug.sh compares th
 
 import array
 import collections
+import re
 
 import gdb
 
@@ -60,6 +61,14 @@ def value(expression):
     return result
 
 
+def library_type(struct):
+    """A struct of the library, which the program may have one of the same name beside."""
+    for symbol in gdb.lookup_static_symbols(struct, gdb.SYMBOL_STRUCT_DOMAIN):
+        if re.search(r"(^|/)(core|platform)/\w+/\w+\.[ch]$", symbol.symtab.filename):
+            return symbol.type
+    return gdb.lookup_type("struct " + struct)
+
+
 def window():
     """Where the heap may begin: 0, unless the library was built with CONFIG_HAK_WINDOW."""
     try:
@@ -80,7 +89,7 @@ def field_names(kind):
 def check_fields(fields):
     for struct, wanted in fields.items():
         try:
-            names = set(field_names(gdb.lookup_type("struct " + struct)))
+            names = set(field_names(library_type(struct)))
         except gdb.error:
             names = set()
         for name in wanted.split():
@@ -96,7 +105,7 @@ def length_of(array_type):
 
 def listed(head, struct, member):
     """The structs on a list, through their struct list_node @member."""
-    kind = gdb.lookup_type("struct " + struct)
+    kind = library_type(struct)
     offset = next(f.bitpos // 8 for f in kind.fields() if f.name == member)
     node = head
     seen = set()
@@ -205,7 +214,7 @@ class Heap:
         table = value("size_class")
         self.classes = [(int(table[i]["size"]), int(table[i]["blocks"]))
                         for i in range(length_of(table.type))]
-        kind = gdb.lookup_type("struct superslab")
+        kind = library_type("superslab")
         self.slabs_each = length_of(kind["slab"].type)
         self.slab_size = SUPERSLAB // self.slabs_each
         self.superslabs = list(listed(value("hak_arena")["all"], "superslab", "all"))
@@ -511,7 +520,7 @@ kept in some other form, or in memory that was not searched."""
         except gdb.error:
             return  # another provider, or a process
         check_fields(FRAMES_FIELDS)
-        frames = value("*(struct frames *)&hak_frames_state")
+        frames = value("&hak_frames_state").cast(library_type("frames").pointer()).dereference()
         first = window()
         end = int(frames["end"])
         known = words_of(int(frames["known"]), -(-end // 64) * 8)

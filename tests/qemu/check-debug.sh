@@ -92,6 +92,10 @@ cat >"$scratch/program.c" <<'END'
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* of the same names as structs of the library */
+struct superslab { int slab; } superslab;
+struct slab { int node; } slab;
+struct cache_cold { int node; } cache_cold;
 static __thread char *volatile local;
 static volatile uintptr_t lost;
 static pthread_barrier_t barrier;
