@@ -114,8 +114,9 @@ size_t hak_frames_free(void);
  * One page takes constant time, if @below is 0 or the address of 4 GiB or 16 MiB. More in a
  * row, or one with other wishes, are searched for with interrupts off, from low addresses up.
  *
- * Memory below 16 MiB, and then that below 4 GiB, is handed out last by all functions here,
- * also to the heap. So there is some for devices until the rest is used.
+ * Whole frames below 16 MiB, and then those below 4 GiB, are handed out last by all functions
+ * here, also to the heap. So there is memory for devices until the rest is used. (Of frames that
+ * are not whole, records of the heap get pages first.)
  *
  * May be called at any time, before hak_init() or without it, and in an interrupt handler. Takes
  * nothing from the heap: a caller that gets NULL may call hak_trim() and try once more. Returns
