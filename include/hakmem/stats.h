@@ -106,6 +106,16 @@ struct hak_stats {
  */
 HAK_API void hak_stats_read(struct hak_stats *stats, size_t size);
 
+/**
+ * hak_stats_row() - take a snapshot of one size class, in less memory than struct hak_stats has
+ * @index: 0, 1 and so on, by size; behind the last class are the spans of no class
+ * @row:   is filled in; what it contained does not matter
+ * @size:  sizeof(*row), as the caller was compiled; no more bytes are written
+ *
+ * Returns false if there is no such row, and writes nothing. Not from an interrupt handler.
+ */
+HAK_API bool hak_stats_row(unsigned index, struct hak_class_stats *row, size_t size);
+
 /* Takes @length bytes of text, which are not terminated. It must not call the allocator. */
 typedef void hak_sink(void *ctx, const char *text, size_t length);
 

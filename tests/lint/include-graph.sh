@@ -18,7 +18,7 @@ layers='
 	3 slab		slab class gap blocks
 	4 cache		layout slots budget seize magazine cache
 	5 reclaim	scan
-	5 diag		stats dump check
+	5 diag		stats row dump check
 	6 api		fastpath init fork malloc aligned
 '
 

@@ -134,6 +134,14 @@ static void use_read(void)
 	hak_stats_read(&stats, sizeof(stats));
 }
 
+static void use_row(void)
+{
+	struct hak_class_stats row;
+
+	for (unsigned i = 0; hak_stats_row(i, &row, sizeof(row)); i++)
+		stats.total.slabs += row.slabs;
+}
+
 static void use_text(void)
 {
 	hak_stats_text(sink, NULL);
@@ -200,6 +208,7 @@ static void stack_is_as_promised(void)
 		{ use_realloc, "hak_realloc", 1536 },
 		{ use_aligned, "hak_aligned_alloc", 1536 },
 		{ use_read, "hak_stats_read", 2048 },
+		{ use_row, "hak_stats_row", 2048 },
 		{ use_text, "hak_stats_text", 2048 },
 		{ use_json, "hak_stats_json", 2048 },
 		{ use_dump, "hak_dump", 2048 },

@@ -320,6 +320,40 @@ static void stats_equations(void)
 	CHECK(unit_close());
 }
 
+/* Row after row is the same as all at once. */
+static void stats_rows(void)
+{
+	struct hak_class_stats row, sum = { 0 };
+	void *small, *span;
+	unsigned n = 0;
+
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
+	small = hak_malloc(100);
+	span = hak_malloc(3 * MIB);
+	CHECK(small && span);
+	hak_stats_read(&stats, sizeof(stats));
+	for (; hak_stats_row(n, &row, sizeof(row)); n++) {
+		const struct hak_class_stats *same = &stats.classes[n];
+
+		if (row.block_bytes == 0)
+			same = &stats.spans;
+		CHECK(row.block_bytes == same->block_bytes && row.slabs == same->slabs);
+		CHECK(row.allocations == same->allocations && row.live_bytes == same->live_bytes);
+		sum.live_bytes += row.live_bytes;
+		sum.slabs += row.slabs;
+	}
+	CHECK(n > 30 && n <= HAK_STATS_CLASSES + 1 && row.block_bytes == 0);
+	CHECK(sum.live_bytes == stats.total.live_bytes && sum.slabs == stats.total.slabs);
+	/* no more is written than there is room for, and nothing of a row that is none */
+	row = (struct hak_class_stats){ .allocations = 77 };
+	CHECK(hak_stats_row(3, &row, 8) && row.block_bytes && row.allocations == 77);
+	CHECK(!hak_stats_row(n, &row, sizeof(row)) && !hak_stats_row(~0u, &row, sizeof(row)));
+	CHECK(row.allocations == 77);
+	hak_free(small);
+	hak_free(span);
+	CHECK(unit_close());
+}
+
 /* A caller that was compiled with less of the struct, or with more. */
 static void stats_sizes(void)
 {
@@ -529,6 +563,7 @@ void unit_stats(void)
 	TEST_RUN(stats_of_misses);
 	TEST_RUN(stats_of_locks);
 	TEST_RUN(stats_equations);
+	TEST_RUN(stats_rows);
 	TEST_RUN(stats_sizes);
 	TEST_RUN(stats_json);
 	TEST_RUN(stats_text);
