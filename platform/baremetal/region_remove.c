@@ -144,8 +144,8 @@ static size_t bitmaps_in(uintptr_t base, uintptr_t end)
 	uintptr_t first, last;
 
 	frames_lock();
-	first = MAX(base, (uintptr_t)frames.known);
-	last = MIN(end, (uintptr_t)frames.known + BITMAPS_SIZE(frames.room));
+	first = MAX(base, address_of(frames.known));
+	last = MIN(end, address_of(frames.known) + BITMAPS_SIZE(frames.room));
 	frames_unlock();
 	return first < last ? last - first : 0;
 }
@@ -178,6 +178,7 @@ int hak_region_remove(uintptr_t base, size_t size, struct hak_region_held *held)
 	uintptr_t limit = NR_FRAMES * FRAME_SIZE, end;
 
 	*held = (struct hak_region_held){ 0 };
+	base -= frames_window();
 	if (base >= limit)
 		return HAK_REGION_RANGE;
 	end = (base + MIN(size, limit - base)) / PAGE_SIZE * PAGE_SIZE;
@@ -192,7 +193,8 @@ int hak_region_remove(uintptr_t base, size_t size, struct hak_region_held *held)
 	held->bytes = empty(base, end) * PAGE_SIZE;
 	if (!held->bytes)
 		return HAK_REGION_REMOVED;
-	held->block = hak_dump_held(base, end, &held->block_bytes);
+	held->block = hak_dump_held((uintptr_t)pointer_to(base), (uintptr_t)pointer_to(end),
+				    &held->block_bytes);
 	add_again(base, end);
 	return HAK_REGION_HELD;
 }

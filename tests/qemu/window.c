@@ -236,6 +236,29 @@ static void strangers(uintptr_t block)
 	CHECK(!hak_owns((void *)UINTPTR_MAX));
 }
 
+/* Pages for devices, which know no window; and memory that goes back to the kernel. */
+static void kernel_takes(uintptr_t direct, size_t memory)
+{
+	uintptr_t region = direct + memory - 8 * FRAME;
+	struct hak_region_held held;
+	char *page, *block;
+
+	page = hak_pages_alloc(3, UPPER_MEMORY, 1 << 14, 1 << 14);
+	CHECK((uintptr_t)page >= direct && (uintptr_t)page % (1 << 14) == 0);
+	CHECK(hak_host_physical(page) == (uintptr_t)page - direct);
+	CHECK(!hak_pages_alloc(1, MIB, 0, 0) && !hak_pages_free(page, 3));
+	block = hak_malloc(memory / 2);
+	CHECK(block);
+	CHECK(hak_region_remove((uintptr_t)block, FRAME, &held) == HAK_REGION_HELD);
+	CHECK(held.block == block && held.bytes == FRAME && held.block_bytes == FRAME);
+	hak_free(block);
+	CHECK(hak_region_remove(region - direct, FRAME, &held) == HAK_REGION_RANGE);
+	CHECK(hak_region_remove(region, 8 * FRAME, &held) == HAK_REGION_REMOVED);
+	*(volatile char *)region = 1;
+	CHECK(hak_region_remove(region, FRAME, &held) == HAK_REGION_UNKNOWN);
+	CHECK(hak_region_add(region, 8 * FRAME) == HAK_REGION_ADDED);
+}
+
 /* Memory where the direct map has it: nothing else of the kernel is between these. */
 static void window_direct_map(void)
 {
@@ -261,6 +284,8 @@ static void window_direct_map(void)
 	strangers((uintptr_t)block);
 	hak_free(block);
 	exercise(memory * 3 / 4);
+	kernel_takes(direct, memory);
+	hak_trim(HAK_TRIM_ALL);
 	CHECK(hak_frames_total() - hak_frames_free() <= 1);
 	hak_fini();
 	CHECK(hak_frames_total() == hak_frames_free());
