@@ -26,6 +26,9 @@ FAR          := $(O)/far/baremetal
 ONLY_CPU_BUILD := $(MAKE) O=$(O)/only-cpu BM_FLAGS='-mcmodel=kernel -Itests/qemu/only_cpu' \
 		  CONFIG_HAK_CPU_HEADER=y DEBUG= SAN=
 ONLY_CPU     := $(O)/only-cpu/baremetal
+NANOS_BUILD  := $(MAKE) O=$(O)/nanos BM_FLAGS=-fpie HAK_CPU_AT=40 CONFIG_HAK_WINDOW=y \
+		CONFIG_HAK_IRQSAVE=y DEBUG= SAN=
+NANOS        := $(O)/nanos/baremetal
 SOLO5_BUILD  := $(MAKE) O=$(O)/solo5 BM_FLAGS=-Iplatform/solo5 CONFIG_HAK_CPU_HEADER=y DEBUG= SAN=
 SOLO5        := $(O)/solo5/baremetal
 GAPS_BUILD   := $(MAKE) O=$(O)/gaps GAPS=1 DEBUG= SAN=
@@ -73,6 +76,7 @@ qemu-builds:
 	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
 	+@$(FAR_BUILD) $(FAR)/window.elf
 	+@$(ONLY_CPU_BUILD) $(ONLY_CPU)/only_cpu.elf
+	+@$(NANOS_BUILD) $(NANOS)/nanos.elf
 	+@$(SOLO5_BUILD) $(SOLO5)/solo5.elf
 	+@$(LTO_BUILD) $(LTO)/scaling.elf
 	+@$(CLANG_LTO_BUILD) $(CLANG_LTO)/scaling.elf
@@ -181,6 +185,7 @@ qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc 60: qemu/run.sh $(B)/newlib.elf --machine pc
 qemu-unikraft 60: qemu/run.sh $(B)/unikraft.elf --memory 64M
 qemu-unikraft-vmem 60: qemu/run.sh $(B)/unikraft-vmem.elf --memory 64M
+qemu-nanos 60: qemu/run.sh $(NANOS)/nanos.elf --memory 512M
 qemu-solo5 60: qemu/run.sh $(SOLO5)/solo5.elf --memory 64M
 qemu-example 90: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
 qemu-example-rust 120: tests/qemu/check-rust.sh $(EXAMPLE)/installed $(O)/example-rust

@@ -33,3 +33,7 @@ $(eval $(call kernel_image,unikraft-vmem,unikraft,$(unikraft) platform/unikraft/
 	platform/unikraft/thread,$(unikraft_flags) -DCONFIG_UKPLAT_LCPU_MAXCOUNT=1 \
 	-DCONFIG_LIBUKVMEM=1 -DCONFIG_LIBHAKMEM_PURGE=1 -DCONFIG_LIBHAKMEM_THREAD_INTERVAL=100))
 images: $(B)/unikraft.elf $(B)/unikraft-vmem.elf
+
+# Of a build as platform/nanos/README.md says it; with the warnings of nanos.
+$(eval $(call kernel_image,nanos,nanos,platform/nanos/hakmem tests/kernels/nanos/kernel,\
+	-Wno-unused-parameter))
