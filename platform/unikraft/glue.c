@@ -118,7 +118,7 @@ static __sz early_size(const void *block)
 	return *(const __sz *)((const char *)block - EARLY_HEADER);
 }
 
-static inline __sz block_size(const void *block)
+static __maybe_unused __sz block_size(const void *block)
 {
 	return is_early(block) ? early_size(block) : hak_usable_size(block);
 }
