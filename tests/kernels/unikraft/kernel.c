@@ -407,7 +407,13 @@ static void gives_back(void)
 		CHECK(is_filled(kept[i], 256, 'k'));
 		heap->free(heap, kept[i]);
 	}
-	/* and is used again */
+	/* and is used again: it is not zero */
+	for (size_t size = 256; size <= 8 * MIB; size *= 2) {
+		char *zeros = heap->calloc(heap, 1, size);
+
+		CHECK(zeros && is_filled(zeros, size, 0));
+		heap->free(heap, zeros);
+	}
 	list = fill(256, spike / 256, &count);
 	CHECK(count == spike / 256 && !hak_check());
 	free_list(list);
