@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Unikraft's interface of an allocator (struct uk_alloc) over hakmem, and what hakmem asks of
- * Unikraft: errno, and a crash. vmem.c is the provider.
+ * Unikraft: errno, and a crash. Pages come from the frames of the library, or from vmem.c.
  *
  * The words of a CPU lie at an offset of GS, which points to Unikraft's struct lcpu: behind its
  * last member, in what pads it to a cache line. Those of all CPUs are set when the heap is
@@ -61,6 +61,16 @@ static void cpus_init(void)
 
 		*cpu = (struct hak_cpu){ .self = cpu, .cache = hak_cache_none, .id = i };
 	}
+}
+
+void *uk_hakmem_irq_enter(void)
+{
+	return hak_interrupt_enter();
+}
+
+void uk_hakmem_irq_leave(void *previous)
+{
+	hak_interrupt_leave(previous);
 }
 
 /* ------------------------------------------------------------------------------- host */

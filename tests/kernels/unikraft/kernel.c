@@ -289,6 +289,21 @@ static void exhaustion(void)
 	CHECK(!hak_check());
 }
 
+/* A handler leaves the magazines alone. */
+static void in_a_handler(void)
+{
+	struct lcpu *cpu = lcpu_get(0);
+	void *cache = hak_cpu_cache(), *previous, *block;
+
+	previous = uk_hakmem_irq_enter();
+	CHECK(previous == cache && hak_cpu_cache() == hak_cache_never);
+	block = heap->malloc(heap, 100);
+	heap->free(heap, block);
+	uk_hakmem_irq_leave(previous);
+	CHECK(block && hak_cpu_cache() == cache);
+	CHECK(*(void **)((char *)cpu + LCPU_ARCH_OFFSET) == (char *)cpu + LCPU_ARCH_OFFSET);
+}
+
 /* Each CPU finds its words, and has a cache of its own. */
 static void cpus(void)
 {
@@ -431,6 +446,7 @@ int kernel_main(void)
 	TEST_RUN(tells_what_is_free);
 	TEST_RUN(interface);
 	TEST_RUN(exhaustion);
+	TEST_RUN(in_a_handler);
 #ifdef CONFIG_LIBUKALLOC_IFSTATS
 	TEST_RUN(statistics);
 #endif

@@ -22,6 +22,15 @@ extern "C" {
  */
 struct uk_alloc *uk_hakmem_init(void *base, __sz size);
 
+/**
+ * uk_hakmem_irq_enter() - a handler of an interrupt begins that may allocate or free
+ *
+ * Until uk_hakmem_irq_leave() the heap works past the magazines of the CPU, so the handler may
+ * have interrupted anything. Returns what uk_hakmem_irq_leave() needs. Handlers may nest.
+ */
+void *uk_hakmem_irq_enter(void);
+void uk_hakmem_irq_leave(void *previous);
+
 #ifdef __cplusplus
 }
 #endif
