@@ -10,15 +10,14 @@
  * A signal handler may call fork() where it has interrupted malloc. The thread then holds
  * a lock already. When the handler returns, malloc completes its change, in the parent and
  * in the child. Such a caller may not allocate before it returns from the handler. It takes the
- * other locks, too, and knows its own by what it has noted in them. It waits for each holder, who
- * may have lost its CPU, since none of them waits for the caller's own lock: no holder of a lock
- * takes another one. Three kinds of holders do, and are not waited for, or not for ever:
+ * other locks, too. It waits for each holder, who may have lost its CPU, since none of them waits
+ * for the caller's own lock: no holder of a lock takes another one. Three kinds of holders do, and
+ * are not waited for, or not for ever:
  *
  *	a scan		holds its lock and takes all others. The child does as if the scan had been
  *			killed, which costs it what the scan had claimed.
  *	fork()		of another thread takes all locks. What it has is not half-way changed, so
- *			the child drops these locks as if they were its own thread's. In the
- *			parent it drops none of them before the caller has forked.
+ *			the child drops these locks as if they were its own thread's.
  *	hak_check()	in debug builds. The child may find a lock held for ever.
  *
  * Only one thread at a time takes locks in such a handler. If two have interrupted malloc, each
@@ -43,9 +42,7 @@
 
 /* this_held() of the thread that forks where it had interrupted the allocator; NULL: none does */
 static _Atomic(unsigned *) interrupted;
-static unsigned missed;		  /* locks that it did not get just now */
-static unsigned own;		  /* locks that it had already */
-static _Atomic unsigned dropping; /* other threads that drop what they had for fork() */
+static unsigned missed; /* locks that it did not get just now */
 
 /* Every lock, in the order of lock.h; the order does not matter when they are dropped. */
 static void for_each_lock(void (*visit)(struct lock *lock))
@@ -60,78 +57,30 @@ static void for_each_lock(void (*visit)(struct lock *lock))
 /* Take a lock that is free. One that somebody has for fork() will do, too. */
 static NO_SANITIZE_THREAD void try_lock(struct lock *lock)
 {
-	uintptr_t self = (uintptr_t)this_held(), holder = READ_ONCE(lock->holder);
-
-	if (holder & LOCK_FOR_FORK)
+	if (READ_ONCE(lock->forker))
 		return;
-	if (holder == self)
-		own++;
-	else if (lock_word_try(lock))
-		WRITE_ONCE(lock->holder, self | LOCK_FOR_FORK);
+	if (lock_word_try(lock))
+		WRITE_ONCE(lock->forker, this_held());
 	else
 		missed++;
 }
 
 /*
- * The thread that forks holds at most one lock of each rank that it has noted. If none of a rank
- * says so, the thread has just taken it, or is about to, or has dropped it. Then the one that it
- * does not get may be its own, and so it tries for a while only.
+ * The thread that forks holds at most one lock of each rank that it has noted, and does not know
+ * which one. For a while it tries to get all locks, since it need not hold what it has noted.
  */
 static void prepare_interrupted(unsigned held)
 {
-	unsigned noted = count_bits(held & LOCK_RANKS & ~(1u << LOCK_SCAN));
-	unsigned tries = 0, most, inner, inner_own; /* those that malloc and free wait for */
+	unsigned own = count_bits(held & LOCK_RANKS & ~(1u << LOCK_SCAN)), tries = 0, inner;
 
-	while (dropping)
-		cpu_relax();
 	do {
-		missed = own = 0;
+		missed = 0;
 		for_each_lock(try_lock);
 		inner = missed;
-		inner_own = own;
-		missed = own = 0;
+		missed = 0;
 		scan_for_each_lock(try_lock);
-		inner -= missed;
-		inner_own -= own;
-		most = inner ? 20 * FORK_TRIES : FORK_TRIES;
-		if (inner + inner_own > noted)
-			most = 1000 * FORK_TRIES;
-	} while ((missed || inner) && ++tries < most);
-}
-
-static unsigned patience; /* tries that are left in fork_try_prepare() */
-
-static NO_SANITIZE_THREAD void lock_soon(struct lock *lock)
-{
-	uintptr_t self = (uintptr_t)this_held() | LOCK_FOR_FORK;
-
-	if (READ_ONCE(lock->holder) == self)
-		return;
-	while (patience && !lock_word_try(lock)) {
-		cpu_relax();
-		patience = interrupted ? 0 : patience - 1;
-	}
-	if (patience)
-		WRITE_ONCE(lock->holder, self);
-}
-
-void fork_begin(void)
-{
-	unsigned *held = this_held(), before = *held;
-
-	*held += LOCK_FORK;
-	atomic_signal_fence(memory_order_seq_cst);
-	if (!before)
-		scan_for_each_lock(lock_fork_lock);
-}
-
-bool fork_try_prepare(unsigned tries)
-{
-	if (*this_held() != LOCK_FORK)
-		return true;
-	patience = tries;
-	for_each_lock(lock_soon);
-	return patience;
+		inner -= missed; /* those that malloc and free wait for */
+	} while ((missed || inner) && ++tries < (inner > own ? 1000 * FORK_TRIES : FORK_TRIES));
 }
 
 void fork_prepare(void)
@@ -150,16 +99,13 @@ void fork_prepare(void)
 /* What another thread had for fork() is the caller's now. */
 static void inherit(struct lock *lock)
 {
-	if (lock->holder & LOCK_FOR_FORK)
-		lock->holder = (uintptr_t)this_held() | LOCK_FOR_FORK;
+	if (lock->forker)
+		lock->forker = this_held();
 }
 
 void fork_in_child(void)
 {
 	for_each_lock(inherit);
-	dropping = 0; /* who did, or had interrupted the allocator, is not there */
-	if (interrupted != this_held())
-		interrupted = NULL;
 	missed = 0;
 	scan_for_each_lock(try_lock);
 	if (missed && !(*this_held() & 1u << LOCK_SCAN))
@@ -167,32 +113,14 @@ void fork_in_child(void)
 	cache_after_fork();
 }
 
-/*
- * From here on the one who has interrupted the allocator does not count on the caller's locks:
- * either sees what the other one has set.
- */
-static void begin_to_drop(void)
-{
-	for (dropping++; interrupted; dropping++) {
-		dropping--;
-		while (interrupted)
-			cpu_relax();
-	}
-}
-
 void fork_done(void)
 {
 	unsigned *held = this_held();
-	bool in_handler = *held & LOCK_RANKS;
 
 	hak_assert(*held >= LOCK_FORK);
 	if (*held < 2 * LOCK_FORK) {
-		if (!in_handler)
-			begin_to_drop();
 		for_each_lock(lock_fork_unlock);
-		if (!in_handler)
-			dropping--;
-		else if (interrupted == held)
+		if (interrupted == held)
 			interrupted = NULL;
 	}
 	atomic_signal_fence(memory_order_seq_cst);

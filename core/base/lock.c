@@ -7,7 +7,7 @@
  * of blocks.
  *
  *	held by the caller  ==>  its rank is noted in *this_held(), and no higher one is
- *	held for fork()	    <=>	 holder has LOCK_FOR_FORK
+ *	held for fork()	    <=>	 forker is set
  */
 #include "base/lock.h"
 
@@ -85,9 +85,7 @@ void lock_lock(struct lock *lock, enum lock_rank rank)
 	atomic_signal_fence(memory_order_seq_cst);
 	if (unlikely(!lock_word_try(lock)))
 		irq = lock_wait(lock, rank, irq);
-	hak_assert(!lock->holder);
-	if (PLATFORM_FORKS)
-		WRITE_ONCE(lock->holder, (uintptr_t)held);
+	hak_assert(!lock->forker);
 	lock->irq = irq;
 	lock->count++;
 }
@@ -101,8 +99,6 @@ void lock_unlock(struct lock *lock, enum lock_rank rank)
 	if (unlikely(*held >= LOCK_FORK))
 		return;
 	hak_assert(this_held_now() >> rank == lock_bit(rank) >> rank);
-	if (PLATFORM_FORKS)
-		WRITE_ONCE(lock->holder, 0);
 	wake = lock_word_drop(lock);
 	/* a signal handler sees the note until the lock is dropped, not longer: see fork.c */
 	atomic_signal_fence(memory_order_seq_cst);
@@ -115,8 +111,8 @@ void lock_unlock(struct lock *lock, enum lock_rank rank)
 void lock_fork_lock(struct lock *lock)
 {
 	lock_word_lock(lock);
-	hak_assert(!lock->holder);
-	WRITE_ONCE(lock->holder, (uintptr_t)this_held() | LOCK_FOR_FORK);
+	hak_assert(!lock->forker);
+	WRITE_ONCE(lock->forker, this_held());
 }
 
 /*
@@ -125,8 +121,8 @@ void lock_fork_lock(struct lock *lock)
  */
 NO_SANITIZE_THREAD void lock_fork_unlock(struct lock *lock)
 {
-	if (READ_ONCE(lock->holder) != ((uintptr_t)this_held() | LOCK_FOR_FORK))
+	if (READ_ONCE(lock->forker) != this_held())
 		return;
-	WRITE_ONCE(lock->holder, 0);
+	WRITE_ONCE(lock->forker, NULL);
 	lock_word_unlock(lock);
 }

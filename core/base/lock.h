@@ -40,20 +40,17 @@ enum lock_rank {
 /**
  * struct lock - a lock that is free when it is all zero
  * @word:   0, 1 or 2, as said above [atomic]
- * @holder: where processes are copied, this_held() of the thread that holds the lock, with
- *	    LOCK_FOR_FORK set if it does for fork(). 0: nobody does, or somebody has just got
- *	    it, or is about to drop it. Only the holder writes it. For a signal handler.
+ * @forker: *this_held() of the thread that holds the lock for fork(), or NULL. Only the
+ *	    holder writes it, others compare it with their own.
  * @irq:    the state of interrupts before the lock was taken; only the holder uses it
  * @count:  how often lock_lock() took it; only the holder writes it
  */
 struct lock {
 	_Atomic unsigned word;
-	uintptr_t holder;
+	unsigned *forker;
 	struct platform_irq irq;
 	uint64_t count;
 };
-
-#define LOCK_FOR_FORK ((uintptr_t)1)
 
 /*
  * The functions lock_word_*() know nothing of ranks and interrupts. The lock functions below
@@ -105,7 +102,6 @@ static inline void lock_word_unlock(struct lock *lock)
 /* The holder was killed. */
 static inline void lock_abandon(struct lock *lock)
 {
-	lock->holder = 0;
 	lock_word_unlock(lock);
 }
 

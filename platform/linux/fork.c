@@ -28,9 +28,7 @@
  * after these.)
  */
 #define _GNU_SOURCE
-#include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include "api/fork.h"
 #include "base/lock.h"
@@ -70,48 +68,26 @@ static bool needs_list(void)
 	return !hak_is_alone() && !(this_held_now() & LOCK_RANKS);
 }
 
-static void drop_list(void)
-{
-	_IO_list_unlock();
-	lists--;
-}
-
-/*
- * A thread whose handler forks where it has interrupted malloc may have one of our locks, and
- * wait for the list. So who has the list does not wait for our locks when there is such a thread.
- */
-static void lock_list_and_prepare(void)
-{
-	for (unsigned tries = 1000;; tries += tries < UINT_MAX / 2 ? tries : 0) {
-		fork_begin();
-		lists++;
-		_IO_list_lock();
-		if (fork_try_prepare(tries))
-			return;
-		drop_list();
-		fork_done();
-		sched_yield();
-	}
-}
-
 static void before_fork(void)
 {
 	if (fork_calls_malloc())
 		return;
-	if (needs_list())
-		lock_list_and_prepare();
-	else
-		fork_prepare();
+	if (needs_list()) {
+		lists++;
+		_IO_list_lock();
+	}
+	fork_prepare();
 }
 
-/* The list first: who forks in a handler may wait for it, and fork_done() for that. */
 static void after_fork_in_parent(void)
 {
 	if (fork_calls_malloc())
 		return;
-	if (lists)
-		drop_list();
 	fork_done();
+	if (lists) {
+		_IO_list_unlock();
+		lists--;
+	}
 }
 
 /* glibc has made the lock of the list as new, or not, if it believed in a single thread. */

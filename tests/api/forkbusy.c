@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -61,7 +62,7 @@ static void *fork_until_done(void *unused)
 
 		if (!pid)
 			_exit(0);
-		child_status(pid);
+		waitpid(pid, NULL, 0);
 		usleep(3000);
 	}
 	return unused;
@@ -87,7 +88,7 @@ static void judge_child(void)
 
 static void fork_in_handler(int signal)
 {
-	int saved = errno, status;
+	int saved = errno, status = -1;
 	pid_t pid;
 
 	(void)signal;
@@ -98,9 +99,10 @@ static void fork_in_handler(int signal)
 		alarm(30);
 		is_child = true;
 	} else {
-		status = child_status(pid);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
 		forks++;
-		if (status) {
+		if (pid < 0 || status) {
 			bad++;
 			printf("child %d: status %x\n", (int)forks, status);
 		}

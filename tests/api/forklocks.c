@@ -275,6 +275,7 @@ static void *use(void *user)
 static void *fork_often(void *unused)
 {
 	while (!stop) {
+		int status = -1;
 		pid_t pid = fork();
 
 		if (!pid) {
@@ -282,7 +283,9 @@ static void *fork_often(void *unused)
 				free(malloc(i * 100));
 			_exit(0);
 		}
-		bad += child_status(pid) != 0;
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		bad += pid < 0 || status;
 		forks++;
 	}
 	return unused;

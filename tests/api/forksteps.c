@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -50,7 +51,7 @@ static unsigned next_step(unsigned step)
 static void step(int signal, siginfo_t *info, void *context)
 {
 	greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
-	int saved = errno, status;
+	int saved = errno, status = -1;
 	pid_t pid;
 
 	(void)signal, (void)info;
@@ -68,9 +69,10 @@ static void step(int signal, siginfo_t *info, void *context)
 		stepping = false;
 		*flags &= ~TRAP;
 	} else {
-		status = child_status(pid);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
 		children++;
-		if (status) {
+		if (pid < 0 || status) {
 			bad++;
 			printf("after %u steps: status %x\n", steps, status);
 		}
