@@ -92,7 +92,8 @@ stack   := tests/qemu/stack
 cxx     := tests/qemu/cxx
 cxx-replaced := tests/qemu/cxx_replaced
 pressure := tests/qemu/pressure tests/smp/cpus
-PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure
+largest := tests/qemu/largest
+PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure largest
 $(foreach program,$(PLATFORM_IMAGES),$(eval $(call image,$(program))))
 images: $(PLATFORM_IMAGES:%=$(B)/%.elf)
 

@@ -86,6 +86,7 @@ qemu-builds:
 # What runs in QEMU.
 MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
 SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M
+LARGEST_RUN := qemu/run.sh $(B)/largest.elf
 LAST_RESORT_RUN := qemu/run.sh $(B)/last-resort.elf
 PREEMPT_RUN := qemu/run.sh $(IRQSAVE)/preempt.elf
 PRESSURE_RUN := qemu/run.sh $(B)/pressure.elf --memory 64M
@@ -146,6 +147,12 @@ qemu-stack-irqsave 60: qemu/run.sh $(IRQSAVE)/stack.elf --memory 64M --balloon
 qemu-pressure 60: $(PRESSURE_RUN)
 qemu-pressure-smp-4 180: $(PRESSURE_RUN) --smp 4
 qemu-pressure-smp-4-pc-icount 120: $(PRESSURE_RUN) --smp 4 --machine pc --icount
+qemu-largest-8-mib 60: $(LARGEST_RUN) --memory 8M --icount -- 6000
+qemu-largest-16-mib-pc 60: $(LARGEST_RUN) --memory 16M --machine pc --icount -- 6000
+qemu-largest-64-mib 60: $(LARGEST_RUN) --memory 64M --icount -- 8000
+qemu-largest-300-mib 90: $(LARGEST_RUN) --memory 300M --smp 2
+qemu-largest-3-gib 120: $(LARGEST_RUN) --memory 3G
+qemu-largest-6-gib-pc 120: $(LARGEST_RUN) --memory 6G --machine pc
 qemu-scaling 60: qemu/run.sh $(B)/scaling.elf
 qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000

@@ -7,6 +7,7 @@
  */
 #include <hakmem/hakmem.h>
 
+#include "base/usage.h"
 #include "cache/cache.h"
 #include "diag/stats.h"
 #include "pages/meta.h"
@@ -47,6 +48,7 @@ void hak_fini(void)
 	cache_fini();
 	class_fini();
 	span_fini();
+	hak_usage.bytes = hak_usage.peak = 0;
 	stats_fini();
 	arena_fini();
 	pagemap_fini();

@@ -87,6 +87,14 @@ static const char *convert(struct conversion *conv, char letter, uint64_t value)
 	}
 }
 
+/* Is this the letter of a conversion? Pointers are as long as a long. */
+static bool is_letter(struct conversion *conv, char letter)
+{
+	if (letter == 's' || letter == 'p')
+		conv->is_long = true;
+	return letter == 's' || letter == 'p' || letter == 'd' || letter == 'u' || letter == 'x';
+}
+
 void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args)
 {
 	while (*format) {
@@ -98,9 +106,7 @@ void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args)
 			format = format_parse(format, &conv);
 			if (*format == '%')
 				text = "%";
-			else if (*format == 's' || *format == 'p')
-				text = convert(&conv, *format, (uintptr_t)va_arg(args, void *));
-			else if (*format == 'd' || *format == 'u' || *format == 'x')
+			else if (is_letter(&conv, *format)) /* a pointer is passed as a long is */
 				text = convert(&conv, *format,
 					       conv.is_long ? va_arg(args, unsigned long)
 							    : va_arg(args, unsigned int));

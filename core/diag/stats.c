@@ -214,15 +214,6 @@ static void read_slabs(struct class_counters *sum)
 	}
 }
 
-static uint64_t bitmap_slabs(void)
-{
-	struct class_counters small, large;
-
-	stats_read_blocks(CLASS_BITMAP_512, &small);
-	stats_read_blocks(CLASS_BITMAP_1024, &large);
-	return small.slabs + large.slabs;
-}
-
 /* A slot was read while its owner may change it: there need not be a block in it. */
 static void count_in_magazine(const void *block)
 {
@@ -334,7 +325,7 @@ void stats_read_rest(struct stats_rest *out, size_t size)
 	stats_read_class(CLASS_SPAN, &out->spans);
 	stats_add_class(&out->total, &out->spans);
 	out->caches = cache_count();
-	out->bitmap_slabs = bitmap_slabs();
+	out->bitmap_slabs = stats_bitmap_slabs();
 	out->slabs_used = superslab.slabs_used;
 	out->superslabs_mapped = superslab.mapped;
 	out->superslabs_released = superslab.released;
@@ -364,6 +355,9 @@ void stats_read_rest(struct stats_rest *out, size_t size)
 	out->gap_blocks = slabs.gaps;
 	out->gaps_made = slabs.gaps_made;
 	out->gaps_failed = failures[CLASS_NONE];
+	out->peak_bytes = hak_peak();
+	out->available_bytes = hak_available();
+	out->largest_bytes = hak_largest();
 	out->superslabs_phantom =
 		size > offsetof(struct hak_stats, superslabs_phantom) ? stats_count_phantoms() : 0;
 }
@@ -435,6 +429,8 @@ static void rest_text(hak_sink *sink, void *ctx, const struct stats_rest *rest)
 	if (HAK_GAPS)
 		hak_format(sink, ctx, "gap blocks: %lu in use, %lu made, %lu not found\n",
 			   rest->gap_blocks, rest->gaps_made, rest->gaps_failed);
+	hak_format(sink, ctx, "bytes: %lu available, %lu in one piece, peak %lu in blocks\n",
+		   rest->available_bytes, rest->largest_bytes, rest->peak_bytes);
 	hak_format(sink, ctx, "utilisation: %lu.%lu %% of the SuperSlabs in use\n",
 		   rest->utilisation_permille / 10, rest->utilisation_permille % 10);
 	hak_format(sink, ctx,

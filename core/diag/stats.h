@@ -76,7 +76,10 @@ void stats_read_caches(unsigned class, struct cache_counters *sum);
 	FIELD(superslab_locks)                                                                     \
 	FIELD(gap_blocks)                                                                          \
 	FIELD(gaps_made)                                                                           \
-	FIELD(gaps_failed)
+	FIELD(gaps_failed)                                                                         \
+	FIELD(available_bytes)                                                                     \
+	FIELD(largest_bytes)                                                                       \
+	FIELD(peak_bytes)
 #define STATS_REST_MEMBER(name) uint64_t name;
 
 struct stats_rest {
@@ -94,6 +97,7 @@ void stats_add_class(struct hak_class_stats *sum, const struct hak_class_stats *
  */
 void stats_read_rest(struct stats_rest *out, size_t size);
 
+uint64_t stats_bitmap_slabs(void);
 uint64_t stats_resident(void);
 uint64_t stats_count_phantoms(void);
 

@@ -224,6 +224,14 @@ size_t meta_resident(void)
 	return sum;
 }
 
+/* How many bytes of new records are there without another chunk? Racy. */
+NO_SANITIZE_THREAD size_t meta_uncut(void)
+{
+	const char *next = READ_ONCE(meta.next), *end = READ_ONCE(meta.end);
+
+	return next < end ? (size_t)(end - next) : 0;
+}
+
 /* Unmap all chunks, with every record. Nobody else may be inside the allocator. */
 void meta_fini(void)
 {

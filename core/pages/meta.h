@@ -24,6 +24,7 @@ void meta_purge(const void *start, const void *end);
 
 HAK_COLD bool meta_has(const void *address);
 size_t meta_resident(void);
+size_t meta_uncut(void);
 
 void meta_for_each_lock(void (*visit)(struct lock *lock));
 void meta_fini(void);

@@ -36,6 +36,7 @@
 #include <cpu.h>
 
 #include "base/policy.h"
+#include "base/usage.h"
 #include "pages/meta.h"
 #include "pages/pagemap.h"
 
@@ -205,11 +206,19 @@ static void back_blocks(struct slab_class *sc, struct slab *slab, unsigned n)
 	}
 }
 
+/* @n blocks were allocated, or, if it is negative, freed. Bitmaps are no blocks of the program. */
+static HAK_COLD NOINLINE void count_bytes(unsigned class, ptrdiff_t n)
+{
+	if (class <= CLASS_SLAB_LAST)
+		usage_add((size_t)n * size_class[class].size);
+}
+
 /* @n blocks of a slab were allocated. Under the lock. */
 void class_note_allocated(struct slab_class *sc, struct slab *slab, unsigned n)
 {
 	relist(sc, slab);
 	sc->allocated += n;
+	count_bytes(slab->class, n);
 }
 
 static unsigned alloc_and_relist(struct slab_class *sc, struct slab *slab, void **end, unsigned n)
@@ -338,6 +347,7 @@ static unsigned class_free_run(struct slab_class *sc, unsigned class, void *cons
 			relist_or_empty(sc, slab, emptied);
 	}
 	sc->freed += done;
+	count_bytes(class, -(ptrdiff_t)done);
 	hak_assert(sc->freed <= sc->allocated);
 	return done;
 }
@@ -403,6 +413,7 @@ void class_note_freed(struct slab_class *sc, struct slab *slab, unsigned n)
 	unsigned class = slab->class;
 
 	sc->freed += n;
+	count_bytes(class, -(ptrdiff_t)n);
 	hak_assert(sc->freed <= sc->allocated);
 	relist_or_empty(sc, slab, &emptied);
 	leave_class(emptied);

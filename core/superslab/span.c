@@ -24,6 +24,7 @@
 #include "superslab/span.h"
 
 #include "base/policy.h"
+#include "base/usage.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 #include "superslab/remap.h"
@@ -86,6 +87,7 @@ static uintptr_t span_alloc_run(unsigned class, size_t pages, size_t align, enum
 	pagemap_set_class(base, 1, class);
 	pagemap_set_class(base + SLAB_SIZE, slabs - 1, CLASS_SPAN_REST);
 	span_count(&hak_spans.allocated[class - CLASS_SPAN_FIRST], 1);
+	usage_add(pages * PAGE_SIZE);
 	return base;
 }
 
@@ -93,6 +95,7 @@ static void span_free_run(struct slab *head)
 {
 	span_count(&hak_spans.freed[head->class - CLASS_SPAN_FIRST], 1);
 	head->class = CLASS_NONE;
+	usage_add(-head->span_pages * PAGE_SIZE);
 	superslab_free(slab_base(head), slabs_for(head->span_pages));
 }
 
@@ -229,6 +232,7 @@ bool span_resize(void *block, size_t size)
 	span_leave_class(head);
 	set_length(head, pages);
 	count_length((uint64_t)pages - old, (uint64_t)slabs - old_slabs);
+	usage_add((pages - old) * PAGE_SIZE);
 	return true;
 }
 

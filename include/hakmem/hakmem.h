@@ -243,6 +243,37 @@ enum hak_trim_level {
 HAK_API size_t hak_trim(enum hak_trim_level level);
 
 /**
+ * hak_available() - how many bytes are there for blocks?
+ *
+ * What the provider has, slabs that nobody uses, and free blocks in the slabs of each size. Free
+ * blocks in magazines are not counted. They may be in pieces, so a single block of that size need
+ * not be there: see hak_largest(). SIZE_MAX if nothing limits it but the machine, as on Linux
+ * without RLIMIT_AS. What the provider has is what hak_host_supply() says.
+ *
+ * The time is the same however large the heap is, but for what the provider takes: a few thousand
+ * instructions. Takes locks, one after another. Not from an interrupt handler.
+ */
+HAK_API size_t hak_available(void);
+
+/**
+ * hak_largest() - how large may a block be?
+ *
+ * hak_malloc() of so many bytes returns a block, if nobody allocates in between. One of more bytes
+ * may, too, if memory has to be got together for it: out of magazines, or of runs of slabs that
+ * become longer when empty SuperSlabs go back. SIZE_MAX as for hak_available(). 0 if there is no
+ * free memory. For the rest as hak_available().
+ */
+HAK_API size_t hak_largest(void);
+
+/**
+ * hak_peak() - the most bytes that ever were in blocks at once
+ *
+ * Counts blocks at the size of their class, and spans in pages. Blocks that waited in magazines
+ * then are counted as well. Two words are read, in any context.
+ */
+HAK_API size_t hak_peak(void);
+
+/**
  * hak_version() - the version of the library, as HAK_VERSION is that of the headers
  */
 HAK_API const char *hak_version(void);

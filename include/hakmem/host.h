@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the allocator needs of its surroundings besides pages: ten functions, which are found
+ * What the allocator needs of its surroundings besides pages: eleven functions, which are found
  * when the program or the image is linked. The Linux library and the bare-metal archive bring
  * them along. A kernel that has better ones defines these before it links the archive.
  *
@@ -89,6 +89,27 @@ unsigned long hak_host_irq_save(void);
  * hak_host_irq_restore() - make interrupts what they were before hak_host_irq_save()
  */
 void hak_host_irq_restore(unsigned long saved);
+
+/**
+ * struct hak_supply - how much memory the provider still has
+ * @bytes:   of whole SuperSlabs; SIZE_MAX if nothing limits it but the machine
+ * @largest: the longest run of them, in bytes
+ * @records: what it could map for records besides, in pieces of 64 KiB, without a part of @bytes
+ */
+struct hak_supply {
+	size_t bytes, largest, records;
+};
+
+/**
+ * hak_host_supply() - how much could the provider map?
+ * @base: as if this SuperSlab, which is mapped, was unmapped first; may be NULL
+ * @supply: is filled in, in which too little may stand, but nothing too large
+ *
+ * Only hak_available() and hak_largest() call it, with no lock held. That of the library knows
+ * what hak_region_add() was given, and Linux what RLIMIT_AS leaves. A kernel with a provider of
+ * its own defines this function; if it does not, what its provider has is not counted.
+ */
+void hak_host_supply(const void *base, struct hak_supply *supply);
 
 /* What was called when there may be something to give back. */
 enum hak_reap_why {

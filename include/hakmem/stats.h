@@ -25,7 +25,7 @@
 extern "C" {
 #endif
 
-#define HAK_STATS_VERSION 5u
+#define HAK_STATS_VERSION 6u
 #define HAK_STATS_CLASSES 70u
 
 /* One size class; or the spans of no class; or the sum of all of these. */
@@ -94,6 +94,11 @@ struct hak_stats {
 	uint64_t gap_blocks;  /* those in use; their rows above count the neighbours */
 	uint64_t gaps_made;   /* how many there ever were */
 	uint64_t gaps_failed; /* times that none was found */
+
+	/* since version 6 */
+	uint64_t available_bytes; /* hak_available() */
+	uint64_t largest_bytes;	  /* hak_largest() */
+	uint64_t peak_bytes;	  /* hak_peak() */
 };
 
 /**

@@ -399,6 +399,17 @@ static HAK_COLD int frames_resident(void *ctx, const void *base, size_t size, si
 	return 0;
 }
 
+/* Is there a run of pages for records, in a frame of which only a part is memory? */
+static HAK_COLD NOINLINE bool has_chunk(void)
+{
+	for (unsigned list = LIST_PART; list < LIST_SPLIT; list++)
+		for (struct list_node *node = frames.splits[list]; node; node = node->next)
+			if (bits_find_run(list_entry(node, struct split, node)->free, 0,
+					  PAGES_PER_FRAME, CHUNK_PAGES, 1) != NONE)
+				return true;
+	return false;
+}
+
 const struct hak_provider hak_frames_provider = {
 	.name = "frames",
 	.map = frames_map,
@@ -510,14 +521,9 @@ static size_t add_region(uintptr_t base, uintptr_t end)
  * How many frames are of use? The records of a heap need a run of pages. If they find none
  * beside the only frame, the frame is split for them.
  */
-static HAK_COLD NOINLINE size_t useful_frames(void)
+static size_t useful_frames(void)
 {
-	for (unsigned list = LIST_PART; list < LIST_SPLIT; list++)
-		for (struct list_node *node = frames.splits[list]; node; node = node->next)
-			if (bits_find_run(list_entry(node, struct split, node)->free, 0,
-					  PAGES_PER_FRAME, CHUNK_PAGES, 1) != NONE)
-				return frames.total;
-	return frames.total > 1 ? frames.total : 0;
+	return frames.total > 1 || has_chunk() ? frames.total : 0;
 }
 
 HAK_COLD int hak_region_add_counted(uintptr_t base, size_t size, size_t *added)
@@ -585,6 +591,30 @@ void hak_low_water(size_t bytes)
 	frames.mark = bytes / FRAME_SIZE + !!(bytes % FRAME_SIZE);
 	hak_low_due = frames.nr_free < frames.mark;
 	frames_unlock();
+}
+
+/* The longest run of free frames, with the one at @more. Without the lock, as it may take long. */
+static HAK_COLD size_t longest_run(size_t more)
+{
+	size_t longest = 0, stop, next;
+
+	for (size_t at = 0; at < frames.end; at = more >= stop && more < next ? more : next) {
+		stop = bits_next(frames.free, at, frames.end, false);
+		if (stop == more)
+			stop = bits_next(frames.free, more + 1, frames.end, false);
+		longest = MAX(longest, stop - at);
+		next = bits_next(frames.free, stop, frames.end, true);
+	}
+	return longest;
+}
+
+void hak_frames_supply(const void *base, struct hak_supply *supply)
+{
+	frames_lock();
+	supply->records = has_chunk() * POLICY_META_CHUNK;
+	supply->bytes = (frames.nr_free + (base != NULL)) * FRAME_SIZE;
+	frames_unlock();
+	supply->largest = longest_run(base ? address_of(base) / FRAME_SIZE : NONE) * FRAME_SIZE;
 }
 
 /* It is called once, before the heap is used. @host stays for ever. */

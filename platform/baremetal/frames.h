@@ -146,6 +146,13 @@ int hak_pages_free(void *base, size_t count);
  */
 void hak_low_water(size_t bytes);
 
+/**
+ * hak_frames_supply() - what hak_host_supply() tells, for a kernel that has its own
+ *
+ * Goes through the bitmap of free frames with interrupts on: some 30 instructions for each run.
+ */
+void hak_frames_supply(const void *base, struct hak_supply *supply);
+
 /*
  * For hak_init(). Its memory does not read zero, it has no move(), and it purges only if there
  * is a balloon.

@@ -12,13 +12,13 @@
 cd "$ROOT" || exit 2
 
 layers='
-	0 base		base list counters format assert lock sizeclass policy
+	0 base		base list counters format assert lock sizeclass policy usage
 	1 pages		pages bug pagemap meta
 	2 superslab	descriptor runs arena remap superslab claim span
 	3 slab		slab class gap blocks
 	4 cache		layout slots budget seize magazine cache
 	5 reclaim	scan
-	5 diag		stats row dump check
+	5 diag		stats available row dump check
 	6 api		fastpath init fork malloc aligned
 '
 

@@ -25,6 +25,7 @@ static unsigned address_bits = 36;
 #define hak_frames_base	       test_frames_base
 #define hak_frames_set_host    test_frames_set_host
 #define hak_frames_report      test_frames_report
+#define hak_frames_supply      test_frames_supply
 #define hak_frames_find	       test_frames_find
 #define hak_region_remove      test_region_remove
 #define hak_pages_alloc	       test_pages_alloc

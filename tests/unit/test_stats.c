@@ -89,7 +89,7 @@ static void stats_empty(void)
 {
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(stats_hold());
-	CHECK(stats.version == HAK_STATS_VERSION && stats.version == 5);
+	CHECK(stats.version == HAK_STATS_VERSION && stats.version == 6);
 	CHECK(stats.size == sizeof(stats));
 	CHECK(of_class(CLASS_LAST) == &stats.classes[CLASS_SLAB_LAST - 1 + NR_SPAN_CLASSES]);
 	CHECK(stats.total.allocations == 0 && stats.caches == 0 && stats.utilisation_permille == 0);
@@ -468,6 +468,9 @@ static const char *const json_names[] = {
 	"\"gap_blocks\"",
 	"\"gaps_made\"",
 	"\"gaps_failed\"",
+	"\"available_bytes\"",
+	"\"largest_bytes\"",
+	"\"peak_bytes\"",
 	"\"total\"",
 	"\"spans\"",
 	"\"classes\"",
@@ -530,7 +533,7 @@ static void stats_text(void)
 	for (text = unit_text.text; *text; text++)
 		lines += *text == '\n';
 	/* the head, two classes, spans, total, and six lines on the rest */
-	CHECK(lines == 11 + HAK_GAPS && text[-1] == '\n');
+	CHECK(lines == 12 + HAK_GAPS && text[-1] == '\n');
 	for (text = unit_text.text; *text != '\n'; text++)
 		columns++;
 	/* head and rows are equally long */

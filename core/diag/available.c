@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How much memory there still is, and how large a block may be. What is told is never too much:
+ * hak_malloc() of hak_largest() bytes succeeds, if nobody else allocates.
+ *
+ * A large block takes a run of unused slabs, or new SuperSlabs. These need a descriptor each, and
+ * leaves of the page map, and if there is no memory for these besides, it is taken from the run.
+ * Where neither is left, a free block of a class will do.
+ *
+ * Nothing is walked but the classes and a few runs.
+ *
+ * Lock: that of the arena, for some hundred instructions. What else is read may move meanwhile.
+ */
+#include <hakmem/hakmem.h>
+
+#include <hakmem/host.h>
+
+#include "base/policy.h"
+#include "base/usage.h"
+#include "cache/cache.h"
+#include "diag/stats.h"
+#include "pages/meta.h"
+#include "pages/pagemap.h"
+#include "slab/class.h"
+#include "superslab/arena.h"
+#include "superslab/runs.h"
+
+/* So many runs of the longest are looked at. */
+#define LONGEST_RUNS 32u
+
+/* Of a chunk for records, what is of use in any case: at its end a record may not fit. */
+#define CHUNK_LEAST (POLICY_META_CHUNK - META_ALIGN - sizeof(struct pagemap_leaf) - META_ALIGN)
+
+/* Chunks in a SuperSlab that a provider splits for records, and keeps a page of. */
+#define CHUNKS_PER_SUPERSLAB (SUPERSLAB_SIZE / POLICY_META_CHUNK - 1)
+
+size_t hak_peak(void)
+{
+	return hak_usage.peak;
+}
+
+/* What is read of the arena at once. */
+struct arena_free {
+	size_t slabs;	     /* unused ones */
+	size_t longest;	     /* run of them */
+	size_t descriptors;  /* that were needed once and are free now, at least */
+	const void *reserve; /* an empty SuperSlab that goes back before NULL, or NULL */
+};
+
+static size_t longest_unused(void)
+{
+	size_t longest = 0;
+	unsigned left = LONGEST_RUNS;
+	uint64_t lists = hak_runs.lists >> 1 << 1; /* without those for metadata */
+
+	if (!lists)
+		return 0;
+	for (struct list_node *node = hak_runs.list[highest_bit(lists)]; node && left--;
+	     node = node->next)
+		longest = MAX(longest, list_entry(node, struct slab, node)->run);
+	return longest;
+}
+
+/* Racy, as the counters of a class are read without its lock. */
+NO_SANITIZE_THREAD uint64_t stats_bitmap_slabs(void)
+{
+	const struct slab_class *small = class_find(CLASS_BITMAP_512);
+	const struct slab_class *large = class_find(CLASS_BITMAP_1024);
+
+	return (small ? READ_ONCE(small->slabs) : 0) + (large ? READ_ONCE(large->slabs) : 0);
+}
+
+static NO_SANITIZE_THREAD void read_arena(struct arena_free *free)
+{
+	const struct arena_counters *counters = &hak_arena.counters;
+	size_t used;
+
+	arena_lock();
+	used = counters->slabs_used - (HAK_METADATA_APART ? stats_bitmap_slabs() : 0);
+	free->slabs = counters->active * SLABS_PER_SUPERSLAB - used;
+	free->longest = longest_unused();
+	free->descriptors = counters->peak - counters->active;
+	free->reserve = NULL;
+	if (hak_arena.counters.reserve)
+		free->reserve = (void *)list_entry(hak_arena.empty, struct superslab, node)->base;
+	arena_unlock();
+}
+
+/* How many of @n SuperSlabs in a row can be had, if records for them may have to come from them? */
+static size_t without_records(size_t n, const struct arena_free *free,
+			      const struct hak_supply *supply)
+{
+	size_t descriptors = n > free->descriptors ? n - free->descriptors : 0;
+	size_t leaves = (n * SUPERSLAB_SIZE >> HAK_LEAF_BITS) + 2;
+	size_t need = descriptors * ALIGN_UP(sizeof(struct superslab), META_ALIGN) +
+		      leaves * ALIGN_UP(sizeof(struct pagemap_leaf), META_ALIGN);
+	size_t uncut = meta_uncut(), waste = POLICY_META_CHUNK - CHUNK_LEAST, chunks;
+
+	need -= MIN(need, uncut > waste ? uncut - waste : 0);
+	chunks = DIV_ROUND_UP(need, CHUNK_LEAST);
+	if (chunks <= supply->records / POLICY_META_CHUNK)
+		return n;
+	n -= MIN(n, DIV_ROUND_UP(chunks, CHUNKS_PER_SUPERSLAB));
+	return n;
+}
+
+/* The free blocks of a class in its slabs. Racy: others change that at any time. */
+static NO_SANITIZE_THREAD uint64_t free_blocks(unsigned class)
+{
+	const struct slab_class *sc = class_find(class);
+	uint64_t used, all;
+
+	if (!sc)
+		return 0;
+	used = class_outstanding(class);
+	all = READ_ONCE(sc->slabs) * size_class[class].blocks;
+	return all > used ? all - used : 0;
+}
+
+/* The size of the largest class of which there is a free block. */
+static NO_SANITIZE_THREAD size_t largest_block(void)
+{
+	const struct hak_cache *cache = this_cache();
+
+	for (unsigned class = CLASS_SLAB_LAST; class >= CLASS_SMALLEST; class --)
+		if (cache->slot[READ_ONCE(cache->magazine[class].top)] || free_blocks(class))
+			return size_class[class].size;
+	return 0;
+}
+
+size_t hak_available(void)
+{
+	struct hak_supply supply;
+	struct arena_free free;
+	uint64_t bytes;
+
+	read_arena(&free);
+	bytes = free.slabs * SLAB_SIZE;
+	hak_host_supply(NULL, &supply);
+	if (supply.bytes == SIZE_MAX)
+		return SIZE_MAX;
+	bytes += supply.bytes;
+	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; class ++)
+		bytes += free_blocks(class) * size_class[class].size;
+	return bytes;
+}
+
+size_t hak_largest(void)
+{
+	struct hak_supply supply;
+	struct arena_free free;
+	size_t bytes;
+
+	read_arena(&free);
+	hak_host_supply(free.reserve, &supply);
+	if (supply.largest == SIZE_MAX)
+		return SIZE_MAX;
+	bytes = without_records(supply.largest / SUPERSLAB_SIZE, &free, &supply) * SUPERSLAB_SIZE;
+	bytes = MAX(bytes, free.longest * SLAB_SIZE);
+	return bytes ? bytes : largest_block();
+}
