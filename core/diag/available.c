@@ -122,10 +122,22 @@ static NO_SANITIZE_THREAD size_t largest_block(void)
 {
 	const struct hak_cache *cache = this_cache();
 
-	for (unsigned class = CLASS_SLAB_LAST; class >= CLASS_SMALLEST; class --)
+	for (unsigned class = CLASS_SLAB_LAST; class >= CLASS_SMALLEST; --class)
 		if (cache->slot[READ_ONCE(cache->magazine[class].top)] || free_blocks(class))
 			return size_class[class].size;
 	return 0;
+}
+
+/* A span that has a class is as long as its class says: the longest that @bytes suffice for. */
+static size_t without_rounding(size_t bytes)
+{
+	unsigned class = CLASS_LAST;
+
+	if (bytes > HAK_CACHED_MAX)
+		return bytes;
+	while (size_class[class].size > bytes)
+		--class;
+	return size_class[class].size;
 }
 
 size_t hak_available(void)
@@ -157,5 +169,5 @@ size_t hak_largest(void)
 		return SIZE_MAX;
 	bytes = without_records(supply.largest / SUPERSLAB_SIZE, &free, &supply) * SUPERSLAB_SIZE;
 	bytes = MAX(bytes, free.longest * SLAB_SIZE);
-	return bytes ? bytes : largest_block();
+	return bytes ? without_rounding(bytes) : largest_block();
 }

@@ -103,6 +103,22 @@ test_other_threads()
 	done
 }
 
+test_largest()
+{
+	local seed
+
+	$cc -std=gnu11 -O1 -g -w -fno-builtin -I"$here/../../include" "$here/largest.c" \
+		-L"$directory" -Wl,-rpath,"$directory" -lhakmem -o "$scratch/largest" ||
+		fail "largest-build"
+	for seed in $(seq 20); do
+		"$scratch/largest" $seed 2>"$scratch/errors" || {
+			fail "largest: seed $seed: status $?: $(tail -n 1 "$scratch/errors")"
+			return
+		}
+	done
+	echo "ok largest"
+}
+
 # inject CALL FROM COUNT: the status of a run
 inject()
 {
@@ -139,6 +155,7 @@ test_address_space
 test_mappings
 test_moves
 test_other_threads
+test_largest
 ulimit -c 0
 for call in mmap munmap madvise mremap any; do
 	inject_case $call 1
