@@ -93,7 +93,8 @@ cxx     := tests/qemu/cxx
 cxx-replaced := tests/qemu/cxx_replaced
 pressure := tests/qemu/pressure tests/smp/cpus
 largest := tests/qemu/largest
-PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure largest
+peaks   := tests/qemu/peaks
+PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure largest peaks
 $(foreach program,$(PLATFORM_IMAGES),$(eval $(call image,$(program))))
 images: $(PLATFORM_IMAGES:%=$(B)/%.elf)
 

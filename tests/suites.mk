@@ -153,6 +153,7 @@ qemu-largest-64-mib 60: $(LARGEST_RUN) --memory 64M --icount -- 8000
 qemu-largest-300-mib 90: $(LARGEST_RUN) --memory 300M --smp 2
 qemu-largest-3-gib 120: $(LARGEST_RUN) --memory 3G
 qemu-largest-6-gib-pc 120: $(LARGEST_RUN) --memory 6G --machine pc
+qemu-peaks 300: qemu/run.sh $(B)/peaks.elf --memory 2G --smp 2
 qemu-scaling 60: qemu/run.sh $(B)/scaling.elf
 qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
