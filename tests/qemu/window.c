@@ -259,6 +259,21 @@ static void kernel_takes(uintptr_t direct, size_t memory)
 	CHECK(hak_region_add(region, 8 * FRAME) == HAK_REGION_ADDED);
 }
 
+/* All is told but what records take, the SuperSlab in reserve included; and it is there. */
+static void largest_is_there(void)
+{
+	size_t largest;
+	void *block;
+
+	hak_trim(HAK_TRIM_ALL);
+	hak_free(hak_malloc(FRAME));
+	largest = hak_largest();
+	CHECK(largest >= (hak_frames_total() - 1) * FRAME);
+	block = hak_malloc(largest);
+	CHECK(block);
+	hak_free(block);
+}
+
 /* Memory where the direct map has it: nothing else of the kernel is between these. */
 static void window_direct_map(void)
 {
@@ -284,6 +299,7 @@ static void window_direct_map(void)
 	strangers((uintptr_t)block);
 	hak_free(block);
 	exercise(memory * 3 / 4);
+	largest_is_there();
 	kernel_takes(direct, memory);
 	hak_trim(HAK_TRIM_ALL);
 	CHECK(hak_frames_total() - hak_frames_free() <= 1);
