@@ -205,12 +205,12 @@ static void *alloc(struct request *request)
 /*
  * At last, the blocks in all magazines are taken, where the host has a barrier. That interrupts all
  * CPUs, and they have to fill their magazines again. While others are in the middle of something,
- * it is tried again.
+ * it is tried again. An interrupt handler does not: that would take longer than it may.
  */
 static void *alloc_with_all(struct request *request)
 {
 	void *block = alloc(request);
-	bool busy = true;
+	bool busy = this_cache() != CACHE_NEVER;
 
 	for (unsigned tries = POLICY_SCAN_TRIES; unlikely(!block) && busy && tries; tries--) {
 		busy = cache_scan(CACHE_SCAN_ALL);
