@@ -61,6 +61,13 @@ _Noreturn void hak_host_panic(const char *line)
 	machine_exit(101);
 }
 
+/* The statistics count what is in the heap, and not what the page allocator could still map. */
+void hak_host_supply(const void *base, struct hak_supply *supply)
+{
+	(void)base;
+	*supply = (struct hak_supply){ 0 };
+}
+
 static int provider_map(void *ctx, size_t size, size_t align, enum hak_want want,
 			struct hak_mapping *out)
 {
