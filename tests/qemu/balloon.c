@@ -251,7 +251,7 @@ static void oom(void)
 	/* nobody has as much, so nothing is taken back for it */
 	CHECK(!hak_malloc(MEMORY) && hak_balloon_held() == TAKEN);
 	CHECK(!hak_malloc((size_t)1 << 50) && hak_balloon_held() == TAKEN);
-	/* what is missing to one block in one piece is taken back: it lies beside frames of records */
+	/* what is missing to one block is taken back, and what lies between that and records */
 	hak_trim(HAK_TRIM_ALL);
 	held = (hak_frames_free() + 8) * FRAME;
 	block = hak_malloc(held);
