@@ -6,9 +6,11 @@
 #ifndef HAKMEM_API_CHECK_H
 #define HAKMEM_API_CHECK_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 static const char *which;
 static bool failed;
@@ -45,6 +47,16 @@ static inline bool is_filled(const void *block, unsigned char with, size_t size)
 		if (byte[i] != with)
 			return false;
 	return true;
+}
+
+/* Wait until a child of fork() has ended. Returns its status; not 0 if there is no child. */
+static inline int child_status(pid_t pid)
+{
+	int status = -1;
+
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
 }
 
 struct api_test {

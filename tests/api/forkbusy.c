@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -62,7 +61,7 @@ static void *fork_until_done(void *unused)
 
 		if (!pid)
 			_exit(0);
-		waitpid(pid, NULL, 0);
+		child_status(pid);
 		usleep(3000);
 	}
 	return unused;
@@ -88,7 +87,7 @@ static void judge_child(void)
 
 static void fork_in_handler(int signal)
 {
-	int saved = errno, status = -1;
+	int saved = errno, status;
 	pid_t pid;
 
 	(void)signal;
@@ -99,10 +98,9 @@ static void fork_in_handler(int signal)
 		alarm(30);
 		is_child = true;
 	} else {
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
+		status = child_status(pid);
 		forks++;
-		if (pid < 0 || status) {
+		if (status) {
 			bad++;
 			printf("child %d: status %x\n", (int)forks, status);
 		}

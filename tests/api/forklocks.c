@@ -275,7 +275,6 @@ static void *use(void *user)
 static void *fork_often(void *unused)
 {
 	while (!stop) {
-		int status = -1;
 		pid_t pid = fork();
 
 		if (!pid) {
@@ -283,9 +282,7 @@ static void *fork_often(void *unused)
 				free(malloc(i * 100));
 			_exit(0);
 		}
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		bad += pid < 0 || status;
+		bad += child_status(pid) != 0;
 		forks++;
 	}
 	return unused;

@@ -16,7 +16,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -51,7 +50,7 @@ static unsigned next_step(unsigned step)
 static void step(int signal, siginfo_t *info, void *context)
 {
 	greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
-	int saved = errno, status = -1;
+	int saved = errno, status;
 	pid_t pid;
 
 	(void)signal, (void)info;
@@ -69,10 +68,9 @@ static void step(int signal, siginfo_t *info, void *context)
 		stepping = false;
 		*flags &= ~TRAP;
 	} else {
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
+		status = child_status(pid);
 		children++;
-		if (pid < 0 || status) {
+		if (status) {
 			bad++;
 			printf("after %u steps: status %x\n", steps, status);
 		}
