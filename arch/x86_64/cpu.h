@@ -123,6 +123,24 @@ static inline uint32_t io_read32(uint16_t port)
 	return value;
 }
 
+/* The same for a width that is known at run time: @bits is 8, 16 or 32. */
+static inline uint32_t io_read(uint16_t port, unsigned bits)
+{
+	if (bits == 32)
+		return io_read32(port);
+	return bits == 16 ? io_read16(port) : io_read8(port);
+}
+
+static inline void io_write(uint16_t port, unsigned bits, uint32_t value)
+{
+	if (bits == 32)
+		io_write32(port, value);
+	else if (bits == 16)
+		io_write16(port, (uint16_t)value);
+	else
+		io_write8(port, (uint8_t)value);
+}
+
 /* Cycles since some moment. The CPU may read them earlier or later than the code says. */
 static inline uint64_t cpu_read_tsc(void)
 {

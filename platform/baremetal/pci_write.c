@@ -9,14 +9,8 @@
 void hak_host_pci_write(uint32_t function, unsigned offset, unsigned bits, uint32_t value)
 {
 	unsigned long irq = hak_host_irq_save();
-	uint16_t port = (uint16_t)(0xcfc + offset % 4);
 
 	io_write32(0xcf8, 0x80000000u | function | (offset & 0xfc));
-	if (bits == 32)
-		io_write32(port, value);
-	else if (bits == 16)
-		io_write16(port, (uint16_t)value);
-	else
-		io_write8(port, (uint8_t)value);
+	io_write((uint16_t)(0xcfc + offset % 4), bits, value);
 	hak_host_irq_restore(irq);
 }

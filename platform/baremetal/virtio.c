@@ -155,23 +155,6 @@ static void mmio_write(uintptr_t address, uint32_t value)
 	*(volatile uint32_t *)address = value;
 }
 
-static uint32_t port_read(uint16_t port, unsigned bits)
-{
-	if (bits == 32)
-		return io_read32(port);
-	return bits == 16 ? io_read16(port) : io_read8(port);
-}
-
-static void port_write(uint16_t port, unsigned bits, uint32_t value)
-{
-	if (bits == 32)
-		io_write32(port, value);
-	else if (bits == 16)
-		io_write16(port, (uint16_t)value);
-	else
-		io_write8(port, (uint8_t)value);
-}
-
 static uint32_t pci_read(uint32_t function, unsigned reg)
 {
 	return hak_host_pci_read(function, reg & 0xfc, 32);
@@ -213,7 +196,7 @@ static bool is_legacy(const struct virtio_device *device)
 static uint32_t read_reg(const struct virtio_device *device, enum reg reg)
 {
 	if (device->interface == VIRTIO_PORTS)
-		return port_read((uint16_t)(device->base + regs[reg].port), regs[reg].bits);
+		return io_read((uint16_t)(device->base + regs[reg].port), regs[reg].bits);
 	if (device->interface == VIRTIO_PCI_1)
 		return part_read(device, &device->common, regs[reg].common, regs[reg].bits);
 	return mmio_read(device->base + regs[reg].mmio);
@@ -224,7 +207,7 @@ static void write_reg_above(const struct virtio_device *device, enum reg reg, un
 			    uint32_t value)
 {
 	if (device->interface == VIRTIO_PORTS)
-		port_write((uint16_t)(device->base + regs[reg].port), regs[reg].bits, value);
+		io_write((uint16_t)(device->base + regs[reg].port), regs[reg].bits, value);
 	else if (device->interface == VIRTIO_PCI_1)
 		part_write(device, &device->common, regs[reg].common + above, regs[reg].bits,
 			   value);
