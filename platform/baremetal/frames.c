@@ -528,20 +528,16 @@ static size_t useful_frames(void)
 
 HAK_COLD int hak_region_add_counted(uintptr_t base, size_t size, size_t *added)
 {
-	uintptr_t limit = NR_FRAMES * FRAME_SIZE, end;
+	uintptr_t end;
 	size_t before;
-	int result = HAK_REGION_ADDED;
+	int result;
 
 	*added = 0;
 	if (IS_ENABLED(CONFIG_HAK_WINDOW) && !frames.end)
 		window_base = hak_window_base;
-	base -= frames_window();
-	if (base >= limit)
-		return HAK_REGION_RANGE;
-	end = (base + MIN(size, limit - base)) / PAGE_SIZE * PAGE_SIZE;
-	base = ALIGN_UP(MAX(base, 1), PAGE_SIZE); /* without page 0 */
-	if (base >= end)
-		return HAK_REGION_SMALL;
+	result = region_clip(&base, size, &end);
+	if (result)
+		return result;
 	frames_lock();
 	before = useful_frames();
 	*added = add_region(base, end) * PAGE_SIZE;

@@ -122,6 +122,21 @@ static inline uintptr_t address_of(const void *pointer)
 	return (uintptr_t)pointer - frames_window();
 }
 
+/*
+ * The whole pages of @size bytes at *@base that there may be, counted from the window, but page 0:
+ * [*@base, *@end). If there are none, returns what hak_region_add() says of it.
+ */
+static inline int region_clip(uintptr_t *base, size_t size, uintptr_t *end)
+{
+	uintptr_t limit = NR_FRAMES * FRAME_SIZE, first = *base - frames_window();
+
+	if (first >= limit)
+		return HAK_REGION_RANGE;
+	*end = (first + MIN(size, limit - first)) / PAGE_SIZE * PAGE_SIZE;
+	*base = ALIGN_UP(MAX(first, 1), PAGE_SIZE);
+	return *base < *end ? HAK_REGION_ADDED : HAK_REGION_SMALL;
+}
+
 static inline void *split_page(const struct split *split, size_t page)
 {
 	return pointer_to(split->frame * FRAME_SIZE + page * PAGE_SIZE);

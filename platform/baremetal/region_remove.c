@@ -175,16 +175,13 @@ static void add_again(uintptr_t base, uintptr_t end)
 
 int hak_region_remove(uintptr_t base, size_t size, struct hak_region_held *held)
 {
-	uintptr_t limit = NR_FRAMES * FRAME_SIZE, end;
+	uintptr_t end;
+	int result;
 
 	*held = (struct hak_region_held){ 0 };
-	base -= frames_window();
-	if (base >= limit)
-		return HAK_REGION_RANGE;
-	end = (base + MIN(size, limit - base)) / PAGE_SIZE * PAGE_SIZE;
-	base = ALIGN_UP(MAX(base, 1), PAGE_SIZE); /* without page 0 */
-	if (base >= end)
-		return HAK_REGION_SMALL;
+	result = region_clip(&base, size, &end);
+	if (result)
+		return result;
 	held->bytes = bitmaps_in(base, end);
 	if (held->bytes)
 		return HAK_REGION_HELD;
