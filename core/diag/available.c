@@ -100,8 +100,7 @@ static size_t without_records(size_t n, const struct arena_free *free,
 	chunks = DIV_ROUND_UP(need, CHUNK_LEAST);
 	if (chunks <= supply->records / POLICY_META_CHUNK)
 		return n;
-	n -= MIN(n, DIV_ROUND_UP(chunks, CHUNKS_PER_SUPERSLAB));
-	return n;
+	return n - MIN(n, DIV_ROUND_UP(chunks, CHUNKS_PER_SUPERSLAB));
 }
 
 /* The free blocks of a class in its slabs. Racy: others change that at any time. */

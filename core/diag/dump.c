@@ -2,7 +2,7 @@
 /*
  * The heap as a picture, for a person at a console: a line for each class, and one for each
  * SuperSlab. Statistics say how much memory there is. The picture says where it is, and so
- * why it does not go back. And which blocks keep a piece of memory from going back.
+ * why it does not go back. hak_dump_held() says which blocks keep a piece of memory.
  *
  * Lock: that of the arena, while a few SuperSlabs are drawn. It is dropped to print them, so
  * a SuperSlab that comes or goes meanwhile may be missed, or be printed twice. A single slab is
