@@ -17,33 +17,12 @@
 
 #include <hakmem/stats.h>
 
+#include "../stack_use.h"
 #include "check.h"
 
-#define STACK	(256 << 10)
-#define PATTERN 0xa5
+#define STACK (256 << 10)
 
 static unsigned char *stack;
-
-/* Call @function there. Returns how many bytes of the stack it wrote to. */
-static size_t measure(void (*function)(void))
-{
-	size_t untouched = 0;
-
-	unsigned char *top = stack + STACK;
-
-	memset(stack, PATTERN, STACK);
-	__asm__ volatile("movq %%rsp, %%rbx\n\t"
-			 "movq %0, %%rsp\n\t"
-			 "callq *%1\n\t"
-			 "movq %%rbx, %%rsp"
-			 : "+D"(top), "+S"(function)
-			 :
-			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
-			   "r14", "r15", "memory", "cc");
-	while (untouched < STACK && stack[untouched] == PATTERN)
-		untouched++;
-	return STACK - untouched;
-}
 
 static void *block[2000];
 static unsigned long seed = 1;
@@ -203,10 +182,10 @@ static const struct row {
 
 static void little_stack_suffices(void)
 {
-	size_t base = measure(nothing);
+	size_t base = stack_use(stack, STACK, nothing);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		size_t bytes = measure(rows[i].function) - base;
+		size_t bytes = stack_use(stack, STACK, rows[i].function) - base;
 
 		fprintf(stdout, "%s: %zu bytes of stack\n", rows[i].name, bytes);
 		if (bytes > rows[i].most)

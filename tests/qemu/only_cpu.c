@@ -9,35 +9,20 @@
 #include <platform.h>
 
 #include "../test.h"
+#include "blocks.h"
 #include "upper.h"
 
-#define NOWHERE	  0xffffd00000000000 /* not mapped */
-#define NR_BLOCKS 20000u
-#define PAIRS	  100000u
+#define NOWHERE 0xffffd00000000000 /* not mapped */
+#define PAIRS	100000u
 
 struct hak_cpu only_cpu;
 
 static void only_cpu_uses_the_heap(void)
 {
-	static void *blocks[NR_BLOCKS];
-	uint64_t seed = 1;
-
 	CHECK(hak_init(&hak_frames_provider));
-	for (unsigned turn = 0; turn < 4; turn++) {
-		for (unsigned i = 0; i < NR_BLOCKS; i++) {
-			hak_free(blocks[i]);
-			blocks[i] = hak_malloc(test_random(&seed) % 2000);
-			CHECK(blocks[i]);
-		}
-		while (hak_idle(8) && test_random(&seed) % 8)
-			;
-	}
+	CHECK(blocks_come_and_go(2000));
 	CHECK(only_cpu.cache != hak_cache_none && !only_cpu.held);
-	for (unsigned i = 0; i < NR_BLOCKS; i++)
-		hak_free(blocks[i]);
-	hak_trim(HAK_TRIM_ALL);
-	CHECK(!hak_check());
-	CHECK(hak_frames_total() - hak_frames_free() <= 1);
+	CHECK(blocks_go());
 }
 
 /* As an interrupt handler does. */

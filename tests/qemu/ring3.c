@@ -11,6 +11,7 @@
 #include <platform.h>
 
 #include "../test.h"
+#include "blocks.h"
 
 #define PAGE_PRESENT 0x01u
 #define PAGE_USER    0x04u
@@ -19,7 +20,6 @@
 
 #define USER_DATA 0x2b /* selectors of the table below */
 #define USER_CODE 0x33
-#define NR_BLOCKS 20000u
 
 static struct hak_cpu ring3_cpu;
 static unsigned long nr_saved;
@@ -64,25 +64,10 @@ static void ring3_is_there(void)
 
 static void ring3_uses_the_heap(void)
 {
-	static void *blocks[NR_BLOCKS];
-	uint64_t seed = 1;
-
 	CHECK(hak_init(&hak_frames_provider));
-	for (unsigned turn = 0; turn < 4; turn++) {
-		for (unsigned i = 0; i < NR_BLOCKS; i++) {
-			hak_free(blocks[i]);
-			blocks[i] = hak_malloc(test_random(&seed) % 3000);
-			CHECK(blocks[i]);
-		}
-		while (hak_idle(8) && test_random(&seed) % 8)
-			;
-	}
+	CHECK(blocks_come_and_go(3000));
 	CHECK(ring3_cpu.cache != hak_cache_none && nr_saved && !interrupts_off);
-	for (unsigned i = 0; i < NR_BLOCKS; i++)
-		hak_free(blocks[i]);
-	hak_trim(HAK_TRIM_ALL);
-	CHECK(!hak_check());
-	CHECK(hak_frames_total() - hak_frames_free() <= 1);
+	CHECK(blocks_go());
 }
 
 static void ring3_ends(void)

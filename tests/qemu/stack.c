@@ -10,33 +10,12 @@
 #include <hakmem/hakmem.h>
 #include <hakmem/stats.h>
 
+#include "../stack_use.h"
 #include "../test.h"
 
-#define STACK	(16 << 10)
-#define PATTERN 0xa5
+#define STACK (16 << 10)
 
 static unsigned char stack[STACK] __attribute__((aligned(16)));
-
-/* Call @function there. Returns how many bytes of the stack it wrote to. */
-static size_t measure(void (*function)(void))
-{
-	unsigned char *top = stack + STACK;
-	size_t untouched = 0;
-
-	for (size_t i = 0; i < STACK; i++)
-		stack[i] = PATTERN;
-	__asm__ volatile("movq %%rsp, %%rbx\n\t"
-			 "movq %0, %%rsp\n\t"
-			 "callq *%1\n\t"
-			 "movq %%rbx, %%rsp"
-			 : "+D"(top), "+S"(function)
-			 :
-			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
-			   "r14", "r15", "memory", "cc");
-	while (untouched < STACK && stack[untouched] == PATTERN)
-		untouched++;
-	return STACK - untouched;
-}
 
 static struct hak_stats stats;
 static void *blocks[3000];
@@ -226,7 +205,7 @@ static void stack_is_as_promised(void)
 	bool is_kept = true;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(calls); i++) {
-		size_t used = measure(calls[i].function);
+		size_t used = stack_use(stack, STACK, calls[i].function);
 
 		test_print("%s: %zu bytes of stack\n", calls[i].name, used);
 		is_kept = is_kept && used <= calls[i].most;
