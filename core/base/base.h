@@ -94,7 +94,7 @@ static inline bool is_power_of_two(size_t x)
 }
 
 /* How many bits of @x are set? */
-unsigned count_bits(uint64_t x);
+__attribute__((const)) unsigned count_bits(uint64_t x);
 
 /* The lowest set bit of @x, which is not 0. */
 static inline unsigned lowest_bit(uint64_t x)
