@@ -428,6 +428,7 @@ static size_t round_up(size_t size, size_t to)
 
 bool fake_open(struct fake *fake, const struct fake_options *options)
 {
+	hak_purge_enable();
 	*fake = (struct fake){ .busy = ATOMIC_FLAG_INIT, .options = *options };
 	fake->provider = (struct hak_provider){
 		.name = "fake",

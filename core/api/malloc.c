@@ -289,12 +289,21 @@ static void check_mixed(const void *block, const char *caller)
 		hak_bug(bug, caller, block, gap.size, gap.detail);
 }
 
+/* How far into its slab does an address lie that the page map says is in one? */
+static size_t offset_in_slab(uintptr_t address)
+{
+	const struct slab *slab = UNITS_PER_SLAB > 1 ? address_to_slab(address) : NULL;
+
+	return slab ? slab_offset(slab, address) % SLAB_SIZE : address % SLAB_SIZE;
+}
+
 /* The class of a block, CLASS_SPAN included. Stops the program if it cannot be one. */
 static unsigned class_of_block(const void *block, const char *caller)
 {
 	uintptr_t address = (uintptr_t)block;
 	unsigned class = pagemap_class(address);
-	bool start = address % SLAB_SIZE == 0;
+	bool start = address % UNIT_SIZE == 0;
+	size_t offset = 0;
 
 	if (is_mixed(class)) {
 		check_mixed(block, caller);
@@ -302,11 +311,13 @@ static unsigned class_of_block(const void *block, const char *caller)
 	}
 	if (class_is_span(class) ? !start : class < CLASS_FIRST || class > CLASS_SLAB_LAST)
 		report(class, block, caller);
-	if (class <= CLASS_SLAB_LAST)
-		class_block_index(class, address % SLAB_SIZE, &start);
+	if (class <= CLASS_SLAB_LAST) {
+		offset = offset_in_slab(address);
+		class_block_index(class, offset, &start);
+	}
 	if (!start)
 		hak_bug(HAK_BUG_INTERIOR, caller, block, size_class[class].size,
-			address % SLAB_SIZE % size_class[class].size);
+			offset % size_class[class].size);
 	if (IS_ENABLED(CONFIG_HAK_DEBUG) && class != CLASS_SPAN)
 		check_block(class, block, caller);
 	return class;
@@ -359,15 +370,15 @@ void free_slow(void *block, const char *caller)
 
 /*
  * The class of blocks of @size bytes at multiples of @align. If the size of a class is a
- * multiple of @align, all its blocks lie at multiples of it, since slabs do. The search ends
+ * multiple of @align, all its blocks lie at multiples of it, since units do. The search ends
  * at a class whose size is a power of two, if not before, or at spans, which begin where
- * slabs do.
+ * units do.
  */
 static unsigned class_of_aligned(size_t align, size_t size)
 {
 	unsigned class = class_of(size > align ? size : align);
 
-	if (align > SLAB_SIZE)
+	if (align > UNIT_SIZE)
 		return CLASS_SPAN;
 	while (!class_is_span(class) && size_class[class].size % align)
 		class = class_after(class);

@@ -18,12 +18,31 @@
 #include <hakmem/provider.h>
 #include <platform.h>
 
-#define SLAB_SIZE	    ((size_t)64 << 10)
+/*
+ * A unit is what a SuperSlab is allocated in: UNIT_SIZE of the platform, 64 KiB or 4 KiB. Where a
+ * few bits say something of each unit, they are words of so many units as a word has bits.
+ */
+#define UNIT_SIZE	    ((size_t)HAK_UNIT_SIZE)
 #define SUPERSLAB_SIZE	    HAK_SUPERSLAB_SIZE
-#define SLABS_PER_SUPERSLAB 32u
-#define PAGE_SIZE	    HAK_GRANULE
-#define PAGES_PER_SLAB	    16u
-#define ALL_PAGES	    0xffffu /* of a slab, as bits */
+#define UNITS_PER_SUPERSLAB (unsigned)(SUPERSLAB_SIZE / UNIT_SIZE)
+#if HAK_UNIT_SIZE == 65536
+typedef uint32_t unit_mask;
+#else
+typedef uint64_t unit_mask;
+#endif
+#define UNITS_PER_WINDOW (unsigned)(8 * sizeof(unit_mask))
+#define NR_WINDOWS	 (UNITS_PER_SUPERSLAB / UNITS_PER_WINDOW)
+#define WINDOW_SIZE	 (UNIT_SIZE * UNITS_PER_WINDOW)
+#define ALL_UNITS	 ((unit_mask) ~(unit_mask)0) /* of a window */
+
+/* The longest slab. */
+#define SLAB_SIZE      ((size_t)64 << 10)
+#define UNITS_PER_SLAB (unsigned)(SLAB_SIZE / UNIT_SIZE)
+#define PAGE_SIZE      HAK_GRANULE
+#define PAGES_PER_SLAB 16u
+#define PAGES_PER_UNIT (unsigned)(UNIT_SIZE / PAGE_SIZE)
+#define UNIT_PAGES     ((1u << PAGES_PER_UNIT) - 1) /* as bits */
+_Static_assert(SLAB_SIZE == PAGES_PER_SLAB * PAGE_SIZE, "the pages of a slab are 16 bits");
 
 #define IS_ENABLED(option) (option)
 
@@ -110,11 +129,11 @@ static inline unsigned highest_bit(uint64_t x)
 	return 63u - (unsigned)__builtin_clzll(x);
 }
 
-/* @n bits from bit @first up, in a word of 32; @n is not 0. */
-static inline uint32_t bit_run(unsigned first, unsigned n)
+/* @n bits from bit @first up; @n is not 0. */
+static inline uint64_t bit_run(unsigned first, unsigned n)
 {
-	hak_assert(n && first + n <= 32);
-	return (uint32_t)((((uint64_t)1 << n) - 1) << first);
+	hak_assert(n && first + n <= 64);
+	return ~(uint64_t)0 >> (64 - n) << first;
 }
 
 #endif

@@ -10,14 +10,14 @@
 /* The row of a class whose blocks lie in slabs, ... */
 #define SLAB_ROW(size, capacity)                                                                   \
 	{                                                                                          \
-		(size), CLASS_INVERSE(size), (uint16_t)(65536 / (size)), (uint16_t)(capacity),     \
-			BATCH_FIT(size)                                                            \
+		(size), CLASS_INVERSE(size), SLAB_BLOCKS(size, SLAB_UNITS(size)),                  \
+			(uint16_t)(capacity), BATCH_FIT(size), SLAB_UNITS(size)                    \
 	}
 #define SLAB_CLASS(class, below, size) [class] = SLAB_ROW(size, SLAB_CAPACITY(size)),
 
 /* ... and of one whose blocks are spans. */
 #define SPAN_CLASS(class, below, size)                                                             \
-	[class] = { (size), 0, 0, SPAN_CAPACITY(size), BATCH_FIT(size) },
+	[class] = { (size), 0, 0, SPAN_CAPACITY(size), BATCH_FIT(size), 0 },
 
 const struct size_class size_class[CLASS_SPAN] = {
 	SMALL_CLASSES(SLAB_CLASS) MEDIUM_CLASSES(SLAB_CLASS)

@@ -72,9 +72,15 @@
 	X(69, 524288, 655360) X(70, 655360, 786432) X(71, 786432, 917504) X(72, 917504, 1048576)
 #define TABLE_MAX ((size_t)65536) /* up to here, tables tell the class */
 #else
+#if HAK_UNIT_SIZE == 65536
 #define PART_CLASSES(X)										\
 	X(37, 8192, 9344) X(38, 9344, 10880) X(39, 10880, 13056) X(40, 13056, 16384)		\
 	X(41, 16384, 21760) X(42, 21760, 32768)
+#else
+#define PART_CLASSES(X)										\
+	X(37, 8192, 10240) X(38, 10240, 12288) X(39, 12288, 14336) X(40, 14336, 16384)		\
+	X(41, 16384, 20480) X(42, 20480, 24576) X(43, 24576, 28672) X(44, 28672, 32768)
+#endif
 
 #define PAGE_CLASSES(X)
 #define LARGE_CLASSES(X)
@@ -151,6 +157,24 @@ static inline unsigned class_after(unsigned class)
 	 : BATCH_BYTES / (size) < 1u	   ? 1u                                                    \
 					   : BATCH_BYTES / (size))
 
+/*
+ * How long is a slab? Where units are smaller than slabs, one for blocks of a unit or more is as
+ * short as it can be without a rest, and others are as long as they can be. The sizes of classes
+ * above a page are such that these are at most 16 units.
+ */
+#define SLAB_UNITS(size)                                                                           \
+	((size) < UNIT_SIZE || UNITS_PER_SLAB == 1                                                 \
+		 ? UNITS_PER_SLAB                                                                  \
+		 : (size) / MIN((size) & -(size_t)(size), UNIT_SIZE))
+
+/*
+ * How many blocks have so many units? Where the bitmap lies in the descriptors of the units but
+ * the first, there are no more than that has bits.
+ */
+#define SLAB_BITS(units)                                                                           \
+	(UNITS_PER_SLAB == 1 ? UINT16_MAX : (units) > 1 ? ((units)-1) * 512u : 128u)
+#define SLAB_BLOCKS(size, units) (uint16_t) MIN((units)*UNIT_SIZE / (size), SLAB_BITS(units))
+
 /* See class_block_index(). */
 #define CLASS_INVERSE(size) (uint32_t)((((uint64_t)1 << 32) + (size)-1) / (size))
 
@@ -158,9 +182,10 @@ static inline unsigned class_after(unsigned class)
  * struct size_class - what follows from a size
  * @size:     how long a block is, in bytes
  * @inverse:  2^32 / size, rounded up; 0 for spans
- * @blocks:   how many blocks lie in a slab; 0 for spans
+ * @blocks:   how many blocks lie in the longest slab; 0 for spans
  * @capacity: the most blocks in a magazine; 0 if the class has none
  * @batch:    the most blocks that move to or from a magazine at once
+ * @units:    how many units the longest slab has
  */
 struct size_class {
 	uint32_t size;
@@ -168,6 +193,7 @@ struct size_class {
 	uint16_t blocks;
 	uint16_t capacity;
 	uint16_t batch;
+	uint8_t units;
 };
 
 extern HAK_HIDDEN const struct size_class size_class[CLASS_SPAN];
@@ -249,22 +275,10 @@ static inline bool class_has_spans(unsigned class)
 	return NR_SPAN_CLASSES && class > CLASS_SLAB_LAST;
 }
 
-/* How many words of 64 bits has the bitmap of a slab? */
-static inline unsigned class_bitmap_words(unsigned class)
-{
-	return (size_class[class].blocks + 63u) / 64u;
-}
-
 /* Can gap blocks be made of blocks of this class? Smaller ones would need larger bitmaps. */
 static inline bool class_has_gaps(unsigned class)
 {
 	return HAK_GAPS && class <= CLASS_SLAB_LAST && size_class[class].size >= 32;
-}
-
-/* The same with the second bitmap of a class that has gap blocks. */
-static inline unsigned class_bitmaps_words(unsigned class)
-{
-	return class_bitmap_words(class) << class_has_gaps(class);
 }
 
 /*
@@ -299,12 +313,13 @@ static inline unsigned class_block_pages(unsigned class, unsigned index)
 }
 
 /*
- * Which blocks lie in a page of a slab, wholly or in part? From *@first to *@last. No block
- * lies in the last pages of some slabs: there *@first is above *@last.
+ * Which of the @blocks blocks of a slab lie in a page, wholly or in part? From *@first to *@last.
+ * No block lies in the last pages of some slabs: there *@first is above *@last.
  */
-static inline void class_page_blocks(unsigned class, unsigned page, unsigned *first, unsigned *last)
+static inline void class_page_blocks(unsigned class, unsigned blocks, unsigned page,
+				     unsigned *first, unsigned *last)
 {
-	unsigned most = size_class[class].blocks - 1u;
+	unsigned most = blocks - 1;
 	bool start;
 
 	*first = class_block_index(class, page * PAGE_SIZE, &start);

@@ -20,7 +20,7 @@
 #define CACHE_NONE  ((struct hak_cache *)pagemap.absent)
 #define CACHE_NEVER ((struct hak_cache *)(pagemap.absent + sizeof(uint64_t)))
 
-_Static_assert(sizeof(struct hak_cache) + 2 * sizeof(uint64_t) <= LEAF_SLABS,
+_Static_assert(sizeof(struct hak_cache) + 2 * sizeof(uint64_t) <= LEAF_UNITS,
 	       "the stand-ins, with the one slot that their magazines share");
 
 /* An owner's life. */

@@ -3,7 +3,7 @@
  * How much memory there still is, and how large a block may be. What is told is never too much:
  * hak_malloc() of hak_largest() bytes succeeds, if nobody else allocates.
  *
- * A large block takes a run of unused slabs, or new SuperSlabs. These need a descriptor each, and
+ * A large block takes a run of unused units, or new SuperSlabs. These need a descriptor each, and
  * leaves of the page map, and if there is no memory for these besides, it is taken from the run.
  * Where neither is left, a free block of a class will do.
  *
@@ -28,8 +28,12 @@
 /* So many runs of the longest are looked at. */
 #define LONGEST_RUNS 32u
 
-/* Of a chunk for records, what is of use in any case: at its end a record may not fit. */
-#define CHUNK_LEAST (POLICY_META_CHUNK - META_ALIGN - sizeof(struct pagemap_leaf) - META_ALIGN)
+#define DESCRIPTOR_SIZE ALIGN_UP(sizeof(struct superslab), META_ALIGN)
+#define LEAF_SIZE	ALIGN_UP(sizeof(struct pagemap_leaf), META_ALIGN)
+
+/* Descriptors in a chunk for records, and the bytes in one that leaves may use. */
+#define CHUNK_DESCRIPTORS ((POLICY_META_CHUNK - META_ALIGN) / DESCRIPTOR_SIZE)
+#define CHUNK_LEAST	  (POLICY_META_CHUNK - META_ALIGN - LEAF_SIZE)
 
 /* Chunks in a SuperSlab that a provider splits for records, and keeps a page of. */
 #define CHUNKS_PER_SUPERSLAB (SUPERSLAB_SIZE / POLICY_META_CHUNK - 1)
@@ -41,7 +45,7 @@ size_t hak_peak(void)
 
 /* What is read of the arena at once. */
 struct arena_free {
-	size_t slabs;	     /* unused ones */
+	size_t units;	     /* unused ones */
 	size_t longest;	     /* run of them */
 	size_t descriptors;  /* that were needed once and are free now, at least */
 	const void *reserve; /* an empty SuperSlab that goes back before NULL, or NULL */
@@ -67,7 +71,7 @@ NO_SANITIZE_THREAD uint64_t stats_bitmap_slabs(void)
 	const struct slab_class *small = class_find(CLASS_BITMAP_512);
 	const struct slab_class *large = class_find(CLASS_BITMAP_1024);
 
-	return (small ? READ_ONCE(small->slabs) : 0) + (large ? READ_ONCE(large->slabs) : 0);
+	return (small ? READ_ONCE(small->units) : 0) + (large ? READ_ONCE(large->units) : 0);
 }
 
 static NO_SANITIZE_THREAD void read_arena(struct arena_free *free)
@@ -76,8 +80,8 @@ static NO_SANITIZE_THREAD void read_arena(struct arena_free *free)
 	size_t used;
 
 	arena_lock();
-	used = counters->slabs_used - (HAK_METADATA_APART ? stats_bitmap_slabs() : 0);
-	free->slabs = counters->active * SLABS_PER_SUPERSLAB - used;
+	used = counters->units_used - (HAK_METADATA_APART ? stats_bitmap_slabs() : 0);
+	free->units = counters->active * UNITS_PER_SUPERSLAB - used;
 	free->longest = longest_unused();
 	free->descriptors = counters->peak - counters->active;
 	free->reserve = NULL;
@@ -92,18 +96,17 @@ static size_t without_records(size_t n, const struct arena_free *free,
 {
 	size_t descriptors = n > free->descriptors ? n - free->descriptors : 0;
 	size_t leaves = (n * SUPERSLAB_SIZE >> HAK_LEAF_BITS) + 2;
-	size_t need = descriptors * ALIGN_UP(sizeof(struct superslab), META_ALIGN) +
-		      leaves * ALIGN_UP(sizeof(struct pagemap_leaf), META_ALIGN);
-	size_t uncut = meta_uncut(), waste = POLICY_META_CHUNK - CHUNK_LEAST, chunks;
+	size_t need = descriptors * DESCRIPTOR_SIZE + leaves * LEAF_SIZE, chunks = 0;
 
-	need -= MIN(need, uncut > waste ? uncut - waste : 0);
-	chunks = DIV_ROUND_UP(need, CHUNK_LEAST);
+	if (need + DESCRIPTOR_SIZE > meta_uncut())
+		chunks = DIV_ROUND_UP(descriptors, CHUNK_DESCRIPTORS) +
+			 DIV_ROUND_UP(leaves * LEAF_SIZE, CHUNK_LEAST);
 	if (chunks <= supply->records / POLICY_META_CHUNK)
 		return n;
 	return n - MIN(n, DIV_ROUND_UP(chunks, CHUNKS_PER_SUPERSLAB));
 }
 
-/* The free blocks of a class in its slabs. Racy: others change that at any time. */
+/* The free blocks of a class, or a few more if some slabs are short. Racy: others change that. */
 static NO_SANITIZE_THREAD uint64_t free_blocks(unsigned class)
 {
 	const struct slab_class *sc = class_find(class);
@@ -112,8 +115,19 @@ static NO_SANITIZE_THREAD uint64_t free_blocks(unsigned class)
 	if (!sc)
 		return 0;
 	used = class_outstanding(class);
-	all = READ_ONCE(sc->slabs) * size_class[class].blocks;
+	all = READ_ONCE(sc->units) * size_class[class].blocks / size_class[class].units;
 	return all > used ? all - used : 0;
+}
+
+/* Has a slab of the class a free block? Racy, too. */
+static NO_SANITIZE_THREAD bool has_free_block(unsigned class)
+{
+	const struct slab_class *sc = class_find(class);
+	bool any = false;
+
+	for (unsigned bucket = 0; sc && bucket < SLAB_BUCKETS; bucket++)
+		any |= READ_ONCE(sc->partial[bucket]) != NULL;
+	return any;
 }
 
 /* The size of the largest class of which there is a free block. */
@@ -122,7 +136,7 @@ static NO_SANITIZE_THREAD size_t largest_block(void)
 	const struct hak_cache *cache = this_cache();
 
 	for (unsigned class = CLASS_SLAB_LAST; class >= CLASS_SMALLEST; --class)
-		if (cache->slot[READ_ONCE(cache->magazine[class].top)] || free_blocks(class))
+		if (cache->slot[READ_ONCE(cache->magazine[class].top)] || has_free_block(class))
 			return size_class[class].size;
 	return 0;
 }
@@ -146,7 +160,7 @@ size_t hak_available(void)
 	uint64_t bytes;
 
 	read_arena(&free);
-	bytes = free.slabs * SLAB_SIZE;
+	bytes = free.units * UNIT_SIZE;
 	hak_host_supply(NULL, &supply);
 	if (supply.bytes == SIZE_MAX)
 		return SIZE_MAX;
@@ -167,6 +181,6 @@ size_t hak_largest(void)
 	if (supply.largest == SIZE_MAX)
 		return SIZE_MAX;
 	bytes = without_records(supply.largest / SUPERSLAB_SIZE, &free, &supply) * SUPERSLAB_SIZE;
-	bytes = MAX(bytes, free.longest * SLAB_SIZE);
+	bytes = MAX(bytes, free.longest * UNIT_SIZE);
 	return bytes ? without_rounding(bytes) : largest_block();
 }

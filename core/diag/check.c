@@ -24,30 +24,62 @@
 	for (struct superslab *superslab = arena_first(); superslab;                               \
 	     superslab = arena_next(superslab))
 
-/* A SuperSlab, and its unused slabs. Those in use are checked by class, or as spans. */
-static const char *check_superslab(const struct superslab *superslab)
+static const char *check_window(struct superslab *superslab, const struct window *window)
 {
-	if (pagemap_superslab(superslab->base) != superslab)
-		return "page map: entry of a SuperSlab";
-	if (superslab->unbacked & ~superslab->unused)
-		return "SuperSlab: unbacked slabs that are in use";
-	if (superslab->unused & ~superslab_slabs(superslab))
+	const struct slab *units = superslab_window_units(superslab, window);
+
+	if (window->unbacked & ~window->unused)
+		return "SuperSlab: unbacked units that are in use";
+	if (window->unused & ~superslab_units(superslab))
 		return "SuperSlab: a guard that is unused";
-	if (superslab->claimed)
-		return "SuperSlab: slabs that a scan did not free";
-	if (superslab->idle & ~superslab->unused)
-		return "SuperSlab: idle slabs without anything to purge";
-	if (superslab->purgeable &&
-	    superslab_unbacked_slabs(superslab, superslab->unused) != superslab->unbacked)
-		return "SuperSlab: unbacked slabs and their pages";
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
-		if (superslab->unused >> i & 1 &&
-		    pagemap_class(superslab->base + i * SLAB_SIZE) != CLASS_NONE)
-			return "page map: class of an unused slab";
+	if (window->claimed)
+		return "SuperSlab: units that a scan did not free";
+	if (window->idle & ~window->unused)
+		return "SuperSlab: idle units without anything to purge";
+	if (superslab->purgeable && units_unbacked(units, window->unused) != window->unbacked)
+		return "SuperSlab: unbacked units and their pages";
 	return NULL;
 }
 
-/* The run of unused slabs from @first on is as long as it can be, and its ends say how long. */
+/*
+ * A unit is unused, the first of a slab or a span, or lies behind one. Of a slab, each unit knows
+ * how far.
+ */
+static const char *check_unit(const struct superslab *superslab, unsigned index)
+{
+	unsigned back = superslab_back(superslab, index);
+	const struct slab *slab = &superslab->slab[index - back];
+
+	if (slab->index != index - back)
+		return "SuperSlab: the place of a unit";
+	if (superslab_is_unused(superslab, index) &&
+	    (back || pagemap_class(slab_base(slab)) != CLASS_NONE))
+		return "page map: class of an unused unit";
+	if (back && (back >= slab_units(slab) || superslab_back(superslab, index - back)))
+		return "SuperSlab: a unit that lies behind its slab";
+	return NULL;
+}
+
+/* A SuperSlab, and its unused units. Those in use are checked by class, or as spans. */
+static const char *check_superslab(struct superslab *superslab)
+{
+	const char *failed = NULL;
+	unsigned unused = 0;
+
+	if (pagemap_superslab(superslab->base) != superslab)
+		return "page map: entry of a SuperSlab";
+	for (unsigned i = 0; i < NR_WINDOWS && !failed; i++) {
+		failed = check_window(superslab, &superslab->window[i]);
+		unused += count_bits(superslab->window[i].unused);
+	}
+	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && !failed; i++)
+		failed = check_unit(superslab, i);
+	if (!failed && unused != superslab->unused)
+		failed = "SuperSlab: unused units and the count of them";
+	return failed;
+}
+
+/* The run of unused units from @first on is as long as it can be, and its ends say how long. */
 static const char *check_run(const struct slab *first, unsigned list)
 {
 	uintptr_t base = slab_base(first);
@@ -55,14 +87,14 @@ static const char *check_run(const struct slab *first, unsigned list)
 
 	if (runs_list(superslab_is_metadata(slab_superslab(first)), run) != list)
 		return "runs: one on the wrong list";
-	if (!runs_have(base, run) || runs_have(base - SLAB_SIZE, 1) ||
-	    runs_have(base + run * SLAB_SIZE, 1) ||
-	    address_to_slab(base + (run - 1) * SLAB_SIZE)->run != run)
+	if (!runs_have(base, run) || runs_have(base - UNIT_SIZE, 1) ||
+	    runs_have(base + run * UNIT_SIZE, 1) ||
+	    address_to_slab(base + (run - 1) * UNIT_SIZE)->run != run)
 		return "runs: the length of one";
 	return NULL;
 }
 
-/* Every run is on its list, and together they are the @unused slabs that there are. */
+/* Every run is on its list, and together they are the @unused units that there are. */
 static const char *check_runs(size_t unused)
 {
 	for (unsigned i = 0; i < NR_RUN_LISTS; i++) {
@@ -92,16 +124,16 @@ static const char *check_arena_locked(void)
 		if (failed)
 			return failed;
 		active += !superslab_is_metadata(superslab);
-		used += count_bits(superslab_slabs(superslab) & ~superslab->unused);
-		unused += count_bits(superslab->unused);
-		reserve += superslab->unused == ALL_SLABS;
+		used += superslab->units - superslab->unused;
+		unused += superslab->unused;
+		reserve += superslab_is_empty(superslab) && !superslab_is_metadata(superslab);
 	}
 	failed = check_runs(unused);
 	if (failed)
 		return failed;
 	if (active != counters->active || reserve != counters->reserve)
 		return "SuperSlab counters: active or reserve";
-	return used != counters->slabs_used ? "SuperSlab counters: slabs used" : NULL;
+	return used != counters->units_used ? "SuperSlab counters: units used" : NULL;
 }
 
 const char *check_arena(void)
@@ -117,8 +149,7 @@ const char *check_arena(void)
 /* The gap blocks of a slab: the second bitmap agrees with the first and with the class byte. */
 static const char *check_gaps(const struct slab *slab)
 {
-	unsigned gaps = 0,
-		 blocks = class_has_gaps(slab->class) ? size_class[slab->class].blocks : 0;
+	unsigned gaps = 0, blocks = slab_may_have_gaps(slab) ? slab->blocks : 0;
 	bool was_rest = false;
 
 	for (unsigned i = 0; i < blocks; i++) {
@@ -131,18 +162,22 @@ static const char *check_gaps(const struct slab *slab)
 	}
 	if (gaps != slab->gaps)
 		return "slab: gap blocks and the count of them";
-	if (pagemap_class(slab_base(slab)) != (gaps ? CLASS_MIXED : slab->class))
-		return "page map: class of a slab";
+	for (unsigned i = 0; i < slab_units(slab); i++)
+		if (pagemap_class(slab_base(slab) + i * UNIT_SIZE) !=
+		    (gaps ? CLASS_MIXED : slab->class))
+			return "page map: class of a slab";
 	return NULL;
 }
 
 /* A slab of a class: its bitmap, its pages, its counts and its list agree. */
 static const char *check_slab(const struct slab *slab)
 {
-	unsigned blocks = size_class[slab->class].blocks, free = 0, unbacked = 0;
+	unsigned blocks = slab->blocks, free = 0, unbacked = 0;
 	bool listed = list_has(&slab->node);
 
-	for (unsigned i = 0; i < class_bitmap_words(slab->class); i++) {
+	if (blocks != slab_fit_blocks(slab->class, slab_units(slab)))
+		return "slab: how many blocks it has";
+	for (unsigned i = 0; i < slab_words(slab); i++) {
 		if (i < slab->hint && slab->bitmap[i])
 			return "slab: a free block below the hint";
 		free += count_bits(slab->bitmap[i]);
@@ -167,16 +202,16 @@ static const char *check_slab(const struct slab *slab)
 
 /* What the slabs of a class add up to. */
 struct slab_sums {
-	uint64_t slabs, outstanding, listed, unbacked, gaps;
+	uint64_t units, outstanding, listed, unbacked, gaps;
 };
 
 /* Check a slab, and count it. */
 static const char *add_slab(const struct slab *slab, struct slab_sums *sums)
 {
-	if (slab_superslab(slab)->unused >> slab->index & 1)
+	if (superslab_is_unused(slab_superslab(slab), slab->index))
 		return "slab: has a class and is unused";
-	sums->slabs++;
-	sums->outstanding += size_class[slab->class].blocks - slab_all_free(slab);
+	sums->units += slab_units(slab);
+	sums->outstanding += slab->blocks - slab_all_free(slab);
 	sums->listed += list_has(&slab->node);
 	sums->unbacked += slab->unbacked_blocks;
 	sums->gaps += slab->gaps;
@@ -191,8 +226,8 @@ static const char *check_class_locked(unsigned class, const struct slab_class *s
 
 	for_each_superslab(superslab)
 	{
-		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB && !failed; i++)
-			if (superslab->slab[i].class == class)
+		for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && !failed; i++)
+			if (!superslab_back(superslab, i) && superslab->slab[i].class == class)
 				failed = add_slab(&superslab->slab[i], &sums);
 	}
 	for (unsigned bucket = 0; bucket < SLAB_BUCKETS; bucket++)
@@ -202,8 +237,8 @@ static const char *check_class_locked(unsigned class, const struct slab_class *s
 		return failed;
 	if (sums.listed)
 		return "class: slabs missing on its lists, or too many";
-	if (sums.slabs != sc->slabs)
-		return "class: number of slabs";
+	if (sums.units != sc->units)
+		return "class: number of units";
 	if (sums.unbacked != sc->unbacked_blocks)
 		return "class: number of unbacked blocks";
 	if (sums.gaps != sc->gaps)
@@ -230,13 +265,13 @@ const char *check_classes(void)
 	return failed;
 }
 
-/* How many slabs does a span take? */
-static size_t slabs_of(const struct slab *head)
+/* How many units does a span take? */
+static size_t units_of(const struct slab *head)
 {
-	return DIV_ROUND_UP(head->span_pages, PAGES_PER_SLAB);
+	return DIV_ROUND_UP(head->span_pages, PAGES_PER_UNIT);
 }
 
-/* The page map has each slab of a span, and its class fits its length. */
+/* The page map has each unit of a span, and its class fits its length. */
 static const char *check_span(const struct slab *head)
 {
 	uintptr_t base = slab_base(head);
@@ -246,15 +281,15 @@ static const char *check_span(const struct slab *head)
 	if (head->class != CLASS_SPAN &&
 	    head->span_pages * PAGE_SIZE != size_class[head->class].size)
 		return "span: not as long as its class says";
-	for (size_t i = 1; i < slabs_of(head); i++)
-		if (pagemap_class(base + i * SLAB_SIZE) != CLASS_SPAN_REST)
+	for (size_t i = 1; i < units_of(head); i++)
+		if (pagemap_class(base + i * UNIT_SIZE) != CLASS_SPAN_REST)
 			return "page map: class of the rest of a span";
 	return NULL;
 }
 
 /* What the spans add up to. */
 struct span_sums {
-	uint64_t number[NR_SPAN_CLASSES + 1], pages, slabs;
+	uint64_t number[NR_SPAN_CLASSES + 1], pages, units;
 };
 
 /* Check all spans, and count them. With the lock of the arena held. */
@@ -264,17 +299,17 @@ static const char *add_spans(struct span_sums *sums)
 
 	for_each_superslab(superslab)
 	{
-		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB && !failed; i++) {
+		for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && !failed; i++) {
 			const struct slab *slab = &superslab->slab[i];
 
-			if (!class_is_span(slab->class))
+			if (superslab_back(superslab, i) || !class_is_span(slab->class))
 				continue;
 			failed = check_span(slab);
 			sums->number[slab->class - CLASS_SPAN_FIRST]++;
 			if (slab->class != CLASS_SPAN)
 				continue;
 			sums->pages += slab->span_pages;
-			sums->slabs += slabs_of(slab);
+			sums->units += units_of(slab);
 		}
 	}
 	return failed;
@@ -291,8 +326,8 @@ const char *check_spans(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(sums.number) && !failed; i++)
 		if (sums.number[i] != span_outstanding(CLASS_SPAN_FIRST + i))
 			failed = "span counters: live";
-	if (!failed && (sums.pages != hak_spans.live_pages || sums.slabs != hak_spans.live_slabs))
-		failed = "span counters: pages or slabs";
+	if (!failed && (sums.pages != hak_spans.live_pages || sums.units != hak_spans.live_units))
+		failed = "span counters: pages or units";
 	return failed;
 }
 

@@ -20,23 +20,27 @@
 #include "slab/slab.h"
 #include "superslab/arena.h"
 
+#define LETTERS (unsigned)(SUPERSLAB_SIZE / SLAB_SIZE)
+
 /* What is printed about a SuperSlab. */
 struct picture {
 	uintptr_t base;
-	unsigned used, backed, unbacked; /* slabs: in use, and unused ones */
-	unsigned pages;			 /* unbacked pages of the slabs in use */
-	char slabs[SLABS_PER_SUPERSLAB]; /* a letter for each */
+	unsigned used, backed, unbacked; /* units: in use, and unused ones */
+	unsigned pages;			 /* unbacked pages of the units in use */
+	char letters[LETTERS];		 /* one for each 64 KiB */
 };
 
-/* The letter of a slab; hak_dump() prints what they mean. */
+/* The letter of a unit; hak_dump() prints what they mean. */
 static char letter_of(const struct superslab *superslab, unsigned index)
 {
-	unsigned class = pagemap_class(superslab->base + index * SLAB_SIZE);
+	const struct window *window = &superslab->window[index / UNITS_PER_WINDOW];
+	unsigned class = pagemap_class(superslab->base + index * UNIT_SIZE);
+	unsigned bit = index % UNITS_PER_WINDOW;
 
-	if (!(superslab_slabs(superslab) >> index & 1))
+	if (!(superslab_units(superslab) >> bit & 1))
 		return '|';
-	if (superslab->unused >> index & 1)
-		return superslab->unbacked >> index & 1 ? '.' : '-';
+	if (window->unused >> bit & 1)
+		return window->unbacked >> bit & 1 ? '.' : '-';
 	if (class == CLASS_SPAN_REST)
 		return '=';
 	if (HAK_GAPS && class == CLASS_MIXED)
@@ -55,13 +59,16 @@ static char letter_of(const struct superslab *superslab, unsigned index)
 static NO_SANITIZE_THREAD void draw(const struct superslab *superslab, struct picture *picture)
 {
 	picture->base = superslab->base;
-	picture->unbacked = count_bits(superslab->unbacked);
-	picture->backed = count_bits(superslab->unused & ~superslab->unbacked);
-	picture->used = count_bits(superslab_slabs(superslab) & ~superslab->unused);
-	picture->pages = 0;
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
-		picture->slabs[i] = letter_of(superslab, i);
-		if (!(superslab->unused >> i & 1))
+	picture->unbacked = picture->pages = 0;
+	for (unsigned i = 0; i < NR_WINDOWS; i++)
+		picture->unbacked += count_bits(superslab->window[i].unbacked);
+	picture->backed = superslab->unused - picture->unbacked;
+	picture->used = superslab->units - superslab->unused;
+	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB; i++) {
+		char *letter = &picture->letters[i / UNITS_PER_SLAB], now = letter_of(superslab, i);
+
+		*letter = i % UNITS_PER_SLAB == 0 || *letter == now ? now : '+';
+		if (!superslab_is_unused(superslab, i) && !superslab_back(superslab, i))
 			picture->pages += count_bits(READ_ONCE(superslab->slab[i].unbacked));
 	}
 }
@@ -87,7 +94,7 @@ static unsigned draw_some(size_t skip, struct picture *pictures, unsigned most)
 static void dump_class(hak_sink *sink, void *ctx, const char *name,
 		       const struct hak_class_stats *row)
 {
-	uint64_t bytes = row->slabs * SLAB_SIZE;
+	uint64_t bytes = row->slabs * UNIT_SIZE;
 
 	if (!row->slabs)
 		return;
@@ -116,8 +123,8 @@ void hak_dump(hak_sink *sink, void *ctx)
 	dump_class(sink, ctx, "larger", &row);
 	hak_format(sink, ctx,
 		   "%18s  used free purged  pages  (s m: blocks up to and above %lu bytes, "
-		   "g: several sizes, b: bitmaps, |: guards, #=: large blocks, -: free, "
-		   ".: purged)\n",
+		   "g: several sizes, +: several of these, b: bitmaps, |: guards, "
+		   "#=: large blocks, -: free, .: purged)\n",
 		   "SuperSlab", (unsigned long)SMALL_MAX);
 	do {
 		n = draw_some(done, pictures, ARRAY_SIZE(pictures));
@@ -126,7 +133,7 @@ void hak_dump(hak_sink *sink, void *ctx)
 			hak_format(sink, ctx, "0x%016lx  %4u %4u %6u %6u  ",
 				   (unsigned long)pictures[i].base, pictures[i].used,
 				   pictures[i].backed, pictures[i].unbacked, pictures[i].pages);
-			sink(ctx, pictures[i].slabs, SLABS_PER_SUPERSLAB);
+			sink(ctx, pictures[i].letters, LETTERS);
 			hak_format(sink, ctx, "\n");
 		}
 	} while (n);

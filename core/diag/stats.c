@@ -89,14 +89,14 @@ static void read_spans_of(unsigned class, struct class_counters *counters)
 {
 	unsigned row = class - CLASS_SPAN_FIRST;
 	uint64_t freed = hak_spans.freed[row]; /* read first: never more than allocated */
-	uint64_t allocated = hak_spans.allocated[row], slabs = hak_spans.live_slabs;
+	uint64_t allocated = hak_spans.allocated[row], units = hak_spans.live_units;
 
 	if (class < CLASS_SPAN)
-		slabs = (allocated - freed) * DIV_ROUND_UP(size_class[class].size, SLAB_SIZE);
+		units = (allocated - freed) * DIV_ROUND_UP(size_class[class].size, UNIT_SIZE);
 	*counters = (struct class_counters){
 		.allocated = allocated,
 		.freed = freed,
-		.slabs = slabs,
+		.slabs = units,
 		.uncached = { hak_spans.uncached[row][0], hak_spans.uncached[row][1] },
 	};
 }
@@ -118,7 +118,7 @@ void stats_read_blocks(unsigned class, struct class_counters *counters)
 	*counters = (struct class_counters){
 		.allocated = sc->allocated,
 		.freed = sc->freed,
-		.slabs = sc->slabs,
+		.slabs = sc->units,
 		.uncached = { sc->uncached[0], sc->uncached[1] },
 		.retouched = sc->retouched,
 		.gaps = sc->gaps,
@@ -247,14 +247,14 @@ static NO_SANITIZE_THREAD uint64_t outstanding_in(const struct superslab *supers
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB; i++) {
 		const struct slab *slab = &superslab->slab[i];
 		unsigned class = READ_ONCE(slab->class);
 
-		if (superslab->unused >> i & 1)
+		if (superslab_is_unused(superslab, i) || superslab_back(superslab, i))
 			continue;
 		if (class >= CLASS_FIRST && class <= CLASS_SLAB_LAST)
-			sum += size_class[class].blocks - READ_ONCE(slab->free) -
+			sum += slab->blocks - READ_ONCE(slab->free) -
 			       READ_ONCE(slab->unbacked_blocks);
 		else if (class_is_span(class) ||
 			 (!i && pagemap_class(slab_base(slab)) == CLASS_SPAN_REST))
@@ -326,7 +326,7 @@ void stats_read_rest(struct stats_rest *out, size_t size)
 	stats_add_class(&out->total, &out->spans);
 	out->caches = cache_count();
 	out->bitmap_slabs = stats_bitmap_slabs();
-	out->slabs_used = superslab.slabs_used;
+	out->slabs_used = superslab.units_used;
 	out->superslabs_mapped = superslab.mapped;
 	out->superslabs_released = superslab.released;
 	out->superslabs_active = superslab.active;

@@ -61,15 +61,22 @@ void meta_for_each_lock(void (*visit)(struct lock *lock))
 }
 
 /* A freed record of this kind, or NULL. With the lock held. */
-static void *meta_reuse(enum meta_kind kind, size_t size)
+static void *meta_reuse(enum meta_kind kind)
 {
 	struct list_node *object = meta.freed[kind];
 
-	if (object) {
+	if (object)
 		meta.freed[kind] = object->next;
-		cpu_clear(object, size);
-	}
 	return object;
+}
+
+/*
+ * How many bytes of a freed record are not zero? The descriptor of a SuperSlab is long, and all
+ * of it that is not initialised again is as it was when it was new.
+ */
+static size_t meta_dirty(enum meta_kind kind, size_t size)
+{
+	return kind == META_SUPERSLAB ? sizeof(struct list_node) : size;
 }
 
 /* A new record, or NULL if no chunk has so much left. With the lock held. */
@@ -122,7 +129,7 @@ static bool map_chunk(size_t need)
 {
 	size_t least = ALIGN_UP(need + META_ALIGN, HAK_GRANULE);
 	size_t more = GUARD ? pages_counters.mapped / MAPPED_PER_CHUNK : 0;
-	size_t size = ALIGN_UP(MAX(least, more), POLICY_META_CHUNK);
+	size_t size = DIV_ROUND_UP(MAX(least, more), POLICY_META_CHUNK) * POLICY_META_CHUNK;
 	struct hak_mapping mapping;
 
 	if (!pages_map(size + 2 * GUARD, HAK_GRANULE, HAK_WANT_META, &mapping)) {
@@ -146,19 +153,19 @@ static bool map_chunk(size_t need)
  */
 void *meta_alloc(enum meta_kind kind, size_t size)
 {
-	void *object;
+	void *object, *reused;
 
 	hak_assert(kind < NR_META_KINDS && size);
 	size = ALIGN_UP(size, META_ALIGN);
-	for (;;) {
+	do {
 		lock_lock(&meta.lock, LOCK_META);
-		object = meta_reuse(kind, size);
-		if (!object)
-			object = meta_cut(size);
+		reused = meta_reuse(kind);
+		object = reused ? reused : meta_cut(size);
 		lock_unlock(&meta.lock, LOCK_META);
-		if (object || !map_chunk(size))
-			return object;
-	}
+	} while (!object && map_chunk(size));
+	if (reused)
+		cpu_clear(reused, meta_dirty(kind, size));
+	return object;
 }
 
 /**

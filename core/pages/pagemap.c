@@ -4,7 +4,7 @@
  * read through a pointer before the page map has answered.
  *
  * It is a radix tree of two levels over all addresses: a root, and a leaf for each
- * 2^HAK_LEAF_BITS bytes that have SuperSlabs. A leaf has a byte for each slab, its class, and
+ * 2^HAK_LEAF_BITS bytes that have SuperSlabs. A leaf has a byte for each unit, its class, and
  * a pointer for each SuperSlab, to its descriptor.
  *
  * A header at the start of each SuperSlab, found by masking the address, would save a load.
@@ -12,10 +12,10 @@
  * memory, or fault.
  *
  *	descriptor of a SuperSlab set  <=>  the arena has the SuperSlab
- *	class of a slab != CLASS_NONE  <=>  the slab is in use
+ *	class of a unit != CLASS_NONE  <=>  the unit is in use
  *
  * Lock: none in this file. Leaves are added atomically, and stay until hak_fini(). The pointer
- * of a SuperSlab is written under the lock of the arena. The class byte of a slab is written
+ * of a SuperSlab is written under the lock of the arena. The class byte of a unit is written
  * by the caller who has allocated the slab and has not handed out a block of it, or who has
  * all of its blocks and frees it. So while anyone holds a block of the slab, its byte does not
  * change. The byte is stored before a block is handed out. The lock through which another
@@ -63,22 +63,22 @@ void pagemap_set_superslab(uintptr_t base, struct superslab *superslab)
 }
 
 /*
- * Set the class of some slabs in a row, the first of which is at @base. The caller has
- * allocated the slabs, and nobody has a block there, so these are plain stores. A caller of
+ * Set the class of some units in a row, the first of which is at @base. The caller has
+ * allocated the units, and nobody has a block there, so these are plain stores. A caller of
  * pagemap_class() that reads one of these bytes meanwhile has a pointer that is no block.
  */
-void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class)
+void pagemap_set_class(uintptr_t base, size_t units, unsigned class)
 {
-	hak_assert(class < NR_CLASSES && base % SLAB_SIZE == 0);
-	while (slabs) {
+	hak_assert(class < NR_CLASSES && base % UNIT_SIZE == 0);
+	while (units) {
 		struct pagemap_leaf *leaf = pagemap_leaf(base);
-		size_t first = base / SLAB_SIZE % LEAF_SLABS;
-		size_t n = slabs < LEAF_SLABS - first ? slabs : LEAF_SLABS - first;
+		size_t first = base / UNIT_SIZE % LEAF_UNITS;
+		size_t n = units < LEAF_UNITS - first ? units : LEAF_UNITS - first;
 
 		hak_assert(leaf);
 		__builtin_memset((void *)&leaf->class[first], (int)class, n);
-		slabs -= n;
-		base += n * SLAB_SIZE;
+		units -= n;
+		base += n * UNIT_SIZE;
 	}
 }
 

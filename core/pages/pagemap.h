@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From an address to what it is: a byte for each slab, its class, and a pointer for each
+ * From an address to what it is: a byte for each unit, its class, and a pointer for each
  * SuperSlab, to its descriptor. See pagemap.c.
  */
 #ifndef HAKMEM_PAGES_PAGEMAP_H
@@ -11,15 +11,15 @@
 struct superslab;
 
 _Static_assert(HAK_ADDRESS_BITS > HAK_LEAF_BITS && HAK_ADDRESS_BITS <= 48, "the root has a size");
-_Static_assert(HAK_LEAF_BITS <= 32, "the index of a slab is in the lower half of an address");
+_Static_assert(HAK_LEAF_BITS <= 32, "the index of a unit is in the lower half of an address");
 
-#define LEAF_SLABS	(((size_t)1 << HAK_LEAF_BITS) / SLAB_SIZE)
+#define LEAF_UNITS	(((size_t)1 << HAK_LEAF_BITS) / UNIT_SIZE)
 #define LEAF_SUPERSLABS (((size_t)1 << HAK_LEAF_BITS) / SUPERSLAB_SIZE)
 #define PAGEMAP_LEAVES	((size_t)1 << (HAK_ADDRESS_BITS - HAK_LEAF_BITS))
 
-/* All zero when it is new: no slab has a class, and there is no SuperSlab. */
+/* All zero when it is new: no unit has a class, and there is no SuperSlab. */
 struct pagemap_leaf {
-	_Atomic uint8_t class[LEAF_SLABS];
+	_Atomic uint8_t class[LEAF_UNITS];
 	struct superslab *_Atomic superslab[LEAF_SUPERSLABS];
 };
 
@@ -33,7 +33,7 @@ struct pagemap_leaf {
  * every free would have to test for it.
  */
 struct pagemap {
-	_Atomic uint8_t absent[LEAF_SLABS] __attribute__((aligned(64)));
+	_Atomic uint8_t absent[LEAF_UNITS] __attribute__((aligned(64)));
 	_Atomic intptr_t root[PAGEMAP_LEAVES];
 };
 
@@ -45,7 +45,7 @@ static inline size_t pagemap_leaf_index(uintptr_t address)
 }
 
 /*
- * The class of the slab at @address. The index of its leaf is below PAGEMAP_LEAVES.
+ * The class of the unit at @address. The index of its leaf is below PAGEMAP_LEAVES.
  *
  * No order is needed. A thread that has a valid block has synchronised with its allocation,
  * and the entry and the class were written before that. With an invalid pointer the result
@@ -64,11 +64,11 @@ static inline NO_SANITIZE_THREAD unsigned pagemap_class_in_range(uintptr_t addre
 	map += *(const intptr_t *)(map + offsetof(struct pagemap, root) +
 				   pagemap_leaf_index(address) * sizeof(intptr_t));
 	OPTIMIZER_HIDE_VAR(map);
-	class = (const _Atomic uint8_t *)map + (uint32_t)address / SLAB_SIZE % LEAF_SLABS;
+	class = (const _Atomic uint8_t *)map + (uint32_t)address / UNIT_SIZE % LEAF_UNITS;
 	return atomic_load_explicit(class, memory_order_relaxed);
 }
 
-/* The class of the slab at any address: CLASS_NONE, which is 0, if there is no slab in use. */
+/* The class of the unit at any address: CLASS_NONE, which is 0, if it is not in use. */
 static inline unsigned pagemap_class(uintptr_t address)
 {
 	if (unlikely(pagemap_leaf_index(address) >= PAGEMAP_LEAVES))
@@ -103,7 +103,7 @@ static inline struct superslab *pagemap_superslab(uintptr_t address)
 
 bool pagemap_add_leaf(uintptr_t address, struct pagemap_leaf *leaf);
 HAK_COLD void pagemap_set_superslab(uintptr_t base, struct superslab *superslab);
-HAK_COLD void pagemap_set_class(uintptr_t base, size_t slabs, unsigned class);
+HAK_COLD void pagemap_set_class(uintptr_t base, size_t units, unsigned class);
 void pagemap_fini(void);
 
 #endif

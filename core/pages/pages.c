@@ -20,6 +20,7 @@
 struct pages_counters pages_counters;
 _Atomic bool pages_exhausted;
 uintptr_t hak_window_base;
+bool pages_purgeable;
 
 static const struct hak_provider *_Atomic attached;
 
@@ -111,6 +112,8 @@ bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping
 			provider->unmap(provider->ctx, out->base, size);
 		return false;
 	}
+	if (!PLATFORM_PURGES && !pages_purgeable)
+		out->flags &= ~HAK_PAGES_PURGE;
 	if (size == SUPERSLAB_SIZE)
 		pages_exhausted = false;
 	pages_count(&pages_counters.maps, 1);

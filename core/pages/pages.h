@@ -55,6 +55,9 @@ static inline bool pages_reach(uintptr_t window, uintptr_t base, size_t size)
 	return size <= reach && base - window <= reach - size;
 }
 
+/* Is the code linked that purges pages of SuperSlabs? Not used with PLATFORM_PURGES. */
+extern HAK_HIDDEN bool pages_purgeable;
+
 bool pages_attach(const struct hak_provider *provider);
 void pages_detach(void);
 

@@ -5,9 +5,7 @@
  * that its caller can do something else in between, and nobody waits long.
  *
  * First come the magazines, because the blocks that come out of them make slabs empty. Then
- * come the SuperSlabs, one after another. A scan claims the unused slabs of a SuperSlab, the
- * slack of its spans, and the free pages of its other slabs. It purges them, neighbours with
- * one call of the provider, and frees them. Last comes the reserve.
+ * come the SuperSlabs, one window after another (purge.c). Last comes the reserve.
  *
  * The platform says when a scan runs: on Linux a thread calls scan_step(), on bare metal the
  * idle loop does, through hak_idle().
@@ -22,9 +20,8 @@
 #include "cache/cache.h"
 #include "pages/bug.h"
 #include "pages/pages.h"
-#include "slab/class.h"
+#include "reclaim/purge.h"
 #include "superslab/arena.h"
-#include "superslab/claim.h"
 
 _Atomic bool scan_awake;
 
@@ -39,40 +36,33 @@ void scan_for_each_lock(void (*visit)(struct lock *lock))
 	visit(&scan.lock);
 }
 
-/* Claim, purge and free what is idle of the next SuperSlab. False if there is none left. */
-static bool scan_next(bool all)
+/* Purge what is idle of the next window: see purge.c. False if there is none left. */
+static bool scan_next(bool first, bool all)
 {
-	struct claim claim;
+	purge_fn *purge = PLATFORM_PURGES ? purge_next : scan_purge;
 
-	if (!claim_next(&claim, all))
-		return false;
-	class_claim(&claim, all);
-	if (claim.unused || claim.slack || claim.blocks) {
-		int flags = claim_purge(&claim);
-
-		claim_free(&claim, flags); /* first: claimed blocks keep the SuperSlab there */
-		class_free_claimed(&claim, flags);
-	}
-	scan.again |= claim.again;
-	return true;
+	return purge && purge(first, all, &scan.again);
 }
 
 /**
  * scan_step() - do a step of a scan
- * @budget: how many SuperSlabs it may go through
+ * @budget: how many windows of SuperSlabs it may go through
  */
 enum scan_state scan_step(size_t budget)
 {
 	enum scan_state state = SCAN_MORE;
+	bool first = false;
 
 	lock_lock(&scan.lock, LOCK_SCAN);
 	if (!scan.begun) {
 		scan.again = cache_scan(CACHE_SCAN_IDLE);
-		claim_first();
+		first = true;
 		scan.begun = true;
 	}
-	while (budget && scan_next(false))
+	while (budget && scan_next(first, false)) {
+		first = false;
 		budget--;
+	}
 	if (budget) {
 		scan.again |= arena_age_reserve();
 		scan.begun = false;
@@ -108,8 +98,7 @@ size_t scan_all(bool own)
 	else
 		cache_scan(CACHE_SCAN_ALL);
 	arena_release_reserve(); /* what the provider refuses to unmap is purged now */
-	claim_first();
-	while (scan_next(true))
+	for (bool first = true; scan_next(first, true); first = false)
 		;
 	scan.begun = false;
 	lock_unlock(&scan.lock, LOCK_SCAN);

@@ -90,11 +90,9 @@ void class_for_each_lock(void (*visit)(struct lock *lock))
  */
 static void relist(struct slab_class *sc, struct slab *slab)
 {
-	const struct size_class *shape = &size_class[slab->class];
 	bool listed = slab_all_free(slab);
-	unsigned bucket = slab_bucket(slab);
-	size_t left = (bucket + 1) * SLAB_QUARTER - slab_all_free(slab) * (size_t)shape->size;
-	unsigned more = slab->free ? (unsigned)(left * shape->inverse >> 32) : 0;
+	unsigned bucket = slab_bucket(slab), next = (bucket + 1) * slab->blocks;
+	unsigned more = slab->free ? (next + 3) / 4 - slab_all_free(slab) : 0;
 
 	slab->relist_at = (uint16_t)(slab->free + (more ? more : 1));
 	if (list_has(&slab->node)) {
@@ -112,7 +110,7 @@ static void relist(struct slab_class *sc, struct slab *slab)
 /* After blocks were freed: an empty slab leaves its list for the chain @emptied. */
 static void relist_or_empty(struct slab_class *sc, struct slab *slab, struct list_node **emptied)
 {
-	if (slab_all_free(slab) < size_class[slab->class].blocks) {
+	if (slab_all_free(slab) < slab->blocks) {
 		relist(sc, slab);
 		return;
 	}
@@ -120,8 +118,8 @@ static void relist_or_empty(struct slab_class *sc, struct slab *slab, struct lis
 		list_del(&slab->node);
 	slab->node.next = *emptied;
 	*emptied = &slab->node;
-	hak_assert(sc->slabs && sc->unbacked_blocks >= slab->unbacked_blocks);
-	sc->slabs--;
+	hak_assert(sc->units >= slab_units(slab) && sc->unbacked_blocks >= slab->unbacked_blocks);
+	sc->units -= slab_units(slab);
 	sc->unbacked_blocks -= slab->unbacked_blocks;
 }
 
@@ -133,18 +131,21 @@ static struct slab *first_partial(struct slab_class *sc)
 	return NULL;
 }
 
-static unsigned bitmap_class(unsigned class)
+static unsigned bitmap_class(unsigned words)
 {
-	return class_bitmaps_words(class) * 8 <= 512 ? CLASS_BITMAP_512 : CLASS_BITMAP_1024;
+	return words * 8 <= 512 ? CLASS_BITMAP_512 : CLASS_BITMAP_1024;
 }
 
 /* NULL if there is no memory for it. */
-static uint64_t *alloc_bitmap(struct slab *slab, unsigned class)
+static uint64_t *alloc_bitmap(struct slab *slab, unsigned words)
 {
 	void *block = slab->inline_bits;
 
-	if (class_bitmaps_words(class) > SLAB_INLINE_WORDS &&
-	    !class_alloc(bitmap_class(class), &block + 1, 1, ALLOC_METADATA))
+	if (words <= SLAB_INLINE_WORDS)
+		return block;
+	if (UNITS_PER_SLAB > 1)
+		return (uint64_t *)(slab + 1);
+	if (!class_alloc(bitmap_class(words), &block + 1, 1, ALLOC_METADATA))
 		return NULL;
 	return block;
 }
@@ -155,23 +156,32 @@ static void leave_class(struct list_node *chain)
 	for (struct list_node *node = chain; node; node = node->next) {
 		struct slab *slab = list_entry(node, struct slab, node);
 
-		hak_assert(slab_all_free(slab) == size_class[slab->class].blocks);
+		hak_assert(slab_all_free(slab) == slab->blocks);
 		slab->class = CLASS_NONE;
 	}
 }
 
+static void free_bitmap(struct slab *slab, unsigned class)
+{
+	void *bitmap = slab->bitmap;
+	unsigned words;
+
+	if (bitmap == slab->inline_bits)
+		return;
+	words = slab_bitmaps(class, slab->blocks, slab_units(slab));
+	if (UNITS_PER_SLAB > 1)
+		superslab_clear_units(slab, DIV_ROUND_UP(words * 8, sizeof(*slab)));
+	else
+		class_free(bitmap_class(words), &bitmap, 1);
+}
+
 /* Free slabs that have left a class. Without the lock. */
-static void free_slabs(struct list_node *chain, unsigned class)
+static HAK_COLD NOINLINE void free_slabs(struct list_node *chain, unsigned class)
 {
 	if (!chain)
 		return;
-	for (struct list_node *node = chain; node; node = node->next) {
-		struct slab *slab = list_entry(node, struct slab, node);
-		void *bitmap = slab->bitmap;
-
-		if (bitmap != slab->inline_bits)
-			class_free(bitmap_class(class), &bitmap, 1);
-	}
+	for (struct list_node *node = chain; node; node = node->next)
+		free_bitmap(list_entry(node, struct slab, node), class);
 	superslab_free_slabs(chain);
 }
 
@@ -182,12 +192,13 @@ static struct list_node *init_slabs(struct list_node *chain, unsigned class)
 
 	for (; *link; link = &(*link)->next) {
 		struct slab *slab = list_entry(*link, struct slab, node);
-		uint64_t *bitmap = alloc_bitmap(slab, class);
+		unsigned units = slab_units(slab), blocks = slab_fit_blocks(class, units);
+		uint64_t *bitmap = alloc_bitmap(slab, slab_bitmaps(class, blocks, units));
 
 		if (!bitmap)
 			break;
-		slab_init(slab, class, bitmap);
-		pagemap_set_class(slab_base(slab), 1, class);
+		slab_init(slab, class, blocks, bitmap);
+		pagemap_set_class(slab_base(slab), units, class);
 	}
 	if (*link)
 		superslab_free_slabs(*link);
@@ -236,7 +247,7 @@ static unsigned alloc_and_relist(struct slab_class *sc, struct slab *slab, void 
 static NO_SANITIZE_THREAD bool class_grows(const struct slab_class *sc, unsigned class)
 {
 	return PLATFORM_POPULATES && size_class[class].size <= PAGE_SIZE &&
-	       READ_ONCE(sc->slabs) >= POLICY_GROWING_SLABS;
+	       READ_ONCE(sc->units) >= POLICY_GROWING_SLABS * UNITS_PER_SLAB;
 }
 
 /*
@@ -247,7 +258,7 @@ static NO_SANITIZE_THREAD bool class_grows(const struct slab_class *sc, unsigned
 static bool add_slabs(unsigned class, void **end, unsigned n, enum alloc_which which,
 		      unsigned *done)
 {
-	unsigned slabs = (n - *done) / size_class[class].blocks;
+	unsigned slabs = (n - *done) / size_class[class].blocks, least;
 	struct slab_class *sc = class_make(class);
 	struct list_node *chain;
 	bool any;
@@ -256,7 +267,9 @@ static bool add_slabs(unsigned class, void **end, unsigned n, enum alloc_which w
 		return false;
 	if (which == ALLOC_ANY && class_grows(sc, class))
 		which = ALLOC_POPULATED;
-	chain = init_slabs(superslab_alloc_slabs(slabs ? slabs : 1, which), class);
+	least = (unsigned)DIV_ROUND_UP(size_class[class].size, UNIT_SIZE);
+	chain = superslab_alloc_slabs(slabs ? slabs : 1, size_class[class].units, least, which);
+	chain = init_slabs(chain, class);
 	any = chain;
 	lock_lock(&sc->lock, LOCK_CLASS);
 	/* somebody else may have been faster */
@@ -264,7 +277,7 @@ static bool add_slabs(unsigned class, void **end, unsigned n, enum alloc_which w
 		struct slab *slab = list_entry(chain, struct slab, node);
 
 		chain = chain->next;
-		sc->slabs++;
+		sc->units += slab_units(slab);
 		sc->unbacked_blocks += slab->unbacked_blocks;
 		*done += alloc_and_relist(sc, slab, end - *done, n - *done);
 	}
@@ -329,15 +342,20 @@ static unsigned class_free_run(struct slab_class *sc, unsigned class, void *cons
 			       unsigned n, struct list_node **emptied)
 {
 	uintptr_t base = (uintptr_t)blocks[0] + SLAB_SIZE; /* so that slab_at() is called first */
+	size_t size = SLAB_SIZE;
 	struct slab *slab = NULL;
 	unsigned done, run;
 
 	for (done = 0; done < n; done += run) {
 		uintptr_t address = (uintptr_t)blocks[done];
 
-		if (address - base >= SLAB_SIZE) {
+		if (address - base >= size) {
 			slab = slab_at(class, blocks[done]);
 			base = address & ~(SLAB_SIZE - 1);
+			if (UNITS_PER_SLAB > 1 && likely(slab)) {
+				base = slab_base(slab);
+				size = slab_units(slab) * UNIT_SIZE;
+			}
 		}
 		run = likely(slab) ? slab_free_run(slab, address - base, blocks + done, n - done)
 				   : 0;
@@ -358,7 +376,7 @@ static enum hak_bug_code inspect(unsigned class, const void *block, size_t *deta
 	const struct slab *slab = address_to_slab((uintptr_t)block);
 
 	*detail = 0;
-	return slab ? slab_inspect(slab, class, (uintptr_t)block % SLAB_SIZE, detail)
+	return slab ? slab_inspect(slab, class, slab_offset(slab, (uintptr_t)block), detail)
 		    : HAK_BUG_FOREIGN;
 }
 
@@ -452,6 +470,7 @@ static NO_SANITIZE_THREAD bool is_listed(const struct slab *slab, unsigned class
 static void claim_slab(struct slab_class *sc, struct claim *claim, struct slab *slab, bool all)
 {
 	const struct superslab *superslab = claim->superslab;
+	unsigned i = slab->index % UNITS_PER_WINDOW;
 	bool purgeable = READ_ONCE(superslab->purgeable) && !superslab->unpurged;
 	unsigned pages = purgeable ? slab_free_pages(slab) : 0;
 	unsigned ready = all ? pages : pages & slab->idle;
@@ -462,29 +481,29 @@ static void claim_slab(struct slab_class *sc, struct claim *claim, struct slab *
 	if (!ready)
 		return;
 	sc->unbacked_blocks += slab_unback(slab, ready);
-	claim->pages[slab->index] = (uint16_t)ready;
-	claim->free[slab->index] = slab->free;
-	claim->unbacked_blocks[slab->index] = slab->unbacked_blocks;
-	claim->blocks |= (uint32_t)1 << slab->index;
+	claim_add_pages(claim, i, ready);
+	claim->free[i] = slab->free;
+	claim->unbacked_blocks[i] = slab->unbacked_blocks;
+	claim->blocks |= (unit_mask)1 << i;
 	slab->free = slab->unbacked_blocks = 0;
 	relist(sc, slab);
 }
 
 /**
- * class_claim() - claim the idle pages of the slabs of a SuperSlab
+ * class_claim() - claim the idle pages of the slabs of a window
  * @all: also pages that were used a moment ago
  */
 void class_claim(struct claim *claim, bool all)
 {
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
-		struct slab *slab = &claim->superslab->slab[i];
+	for (unsigned i = 0; i < UNITS_PER_WINDOW; i++) {
+		struct slab *slab = claim_units(claim) + i;
 		unsigned class = class_to_scan(slab, all);
 		struct slab_class *sc = class_find(class);
 
 		if (!sc || (claim->unused | claim->slack) >> i & 1)
 			continue;
 		lock_lock(&sc->lock, LOCK_CLASS);
-		if (is_listed(slab, class))
+		if (UNITS_PER_SLAB > 1 ? claim_finds(claim, i, class) : is_listed(slab, class))
 			claim_slab(sc, claim, slab, all);
 		lock_unlock(&sc->lock, LOCK_CLASS);
 	}
@@ -493,18 +512,20 @@ void class_claim(struct claim *claim, bool all)
 /* Free what class_claim() claimed. @flags: of claim_purge(); negative if nothing was purged. */
 void class_free_claimed(const struct claim *claim, int flags)
 {
-	for (uint32_t slabs = claim->blocks; slabs; slabs &= slabs - 1) {
-		struct slab *slab = &claim->superslab->slab[lowest_bit(slabs)];
+	for (unit_mask slabs = claim->blocks; slabs; slabs &= slabs - 1) {
+		unsigned i = lowest_bit(slabs);
+		struct slab *slab = claim_units(claim) + i;
 		unsigned class = slab->class;
 		struct slab_class *sc = class_find(class);
 		struct list_node *emptied = NULL;
 
 		lock_lock(&sc->lock, LOCK_CLASS);
-		slab->free = (uint16_t)(slab->free + claim->free[slab->index]);
+		slab->free = (uint16_t)(slab->free + claim->free[i]);
 		slab->unbacked_blocks =
-			(uint16_t)(slab->unbacked_blocks + claim->unbacked_blocks[slab->index]);
+			(uint16_t)(slab->unbacked_blocks + claim->unbacked_blocks[i]);
 		if (flags < 0)
-			sc->unbacked_blocks -= slab_back(slab, claim->pages[slab->index]);
+			sc->unbacked_blocks -=
+				slab_back(slab, claim_pages(claim, i, slab_pages(slab)));
 		slab->changed = true; /* an allocation meanwhile saw none of these blocks */
 		relist_or_empty(sc, slab, &emptied);
 		leave_class(emptied);

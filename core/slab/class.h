@@ -18,7 +18,7 @@
  * @partial:  slabs with free blocks: a list for each slab_bucket(), the fullest first [class]
  * @allocated: blocks that were handed out, ever [class]
  * @freed:    blocks that came back, ever [class]
- * @slabs:    how many there are [class]
+ * @units:    units of all its slabs [class]
  * @retouched: purged pages that were handed out again [class]
  * @unbacked_blocks: free blocks in unbacked pages of all slabs [class]
  * @gaps:     gap blocks in its slabs now [class]
@@ -29,7 +29,7 @@ struct slab_class {
 	struct lock lock;
 	struct list_node *partial[SLAB_BUCKETS];
 	uint64_t allocated, freed;
-	uint64_t slabs;
+	uint64_t units;
 	uint64_t retouched;
 	uint64_t unbacked_blocks;
 	uint64_t gaps, gaps_made;

@@ -8,7 +8,7 @@
  * For the slab, a gap block is n blocks of its class that are allocated, and it is counted so.
  * A second bitmap, behind the first, has a bit for each of them but the first. It is there from
  * the beginning, so no memory is needed when there is none. Classes of 8 and 16 bytes, whose
- * bitmaps have no room for it, take no part.
+ * bitmaps have no room for it, take no part; nor do short slabs of small blocks.
  *
  *	bit set in the second bitmap  ==>  the block, and the one before it, are not free
  *	gaps of a slab		      ==   runs of such bits, each with the block before it
@@ -73,7 +73,7 @@ static uint64_t starts_of_runs(const uint64_t *bitmap, unsigned word, unsigned w
 /* The first block of the shortest run of at least @n free ones, or NO_GAP. */
 static unsigned find_run(const struct slab *slab, unsigned n)
 {
-	unsigned words = class_bitmap_words(slab->class), blocks = size_class[slab->class].blocks;
+	unsigned words = slab_words(slab), blocks = slab->blocks;
 	unsigned found = NO_GAP, least = UINT32_MAX, end = slab->hint * 64u;
 
 	while (end < blocks) {
@@ -102,7 +102,7 @@ static void *make_gap(struct slab_class *sc, struct slab *slab, unsigned first, 
 
 	slab_alloc_gap(slab, first, n);
 	if (slab->gaps == 1)
-		pagemap_set_class(slab_base(slab), 1, CLASS_MIXED);
+		pagemap_set_class(slab_base(slab), slab_units(slab), CLASS_MIXED);
 	sc->gaps++;
 	sc->gaps_made++;
 	class_note_allocated(sc, slab, n);
@@ -122,9 +122,10 @@ static void *alloc_from_list(struct slab_class *sc, unsigned bucket, unsigned n)
 	for (unsigned i = 0; node && i < GAP_SLABS && words < GAP_WORDS && !block;
 	     i++, node = node->next) {
 		struct slab *slab = list_entry(node, struct slab, node);
-		unsigned first = slab->free < n ? NO_GAP : find_run(slab, n);
+		bool may = slab->free >= n && slab_may_have_gaps(slab);
+		unsigned first = may ? find_run(slab, n) : NO_GAP;
 
-		words += class_bitmap_words(slab->class);
+		words += slab_words(slab);
 		if (first != NO_GAP)
 			block = make_gap(sc, slab, first, n);
 	}
@@ -147,7 +148,9 @@ static unsigned blocks_needed(unsigned class, size_t size, size_t align)
 	const struct size_class *shape = &size_class[class];
 	unsigned n = (unsigned)DIV_ROUND_UP(size, shape->size);
 
-	return n > 1 && n <= shape->blocks && shape->size % align == 0 ? n : 0;
+	if (align > UNIT_SIZE || shape->size % align)
+		return 0;
+	return n > 1 && n <= shape->blocks ? n : 0;
 }
 
 /**
@@ -199,7 +202,7 @@ static enum hak_bug_code inspect_locked(const struct slab *slab, size_t offset, 
 	if (slab_is_mixed(slab)) {
 		const uint64_t *rest = slab_rest(slab);
 
-		end = next_clear(rest, end, size_class[gap->class].blocks);
+		end = next_clear(rest, end, slab->blocks);
 		while (rest[gap->first / 64] >> gap->first % 64 & 1)
 			gap->first--;
 	}
@@ -243,7 +246,7 @@ enum hak_bug_code gap_inspect(const void *block, struct gap *gap)
 	enum hak_bug_code bug = HAK_BUG_UNUSED;
 
 	if (slab) {
-		bug = inspect_locked(slab, (uintptr_t)block % SLAB_SIZE, gap);
+		bug = inspect_locked(slab, slab_offset(slab, (uintptr_t)block), gap);
 		class_unlock(class_find(gap->class));
 	}
 	return bug;
@@ -264,7 +267,7 @@ void gap_free(void *block)
 	struct slab_class *sc = class_find(gap.class);
 
 	if (slab)
-		bug = inspect_locked(slab, (uintptr_t)block % SLAB_SIZE, &gap);
+		bug = inspect_locked(slab, slab_offset(slab, (uintptr_t)block), &gap);
 	if (unlikely(bug)) {
 		if (slab)
 			class_unlock(sc);
@@ -275,7 +278,7 @@ void gap_free(void *block)
 	if (gap.n > 1) {
 		sc->gaps--;
 		if (!slab->gaps)
-			pagemap_set_class(slab_base(slab), 1, gap.class);
+			pagemap_set_class(slab_base(slab), slab_units(slab), gap.class);
 	}
 	atomic_fetch_add_explicit(&sc->uncached[UNCACHED_FREE], gap.n, memory_order_relaxed);
 	class_note_freed(sc, slab, gap.n);

@@ -60,7 +60,7 @@ bool slab_is_free(const struct slab *slab, unsigned index)
 uint64_t slab_gap_bits(const struct slab *slab, unsigned word)
 {
 	const uint64_t *rest = slab_rest(slab) + word;
-	bool last = word + 1 == class_bitmap_words(slab->class);
+	bool last = word + 1 == slab_words(slab);
 
 	return rest[0] | rest[0] >> 1 | (last ? 0 : rest[1] << 63);
 }
@@ -76,7 +76,7 @@ unsigned slab_unback(struct slab *slab, unsigned pages)
 	hak_assert(!(slab->unbacked & pages));
 	slab->unbacked |= (uint16_t)pages;
 	for (; pages; pages &= pages - 1) {
-		class_page_blocks(class, lowest_bit(pages), &first, &last);
+		class_page_blocks(class, slab->blocks, lowest_bit(pages), &first, &last);
 		if (first <= last)
 			n += change_bits(slab->bitmap, first, last, false);
 	}
@@ -99,14 +99,14 @@ unsigned slab_back(struct slab *slab, unsigned pages)
 	for (; pages; pages &= pages - 1) {
 		unsigned first, last;
 
-		class_page_blocks(class, lowest_bit(pages), &first, &last);
+		class_page_blocks(class, slab->blocks, lowest_bit(pages), &first, &last);
 		first += slab_is_unbacked(slab, first);
 		if (first > last)
 			continue;
 		if (slab_is_unbacked(slab, last) && last-- == first)
 			continue;
 		if (first / 64 < slab->hint)
-			slab->hint = (uint16_t)(first / 64);
+			slab->hint = (uint8_t)(first / 64);
 		n += change_bits(slab->bitmap, first, last, true);
 	}
 	hak_assert(n <= slab->unbacked_blocks);
@@ -121,7 +121,7 @@ unsigned slab_next_unbacked(const struct slab *slab)
 	unsigned first, last;
 
 	hak_assert(slab->unbacked_blocks);
-	class_page_blocks(slab->class, lowest_bit(slab->unbacked), &first, &last);
+	class_page_blocks(slab->class, slab->blocks, lowest_bit(slab->unbacked), &first, &last);
 	return slab->unbacked & class_block_pages(slab->class, first);
 }
 
@@ -147,7 +147,7 @@ unsigned slab_alloc(struct slab *slab, void **end, unsigned n)
 		uint64_t bits = slab->bitmap[word];
 
 		/* all blocks of a word at once, as in new slabs, and where all were freed */
-		if (bits == ~(uint64_t)0 && n - done >= 64) {
+		if (HAK_MAGAZINE_MAX > 2 * 64 && bits == ~(uint64_t)0 && n - done >= 64) {
 			uintptr_t block = base + word * 64 * size;
 
 			for (unsigned i = 0; i < 64; i++, block += size)
@@ -162,7 +162,7 @@ unsigned slab_alloc(struct slab *slab, void **end, unsigned n)
 			word++;
 	}
 	hak_assert(done == n);
-	slab->hint = (uint16_t)word;
+	slab->hint = (uint8_t)word;
 	note_allocated(slab, done);
 	return done;
 }
@@ -192,32 +192,35 @@ void slab_free_gap(struct slab *slab, unsigned first, unsigned n)
 	}
 	slab->free = (uint16_t)(slab->free + n);
 	slab->changed = true;
-	slab->hint = (uint16_t)MIN(slab->hint, first / 64);
-	hak_assert(slab_all_free(slab) <= size_class[slab->class].blocks);
+	slab->hint = (uint8_t)MIN(slab->hint, first / 64);
+	hak_assert(slab_all_free(slab) <= slab->blocks);
 }
 
-/* The slab is one of @class from now on, and all of its blocks are free. */
-void slab_init(struct slab *slab, unsigned class, uint64_t *bitmap)
+/*
+ * The slab is one of @class from now on, and all of its @blocks blocks are free. @bitmap: has
+ * room for slab_bitmaps() words.
+ */
+void slab_init(struct slab *slab, unsigned class, unsigned blocks, uint64_t *bitmap)
 {
-	uint16_t blocks = size_class[class].blocks;
-	unsigned words = class_bitmap_words(class), rest = blocks % 64u;
+	unsigned words = bitmap_words(blocks), rest = blocks % 64;
 	bool all = !slab->unbacked; /* set all bits at once: mostly few pages are backed, or all */
 
 	hak_assert(!(slab->untouched & ~slab->unbacked));
-	for (unsigned i = 0; i < class_bitmaps_words(class); i++)
+	for (unsigned i = 0; i < slab_bitmaps(class, blocks, slab_units(slab)); i++)
 		bitmap[i] = all && i < words ? ~(uint64_t)0 : 0;
 	if (rest && all)
 		bitmap[words - 1] = ((uint64_t)1 << rest) - 1;
 	slab->bitmap = bitmap;
 	slab->class = (uint8_t) class;
-	slab->free = all ? blocks : 0;
-	slab->unbacked_blocks = all ? 0 : blocks;
+	slab->blocks = (uint16_t)blocks;
+	slab->free = all ? slab->blocks : 0;
+	slab->unbacked_blocks = all ? 0 : slab->blocks;
 	slab->hint = 0;
 	slab->idle = 0;
 	slab->gaps = 0;
-	slab->changed = slab->unbacked != ALL_PAGES;
+	slab->changed = slab->unbacked != slab_pages(slab);
 	if (!all)
-		slab_back(slab, ALL_PAGES & ~slab->unbacked);
+		slab_back(slab, slab_pages(slab) & ~slab->unbacked);
 	hak_assert(slab_all_free(slab) == blocks);
 }
 
@@ -233,7 +236,7 @@ enum hak_bug_code slab_inspect(const struct slab *slab, unsigned class, size_t o
 
 	*detail = 0;
 	index = class_block_index(class, offset, &start);
-	if (slab->class != class || index >= size_class[class].blocks)
+	if (slab->class != class || index >= slab->blocks)
 		return HAK_BUG_UNUSED;
 	*detail = offset - index * (size_t)size_class[class].size;
 	if (!start)
@@ -248,7 +251,7 @@ static bool page_is_free(const struct slab *slab, unsigned page)
 {
 	unsigned first, last;
 
-	class_page_blocks(slab->class, page, &first, &last);
+	class_page_blocks(slab->class, slab->blocks, page, &first, &last);
 	if (first > last)
 		return true; /* no block lies in this page */
 	if (!slab_is_free(slab, first) || !slab_is_free(slab, last))
@@ -265,7 +268,7 @@ unsigned slab_free_pages(const struct slab *slab)
 {
 	unsigned pages = 0;
 
-	for (unsigned page = 0; page < PAGES_PER_SLAB; page++)
+	for (unsigned page = 0; page < slab_units(slab) * PAGES_PER_UNIT; page++)
 		if (!(slab->unbacked >> page & 1) && page_is_free(slab, page))
 			pages |= 1u << page;
 	return pages;

@@ -2,7 +2,7 @@
 /*
  * The arena: which SuperSlabs there are, and when the empty ones (the reserve) are released.
  *
- *	all slabs unused  <=>  on the list `empty`
+ *	all units unused  <=>  on the list `empty`
  *	reserve		  ==   those on the list that are not for metadata
  *
  * Where the platform has HAK_METADATA_APART, bitmaps lie in SuperSlabs of their own, which are
@@ -40,29 +40,44 @@ void arena_for_each_lock(void (*visit)(struct lock *lock))
 	visit(&hak_arena.lock);
 }
 
-/* Which slabs of a SuperSlab are unused from now on. */
-void arena_set_unused(struct superslab *superslab, uint32_t unused)
+static void leave_empty(struct superslab *superslab)
 {
-	uint32_t slabs = superslab_slabs(superslab);
+	list_del(&superslab->node);
+	hak_arena.counters.reserve -= !superslab_is_metadata(superslab);
+}
 
-	if (superslab->unused == slabs) {
-		list_del(&superslab->node);
-		hak_arena.counters.reserve -= slabs == ALL_SLABS;
-	}
-	for (uint32_t left = superslab->unused ^ unused; left;) {
-		uint32_t run = left & ~(left + (left & -left)); /* the lowest run of bits */
-		struct slab *first = &superslab->slab[lowest_bit(run)];
+static void become_empty(struct superslab *superslab)
+{
+	list_add(&hak_arena.empty, &superslab->node);
+	hak_arena.counters.reserve += !superslab_is_metadata(superslab);
+}
 
-		(run & unused ? runs_add : runs_remove)(first, count_bits(run));
-		superslab->unused ^= run;
-		left ^= run;
-	}
-	hak_assert(superslab->unused == unused);
-	if (unused == slabs) {
-		hak_assert(!superslab->claimed);
-		list_add(&hak_arena.empty, &superslab->node);
-		hak_arena.counters.reserve += slabs == ALL_SLABS;
-	}
+/* @n units of a window are in use from now on. The caller has taken them out of the runs. */
+void arena_use(struct superslab *superslab, struct window *window, unit_mask part, unsigned n)
+{
+	hak_assert(!(part & ~window->unused) && count_bits(part) == n);
+	hak_arena.counters.units_used += n;
+	if (superslab_is_empty(superslab))
+		leave_empty(superslab);
+	window->unused &= ~part;
+	superslab->unused -= (uint16_t)n;
+}
+
+/* The opposite. The caller makes a run of them, before one that is empty may be collected. */
+void arena_unuse(struct superslab *superslab, struct window *window, unit_mask part, unsigned n)
+{
+	hak_assert(!(part & window->unused) && count_bits(part) == n);
+	hak_arena.counters.units_used -= n;
+	window->unused |= part;
+	superslab->unused += (uint16_t)n;
+	if (superslab_is_empty(superslab))
+		become_empty(superslab);
+}
+
+/* The first unit of a SuperSlab that can be allocated. */
+static struct slab *first_unit(struct superslab *superslab)
+{
+	return &superslab->slab[superslab_is_metadata(superslab)];
 }
 
 size_t arena_in_use(void)
@@ -106,13 +121,13 @@ bool arena_keeps_blocks(void)
 	return keeps;
 }
 
-/* Are slabs to be kept for what needs a whole one? Read without the lock, so only a hint. */
+/* Are units to be kept for what needs whole ones? Read without the lock, so only a hint. */
 NO_SANITIZE_THREAD bool arena_is_scarce(void)
 {
-	uint64_t all = READ_ONCE(hak_arena.counters.active) * SLABS_PER_SUPERSLAB;
+	uint64_t all = READ_ONCE(hak_arena.counters.active) * UNITS_PER_SUPERSLAB;
 
 	return pages_exhausted &&
-	       policy_is_scarce(all - READ_ONCE(hak_arena.counters.slabs_used), all);
+	       policy_is_scarce(all - READ_ONCE(hak_arena.counters.units_used), all);
 }
 
 /* Enter a SuperSlab, new or refused by the provider, into the lists and the page map. */
@@ -122,7 +137,11 @@ static void arena_enter(struct superslab *superslab)
 	hak_assert(!pagemap_superslab(superslab->base) && !superslab->unused);
 	pagemap_set_superslab(superslab->base, superslab);
 	list_add(&hak_arena.all, &superslab->all);
-	arena_set_unused(superslab, superslab_slabs(superslab));
+	for (unsigned i = 0; i < NR_WINDOWS; i++)
+		superslab->window[i].unused = superslab_units(superslab);
+	superslab->unused = superslab->units;
+	become_empty(superslab);
+	runs_add(first_unit(superslab), superslab->units);
 	hak_arena.counters.active += !superslab_is_metadata(superslab);
 	if (hak_arena.counters.active > hak_arena.counters.peak)
 		hak_arena.counters.peak = hak_arena.counters.active;
@@ -130,10 +149,15 @@ static void arena_enter(struct superslab *superslab)
 
 static void arena_remove(struct superslab *superslab)
 {
-	hak_assert(superslab->unused == ALL_SLABS || !superslab->claimed);
-	if (hak_arena.next_scanned == superslab)
+	if (hak_arena.next_scanned == superslab) {
 		hak_arena.next_scanned = arena_next(superslab);
-	arena_set_unused(superslab, 0);
+		hak_arena.next_window = 0;
+	}
+	runs_remove(first_unit(superslab), superslab->units);
+	leave_empty(superslab);
+	superslab->unused = 0;
+	for (unsigned i = 0; i < NR_WINDOWS; i++)
+		superslab->window[i].unused = 0;
 	list_del(&superslab->all);
 	pagemap_set_superslab(superslab->base, NULL);
 	hak_arena.counters.active -= !superslab_is_metadata(superslab);
@@ -180,8 +204,9 @@ static void keep_refused(struct list_node *chain)
 
 		next = chain->next;
 		superslab->refused = true;
-		superslab->unbacked = 0;
-		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++)
+		for (unsigned i = 0; i < NR_WINDOWS; i++)
+			superslab->window[i].unbacked = 0;
+		for (unsigned i = 0; i < UNITS_PER_SUPERSLAB; i++)
 			superslab->slab[i].unbacked = superslab->slab[i].untouched = 0;
 		arena_enter(superslab);
 		hak_arena.counters.refused++;
@@ -220,6 +245,16 @@ size_t arena_release(struct list_node *chain)
 	return released;
 }
 
+/* Is all of a SuperSlab unbacked? */
+static bool is_unbacked(const struct superslab *superslab)
+{
+	unsigned i = 0;
+
+	while (i < NR_WINDOWS && superslab->window[i].unbacked == ALL_UNITS)
+		i++;
+	return i == NR_WINDOWS;
+}
+
 /* Take out an empty SuperSlab that is backed, and has few empty neighbours. NULL if none is. */
 struct superslab *arena_withdraw_reserve(void)
 {
@@ -232,10 +267,10 @@ struct superslab *arena_withdraw_reserve(void)
 		struct superslab *superslab = list_entry(node, struct superslab, node);
 		uintptr_t below = superslab->base - SUPERSLAB_SIZE;
 		/* how many are empty, and make a longer run with it? */
-		unsigned neighbours = runs_have(below, SLABS_PER_SUPERSLAB) +
-				      runs_have(below + 2 * SUPERSLAB_SIZE, SLABS_PER_SUPERSLAB);
+		unsigned neighbours = runs_have(below, UNITS_PER_SUPERSLAB) +
+				      runs_have(below + 2 * SUPERSLAB_SIZE, UNITS_PER_SUPERSLAB);
 
-		if (superslab->unbacked == ALL_SLABS || superslab->refused ||
+		if (is_unbacked(superslab) || superslab->refused ||
 		    superslab_is_metadata(superslab) || neighbours >= fewest)
 			continue;
 		fewest = neighbours;

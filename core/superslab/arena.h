@@ -9,11 +9,11 @@
 #include "base/policy.h"
 #include "superslab/descriptor.h"
 
-/* SuperSlabs for metadata are not counted, but for the slabs that are used of them. */
+/* SuperSlabs for metadata are not counted, but for the units that are used of them. */
 struct arena_counters {
 	uint64_t mapped, active, peak, reserve, emptied, refused;
 	uint64_t released; /* in what arena_read_counters() returns */
-	uint64_t slabs_used;
+	uint64_t units_used;
 	uint64_t retouched; /* pages of spans that were purged and handed out again */
 	uint64_t locks;	    /* times that the lock was taken */
 };
@@ -22,12 +22,13 @@ struct arena_counters {
  * struct arena - all SuperSlabs
  * @lock:     guards everything here, and what descriptor.h and runs.h say
  * @all:      all SuperSlabs, the newest first [arena]
- * @empty:    those of which every slab is unused: the reserve, and those for metadata [arena]
+ * @empty:    those of which every unit is unused: the reserve, and those for metadata [arena]
  * @maps:     the number of mappings, ever; the last one has it as its map_id [arena]
  * @peak:     the most SuperSlabs that were needed at once: since the last scan, in the
  *	      interval before, and so on [arena]
  * @needed:   SuperSlabs in use at the last scan, and those mapped since [arena]
  * @next_scanned: the SuperSlab that claim_next() is to claim; NULL at the end [arena]
+ * @next_window: and which of its windows [arena]
  * @counters: for statistics [arena]
  */
 extern HAK_HIDDEN struct arena {
@@ -38,6 +39,7 @@ extern HAK_HIDDEN struct arena {
 	size_t peak[POLICY_INTERVALS];
 	size_t needed;
 	struct superslab *next_scanned;
+	unsigned next_window;
 	struct arena_counters counters;
 } hak_arena;
 
@@ -46,7 +48,10 @@ HAK_COLD void arena_unlock(void);
 void arena_for_each_lock(void (*visit)(struct lock *lock));
 
 /* With the lock held. */
-HAK_COLD void arena_set_unused(struct superslab *superslab, uint32_t unused);
+HAK_COLD void arena_use(struct superslab *superslab, struct window *window, unit_mask part,
+			unsigned n);
+HAK_COLD void arena_unuse(struct superslab *superslab, struct window *window, unit_mask part,
+			  unsigned n);
 HAK_COLD size_t arena_in_use(void);
 HAK_COLD void arena_note_needed(size_t superslabs);
 HAK_COLD size_t arena_recent_peak(void);

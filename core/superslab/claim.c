@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a scan (reclaim/scan.c) does to one SuperSlab: it claims what is idle, purges it, and
- * frees it. A claim is an allocation: for all others, claimed memory is in use. So no lock has
- * to be held while the provider purges.
+ * What a scan (reclaim/scan.c) does to one window of a SuperSlab: it claims what is idle, purges
+ * it, and frees it. A claim is an allocation: for all others, claimed memory is in use. So no
+ * lock has to be held while the provider purges.
  *
- *	unused slabs are allocated like any others, and freed in the end;
- *	slack of a span is claimed by a bit for its slab: if the span is freed
- *	meanwhile, the slab does not become unused, but belongs to the scan, which frees it;
+ *	unused units are allocated like any others, and freed in the end;
+ *	slack of a span is claimed by a bit for its unit: if the span is freed
+ *	meanwhile, the unit does not become unused, but belongs to the scan, which frees it;
  *	free blocks of a slab are claimed in slab/class.c.
  *
  * If nothing of a SuperSlab is claimed, it may be unmapped at any time after claim_next(). Its
@@ -28,61 +28,69 @@ void claim_first(void)
 {
 	arena_lock();
 	hak_arena.next_scanned = arena_first();
+	hak_arena.next_window = 0;
 	arena_unlock();
 }
 
 /*
- * The unused slabs that could be purged, as bits. An empty SuperSlab that can be unmapped is
+ * The unused units that could be purged, as bits. An empty SuperSlab that can be unmapped is
  * left to arena_age_reserve().
  */
-static uint32_t purgeable_unused(const struct superslab *superslab)
+static unit_mask purgeable_unused(const struct claim *claim)
 {
-	if (superslab->unused == ALL_SLABS && !superslab->refused)
+	const struct superslab *superslab = claim->superslab;
+
+	if (superslab->unused == UNITS_PER_SUPERSLAB && !superslab->refused)
 		return 0;
-	return superslab->unused & ~superslab->unbacked;
+	return claim->window->unused & ~claim->window->unbacked;
 }
 
-/* The slabs in use whose slack is backed, as bits. */
-static uint32_t purgeable_slack(const struct superslab *superslab)
+/* The units in use whose slack is backed, as bits. Where units are pages, there is no slack. */
+static unit_mask purgeable_slack(const struct claim *claim)
 {
-	uint32_t slack = 0;
+	const struct slab *units = claim_units(claim);
+	unit_mask slack = 0;
 
-	for (uint32_t used = ~superslab->unused; used; used &= used - 1) {
-		const struct slab *slab = &superslab->slab[lowest_bit(used)];
+	for (unit_mask used = ~claim->window->unused; used && PAGES_PER_UNIT > 1;
+	     used &= used - 1) {
+		const struct slab *unit = &units[lowest_bit(used)];
 
-		/* without slack, the slab may be of a class, whose lock guards `unbacked` then */
-		if (slab->slack && slab->slack & ~slab->unbacked)
+		/* without slack, it may be of a class, whose lock guards `unbacked` then */
+		if (unit->slack && unit->slack & ~unit->unbacked)
 			slack |= used & -used;
 	}
 	return slack;
 }
 
-static void claim_superslab(struct claim *claim, bool all)
+static void claim_window(struct claim *claim, bool all)
 {
 	struct superslab *superslab = claim->superslab;
-	uint32_t purgeable;
+	const struct slab *units = claim_units(claim);
+	struct window *window = claim->window;
+	unit_mask purgeable;
 
-	hak_assert(!superslab->claimed);
-	superslab->unpurged &= !all;
+	hak_assert(!window->claimed);
+	superslab->unpurged &= !all || window != superslab->window;
 	if (!superslab->purgeable || superslab->unpurged)
 		return;
-	purgeable = purgeable_unused(superslab);
-	claim->unused = all ? purgeable : purgeable & superslab->idle;
-	superslab->idle = purgeable & ~claim->unused;
-	claim->again = superslab->idle;
-	claim->slack = superslab->claimed = purgeable_slack(superslab);
-	for (uint32_t slabs = claim->unused | claim->slack; slabs; slabs &= slabs - 1) {
-		const struct slab *slab = &superslab->slab[lowest_bit(slabs)];
-		bool used = claim->slack >> slab->index & 1;
+	purgeable = purgeable_unused(claim);
+	claim->unused = all ? purgeable : purgeable & window->idle;
+	window->idle = purgeable & ~claim->unused;
+	claim->again = window->idle;
+	claim->slack = window->claimed = purgeable_slack(claim);
+	for (unit_mask part = claim->unused | claim->slack; part; part &= part - 1) {
+		unsigned i = lowest_bit(part);
+		bool used = claim->slack >> i & 1;
 
-		claim->pages[slab->index] = (used ? slab->slack : ALL_PAGES) & ~slab->unbacked;
+		claim_add_pages(claim, i,
+				(used ? units[i].slack : UNIT_PAGES) & ~units[i].unbacked);
 	}
 	if (claim->unused)
-		superslab_alloc_part(superslab, claim->unused);
+		superslab_alloc_part(superslab, window, claim->unused);
 }
 
 /**
- * claim_next() - claim what is idle of the next SuperSlab
+ * claim_next() - claim what is idle of the next window
  * @all: also what was used a moment ago
  *
  * False if there is no SuperSlab left in this scan.
@@ -92,11 +100,34 @@ bool claim_next(struct claim *claim, bool all)
 	arena_lock();
 	*claim = (struct claim){ .superslab = hak_arena.next_scanned };
 	if (claim->superslab) {
-		hak_arena.next_scanned = arena_next(claim->superslab);
-		claim_superslab(claim, all);
+		claim->window = &claim->superslab->window[hak_arena.next_window++];
+		if (!claim->superslab->purgeable || hak_arena.next_window == NR_WINDOWS) {
+			hak_arena.next_scanned = arena_next(claim->superslab);
+			hak_arena.next_window = 0;
+		}
+		claim_window(claim, all);
 	}
 	arena_unlock();
 	return claim->superslab;
+}
+
+/*
+ * Does a slab of this class, whose lock is held, begin at a unit of the window, and is it on a
+ * list? If slabs have several units, a descriptor may be a part of a bitmap. That does not
+ * change while the lock of the arena is held.
+ */
+bool claim_finds(const struct claim *claim, unsigned unit, unsigned class)
+{
+	const struct slab *slab = claim_units(claim) + unit;
+	unsigned index = (unsigned)(slab - claim->superslab->slab);
+	bool found;
+
+	arena_lock();
+	found = !superslab_is_unused(claim->superslab, index) &&
+		!superslab_back(claim->superslab, index) && slab->class == class &&
+		list_has(&slab->node);
+	arena_unlock();
+	return found;
 }
 
 /**
@@ -108,15 +139,15 @@ bool claim_next(struct claim *claim, bool all)
  */
 int claim_purge(const struct claim *claim)
 {
-	uintptr_t base = claim->superslab->base;
-	unsigned page = 0, end = SLABS_PER_SUPERSLAB * PAGES_PER_SLAB;
+	const struct superslab *superslab = claim->superslab;
+	uintptr_t base = superslab->base + (claim->window - superslab->window) * WINDOW_SIZE;
+	unsigned page = 0, end = CLAIM_PAGES;
 	int flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
 
 	while (page < end && flags >= 0) {
 		unsigned first = page;
 
-		while (page < end &&
-		       claim->pages[page / PAGES_PER_SLAB] >> page % PAGES_PER_SLAB & 1)
+		while (page < end && claim->pages[page / 16] >> page % 16 & 1)
 			page++;
 		if (page > first) {
 			int now = pages_purge((void *)(base + first * PAGE_SIZE),
@@ -130,29 +161,30 @@ int claim_purge(const struct claim *claim)
 	return flags;
 }
 
-/* Note how the purge went, and free the slabs that are the scan's. @flags: of claim_purge(). */
+/* Note how the purge went, and free the units that are the scan's. @flags: of claim_purge(). */
 void claim_free(const struct claim *claim, int flags)
 {
 	struct list_node *chain = NULL;
 	struct superslab *superslab = claim->superslab;
-	uint32_t part;
+	struct slab *units = claim_units(claim);
+	struct window *window = claim->window;
+	unit_mask part;
 
 	arena_lock();
-	hak_assert(!(superslab->claimed & ~claim->slack));
+	hak_assert(!(window->claimed & ~claim->slack));
 	superslab->unpurged = flags < 0;
 	superslab->purgeable &= flags < 0 || flags & HAK_PAGES_PURGE;
 	superslab->zero &= flags < 0 || flags & HAK_PAGES_ZERO;
-	for (uint32_t slabs = claim->unused | claim->slack; slabs && flags >= 0;
-	     slabs &= slabs - 1) {
-		struct slab *slab = &superslab->slab[lowest_bit(slabs)];
+	for (part = claim->unused | claim->slack; part && flags >= 0; part &= part - 1) {
+		unsigned i = lowest_bit(part), pages = claim_pages(claim, i, UNIT_PAGES);
 
-		slab->unbacked |= claim->pages[slab->index];
-		slab->untouched &= (uint16_t)~claim->pages[slab->index];
+		units[i].unbacked |= (uint16_t)pages;
+		units[i].untouched &= (uint16_t)~pages;
 	}
-	part = claim->unused | (claim->slack & ~superslab->claimed);
-	superslab->claimed = 0;
+	part = claim->unused | (claim->slack & ~window->claimed);
+	window->claimed = 0;
 	if (part)
-		superslab_free_part(superslab, part, &chain);
+		superslab_free_part(superslab, window, part, &chain);
 	arena_unlock();
 	arena_release(chain);
 }

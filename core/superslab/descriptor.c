@@ -14,7 +14,7 @@
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 
-/* The slab that an address lies in; NULL if it is in no SuperSlab. */
+/* The slab, span or unit that an address lies in; NULL if it is in no SuperSlab. */
 struct slab *address_to_slab(uintptr_t address)
 {
 	struct superslab *superslab = pagemap_superslab(address);
@@ -22,13 +22,14 @@ struct slab *address_to_slab(uintptr_t address)
 	return superslab ? superslab_slab(superslab, address) : NULL;
 }
 
-/* The part of the slabs from @base on that lies in one SuperSlab, as bits. */
-uint32_t superslab_part(uintptr_t base, size_t slabs)
+/* The part of the units from @base on that lies in one window, as bits. Sets @n to how many. */
+unit_mask superslab_part(uintptr_t base, size_t units, unsigned *n)
 {
-	unsigned first = (unsigned)(base / SLAB_SIZE % SLABS_PER_SUPERSLAB);
-	size_t rest = SLABS_PER_SUPERSLAB - first;
+	unsigned first = (unsigned)(base / UNIT_SIZE % UNITS_PER_WINDOW);
+	size_t rest = UNITS_PER_WINDOW - first;
 
-	return bit_run(first, (unsigned)MIN(slabs, rest));
+	*n = (unsigned)MIN(units, rest);
+	return (unit_mask)bit_run(first, *n);
 }
 
 /* Make sure that the page map has leaves for @size bytes from @base on. */
@@ -77,7 +78,25 @@ static struct list_node *alloc_descriptors(size_t count)
 	return chain;
 }
 
-/* Initialise a chain of descriptors, which are all zero, for the SuperSlabs of a mapping. */
+/*
+ * The descriptors of the units. One that is used again has been that of an empty SuperSlab, so
+ * only what is said of pages may have to change.
+ */
+static void init_units(struct superslab *superslab)
+{
+	/* if pages cannot be purged, all of them count as backed */
+	uint16_t unbacked = superslab->purgeable ? UNIT_PAGES : 0;
+
+	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && (!superslab->noted || unbacked); i++) {
+		struct slab *unit = &superslab->slab[i];
+
+		unit->index = (uint16_t)i;
+		unit->unbacked = unit->untouched = unbacked;
+	}
+	superslab->noted = !superslab->purgeable;
+}
+
+/* Initialise a chain of descriptors, new or freed ones, for the SuperSlabs of a mapping. */
 static void init_superslabs(struct list_node *chain, const struct hak_mapping *mapping,
 			    bool metadata)
 {
@@ -89,17 +108,15 @@ static void init_superslabs(struct list_node *chain, const struct hak_mapping *m
 
 		superslab->base = base;
 		superslab->metadata = metadata;
-		superslab->unbacked = superslab_slabs(superslab);
+		superslab->refused = superslab->unpurged = false;
+		__builtin_memset(superslab->window, 0, sizeof(superslab->window));
+		superslab->units = UNITS_PER_SUPERSLAB - 2 * superslab_is_metadata(superslab);
+		/* what cannot be purged, and need not read zero, is as good as backed */
+		for (unsigned i = 0; i < NR_WINDOWS && (NR_WINDOWS == 1 || mapping->flags); i++)
+			superslab->window[i].unbacked = superslab_units(superslab);
 		superslab->zero = mapping->flags & HAK_PAGES_ZERO;
 		superslab->purgeable = mapping->flags & HAK_PAGES_PURGE;
-		for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
-			struct slab *slab = &superslab->slab[i];
-
-			slab->index = (uint8_t)i;
-			/* if pages cannot be purged, all of them count as backed */
-			slab->unbacked = superslab->purgeable ? ALL_PAGES : 0;
-			slab->untouched = slab->unbacked;
-		}
+		init_units(superslab);
 	}
 }
 

@@ -12,28 +12,26 @@
 
 #include "base/list.h"
 
-/* All slabs of a SuperSlab, as bits. */
-#define ALL_SLABS 0xffffffffu
-
-/* Those that can be allocated in one for metadata. The first and the last are its guards. */
-#define METADATA_SLABS 0x7ffffffeu
-_Static_assert(HAK_GUARD == SLAB_SIZE, "the guards of what is mapped for records");
+/* The units that can be allocated in a SuperSlab for metadata; two are its guards. */
+#define METADATA_UNITS (ALL_UNITS >> 2 << 1)
+_Static_assert(!HAK_METADATA_APART || HAK_GUARD == UNIT_SIZE, "the guards of bitmaps are units");
 
 /* Bits of a bitmap that need no memory of its own: 128 blocks. */
 #define SLAB_INLINE_WORDS 2u
 
 /**
- * struct slab - 64 KiB for blocks of one class, or a part of a span
+ * struct slab - a slab, which has blocks of one class, or a span, or a unit
  * @node:   on a list of its class while it has free blocks; on a list of runs.c if it is
  *	    the first of a run of unused slabs [class, arena]
  * @bitmap: a bit for each block, 1 if it is free and its pages are backed: @inline_bits, or
- *	    a block of CLASS_BITMAP_*. Where there may be gap blocks, it is followed by
- *	    another one, with a bit for each block that is not the first of its gap block.
- *	    [owner]
+ *	    the descriptors of the slab's other units, or a block of CLASS_BITMAP_*. Where there
+ *	    may be gap blocks, it is followed by another one, with a bit for each block that is
+ *	    not the first of its gap block. [owner]
  * @inline_bits: the bitmap of a class with few blocks [class]
  * @span_pages:  length of the span that starts here, in pages [owner]
  * @span_needed: how many of these its size takes; the rest is room to grow into [owner]
- * @run:    length of the run of unused slabs that starts or ends here [arena]
+ * @run:    length of the run of unused units that starts or ends here [arena]
+ * @blocks: how many blocks there are [owner]
  * @free:   bits set in @bitmap, less the blocks that a scan has claimed [class]
  * @unbacked_blocks: free blocks that are not in @bitmap, since their pages are @unbacked,
  *	    less those that a scan has claimed [class]
@@ -41,12 +39,14 @@ _Static_assert(HAK_GUARD == SLAB_SIZE, "the guards of what is mapped for records
  *	    or moved [class, arena]
  * @untouched: the unbacked pages that were never backed [class, arena]
  * @idle:   pages that were free at the last scan and not used since [class]
- * @slack:  where a span ends in this slab: the pages behind its end [arena]
+ * @slack:  where a span ends in this unit: the pages behind its end; if units are pages, there
+ *	    is no slack [arena]
+ * @units:  how many units a slab has, if they are pages: see slab_units() [owner]
  * @hint:   no word of @bitmap below this one has a bit set [class]
  * @relist_at: with so many free blocks the slab belongs on another list, or is empty [class]
  * @class:  its class, CLASS_SPAN_FIRST and up for the first slab of a span, or CLASS_NONE
  *	    [class, owner]
- * @index:  its place in the SuperSlab [const]
+ * @index:  of its first unit in the SuperSlab [const]
  * @bucket: which list of the class @node is on [class]
  * @changed: there may be free pages that the last scan did not see [class]
  * @gaps:   how many gap blocks there are: see slab/gap.c [class]
@@ -62,61 +62,83 @@ struct slab {
 		};
 		size_t run;
 	};
+	uint16_t blocks;
 	uint16_t free;
 	uint16_t unbacked_blocks;
 	uint16_t unbacked;
 	uint16_t untouched;
 	uint16_t idle;
-	uint16_t slack;
-	uint16_t hint;
+	union {
+		uint16_t slack;
+		uint16_t units;
+	};
 	uint16_t relist_at;
-	uint8_t class;
-	uint8_t index;
-	uint8_t bucket;
-	bool changed;
 	uint16_t gaps;
+	uint16_t index;
+	uint8_t hint;
+	uint8_t class;
+	bool changed;
+	uint8_t bucket;
 };
 
 _Static_assert(sizeof(struct slab) == 64, "a line of the cache: a slab is found by shifting");
 
 /**
+ * struct window - what a few bits say of some units in a row
+ * @unused:   a bit for each unit that nobody has allocated [arena]
+ * @unbacked: a bit for each unused unit none of whose pages is backed [arena]
+ * @idle:     a bit for each unused unit that is backed, and was so at the last scan [arena]
+ * @claimed:  a bit for each unit in use whose slack a scan purges. If the span is freed
+ *	      meanwhile, the bit is cleared, and the unit is the scan's. [arena]
+ * @zeros:    a bit for each unit in use that read zero when it was allocated; its owner reads it
+ *	      without the lock [arena]
+ */
+struct window {
+	unit_mask unused;
+	unit_mask unbacked;
+	unit_mask idle;
+	unit_mask claimed;
+	unit_mask zeros;
+};
+
+/**
  * struct superslab - the descriptor of one SuperSlab
- * @slab:      the descriptors of its slabs; first, so that one is found by shifting [const]
+ * @slab:      a descriptor for each unit, of which the first of a slab or span speaks for all;
+ *	       at the start, so that one is found by shifting [const]
  * @node:      on the list of empty SuperSlabs, or in a chain [arena]
  * @all:       on the list of all SuperSlabs [arena]
  * @base:      its address [const]
  * @map_id:    the number of the mapping that it is a part of [const]
- * @unused:    a bit for each slab that nobody has allocated [arena]
- * @unbacked:  a bit for each unused slab none of whose pages is backed [arena]
- * @idle:      a bit for each unused slab that is backed, and was so at the last scan [arena]
- * @claimed:   a bit for each slab in use whose slack a scan purges. If the span is freed
- *	       meanwhile, the bit is cleared, and the slab is the scan's. [arena]
- * @zeros:     a bit for each slab in use that read zero when it was allocated; its owner reads it
- *	       without the lock [arena]
+ * @window:    its units [arena]
+ * @unused:    how many units nobody has allocated [arena]
+ * @units:     how many can be allocated [const]
  * @in_magazines: blocks in magazines, while the statistics count phantoms [arena]
  * @zero:      pages that are unbacked read zero [arena]
  * @purgeable: the provider takes purges of it [arena]
  * @refused:   the provider refused to take it back, and is not asked before a trim [arena]
  * @unpurged:  the provider refused to purge it, and is not asked before a trim [arena]
  * @metadata:  it is for bitmaps, and no block of the program is ever in it [const]
+ * @noted:     the descriptors of its units are initialised, and none is unbacked [const]
+ * @back:      for each unit of a slab, how many units behind the first it lies; 0 for all
+ *	       others. What is not 0 has no other descriptor than that of the first. [arena]
  */
 struct superslab {
-	struct slab slab[SLABS_PER_SUPERSLAB];
+	struct slab slab[UNITS_PER_SUPERSLAB];
 	struct list_node node;
 	struct list_node all;
 	uintptr_t base;
 	uint64_t map_id;
-	uint32_t unused;
-	uint32_t unbacked;
-	uint32_t idle;
-	uint32_t claimed;
-	uint32_t zeros;
+	struct window window[NR_WINDOWS];
+	uint16_t unused;
+	uint16_t units;
 	uint32_t in_magazines;
 	bool zero;
 	bool purgeable;
 	bool refused;
 	bool unpurged;
 	bool metadata;
+	bool noted;
+	uint8_t back[UNITS_PER_SLAB > 1 ? UNITS_PER_SUPERSLAB : 1];
 };
 
 static inline bool superslab_is_metadata(const struct superslab *superslab)
@@ -124,10 +146,26 @@ static inline bool superslab_is_metadata(const struct superslab *superslab)
 	return HAK_METADATA_APART && superslab->metadata;
 }
 
-/* The slabs of it that can be allocated, as bits. If all of them are unused, it is empty. */
-static inline uint32_t superslab_slabs(const struct superslab *superslab)
+/* The units of a window that can be allocated. */
+static inline unit_mask superslab_units(const struct superslab *superslab)
 {
-	return superslab_is_metadata(superslab) ? METADATA_SLABS : ALL_SLABS;
+	return superslab_is_metadata(superslab) ? METADATA_UNITS : ALL_UNITS;
+}
+
+static inline bool superslab_is_empty(const struct superslab *superslab)
+{
+	return superslab->unused == superslab->units;
+}
+
+static inline bool superslab_is_unused(const struct superslab *superslab, unsigned index)
+{
+	return superslab->window[index / UNITS_PER_WINDOW].unused >> index % UNITS_PER_WINDOW & 1;
+}
+
+/* How many units behind the first of its slab does a unit lie? 0 if it is of none. */
+static inline unsigned superslab_back(const struct superslab *superslab, unsigned index)
+{
+	return UNITS_PER_SLAB > 1 ? superslab->back[index] : 0;
 }
 
 static inline struct superslab *slab_superslab(const struct slab *slab)
@@ -137,27 +175,60 @@ static inline struct superslab *slab_superslab(const struct slab *slab)
 
 static inline uintptr_t slab_base(const struct slab *slab)
 {
-	return slab_superslab(slab)->base + slab->index * SLAB_SIZE;
+	return slab_superslab(slab)->base + slab->index * UNIT_SIZE;
 }
 
+/* How many units has a slab? */
+static inline unsigned slab_units(const struct slab *slab)
+{
+	return UNITS_PER_SLAB > 1 ? slab->units : 1;
+}
+
+/* Its pages, as bits. */
+static inline unsigned slab_pages(const struct slab *slab)
+{
+	return (1u << slab_units(slab) * PAGES_PER_UNIT) - 1;
+}
+
+/* How far into its slab does an address lie? */
+static inline size_t slab_offset(const struct slab *slab, uintptr_t address)
+{
+	return UNITS_PER_SLAB > 1 ? address - slab_base(slab) : address % SLAB_SIZE;
+}
+
+/* The slab, the span or the unit at an address in a SuperSlab. */
 static inline struct slab *superslab_slab(struct superslab *superslab, uintptr_t address)
 {
-	return &superslab->slab[address / SLAB_SIZE % SLABS_PER_SUPERSLAB];
+	unsigned index = (unsigned)(address / UNIT_SIZE % UNITS_PER_SUPERSLAB);
+
+	return &superslab->slab[index - superslab_back(superslab, index)];
 }
 
-/* Those of the slabs, as bits, that are unbacked. */
-static inline uint32_t superslab_unbacked_slabs(const struct superslab *superslab, uint32_t slabs)
+static inline struct window *superslab_window(struct superslab *superslab, uintptr_t address)
 {
-	uint32_t unbacked = 0;
+	return &superslab->window[address / WINDOW_SIZE % NR_WINDOWS];
+}
 
-	for (; slabs; slabs &= slabs - 1)
-		if (superslab->slab[lowest_bit(slabs)].unbacked == ALL_PAGES)
-			unbacked |= slabs & -slabs;
+/* The descriptor of the first unit of a window. */
+static inline struct slab *superslab_window_units(struct superslab *superslab,
+						  const struct window *window)
+{
+	return &superslab->slab[(window - superslab->window) * UNITS_PER_WINDOW];
+}
+
+/* Those of some units of a window that are unbacked. @units: the descriptor of its first one. */
+static inline unit_mask units_unbacked(const struct slab *units, unit_mask part)
+{
+	unit_mask unbacked = 0;
+
+	for (; part; part &= part - 1)
+		if (units[lowest_bit(part)].unbacked == UNIT_PAGES)
+			unbacked |= part & -part;
 	return unbacked;
 }
 
 HAK_COLD struct slab *address_to_slab(uintptr_t address);
-HAK_COLD uint32_t superslab_part(uintptr_t base, size_t slabs);
+HAK_COLD unit_mask superslab_part(uintptr_t base, size_t units, unsigned *n);
 HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, bool metadata);
 HAK_COLD void descriptor_free(struct list_node *chain);
 

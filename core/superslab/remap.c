@@ -22,10 +22,11 @@
 /* The memory of one empty SuperSlab, or some of it, is now that of another. */
 static void remap_inherit(struct superslab *superslab, const struct superslab *from)
 {
-	superslab->unbacked = from->unbacked;
+	for (unsigned i = 0; i < NR_WINDOWS; i++)
+		superslab->window[i].unbacked = from->window[i].unbacked;
 	superslab->zero &= from->zero;
 	superslab->purgeable &= from->purgeable;
-	for (unsigned i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB; i++) {
 		superslab->slab[i].unbacked = from->slab[i].unbacked;
 		superslab->slab[i].untouched = from->slab[i].untouched;
 	}
@@ -68,22 +69,22 @@ size_t remap_reserve(struct list_node *chain)
 static void note_moved(uintptr_t base, size_t size, unsigned flags)
 {
 	arena_lock();
-	for (uintptr_t end = base + size; base < end; base = (base | (SLAB_SIZE - 1)) + 1) {
-		struct slab *slab = address_to_slab(base);
-		struct superslab *superslab = slab_superslab(slab);
-		size_t rest = MIN(end - base, SLAB_SIZE);
+	for (uintptr_t end = base + size; base < end; base = (base | (UNIT_SIZE - 1)) + 1) {
+		struct slab *unit = address_to_slab(base);
+		struct superslab *superslab = slab_superslab(unit);
+		size_t rest = MIN(end - base, UNIT_SIZE);
 
 		superslab->zero &= (bool)(flags & HAK_PAGES_ZERO);
 		superslab->purgeable &= (bool)(flags & HAK_PAGES_PURGE);
 		if (superslab->purgeable)
-			slab->unbacked |=
-				(uint16_t)(ALL_PAGES >> (PAGES_PER_SLAB - rest / PAGE_SIZE));
+			unit->unbacked |=
+				(uint16_t)(UNIT_PAGES >> (PAGES_PER_UNIT - rest / PAGE_SIZE));
 	}
 	arena_unlock();
 }
 
 /**
- * remap_move() - move the memory behind slabs in use to others
+ * remap_move() - move the memory behind units in use to others
  * @from: the start of a span of the caller's
  * @to:   the start of another one
  * @size: in bytes, whole pages; the contents at @from are lost

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs of unused slabs. Each run is as long as it can be, goes on across the edges of adjacent
+ * Runs of unused units. Each run is as long as it can be, goes on across the edges of adjacent
  * SuperSlabs, and is on the list for its length. So a run that suffices, and is among the
  * shortest, is found without a search.
  *
- * The first and the last slab of a run say how long it is, so that what becomes unused
+ * The first and the last unit of a run say how long it is, so that what becomes unused
  * beside it finds it (boundary tags: Knuth, The Art of Computer Programming, volume 1,
- * section 2.5). Lengths below that of a SuperSlab have a list each, longer ones four for
- * each doubling (as the second level of TLSF).
+ * section 2.5). Lengths below RUNS_EXACT have a list each, longer ones four for each doubling
+ * (as the second level of TLSF).
  *
- *	run of the first slab and of the last  ==  length of the run
+ *	run of the first unit and of the last  ==  length of the run
  *	bit n of lists is set		      <=>  list[n] is not empty
  *
  * Runs of SuperSlabs for metadata are on one list, whatever their length: each of them suffices
  * for the single slabs that are asked for. They do not go on in another SuperSlab, as the first
- * and the last slab of such a SuperSlab are never unused.
+ * and the last unit of such a SuperSlab are never unused.
  *
  * Lists of SuperSlabs by the longest run inside each would be simpler. But they would not tell
  * a run that ends at the edge of its SuperSlab from one that goes on in the next, and requests
@@ -24,60 +24,71 @@
  */
 #include "superslab/runs.h"
 
+#include "pages/pagemap.h"
+
 struct runs hak_runs;
 
 /* The list for this length. What is on the lists behind it is longer. */
-unsigned runs_list(bool metadata, size_t slabs)
+unsigned runs_list(bool metadata, size_t units)
 {
 	unsigned top, list;
 
 	if (HAK_METADATA_APART && metadata)
 		return RUNS_METADATA;
-	if (slabs < SLABS_PER_SUPERSLAB)
-		return (unsigned)slabs;
-	top = highest_bit(slabs);
-	list = SLABS_PER_SUPERSLAB + 4 * (top - highest_bit(SLABS_PER_SUPERSLAB)) +
-	       (unsigned)(slabs >> (top - 2)) % 4;
+	if (units < RUNS_EXACT)
+		return (unsigned)units;
+	top = highest_bit(units);
+	list = RUNS_EXACT + 4 * (top - highest_bit(RUNS_EXACT)) +
+	       (unsigned)(units >> (top - 2)) % 4;
 	return list < NR_RUN_LISTS ? list : NR_RUN_LISTS - 1;
 }
 
-/* The slab that lies so many slabs behind this one, or before it; NULL if there is none. */
-static struct slab *neighbour(struct slab *slab, ptrdiff_t distance)
+/* The unused unit that lies so many behind this one, or before it; NULL if there is none. */
+static struct slab *neighbour(struct slab *unit, ptrdiff_t distance)
 {
-	size_t index = slab->index + (size_t)distance;
+	size_t index = unit->index + (size_t)distance;
+	struct superslab *superslab = slab_superslab(unit);
 
-	if (likely(index < SLABS_PER_SUPERSLAB))
-		return slab + distance;
-	return address_to_slab(slab_base(slab) + (size_t)distance * SLAB_SIZE);
+	if (unlikely(index >= UNITS_PER_SUPERSLAB)) {
+		superslab = pagemap_superslab(superslab->base + index * UNIT_SIZE);
+		if (!superslab)
+			return NULL;
+		index %= UNITS_PER_SUPERSLAB;
+	}
+	return superslab_is_unused(superslab, (unsigned)index) ? &superslab->slab[index] : NULL;
 }
 
-static bool is_unused(const struct slab *slab)
+/* Are all of these units unused? */
+bool runs_have(uintptr_t base, size_t units)
 {
-	return slab && slab_superslab(slab)->unused >> slab->index & 1;
-}
+	while (units) {
+		struct superslab *superslab = pagemap_superslab(base);
+		unsigned n;
+		unit_mask part = superslab_part(base, units, &n);
 
-/* Are all of these slabs unused? */
-bool runs_have(uintptr_t base, size_t slabs)
-{
-	while (slabs) {
-		const struct slab *slab = address_to_slab(base);
-		uint32_t part = superslab_part(base, slabs);
-
-		if (!slab || part & ~slab_superslab(slab)->unused)
+		if (!superslab || part & ~superslab_window(superslab, base)->unused)
 			return false;
-		slabs -= count_bits(part);
-		base += count_bits(part) * SLAB_SIZE;
+		units -= n;
+		base += n * UNIT_SIZE;
 	}
 	return true;
 }
 
-static void enlist(struct slab *first, size_t slabs)
+/* The unit that lies so many behind the first of a run, in the same run. */
+static struct slab *run_unit(struct slab *first, size_t distance)
 {
-	unsigned list = runs_list(superslab_is_metadata(slab_superslab(first)), slabs);
+	if (likely(first->index + distance < UNITS_PER_SUPERSLAB))
+		return first + distance;
+	return address_to_slab(slab_base(first) + distance * UNIT_SIZE);
+}
 
-	hak_assert(slabs && !list_has(&first->node));
-	first->run = slabs;
-	neighbour(first, (ptrdiff_t)slabs - 1)->run = slabs;
+static void enlist(struct slab *first, size_t units)
+{
+	unsigned list = runs_list(superslab_is_metadata(slab_superslab(first)), units);
+
+	hak_assert(units && !list_has(&first->node));
+	first->run = units;
+	run_unit(first, units - 1)->run = units;
 	list_add(&hak_runs.list[list], &first->node);
 	hak_runs.lists |= (uint64_t)1 << list;
 }
@@ -92,53 +103,56 @@ static void unlist(struct slab *first)
 		hak_runs.lists &= ~((uint64_t)1 << list);
 }
 
-/* These slabs are unused from now on, and one run with what is unused beside them. */
-void runs_add(struct slab *first, size_t slabs)
+/* These units are unused from now on, and one run with what is unused beside them. */
+void runs_add(struct slab *first, size_t units)
 {
-	struct slab *below = neighbour(first, -1), *above = neighbour(first, (ptrdiff_t)slabs);
+	struct slab *below = neighbour(first, -1), *above = neighbour(first, (ptrdiff_t)units);
 
-	if (is_unused(above)) {
-		slabs += above->run;
+	if (above) {
+		units += above->run;
 		unlist(above);
 	}
-	if (is_unused(below)) {
-		slabs += below->run;
+	if (below) {
+		units += below->run;
 		first = neighbour(first, -(ptrdiff_t)below->run);
 		unlist(first);
 	}
-	enlist(first, slabs);
+	enlist(first, units);
 }
 
-/*
- * The first slab of the run that an unused slab is in. It is found from the nearer end of
- * the run, so that taking a run apart, in whatever order, takes few steps.
- */
-static struct slab *first_of(struct slab *slab)
+/* The first unit of the run that an unused unit is in: a window is looked at in one step. */
+static struct slab *first_of(const struct slab *unit)
 {
-	for (ptrdiff_t distance = 1;; distance++) {
-		if (!is_unused(neighbour(slab, -distance)))
-			return neighbour(slab, 1 - distance);
-		if (!is_unused(neighbour(slab, distance))) {
-			struct slab *last = neighbour(slab, distance - 1);
+	struct superslab *superslab = slab_superslab(unit), *below;
+	unsigned i = unit->index / UNITS_PER_WINDOW, bit = unit->index % UNITS_PER_WINDOW;
+	unit_mask used = bit ? ~superslab->window[i].unused & (unit_mask)bit_run(0, bit) : 0;
 
-			return neighbour(last, 1 - (ptrdiff_t)last->run);
-		}
+	for (;;) {
+		while (!used && i)
+			used = ~superslab->window[--i].unused;
+		if (used)
+			return &superslab->slab[i * UNITS_PER_WINDOW + highest_bit(used) + 1];
+		below = pagemap_superslab(superslab->base - 1);
+		if (!below || !superslab_is_unused(below, UNITS_PER_SUPERSLAB - 1))
+			return superslab->slab;
+		superslab = below;
+		i = NR_WINDOWS;
 	}
 }
 
-/* These slabs of a run are not unused any more. */
-void runs_remove(struct slab *slab, size_t slabs)
+/* These units of a run are not unused any more. */
+void runs_remove(struct slab *unit, size_t units)
 {
-	struct slab *first = first_of(slab);
-	size_t below = (slab_base(slab) - slab_base(first)) / SLAB_SIZE;
-	size_t above = first->run - below - slabs;
+	struct slab *first = first_of(unit);
+	size_t below = (slab_base(unit) - slab_base(first)) / UNIT_SIZE;
+	size_t above = first->run - below - units;
 
-	hak_assert(below + slabs <= first->run);
+	hak_assert(below + units <= first->run);
 	unlist(first);
 	if (below)
 		enlist(first, below);
 	if (above)
-		enlist(neighbour(slab, (ptrdiff_t)slabs), above);
+		enlist(run_unit(unit, units), above);
 }
 
 /* Forget all runs. */

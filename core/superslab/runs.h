@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs of unused slabs, by their length. See runs.c.
+ * Runs of unused units, by their length. See runs.c.
  */
 #ifndef HAKMEM_SUPERSLAB_RUNS_H
 #define HAKMEM_SUPERSLAB_RUNS_H
@@ -8,19 +8,20 @@
 #include "superslab/descriptor.h"
 
 #define NR_RUN_LISTS  64u
+#define RUNS_EXACT    32u
 #define RUNS_METADATA 0u /* the list of all runs in SuperSlabs for metadata */
 
 /* Guarded by the lock of the arena. */
 extern HAK_HIDDEN struct runs {
-	struct list_node *list[NR_RUN_LISTS]; /* the first slab of each run, through its node */
+	struct list_node *list[NR_RUN_LISTS]; /* the first unit of each run, through its node */
 	uint64_t lists;			      /* a bit for each list that is not empty */
 } hak_runs;
 
 /* With the lock of the arena held. */
-HAK_COLD unsigned runs_list(bool metadata, size_t slabs);
-HAK_COLD void runs_add(struct slab *first, size_t slabs);
-HAK_COLD void runs_remove(struct slab *slab, size_t slabs);
-HAK_COLD bool runs_have(uintptr_t base, size_t slabs);
+HAK_COLD unsigned runs_list(bool metadata, size_t units);
+HAK_COLD void runs_add(struct slab *first, size_t units);
+HAK_COLD void runs_remove(struct slab *unit, size_t units);
+HAK_COLD bool runs_have(uintptr_t base, size_t units);
 void runs_fini(void);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spans: blocks that are runs of slabs, in one SuperSlab or across several. The descriptor
- * of the first slab has the length. Its class byte is the span's class, and that of the
+ * Spans: blocks that are runs of units, in one SuperSlab or across several. The descriptor
+ * of the first unit has the length. Its class byte is the span's class, and that of the
  * others is CLASS_SPAN_REST, so that a pointer into a span is told from one to its start.
  *
- * A span is a number of pages. Those behind its end, in its last slab, are its slack: nobody
+ * A span is a number of pages. Those behind its end, in its last unit, are its slack: nobody
  * uses them, and the scan purges them if they are backed (claim.c).
  *
  * Spans of the classes that have magazines are as long as their class says, and go through the
@@ -13,9 +13,9 @@
  *
  *	allocated - freed  ==  spans of that class that are in use
  *	live_pages	   ==  sum of the lengths of those of CLASS_SPAN
- *	live_slabs	   ==  slabs that these take
+ *	live_units	   ==  units that these take
  *
- * Lock: none of its own. The slabs of a span are its owner's, like the bytes in it;
+ * Lock: none of its own. The units of a span are its owner's, like the bytes in it;
  * superslab.c allocates and frees them.
  *
  * Failure: span_alloc() returns NULL, span_alloc_batch() fewer, span_resize() false; then
@@ -37,10 +37,10 @@ static void span_count(_Atomic uint64_t *counter, uint64_t n)
 }
 
 /* Add to the lengths of all spans of CLASS_SPAN. Sums wrap, so "negative" numbers subtract. */
-static void count_length(uint64_t pages, uint64_t slabs)
+static void count_length(uint64_t pages, uint64_t units)
 {
 	span_count(&hak_spans.live_pages, pages);
-	span_count(&hak_spans.live_slabs, slabs);
+	span_count(&hak_spans.live_units, units);
 }
 
 static struct slab *head_of(const void *block)
@@ -53,15 +53,15 @@ static size_t pages_for(size_t size)
 	return size ? DIV_ROUND_UP(size, PAGE_SIZE) : 1;
 }
 
-static size_t slabs_for(size_t pages)
+static size_t units_for(size_t pages)
 {
-	return DIV_ROUND_UP(pages, PAGES_PER_SLAB);
+	return DIV_ROUND_UP(pages, PAGES_PER_UNIT);
 }
 
-/* The slack: the pages of the last slab that are behind the end. */
+/* The slack: the pages of the last unit that are behind the end. */
 static unsigned slack_of(size_t pages)
 {
-	return ALL_PAGES & ~((1u << ((pages - 1) % PAGES_PER_SLAB + 1)) - 1);
+	return UNIT_PAGES & ~((1u << ((pages - 1) % PAGES_PER_UNIT + 1)) - 1);
 }
 
 static void set_length(struct slab *head, size_t pages)
@@ -75,8 +75,8 @@ static void set_length(struct slab *head, size_t pages)
 static uintptr_t span_alloc_run(unsigned class, size_t pages, size_t align, enum alloc_which which,
 				bool *backed)
 {
-	size_t slabs = slabs_for(pages);
-	uintptr_t base = superslab_alloc(slabs, slack_of(pages), align, which, backed);
+	size_t units = units_for(pages);
+	uintptr_t base = superslab_alloc(units, slack_of(pages), align, which, backed);
 	struct slab *head;
 
 	if (!base)
@@ -85,7 +85,7 @@ static uintptr_t span_alloc_run(unsigned class, size_t pages, size_t align, enum
 	head->class = (uint8_t) class;
 	set_length(head, pages);
 	pagemap_set_class(base, 1, class);
-	pagemap_set_class(base + SLAB_SIZE, slabs - 1, CLASS_SPAN_REST);
+	pagemap_set_class(base + UNIT_SIZE, units - 1, CLASS_SPAN_REST);
 	span_count(&hak_spans.allocated[class - CLASS_SPAN_FIRST], 1);
 	usage_add(pages * PAGE_SIZE);
 	return base;
@@ -96,7 +96,7 @@ static void span_free_run(struct slab *head)
 	span_count(&hak_spans.freed[head->class - CLASS_SPAN_FIRST], 1);
 	head->class = CLASS_NONE;
 	usage_add(-head->span_pages * PAGE_SIZE);
-	superslab_free(slab_base(head), slabs_for(head->span_pages));
+	superslab_free(slab_base(head), units_for(head->span_pages));
 }
 
 /**
@@ -113,10 +113,10 @@ void *span_alloc(size_t size, size_t align, enum alloc_which which, bool *backed
 
 	if (which == ALLOC_TO_GROW && !policy_grows_on(pages, hak_spans.live_pages))
 		which = ALLOC_ANY;
-	base = span_alloc_run(CLASS_SPAN, pages, MAX(align, SLAB_SIZE), which, backed);
+	base = span_alloc_run(CLASS_SPAN, pages, MAX(align, UNIT_SIZE), which, backed);
 	if (!base)
 		return NULL;
-	count_length(pages, slabs_for(pages));
+	count_length(pages, units_for(pages));
 	return (void *)base;
 }
 
@@ -127,7 +127,7 @@ void span_free(void *block)
 	size_t pages = head->span_pages;
 
 	hak_assert(head->class == CLASS_SPAN);
-	count_length(-(uint64_t)pages, -(uint64_t)slabs_for(pages));
+	count_length(-(uint64_t)pages, -(uint64_t)units_for(pages));
 	span_free_run(head);
 }
 
@@ -139,7 +139,7 @@ unsigned span_alloc_batch(unsigned class, void **end, unsigned n, enum alloc_whi
 
 	while (allocated < n) {
 		bool backed;
-		uintptr_t base = span_alloc_run(class, pages, SLAB_SIZE, which, &backed);
+		uintptr_t base = span_alloc_run(class, pages, UNIT_SIZE, which, &backed);
 
 		if (!base)
 			break;
@@ -178,7 +178,7 @@ enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail
 	uintptr_t address = (uintptr_t)block;
 	const struct slab *slab = address_to_slab(address);
 
-	*detail = address % SLAB_SIZE;
+	*detail = address % UNIT_SIZE;
 	if (*detail)
 		return HAK_BUG_INTERIOR;
 	/* its SuperSlab may have gone with it */
@@ -195,7 +195,7 @@ static void span_leave_class(struct slab *head)
 	span_count(&hak_spans.freed[head->class - CLASS_SPAN_FIRST], 1);
 	span_count(&hak_spans.uncached[head->class - CLASS_SPAN_FIRST][UNCACHED_FREE], 1);
 	span_count(&hak_spans.allocated[CLASS_SPAN - CLASS_SPAN_FIRST], 1);
-	count_length(head->span_pages, slabs_for(head->span_pages));
+	count_length(head->span_pages, units_for(head->span_pages));
 	head->class = CLASS_SPAN;
 	pagemap_set_class(slab_base(head), 1, CLASS_SPAN);
 }
@@ -215,23 +215,23 @@ bool span_note_growth(void *block, size_t size)
 /**
  * span_resize() - make a span long enough for @size bytes, where it is
  *
- * It gets longer if the slabs behind it are unused. With a smaller size, all pages that it does
+ * It gets longer if the units behind it are unused. With a smaller size, all pages that it does
  * not need go back.
  */
 bool span_resize(void *block, size_t size)
 {
 	struct slab *head = head_of(block);
 	size_t old = head->span_pages, pages = pages_for(size);
-	size_t old_slabs = slabs_for(old), slabs = slabs_for(pages);
+	size_t old_units = units_for(old), units = units_for(pages);
 
-	if (!superslab_resize((uintptr_t)block, old_slabs, slabs, slack_of(pages)))
+	if (!superslab_resize((uintptr_t)block, old_units, units, slack_of(pages)))
 		return false;
-	if (slabs > old_slabs)
-		pagemap_set_class((uintptr_t)block + old_slabs * SLAB_SIZE, slabs - old_slabs,
+	if (units > old_units)
+		pagemap_set_class((uintptr_t)block + old_units * UNIT_SIZE, units - old_units,
 				  CLASS_SPAN_REST);
 	span_leave_class(head);
 	set_length(head, pages);
-	count_length((uint64_t)pages - old, (uint64_t)slabs - old_slabs);
+	count_length((uint64_t)pages - old, (uint64_t)units - old_units);
 	usage_add((pages - old) * PAGE_SIZE);
 	return true;
 }
@@ -277,10 +277,10 @@ bool span_fits(const void *block, size_t size)
 /* The start of the span that @address lies in. */
 const void *span_start(const void *address)
 {
-	uintptr_t base = (uintptr_t)address & ~(uintptr_t)(SLAB_SIZE - 1);
+	uintptr_t base = (uintptr_t)address & ~(uintptr_t)(UNIT_SIZE - 1);
 
 	while (pagemap_class(base) == CLASS_SPAN_REST)
-		base -= SLAB_SIZE;
+		base -= UNIT_SIZE;
 	return (const void *)base;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spans: blocks that are runs of slabs. See span.c.
+ * Spans: blocks that are runs of units. See span.c.
  */
 #ifndef HAKMEM_SUPERSLAB_SPAN_H
 #define HAKMEM_SUPERSLAB_SPAN_H
@@ -15,12 +15,12 @@
  * @freed:      how many came back, ever [atomic]
  * @uncached:   calls without a cache, by enum uncached [atomic]
  * @live_pages: lengths of those of CLASS_SPAN that are in use [atomic]
- * @live_slabs: slabs that these take [atomic]
+ * @live_units: units that these take [atomic]
  */
 extern HAK_HIDDEN struct spans {
 	_Atomic uint64_t allocated[NR_SPAN_CLASSES + 1], freed[NR_SPAN_CLASSES + 1];
 	_Atomic uint64_t uncached[NR_SPAN_CLASSES + 1][NR_UNCACHED];
-	_Atomic uint64_t live_pages, live_slabs;
+	_Atomic uint64_t live_pages, live_units;
 } hak_spans;
 
 /* Spans of CLASS_SPAN: of exactly as many pages as they need. */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs of slabs: allocated, freed, and made longer or shorter where they are.
+ * Runs of units: allocated, freed, and made longer or shorter where they are.
  *
- * A request for n slabs gets a place in the shortest run that suffices (runs.c), so that long
+ * A request for n units gets a place in the shortest run that suffices (runs.c), so that long
  * runs stay, and SuperSlabs have a chance to become empty. Of the first few places it gets the
  * one whose pages fit best. Slabs for bitmaps come from SuperSlabs for metadata, and nothing
  * else does, where the platform has HAK_METADATA_APART.
  *
  *	unbacked and idle  ==	parts of unused
- *	slab in unused	  ==>	its class byte is 0
+ *	unit in unused	  ==>	its class byte is 0
  *
  * Lock: that of the arena.
  *
@@ -24,50 +24,69 @@
 #include "superslab/remap.h"
 #include "superslab/runs.h"
 
-/* These slabs are in use from now on. */
-void superslab_alloc_part(struct superslab *superslab, uint32_t part)
+/* These units of a window, which are in no run any more, are in use from now on. */
+static void use_units(struct superslab *superslab, struct window *window, unit_mask part,
+		      unsigned n)
 {
-	hak_assert(!(part & ~superslab->unused));
-	hak_arena.counters.slabs_used += count_bits(part);
-	superslab->unbacked &= ~part;
-	superslab->idle &= ~part;
-	arena_set_unused(superslab, superslab->unused & ~part);
+	window->unbacked &= ~part;
+	window->idle &= ~part;
+	arena_use(superslab, window, part, n);
+}
+
+/* The lowest run of bits. */
+static unit_mask lowest_run(unit_mask bits)
+{
+	return bits & ~(bits + (bits & -bits));
+}
+
+/* The same for units of runs. */
+void superslab_alloc_part(struct superslab *superslab, struct window *window, unit_mask part)
+{
+	for (unit_mask run; part; part ^= run) {
+		unsigned n;
+
+		run = lowest_run(part);
+		n = count_bits(run);
+		runs_remove(superslab_window_units(superslab, window) + lowest_bit(run), n);
+		use_units(superslab, window, run, n);
+	}
 	arena_note_needed(arena_in_use());
 }
 
 /*
- * From now on the owner of a slab may write to the pages @used, and does not say to which. So
+ * From now on the owner of a unit may write to the pages @used, and does not say to which. So
  * these pages count as backed. @slack of them are behind the end of a span.
  */
-static void set_slack(struct slab *slab, unsigned used, unsigned slack)
+static void set_slack(struct slab *unit, unsigned used, unsigned slack)
 {
-	unsigned unbacked = slab->unbacked & used;
+	unsigned unbacked = unit->unbacked & used;
 
 	if (unbacked) {
-		hak_arena.counters.retouched += count_bits(unbacked & ~slab->untouched);
-		slab->unbacked &= (uint16_t)~used;
-		slab->untouched &= (uint16_t)~used;
+		hak_arena.counters.retouched += count_bits(unbacked & ~unit->untouched);
+		unit->unbacked &= (uint16_t)~used;
+		unit->untouched &= (uint16_t)~used;
 	}
-	slab->slack = (uint16_t)slack;
-	hak_assert(!(slab->untouched & ~slab->unbacked));
+	unit->slack = (uint16_t)slack;
+	hak_assert(!(unit->untouched & ~unit->unbacked));
 }
 
 /**
  * struct request - what is asked for, and what is found
- * @slabs:  how many
+ * @units:  how many
  * @align:  of the first one
- * @slack:  pages at the end of the last slab that are not wanted
- * @more:   how many more slabs are welcome, anywhere in the same SuperSlab
+ * @slack:  pages at the end of the last unit that are not wanted
+ * @more:   how many more slabs are welcome, anywhere in the same SuperSlab; 0 if these have
+ *	    several units each
  * @counts: the owner is a class, which says of each page when it is backed; a span does not
  * @which:  which memory may be taken
  * @candidates: how many more places may be compared
  * @misfit: misfit() of the best place so far
  * @base:   the address of the best place so far
- * @unbacked: how many of the allocated slabs are unbacked
+ * @unbacked: how many of the allocated units are unbacked
  * @part:   what was allocated in the last SuperSlab
  */
 struct request {
-	size_t slabs, align;
+	size_t units, align;
 	unsigned slack;
 	unsigned more;
 	bool counts;
@@ -78,7 +97,7 @@ struct request {
 	uintptr_t base;
 
 	size_t unbacked;
-	uint32_t part;
+	unit_mask part;
 };
 
 /* Is this asked for? @possible: on this platform it may be. */
@@ -87,11 +106,11 @@ static inline bool asks_for(const struct request *request, enum alloc_which whic
 	return possible && request->which == which;
 }
 
-/* Up to @n more unused slabs of a SuperSlab, backed if @part is, else unbacked. */
-static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsigned n)
+/* Up to @n more unused units of a window, backed if @part is, else unbacked. */
+static unit_mask more_like(const struct window *window, unit_mask part, unsigned n)
 {
-	uint32_t alike = part & superslab->unbacked ? superslab->unbacked : ~superslab->unbacked;
-	uint32_t left = superslab->unused & alike & ~part, more = left;
+	unit_mask alike = part & window->unbacked ? window->unbacked : ~window->unbacked;
+	unit_mask left = window->unused & alike & ~part, more = left;
 
 	while (n-- && left)
 		left &= left - 1;
@@ -99,101 +118,157 @@ static uint32_t more_like(const struct superslab *superslab, uint32_t part, unsi
 }
 
 /*
- * Slabs of a SuperSlab get an owner. If that is a class (@counts), unbacked pages stay so until
- * it says otherwise. A span may use all pages but the @slack of its last slab.
+ * Units of a window get an owner. If that is a class (@counts), unbacked pages stay so until
+ * it says otherwise. A span may use all pages but the @slack of its last unit.
  */
-static void own_slabs(struct superslab *superslab, uint32_t slabs, bool counts, unsigned slack)
+static void own_units(struct slab *units, unit_mask part, bool counts, unsigned slack)
 {
-	unsigned used = counts ? 0 : ALL_PAGES, last = highest_bit(slabs);
+	unsigned used = counts ? 0 : UNIT_PAGES, last = highest_bit(part);
 
-	set_slack(&superslab->slab[last], used & ~slack, slack);
-	for (slabs ^= (uint32_t)1 << last; slabs; slabs &= slabs - 1)
-		set_slack(&superslab->slab[lowest_bit(slabs)], used, 0);
+	set_slack(&units[last], used & ~slack, slack);
+	for (part ^= (unit_mask)1 << last; part; part &= part - 1)
+		set_slack(&units[lowest_bit(part)], used, 0);
 }
 
-/* Allocate slabs that runs_have(). */
-static void alloc_at(struct request *request, uintptr_t base)
+/* Has anything to be noted in own_units()? Where units are pages, there is no slack. */
+static bool has_pages(const struct superslab *superslab)
 {
-	size_t slabs = request->slabs;
-
-	while (slabs) {
-		struct superslab *superslab = pagemap_superslab(base);
-		uint32_t part = superslab_part(base, slabs), unbacked;
-
-		slabs -= count_bits(part);
-		base += count_bits(part) * SLAB_SIZE;
-		if (request->more)
-			part |= more_like(superslab, part, request->more);
-		unbacked = part & superslab->unbacked;
-		superslab->zeros = (superslab->zeros & ~part) | (superslab->zero ? unbacked : 0);
-		request->unbacked += count_bits(unbacked);
-		request->part = part;
-		superslab_alloc_part(superslab, part);
-		own_slabs(superslab, part,
-			  request->counts &&
-				  !asks_for(request, ALLOC_POPULATED, PLATFORM_POPULATES),
-			  slabs ? 0 : request->slack);
-	}
+	return PAGES_PER_UNIT > 1 || superslab->purgeable;
 }
 
 /*
- * Is one of these slabs unbacked? Then returns the first backed slab behind the last such one,
- * where the search goes on. Else returns @base.
+ * Units that were allocated become one slab. The pages of the others are now noted in the first.
+ * (With units of 64 KiB there are no others.)
  */
-static uintptr_t skip_unbacked(uintptr_t base, size_t slabs)
+static void join_units(uintptr_t base, unsigned units)
+{
+	struct superslab *superslab = pagemap_superslab(base);
+	struct slab *slab = superslab_slab(superslab, base);
+
+	slab->units = (uint16_t)units;
+	for (unsigned i = 1; i < units; i++) {
+		superslab->back[slab->index + i] = (uint8_t)i;
+		slab->unbacked |= (uint16_t)(slab[i].unbacked << i * PAGES_PER_UNIT);
+		slab->untouched |= (uint16_t)(slab[i].untouched << i * PAGES_PER_UNIT);
+	}
+}
+
+/* The opposite. The descriptors of the others are initialised. */
+static void split_units(struct slab *slab)
+{
+	struct superslab *superslab = slab_superslab(slab);
+
+	for (unsigned i = 1; i < slab->units; i++) {
+		superslab->back[slab->index + i] = 0;
+		slab[i].unbacked = slab->unbacked >> i * PAGES_PER_UNIT & UNIT_PAGES;
+		slab[i].untouched = slab->untouched >> i * PAGES_PER_UNIT & UNIT_PAGES;
+	}
+	slab->unbacked &= UNIT_PAGES;
+	slab->untouched &= UNIT_PAGES;
+}
+
+/* Initialise again the descriptors of @n units of a slab that lie behind its first one. */
+void superslab_clear_units(struct slab *slab, unsigned n)
+{
+	__builtin_memset(slab + 1, 0, n * sizeof(*slab));
+	for (unsigned i = 1; i <= n; i++)
+		slab[i].index = (uint16_t)(slab->index + i);
+}
+
+/* Allocate units that runs_have(). */
+static void alloc_at(struct request *request, uintptr_t base)
+{
+	bool counts = request->counts && !asks_for(request, ALLOC_POPULATED, PLATFORM_POPULATES);
+	size_t left = request->units;
+	uintptr_t start = base;
+
+	if (left)
+		runs_remove(address_to_slab(base), left);
+	while (left) {
+		struct superslab *superslab = pagemap_superslab(base);
+		struct window *window = superslab_window(superslab, base);
+		unsigned n;
+		unit_mask part = superslab_part(base, left, &n), more = 0, unbacked;
+
+		left -= n;
+		base += n * UNIT_SIZE;
+		if (UNITS_PER_SLAB == 1 && request->more)
+			more = more_like(window, part, request->more);
+		unbacked = (part | more) & window->unbacked;
+		window->zeros = (window->zeros & ~part) | (superslab->zero ? unbacked : 0);
+		request->unbacked += unbacked ? count_bits(unbacked) : 0;
+		use_units(superslab, window, part, n);
+		if (more)
+			superslab_alloc_part(superslab, window, more);
+		part |= more;
+		request->part = part;
+		if (has_pages(superslab))
+			own_units(superslab_window_units(superslab, window), part, counts,
+				  left ? 0 : request->slack);
+	}
+	arena_note_needed(arena_in_use());
+	if (UNITS_PER_SLAB > 1 && request->counts)
+		join_units(start, (unsigned)request->units);
+}
+
+/*
+ * Is one of these units unbacked? Then returns the first backed one behind the last such one, or
+ * the end of its window, where the search goes on. Else returns @base.
+ */
+static uintptr_t skip_unbacked(uintptr_t base, size_t units)
 {
 	uintptr_t next = base;
 
-	while (slabs) {
-		const struct superslab *superslab = pagemap_superslab(base);
-		uint32_t part = superslab_part(base, slabs);
+	while (units) {
+		uintptr_t start = base & ~(WINDOW_SIZE - 1);
+		const struct window *window = superslab_window(pagemap_superslab(base), base);
+		unsigned n;
+		unit_mask part = superslab_part(base, units, &n);
 
-		slabs -= count_bits(part);
-		base += count_bits(part) * SLAB_SIZE;
-		part &= superslab->unbacked;
+		units -= n;
+		base += n * UNIT_SIZE;
+		part &= window->unbacked;
 		if (part) {
-			uint32_t behind =
-				~(superslab->unbacked | bit_run(0, highest_bit(part) + 1));
+			unit_mask behind =
+				~(window->unbacked | (unit_mask)bit_run(0, highest_bit(part) + 1));
 
-			next = superslab->base +
-			       (behind ? lowest_bit(behind) : SLABS_PER_SUPERSLAB) * SLAB_SIZE;
+			next = start + (behind ? lowest_bit(behind) : UNITS_PER_WINDOW) * UNIT_SIZE;
 		}
 	}
 	return next;
 }
 
-#define UNBACKED_MISFIT (PAGES_PER_SLAB + 1) /* worse than any that is backed */
+#define UNBACKED_MISFIT (PAGES_PER_UNIT + 1) /* worse than any that is backed */
 
 /*
- * How badly does a place suit whose last slab is @last? This counts the pages that would have
- * to be backed, and the backed pages that would be slack.
+ * How badly does a backed place suit whose last unit is @last? This counts the pages that would
+ * have to be backed, and the backed pages that would be slack.
  */
 static unsigned misfit(const struct request *request, const struct slab *last)
 {
-	const struct superslab *superslab = slab_superslab(last);
-
-	if (superslab->unbacked >> last->index & 1)
-		return UNBACKED_MISFIT;
-	if (!superslab->purgeable)
+	if (!slab_superslab(last)->purgeable)
 		return 0;
-	return count_bits((last->unbacked ^ request->slack) & ALL_PAGES);
+	return count_bits((last->unbacked ^ request->slack) & UNIT_PAGES);
 }
 
 /* The first place in a run, and the first that is backed. */
 static HAK_COLD void search_run(struct request *request, const struct slab *first)
 {
-	size_t size = request->slabs * SLAB_SIZE;
-	uintptr_t next = slab_base(first), end = next + first->run * SLAB_SIZE, base;
+	size_t size = request->units * UNIT_SIZE;
+	uintptr_t next = slab_base(first), end = next + first->run * UNIT_SIZE, base;
 
 	do {
 		unsigned pages = UNBACKED_MISFIT;
 
 		base = ALIGN_UP(next, request->align);
+		if (UNITS_PER_SLAB > 1 && request->counts &&
+		    base % SUPERSLAB_SIZE + size > SUPERSLAB_SIZE)
+			base = ALIGN_UP(base, SUPERSLAB_SIZE); /* a slab is in one SuperSlab */
 		if (base + size > end)
 			return;
-		next = skip_unbacked(base, request->slabs);
+		next = skip_unbacked(base, request->units);
 		if (next == base)
-			pages = misfit(request, address_to_slab(base + size - SLAB_SIZE));
+			pages = misfit(request, address_to_slab(base + size - UNIT_SIZE));
 		request->candidates--;
 		if (pages < request->misfit) {
 			request->misfit = pages;
@@ -204,14 +279,14 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
 
 /*
  * Find a place in a run that suffices. A span gets one in the shortest runs: a caller who
- * prefers backed slabs asks twice. A class gets a backed one, in the shortest runs that have
+ * prefers backed units asks twice. A class gets a backed one, in the shortest runs that have
  * such a place. If none has, it gets one in the shortest runs. A large block that grows gets
  * one in the longest runs, so that it need not move again soon.
  */
 static uintptr_t find_unused(struct request *request)
 {
 	bool metadata = asks_for(request, ALLOC_METADATA, HAK_METADATA_APART);
-	unsigned list = runs_list(metadata, request->slabs);
+	unsigned list = runs_list(metadata, request->units);
 	uint64_t lists = hak_runs.lists >> list << list;
 
 	request->candidates = POLICY_RUN_CANDIDATES;
@@ -235,7 +310,7 @@ static uintptr_t find_unused(struct request *request)
 /* Map enough SuperSlabs, and allocate from the start of them. */
 static uintptr_t alloc_new(struct request *request)
 {
-	size_t count = DIV_ROUND_UP(request->slabs, SLABS_PER_SUPERSLAB);
+	size_t count = DIV_ROUND_UP(request->units, UNITS_PER_SUPERSLAB);
 	bool metadata = asks_for(request, ALLOC_METADATA, HAK_METADATA_APART);
 	struct list_node *chain = descriptor_map(count, request->align, metadata);
 	uintptr_t base;
@@ -264,22 +339,22 @@ static uintptr_t alloc_run(struct request *request)
 }
 
 /**
- * superslab_alloc() - allocate a run of slabs for a span
- * @slabs:  how many
+ * superslab_alloc() - allocate a run of units for a span
+ * @units:  how many
  * @slack:  which pages of the last one will not be used
- * @align:  of the first one, a power of two >= SLAB_SIZE
+ * @align:  of the first one, a power of two >= UNIT_SIZE
  * @which:  which memory may be taken
  * @backed: set if memory stands behind most of the run already
  *
- * Unused slabs come before new SuperSlabs. Returns the address of the first slab, or 0.
+ * Unused units come before new SuperSlabs. Returns the address of the first one, or 0.
  */
-uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc_which which,
+uintptr_t superslab_alloc(size_t units, unsigned slack, size_t align, enum alloc_which which,
 			  bool *backed)
 {
-	struct request request = { .slabs = slabs, .slack = slack, .align = align, .which = which };
+	struct request request = { .units = units, .slack = slack, .align = align, .which = which };
 	uintptr_t base = alloc_run(&request);
 
-	*backed = request.unbacked <= slabs / 2;
+	*backed = request.unbacked <= units / 2;
 	return base;
 }
 
@@ -287,123 +362,237 @@ uintptr_t superslab_alloc(size_t slabs, unsigned slack, size_t align, enum alloc
  * superslab_clear() - make a run read zero that has just been allocated for a span
  * @size: in bytes
  *
- * Slabs that are known to read zero are not touched. A long run is purged.
+ * Units that are known to read zero are not touched. A long run is purged.
  */
 NO_SANITIZE_THREAD void superslab_clear(uintptr_t base, size_t size)
 {
-	size_t unit = size > POLICY_CLEAR_MOST ? SUPERSLAB_SIZE : SLAB_SIZE;
+	size_t unit = size > POLICY_CLEAR_MOST ? WINDOW_SIZE : UNIT_SIZE;
 
 	for (size_t part; size; base += part, size -= part) {
 		/* racy: alloc_at() changes only bits of others meanwhile */
-		uint32_t zeros = READ_ONCE(pagemap_superslab(base)->zeros);
+		unit_mask zeros = READ_ONCE(superslab_window(pagemap_superslab(base), base)->zeros);
+		unsigned n;
 		int flags;
 
 		part = unit - base % unit < size ? unit - base % unit : size;
-		if (!(superslab_part(base, DIV_ROUND_UP(part, SLAB_SIZE)) & ~zeros))
+		if (!(superslab_part(base, DIV_ROUND_UP(part, UNIT_SIZE), &n) & ~zeros))
 			continue;
-		flags = unit == SLAB_SIZE ? -1
+		flags = unit == UNIT_SIZE ? -1
 					  : pages_purge((void *)base, ALIGN_UP(part, PAGE_SIZE));
 		if (flags < 0 || !(flags & HAK_PAGES_ZERO))
 			__builtin_memset((void *)base, 0, part);
 	}
 }
 
-/**
- * superslab_alloc_slabs() - allocate slabs for the blocks of a class
- * @n:     how many would be welcome, at least 1
- * @which: which memory may be taken
- *
- * Returns a chain of slabs of one SuperSlab through node.next, or NULL. Their `unbacked` and
- * `untouched` are right, and are the caller's to keep so.
- */
-struct list_node *superslab_alloc_slabs(unsigned n, enum alloc_which which)
+/* What was allocated becomes a chain of slabs, the lowest first. */
+static struct list_node *chain_slabs(const struct request *request, uintptr_t base)
 {
-	struct request request = {
-		.slabs = 1, .align = SLAB_SIZE, .more = n - 1, .counts = true, .which = which
-	};
-	uintptr_t base = alloc_run(&request);
+	struct superslab *superslab = pagemap_superslab(base);
+	struct slab *units = superslab_window_units(superslab, superslab_window(superslab, base));
+	unsigned n;
+	unit_mask part = UNITS_PER_SLAB > 1 ? superslab_part(base, 1, &n) : request->part;
 	struct list_node *chain = NULL;
-	struct superslab *superslab;
 
-	if (!base)
-		return NULL;
-	superslab = pagemap_superslab(base);
-	for (uint32_t part = request.part; part; part &= ~((uint32_t)1 << highest_bit(part))) {
-		struct slab *slab = &superslab->slab[highest_bit(part)];
+	for (; part; part &= ~((unit_mask)1 << highest_bit(part))) {
+		struct slab *slab = &units[highest_bit(part)];
 
 		slab->node.next = chain;
 		chain = &slab->node;
-		if (asks_for(&request, ALLOC_POPULATED, PLATFORM_POPULATES) && request.unbacked)
-			pages_populate((void *)slab_base(slab), SLAB_SIZE);
+		if (asks_for(request, ALLOC_POPULATED, PLATFORM_POPULATES) && request->unbacked)
+			pages_populate((void *)slab_base(slab), slab_units(slab) * UNIT_SIZE);
 	}
 	return chain;
 }
 
-/*
- * These slabs are unused from now on. Those whose slack a scan has claimed do not become
- * unused: they belong to the scan, which frees them. If the SuperSlab is to be unmapped, it is
- * put in front of a chain.
- */
-void superslab_free_part(struct superslab *superslab, uint32_t part, struct list_node **chain)
+/* There are not so many units in a row: allocate fewer, but @least. */
+static uintptr_t alloc_fewer(struct request *request, unsigned least)
 {
-	size_t reserve = hak_arena.counters.reserve;
-	uint32_t claimed = part & superslab->claimed;
+	uint64_t lists;
+	uintptr_t base = 0;
 
-	hak_assert(!(part & superslab->unused));
-	hak_arena.counters.emptied += (superslab->unused | part) == ALL_SLABS;
-	superslab->claimed &= ~claimed;
-	part &= ~claimed;
-	superslab->unbacked |= superslab_unbacked_slabs(superslab, part);
-	hak_arena.counters.slabs_used -= count_bits(part);
-	arena_set_unused(superslab, superslab->unused | part);
-	if (superslab_is_metadata(superslab)) /* is this the only run? */
-		reserve = hak_runs.list[RUNS_METADATA]->next ? SIZE_MAX : 0;
-	if (superslab->unused == superslab_slabs(superslab) && !superslab->refused &&
-	    !policy_keeps(reserve, arena_in_use(), arena_recent_peak()))
-		arena_collect(superslab, chain);
+	arena_lock();
+	lists = hak_runs.lists & (((uint64_t)1 << request->units) - 1);
+	if (lists >> least) {
+		request->units = highest_bit(lists);
+		while (!(base = find_unused(request)) && request->units > least)
+			request->units--;
+	}
+	if (base)
+		alloc_at(request, base);
+	arena_unlock();
+	return base;
 }
 
 /**
- * superslab_free() - free a run of slabs
+ * superslab_alloc_slabs() - allocate slabs for the blocks of a class
+ * @n:     how many would be welcome, at least 1
+ * @units: how many units each is to have
+ * @least: how many it must have at least
+ * @which: which memory may be taken
+ *
+ * Returns a chain of slabs of one SuperSlab through node.next, or NULL. Their `unbacked` and
+ * `untouched` are right, and are the caller's to keep so. Slabs of several units are returned
+ * one by one, and are shorter if there is no more memory for a long one.
+ */
+struct list_node *superslab_alloc_slabs(unsigned n, unsigned units, unsigned least,
+					enum alloc_which which)
+{
+	struct request request = {
+		.units = units, .align = UNIT_SIZE, .more = n - 1, .counts = true, .which = which
+	};
+	uintptr_t base = alloc_run(&request);
+
+	if (!base && least < units)
+		base = alloc_fewer(&request, least);
+	return base ? chain_slabs(&request, base) : NULL;
+}
+
+/*
+ * These units of a window are unused from now on, and the caller makes runs of them. Those whose
+ * slack a scan has claimed do not become unused: they belong to the scan, which frees them.
+ * Returns the others.
+ */
+static unit_mask unuse_units(struct superslab *superslab, struct window *window, unit_mask part,
+			     unsigned n)
+{
+	unit_mask claimed = part & window->claimed;
+
+	hak_arena.counters.emptied +=
+		!superslab_is_metadata(superslab) && superslab->unused + n == UNITS_PER_SUPERSLAB;
+	if (claimed) {
+		window->claimed &= ~claimed;
+		part &= ~claimed;
+		n = count_bits(part);
+	}
+	if (has_pages(superslab))
+		window->unbacked |= units_unbacked(superslab_window_units(superslab, window), part);
+	arena_unuse(superslab, window, part, n);
+	return part;
+}
+
+/*
+ * If a SuperSlab is empty now, is it to be unmapped? Then it is put in front of a chain. @reserve
+ * others were empty before.
+ */
+static void collect_empty(struct superslab *superslab, size_t reserve, struct list_node **chain)
+{
+	size_t in_use = hak_arena.counters.active - reserve - 1;
+
+	if (!superslab_is_empty(superslab) || superslab->refused)
+		return;
+	if (superslab_is_metadata(superslab)) { /* is this the only run? */
+		reserve = hak_runs.list[RUNS_METADATA]->next ? SIZE_MAX : 0;
+		in_use = arena_in_use();
+	}
+	if (!policy_keeps(reserve, in_use, arena_recent_peak()))
+		arena_collect(superslab, chain);
+}
+
+/*
+ * Units in a row are unused from now on. If a SuperSlab is: see collect_empty(). Only the last
+ * unit may have slack that is claimed.
+ */
+static void free_units(uintptr_t base, size_t units, struct list_node **chain)
+{
+	size_t reserve = hak_arena.counters.reserve, left = units, run = 0;
+	struct slab *first = address_to_slab(base);
+	uintptr_t end = base + units * UNIT_SIZE;
+
+	for (uintptr_t next = base; left;) {
+		unsigned n;
+		unit_mask part = superslab_part(next, left, &n);
+		struct superslab *superslab = pagemap_superslab(next);
+
+		run += n;
+		if (unuse_units(superslab, superslab_window(superslab, next), part, n) != part)
+			run--;
+		left -= n;
+		next += n * UNIT_SIZE;
+	}
+	hak_assert(units - run <= 1);
+	if (run)
+		runs_add(first, run);
+	for (base &= ~(SUPERSLAB_SIZE - 1); base < end; base += SUPERSLAB_SIZE) {
+		size_t before = hak_arena.counters.active;
+		struct superslab *superslab = pagemap_superslab(base);
+
+		if (!superslab_is_empty(superslab))
+			continue;
+		collect_empty(superslab, reserve, chain);
+		reserve += before == hak_arena.counters.active;
+	}
+}
+
+/* Some units of a window are unused from now on. */
+void superslab_free_part(struct superslab *superslab, struct window *window, unit_mask part,
+			 struct list_node **chain)
+{
+	const struct slab *units = superslab_window_units(superslab, window);
+
+	for (unit_mask run; part; part ^= run) {
+		run = lowest_run(part);
+		free_units(slab_base(units + lowest_bit(run)), count_bits(run), chain);
+	}
+}
+
+/**
+ * superslab_free() - free a run of units
  *
  * Their class bytes become 0 here, before anybody else can allocate them. SuperSlabs that
  * become empty are released, but for the reserve.
  */
-void superslab_free(uintptr_t base, size_t slabs)
+void superslab_free(uintptr_t base, size_t units)
 {
 	struct list_node *chain = NULL;
 
-	pagemap_set_class(base, slabs, CLASS_NONE);
+	pagemap_set_class(base, units, CLASS_NONE);
 	arena_lock();
-	while (slabs) {
-		uint32_t part = superslab_part(base, slabs);
-
-		superslab_free_part(pagemap_superslab(base), part, &chain);
-		slabs -= count_bits(part);
-		base += count_bits(part) * SLAB_SIZE;
-	}
+	free_units(base, units, &chain);
 	arena_unlock();
 	arena_release(chain);
 }
 
-/* Free a chain of single slabs likewise. Those in a row that share a SuperSlab go at once. */
+/*
+ * Free the first slabs of a chain that is not empty: one of several units, or all in a row that
+ * share a SuperSlab. Returns the rest of the chain.
+ */
+static struct list_node *free_first_slabs(struct list_node *slabs, struct list_node **chain)
+{
+	struct slab *slab = list_entry(slabs, struct slab, node);
+	struct superslab *superslab = slab_superslab(slab);
+	unit_mask part = 0;
+
+	if (UNITS_PER_SLAB > 1) {
+		slabs = slabs->next;
+		split_units(slab);
+		free_units(slab_base(slab), slab->units, chain);
+		return slabs;
+	}
+	do {
+		part |= (unit_mask)1 << list_entry(slabs, struct slab, node)->index;
+		slabs = slabs->next;
+	} while (slabs && slab_superslab(list_entry(slabs, struct slab, node)) == superslab);
+	superslab_free_part(superslab, superslab->window, part, chain);
+	return slabs;
+}
+
+/* Free a chain of slabs likewise. If they have several units, the lock is dropped in between. */
 void superslab_free_slabs(struct list_node *slabs)
 {
 	struct list_node *chain = NULL;
 
-	for (struct list_node *node = slabs; node; node = node->next)
-		pagemap_set_class(slab_base(list_entry(node, struct slab, node)), 1, CLASS_NONE);
+	for (struct list_node *node = slabs; node; node = node->next) {
+		const struct slab *slab = list_entry(node, struct slab, node);
+
+		pagemap_set_class(slab_base(slab), slab_units(slab), CLASS_NONE);
+	}
 	arena_lock();
 	while (slabs) {
-		struct superslab *superslab = slab_superslab(list_entry(slabs, struct slab, node));
-		uint32_t part = 0;
-
-		do {
-			part |= (uint32_t)1 << list_entry(slabs, struct slab, node)->index;
-			slabs = slabs->next;
-		} while (slabs &&
-			 slab_superslab(list_entry(slabs, struct slab, node)) == superslab);
-		superslab_free_part(superslab, part, &chain);
+		slabs = free_first_slabs(slabs, &chain);
+		if (UNITS_PER_SLAB > 1 && slabs) {
+			arena_unlock();
+			arena_lock();
+		}
 	}
 	arena_unlock();
 	arena_release(chain);
@@ -411,33 +600,33 @@ void superslab_free_slabs(struct list_node *slabs)
 
 /**
  * superslab_resize() - change the length of a run where it is
- * @base:  the first slab of a run that superslab_alloc() returned
- * @old:   how many slabs it has
- * @slabs: how many it is to have
+ * @base:  the first unit of a run that superslab_alloc() returned
+ * @old:   how many units it has
+ * @units: how many it is to have
  * @slack: which pages of the last one will not be used
  *
- * False if the slabs or pages that it would need are in use, or claimed by a scan. Then
+ * False if the units or pages that it would need are in use, or claimed by a scan. Then
  * nothing has changed.
  */
-bool superslab_resize(uintptr_t base, size_t old, size_t slabs, unsigned slack)
+bool superslab_resize(uintptr_t base, size_t old, size_t units, unsigned slack)
 {
-	struct request more = { .slabs = slabs > old ? slabs - old : 0, .slack = slack };
-	uintptr_t end = base + (slabs < old ? slabs : old) * SLAB_SIZE;
-	unsigned left = more.slabs ? 0 : slack; /* of what is the last slab now */
-	struct superslab *superslab;
+	struct request more = { .units = units > old ? units - old : 0, .slack = slack };
+	uintptr_t end = base + (units < old ? units : old) * UNIT_SIZE;
+	unsigned left = more.units ? 0 : slack; /* of what is the last unit now */
+	const struct window *window;
 	struct slab *last;
 	bool possible;
 
-	if (slabs < old)
-		superslab_free(end, old - slabs);
+	if (units < old)
+		superslab_free(end, old - units);
 	arena_lock();
-	last = address_to_slab(end - SLAB_SIZE);
-	superslab = slab_superslab(last);
-	possible = runs_have(end, more.slabs);
-	if (superslab->claimed >> last->index & 1)
+	last = address_to_slab(end - UNIT_SIZE);
+	window = superslab_window(slab_superslab(last), end - UNIT_SIZE);
+	possible = runs_have(end, more.units);
+	if (window->claimed >> last->index % UNITS_PER_WINDOW & 1)
 		possible &= !(last->slack & ~left); /* the scan purges these pages */
 	if (possible) {
-		set_slack(last, ALL_PAGES & ~left, left);
+		set_slack(last, UNIT_PAGES & ~left, left);
 		alloc_at(&more, end);
 	}
 	arena_unlock();

@@ -72,7 +72,8 @@ struct hak_mapping {
  *
  * @purge: drop the memory behind some pages of a mapping, and keep the addresses. Returns the
  *	HAK_PAGES_* that hold there from now on; or a negative value for a refusal: the
- *	contents are then what they were. May be NULL.
+ *	contents are then what they were. May be NULL. On bare metal it is only called for
+ *	blocks and unused memory after hak_purge_enable().
  *
  * @move: let the memory behind the @size bytes at @from be behind those at @to from now on,
  *	without copying it. Both ranges are whole pages of one SuperSlab each, maybe of the
@@ -100,6 +101,15 @@ struct hak_provider {
 	void (*populate)(void *ctx, void *base, size_t size);
 	int (*resident)(void *ctx, const void *base, size_t size, size_t *bytes);
 };
+
+/**
+ * hak_purge_enable() - let scans purge pages
+ *
+ * For bare metal, where a provider that can purge is rare, and the code for it is only linked for
+ * who calls this: before memory is mapped, so before hak_init(). hak_balloon_start() does. On
+ * Linux it does nothing that was not so before. Any context; it stays so, also after hak_fini().
+ */
+void hak_purge_enable(void);
 
 #ifdef __cplusplus
 }

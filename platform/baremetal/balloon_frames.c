@@ -63,6 +63,7 @@ int hak_balloon_start(uintptr_t mmio, unsigned count)
 		return error;
 	balloon.started = true;
 	hak_frames_set_host(&host);
+	hak_purge_enable();
 	return 0;
 }
 

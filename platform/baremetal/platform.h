@@ -16,8 +16,18 @@
 
 #include "machine.h"
 
-/* A leaf of the page map is for 256 MiB, and takes 5 KiB, all of which is memory here. */
-#define HAK_LEAF_BITS 28
+/*
+ * In bytes: what SuperSlabs are allocated in. With a page, what one block keeps from others is
+ * short, and a span is no longer than it must be.
+ */
+#define HAK_UNIT_SIZE 4096
+
+/*
+ * A leaf of the page map is for 32 MiB, and takes 8 KiB, all of which is memory here, like the
+ * root (16 KiB) and the absent leaf (8 KiB). With longer leaves these three would be larger on
+ * a small machine, and with shorter ones the root.
+ */
+#define HAK_LEAF_BITS 25
 
 /* In bytes. C asks for no more than what the largest object that fits into a block needs. */
 #define HAK_MIN_ALIGN 8
@@ -49,6 +59,9 @@
 
 /* The provider of this platform cannot move frames; that of a kernel may. */
 #define PLATFORM_MOVES CONFIG_HAK_MOVE
+
+/* That of most images cannot purge: see hak_purge_enable(). */
+#define PLATFORM_PURGES 0
 
 #define PLATFORM_FORKS 0
 

@@ -17,11 +17,26 @@
 #define HAK_ADDRESS_BITS 48
 
 /*
+ * `make GAPS=1` is for tests: the core is as on bare metal, but for what magazines hold. Units are
+ * pages, blocks are made of free neighbours of a smaller class (core/slab/gap.c), spans have no
+ * magazines, and bitmaps have no SuperSlabs of their own.
+ */
+#ifndef HAK_GAPS
+#define HAK_GAPS 0
+#endif
+
+/*
+ * In bytes: what SuperSlabs are allocated in. A slab is a unit: with smaller ones each new slab
+ * would take longer, and what is free goes back page by page anyway.
+ */
+#define HAK_UNIT_SIZE (HAK_GAPS ? 4096 : 65536)
+
+/*
  * A leaf of the page map is for 4 GiB. It takes 80 KiB of addresses, of which only what tells
  * of SuperSlabs is ever touched. With 4 GiB, the index of a slab is the upper half of a
  * register of 32 bits.
  */
-#define HAK_LEAF_BITS 32
+#define HAK_LEAF_BITS (HAK_GAPS ? 28 : 32)
 
 /* In bytes. glibc aligns even a single byte to 16, and programs rely on it. */
 #define HAK_MIN_ALIGN 16
@@ -41,15 +56,7 @@
 #define HAK_MAGAZINE_BYTES    (16u << 20)
 #define HAK_CACHE_BYTES	      (4 << 20)
 #define HAK_CACHE_BURST_BYTES (16 << 20)
-#define HAK_CACHED_MAX	      (1024 * 1024)
-
-/*
- * No blocks are made of free neighbours of a smaller class (core/slab/gap.c): a process has
- * addresses to spare, and what is free goes back page by page. `make GAPS=1` is for tests.
- */
-#ifndef HAK_GAPS
-#define HAK_GAPS 0
-#endif
+#define HAK_CACHED_MAX	      (HAK_GAPS ? 0 : 1024 * 1024)
 
 /* The provider of hak_init(NULL), and of the first allocation. See provider.c. */
 extern const struct hak_provider hak_linux_provider;
@@ -109,6 +116,9 @@ static inline unsigned this_held_now(void)
 /* The provider can get the memory of many pages at once. */
 #define PLATFORM_POPULATES 1
 
+/* The provider can purge. */
+#define PLATFORM_PURGES 1
+
 /* Nothing: smaller code would make large blocks slower, and a process has the memory. */
 #define HAK_COLD
 
@@ -136,8 +146,7 @@ static inline bool platform_ask(size_t bytes)
 
 /*
  * Bitmaps lie in SuperSlabs of their own, and there are guards around all that is the
- * allocator's: an overflow of a block does not reach it. It takes address space. (Where gap
- * blocks are tried, all is as on bare metal.)
+ * allocator's: an overflow of a block does not reach it. It takes address space.
  */
 #define HAK_METADATA_APART (!HAK_GAPS)
 

@@ -252,7 +252,7 @@ static void allocate_spans(void)
 	static const size_t sizes[] = { 40000, 65536, 300000, 1500000, 2200000 };
 
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-		keep(hak_malloc(sizes[i]), sizes[i], 65536);
+		keep(hak_malloc(sizes[i]), sizes[i], UNIT_SIZE);
 }
 
 static void allocate_aligned(void)
@@ -384,8 +384,8 @@ static void check_recovery(void)
 	work.n = 0;
 	keep(hak_malloc(64), 64, HAK_MIN_ALIGN);
 	keep(hak_malloc(6000), 6000, HAK_MIN_ALIGN);
-	keep(hak_malloc(100000), 100000, 65536);
-	keep(hak_malloc(3 << 20), 3 << 20, 65536);
+	keep(hak_malloc(100000), 100000, UNIT_SIZE);
+	keep(hak_malloc(3 << 20), 3 << 20, UNIT_SIZE);
 	check_all();
 	CHECK(work.failed == before);
 	last_part();

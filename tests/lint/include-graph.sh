@@ -17,7 +17,7 @@ layers='
 	2 superslab	descriptor runs arena remap superslab claim span
 	3 slab		slab class gap blocks
 	4 cache		layout slots budget seize magazine cache
-	5 reclaim	scan
+	5 reclaim	purge scan
 	5 diag		stats available row dump check
 	6 api		fastpath init fork malloc aligned
 '

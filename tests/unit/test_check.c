@@ -54,22 +54,22 @@ static void check_superslab_words(void)
 	FINDS_NOTHING();
 	superslab = superslab_at(0);
 
-	superslab->unbacked |= 1;
-	FINDS("SuperSlab: unbacked slabs that are in use");
-	superslab->unbacked &= ~1u;
-	superslab->claimed |= 16;
-	FINDS("SuperSlab: slabs that a scan did not free");
-	superslab->claimed &= ~16u;
-	superslab->idle |= 2;
-	FINDS("SuperSlab: idle slabs without anything to purge");
-	superslab->idle &= ~2u;
+	superslab->window->unbacked |= 1;
+	FINDS("SuperSlab: unbacked units that are in use");
+	superslab->window->unbacked &= ~1u;
+	superslab->window->claimed |= 16;
+	FINDS("SuperSlab: units that a scan did not free");
+	superslab->window->claimed &= ~16u;
+	superslab->window->idle |= 2;
+	FINDS("SuperSlab: idle units without anything to purge");
+	superslab->window->idle &= ~2u;
 
 	pagemap_set_superslab(superslab->base, NULL);
 	FINDS("page map: entry of a SuperSlab");
 	pagemap_set_superslab(superslab->base, superslab);
 
 	pagemap_set_class(slab_at(31), 1, CLASS_1K);
-	FINDS("page map: class of an unused slab");
+	FINDS("page map: class of an unused unit");
 	pagemap_set_class(slab_at(31), 1, CLASS_NONE);
 
 	FINDS_NOTHING();
@@ -83,9 +83,9 @@ static void check_superslab_counts(void)
 	hak_arena.counters.active++;
 	FINDS("SuperSlab counters: active or reserve");
 	hak_arena.counters.active--;
-	hak_arena.counters.slabs_used++;
-	FINDS("SuperSlab counters: slabs used");
-	hak_arena.counters.slabs_used--;
+	hak_arena.counters.units_used++;
+	FINDS("SuperSlab counters: units used");
+	hak_arena.counters.units_used--;
 	FINDS_NOTHING();
 	CHECK(unit_close());
 }
@@ -125,14 +125,17 @@ static void check_runs(void)
 	FINDS_NOTHING();
 
 	/* shorter than it is, and longer */
-	superslab_at(0)->unused |= (uint32_t)1 << 19;
-	FINDS("page map: class of an unused slab");
-	superslab_at(0)->unused &= ~((uint32_t)1 << 19);
-	superslab_at(0)->unused &= ~((uint32_t)1 << 25);
-	superslab_at(0)->unbacked &= ~((uint32_t)1 << 25);
+	superslab_at(0)->window->unused |= (unit_mask)1 << 19;
+	FINDS("page map: class of an unused unit");
+	superslab_at(0)->window->unused &= ~((unit_mask)1 << 19);
+	superslab_at(0)->window->unused &= ~((unit_mask)1 << 25);
+	superslab_at(0)->window->unbacked &= ~((unit_mask)1 << 25);
+	FINDS("SuperSlab: unused units and the count of them");
+	superslab_at(0)->unused--;
 	FINDS("runs: the length of one");
-	superslab_at(0)->unused |= (uint32_t)1 << 25;
-	superslab_at(0)->unbacked |= (uint32_t)1 << 25;
+	superslab_at(0)->unused++;
+	superslab_at(0)->window->unused |= (unit_mask)1 << 25;
+	superslab_at(0)->window->unbacked |= (unit_mask)1 << 25;
 	FINDS_NOTHING();
 	CHECK(unit_close());
 }
@@ -150,9 +153,9 @@ static void check_superslab_list(void)
 	CHECK(arena_first() == superslab_at(32));
 	list_add(link, &superslab->all);
 	FINDS_NOTHING();
-	hak_arena.counters.slabs_used++;
-	FINDS("SuperSlab counters: slabs used");
-	hak_arena.counters.slabs_used--;
+	hak_arena.counters.units_used++;
+	FINDS("SuperSlab counters: units used");
+	hak_arena.counters.units_used--;
 	FINDS_NOTHING();
 	CHECK(unit_close());
 }
@@ -262,7 +265,7 @@ static void check_slab_classes(void)
 	/* a class of the same geometry: only the numbers are wrong */
 	slab->class = CLASS_BITMAP_512;
 	pagemap_set_class(slab_base(slab), 1, CLASS_BITMAP_512);
-	FINDS("class: number of slabs");
+	FINDS("class: number of units");
 	slab->class = CLASS_512;
 	pagemap_set_class(slab_base(slab), 1, CLASS_512);
 	FINDS_NOTHING();
@@ -285,11 +288,11 @@ static void check_finds_spans(void)
 	head = slab_of(block);
 
 	head->span_pages = 4 * PAGES_PER_SLAB;
-	FINDS("span counters: pages or slabs");
+	FINDS("span counters: pages or units");
 	head->span_pages = 6 * PAGES_PER_SLAB;
 	FINDS("page map: class of the rest of a span");
 	head->span_pages = 5 * PAGES_PER_SLAB - 1;
-	FINDS("span counters: pages or slabs");
+	FINDS("span counters: pages or units");
 	head->span_pages = 5 * PAGES_PER_SLAB;
 
 	pagemap_set_class((uintptr_t)block, 1, CLASS_SPAN_REST);
@@ -346,10 +349,10 @@ void unit_check(void)
 {
 	TEST_RUN(check_superslab_words);
 	TEST_RUN(check_superslab_counts);
-	TEST_RUN(check_runs);
+	TEST_RUN_SLABS(check_runs);
 	TEST_RUN(check_superslab_list);
 	TEST_RUN(check_bitmap);
-	TEST_RUN(check_outer_bitmap);
+	TEST_RUN_SLABS(check_outer_bitmap);
 	TEST_RUN(check_slab_lists);
 	TEST_RUN(check_slab_classes);
 	TEST_RUN(check_finds_spans);

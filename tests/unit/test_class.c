@@ -56,7 +56,7 @@ static uint64_t slabs_used(void)
 	struct arena_counters now;
 
 	arena_read_counters(&now);
-	return now.slabs_used;
+	return now.units_used;
 }
 
 static struct slab *slab_of(const void *block)
@@ -75,10 +75,10 @@ static void class_whole(void)
 
 		CHECK(alloc_blocks(class, 0, n) == n);
 		base = (uintptr_t)blocks[0];
-		CHECK(base % SLAB_SIZE == 0);
+		CHECK(base % UNIT_SIZE == 0);
 		for (unsigned i = 0; i < n; i++)
 			CHECK((uintptr_t)blocks[i] == base + i * (uintptr_t)size_class[class].size);
-		CHECK(counters(class).slabs == 1 &&
+		CHECK(counters(class).slabs == size_class[class].units &&
 		      counters(class).allocated == before.allocated + n);
 		CHECK(pagemap_class(base) == class && slab_of(blocks[0])->class == class);
 		CHECK(slab_of(blocks[0])->free == 0);
@@ -140,7 +140,7 @@ static void class_populates(void)
 	CHECK(populated_by(CLASS_1024, 1) == whole);
 	CHECK(slab_of(blocks[0])->unbacked == 0 && slab_of(blocks[0])->untouched == 0);
 	CHECK(populated_by(CLASS_1024, POLICY_GROWING_SLABS - 1) == whole);
-	CHECK(slabs_used() == 2 * SLABS_PER_SUPERSLAB); /* no slab is unused */
+	CHECK(slabs_used() == 2 * UNITS_PER_SUPERSLAB); /* no slab is unused */
 	CHECK(!check_classes() && !check_arena());
 
 	/* memory that is there is not asked for, memory that went back is, and is counted */
@@ -165,22 +165,23 @@ static void class_refill_order(void)
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(alloc_blocks(CLASS_1024, 0, n) == n);
-	CHECK(slabs_used() == 1);
+	CHECK(slabs_used() == UNITS_PER_SLAB);
 	free_blocks(CLASS_1024, 10, 3);
 	/* what is partial is all that a request for more gets ... */
 	CHECK(class_alloc(CLASS_1024, blocks + n + 20, 20, ALLOC_ANY) == 3);
-	CHECK(slabs_used() == 1);
+	CHECK(slabs_used() == UNITS_PER_SLAB);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(blocks[n + 19 - i] == blocks[10 + i]);
 	/* ... and only when there is nothing, an unused slab is taken */
 	CHECK(alloc_blocks(CLASS_1024, n, 1) == 1);
-	CHECK(slabs_used() == 2 && unit_fake.calls[FAKE_MAP_HEAP] == 1);
+	CHECK(slabs_used() == 2 * UNITS_PER_SLAB && unit_fake.calls[FAKE_MAP_HEAP] == 1);
 	CHECK((uintptr_t)blocks[n] == (uintptr_t)blocks[0] + SLAB_SIZE);
-	while (slabs_used() < 32)
+	while (slabs_used() < UNITS_PER_SUPERSLAB)
 		CHECK(alloc_blocks(CLASS_512, 2 * n, 128) == 128);
 	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 1);
 	CHECK(alloc_blocks(CLASS_32K, 4 * n, 1) == 1);
-	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 2 && slabs_used() == 33);
+	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 2 &&
+	      slabs_used() == UNITS_PER_SUPERSLAB + size_class[CLASS_32K].units);
 	CHECK(!check_classes());
 	CHECK(unit_close());
 }
@@ -312,7 +313,8 @@ static void class_free_orders(void)
 	for (unsigned order = 0; order < 5; order++) {
 		unsigned step = order == 4 ? 7 : total;
 
-		CHECK(alloc_blocks(CLASS_448, 0, total) == total && counters(CLASS_448).slabs == 3);
+		CHECK(alloc_blocks(CLASS_448, 0, total) == total &&
+		      counters(CLASS_448).slabs == 3 * UNITS_PER_SLAB);
 		for (unsigned i = 0; i < total / 2 && order == 1; i++)
 			swap(i, total - 1 - i); /* falling */
 		for (unsigned i = 0; i + 1 < total && order == 2; i += 2)
@@ -405,11 +407,11 @@ void unit_class(void)
 	TEST_RUN(class_refill_order);
 	TEST_RUN(class_fullest_first);
 	TEST_RUN(class_lowest_first);
-	TEST_RUN(class_bitmaps);
-	TEST_RUN(class_bitmaps_shared);
+	TEST_RUN_SLABS(class_bitmaps);
+	TEST_RUN_SLABS(class_bitmaps_shared);
 	TEST_RUN(class_populates);
 	TEST_RUN(class_free_orders);
-	TEST_RUN(class_emptied);
+	TEST_RUN_SLABS(class_emptied);
 	TEST_RUN(class_inspection);
-	TEST_RUN(class_failures);
+	TEST_RUN_SLABS(class_failures);
 }

@@ -248,7 +248,7 @@ static void gap_is_the_last(void)
 	CHECK(slab_of(gap)->class == CLASS_64 && !hak_check());
 	hak_free(gap);
 	arena_read_counters(&arena);
-	CHECK(arena.slabs_used == 0 && byte_of(gap) == CLASS_NONE);
+	CHECK(arena.units_used == 0 && byte_of(gap) == CLASS_NONE);
 	CHECK(!hak_check() && unit_close());
 }
 

@@ -792,8 +792,8 @@ void unit_magazine(void)
 	TEST_RUN(magazine_back_and_forth);
 	TEST_RUN(magazine_next_owner);
 	TEST_RUN(magazine_flush_own);
-	TEST_RUN(magazine_detach);
+	TEST_RUN_SLABS(magazine_detach);
 	TEST_RUN(magazine_no_cache);
-	TEST_RUN(magazine_partial_refill);
+	TEST_RUN_SLABS(magazine_partial_refill);
 	TEST_RUN(magazine_spans_are_used);
 }

@@ -361,7 +361,7 @@ static void malloc_owns(void)
 	/* the slab of bitmaps that this makes is no block of the program */
 	block = hak_malloc(16);
 	CHECK(block && hak_owns(block));
-	for (size_t i = 0; i < SLABS_PER_SUPERSLAB; i++) {
+	for (size_t i = 0; i < UNITS_PER_SUPERSLAB; i++) {
 		char *slab = unit_fake.arena + i * SLAB_SIZE;
 
 		CHECK(hak_owns(slab) == (slab == block - (uintptr_t)block % SLAB_SIZE));
@@ -809,7 +809,7 @@ void unit_malloc(void)
 	TEST_RUN(malloc_aligned);
 	TEST_RUN(zalloc_aligned);
 	TEST_RUN(realloc_aligned);
-	TEST_RUN(malloc_aligned_cost);
+	TEST_RUN_SLABS(malloc_aligned_cost);
 	TEST_RUN(malloc_bad_alignment);
 	TEST_RUN(malloc_larger_class);
 	TEST_RUN(malloc_good_size);
@@ -825,7 +825,7 @@ void unit_malloc(void)
 	TEST_RUN(malloc_realloc_spans);
 	TEST_RUN(malloc_realloc_room);
 	TEST_RUN(malloc_realloc_growth);
-	TEST_RUN(malloc_realloc_shrink_fails);
+	TEST_RUN_SLABS(malloc_realloc_shrink_fails);
 	TEST_RUN(malloc_realloc_fails);
 	TEST_RUN(malloc_exhaustion);
 	TEST_RUN(malloc_flush_and_trim);

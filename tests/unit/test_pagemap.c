@@ -68,17 +68,19 @@ static void pagemap_entries(void)
 	CHECK(pagemap_superslab(base + 2 * SUPERSLAB_SIZE - 1) == &two);
 	CHECK(!pagemap_superslab(base - 1) && !pagemap_superslab(base + 2 * SUPERSLAB_SIZE));
 
-	pagemap_set_class(base + SUPERSLAB_SIZE - 3 * SLAB_SIZE, 5, CLASS_SPAN);
-	for (unsigned i = 0; i < 2 * SLABS_PER_SUPERSLAB; i++) {
-		unsigned class = i >= 29 && i < 34 ? CLASS_SPAN : CLASS_NONE;
+	pagemap_set_class(base + SUPERSLAB_SIZE - 3 * UNIT_SIZE, 5, CLASS_SPAN);
+	for (unsigned i = 0; i < 2 * UNITS_PER_SUPERSLAB; i++) {
+		unsigned class = i + 3 >= UNITS_PER_SUPERSLAB && i < UNITS_PER_SUPERSLAB + 2
+					 ? CLASS_SPAN
+					 : CLASS_NONE;
 
-		CHECK(pagemap_class(base + i * SLAB_SIZE) == class);
-		CHECK(pagemap_class(base + (i + 1) * SLAB_SIZE - 1) == class);
+		CHECK(pagemap_class(base + i * UNIT_SIZE) == class);
+		CHECK(pagemap_class(base + (i + 1) * UNIT_SIZE - 1) == class);
 	}
 	CHECK(pagemap_class(base - 1) == CLASS_NONE);
 	/* the same place in other leaves is another place */
-	CHECK(is_absent(base + SUPERSLAB_SIZE - SLAB_SIZE - LEAF_BYTES));
-	CHECK(is_absent(base + SUPERSLAB_SIZE - SLAB_SIZE + LEAF_BYTES));
+	CHECK(is_absent(base + SUPERSLAB_SIZE - UNIT_SIZE - LEAF_BYTES));
+	CHECK(is_absent(base + SUPERSLAB_SIZE - UNIT_SIZE + LEAF_BYTES));
 	pagemap_set_superslab(base, NULL);
 	CHECK(!pagemap_superslab(base) && pagemap_superslab(base + SUPERSLAB_SIZE) == &two);
 	CHECK(unit_close());
@@ -116,7 +118,7 @@ static void pagemap_end_of_space(void)
 	base = END_OF_SPACE - SUPERSLAB_SIZE;
 	CHECK(add_leaf(base));
 	pagemap_set_superslab(base, &last);
-	pagemap_set_class(base, SLABS_PER_SUPERSLAB, 3);
+	pagemap_set_class(base, UNITS_PER_SUPERSLAB, 3);
 	CHECK(pagemap_class(END_OF_SPACE - 1) == 3);
 	CHECK(pagemap_superslab(END_OF_SPACE - 1) == &last);
 	CHECK(is_absent(END_OF_SPACE) && is_absent(0) && is_absent(base - 1));
@@ -127,11 +129,11 @@ static void pagemap_end_of_space(void)
 static void pagemap_layout(void)
 {
 	CHECK(PAGEMAP_LEAVES * LEAF_BYTES == SPACE);
-	CHECK(LEAF_SLABS * SLAB_SIZE == LEAF_BYTES);
+	CHECK(LEAF_UNITS * UNIT_SIZE == LEAF_BYTES);
 	CHECK(LEAF_SUPERSLABS * SUPERSLAB_SIZE == LEAF_BYTES);
 	CHECK(pagemap_leaf_index(END_OF_SPACE - 1) == PAGEMAP_LEAVES - 1);
 	CHECK(pagemap_leaf_index(UINTPTR_MAX) >= PAGEMAP_LEAVES);
-	for (size_t i = 0; i < LEAF_SLABS; i++)
+	for (size_t i = 0; i < LEAF_UNITS; i++)
 		CHECK(pagemap.absent[i] == CLASS_NONE);
 	for (size_t i = 0; i < PAGEMAP_LEAVES; i++)
 		CHECK(pagemap.root[i] == 0);

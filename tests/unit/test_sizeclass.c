@@ -13,8 +13,10 @@ static const uint32_t sizes[] = {
 	2048, 2304,  2560,  3072,  3584,  4096,	 4608,	5120,  6144,  7168,  8192,
 #if HAK_CACHED_MAX
 	9344, 10880, 13056, 14336, 16384, 20480, 21760, 24576, 28672, 32768,
-#else
+#elif HAK_UNIT_SIZE == 65536
 	9344, 10880, 13056, 16384, 21760, 32768,
+#else
+	10240, 12288, 14336, 16384, 20480, 24576, 28672, 32768,
 #endif
 };
 
@@ -39,6 +41,28 @@ static unsigned naive_class(size_t size)
 	return CLASS_SPAN;
 }
 
+/* How many blocks a slab has: as many as fit, and as its bitmaps have bits. */
+static void check_slabs(unsigned class)
+{
+	size_t units = size_class[class].units, size = sizes[class];
+
+	if (UNITS_PER_SLAB == 1) {
+		CHECK(units == 1 && size_class[class].blocks == SLAB_SIZE / size);
+		return;
+	}
+	CHECK(units && units <= UNITS_PER_SLAB);
+	CHECK(size < UNIT_SIZE ? units == UNITS_PER_SLAB : units * UNIT_SIZE % size == 0);
+	for (unsigned n = (unsigned)DIV_ROUND_UP(size, UNIT_SIZE); n <= units; n++) {
+		unsigned blocks = slab_fit_blocks(class, n), words = slab_bitmaps(class, blocks, n);
+
+		CHECK(blocks && blocks * size <= n * UNIT_SIZE);
+		CHECK(size <= 16 || (blocks + 1) * size > n * UNIT_SIZE);
+		CHECK(words <= SLAB_INLINE_WORDS || words * 8 <= (n - 1) * sizeof(struct slab));
+	}
+	CHECK(size < 32 || slab_bitmaps(class, size_class[class].blocks, (unsigned)units) >
+				   bitmap_words(size_class[class].blocks));
+}
+
 static void sizeclass_rows(void)
 {
 	CHECK(ARRAY_SIZE(sizes) == CLASS_SLAB_LAST + 1);
@@ -54,15 +78,12 @@ static void sizeclass_rows(void)
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class) {
 		CHECK(size_class[class].size == sizes[class]);
 		CHECK(size_class[class].size > size_class[class - 1].size);
-		CHECK(size_class[class].blocks == SLAB_SIZE / sizes[class]);
-		CHECK(class_bitmap_words(class) == (SLAB_SIZE / sizes[class] + 63) / 64);
+		check_slabs(class);
 	}
 	CHECK(size_class[CLASS_NONE].size == 0 && size_class[CLASS_NONE].capacity == 0);
 	CHECK(size_class[CLASS_BITMAP_512].size == 512);
-	CHECK(size_class[CLASS_BITMAP_512].blocks == 128);
 	CHECK(size_class[CLASS_BITMAP_512].capacity == 0);
 	CHECK(size_class[CLASS_BITMAP_1024].size == 1024);
-	CHECK(size_class[CLASS_BITMAP_1024].blocks == 64);
 	CHECK(size_class[CLASS_BITMAP_1024].capacity == 0);
 }
 
@@ -140,7 +161,9 @@ static void sizeclass_waste(void)
 	for (size_t size = HAK_MIN_ALIGN + 1; size <= 128; size++)
 		CHECK(size_class[class_of(size)].size - size < 16);
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class)
-		CHECK(SLAB_SIZE % sizes[class] * (HAK_CACHED_MAX ? 4 : 16) <= SLAB_SIZE);
+		CHECK(size_class[class].units * UNIT_SIZE % sizes[class] *
+			      (HAK_CACHED_MAX ? 4 : 16) <=
+		      SLAB_SIZE);
 }
 
 static void sizeclass_block_index(void)

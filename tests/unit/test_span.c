@@ -34,7 +34,7 @@ static bool counts(uint64_t allocations, uint64_t frees, uint64_t live_slabs)
 	return counters.allocated == allocations && counters.freed == frees &&
 	       counters.slabs == live_slabs &&
 	       span_outstanding(CLASS_SPAN) == allocations - frees &&
-	       superslab.slabs_used == live_slabs && !check_spans() && !check_arena();
+	       superslab.units_used == live_slabs && !check_spans() && !check_arena();
 }
 
 static bool is_span(size_t first, size_t slabs)
@@ -209,11 +209,11 @@ static void span_failures(void)
 
 void unit_span(void)
 {
-	TEST_RUN(span_sizes);
+	TEST_RUN_SLABS(span_sizes);
 	TEST_RUN(span_starts);
-	TEST_RUN(span_alignment);
-	TEST_RUN(span_shrinking);
-	TEST_RUN(span_growing);
+	TEST_RUN_SLABS(span_alignment);
+	TEST_RUN_SLABS(span_shrinking);
+	TEST_RUN_SLABS(span_growing);
 	TEST_RUN(span_zero);
-	TEST_RUN(span_failures);
+	TEST_RUN_SLABS(span_failures);
 }

@@ -94,8 +94,11 @@ bool unit_is_filled(const void *block, size_t size, unsigned seed)
 
 bool unit_reads_zero(uintptr_t base, size_t slabs)
 {
+	unsigned n;
+
 	for (; slabs; slabs--, base += SLAB_SIZE)
-		if (superslab_part(base, 1) & ~pagemap_superslab(base)->zeros)
+		if (superslab_part(base, 1, &n) &
+		    ~superslab_window(pagemap_superslab(base), base)->zeros)
 			return false;
 	return true;
 }

@@ -80,6 +80,13 @@ void unit_frames(void);
 void unit_pages(void);
 void unit_meta(void);
 void unit_pagemap(void);
+/* A test that tells places or numbers by slabs of 64 KiB, where these are units. */
+#define TEST_RUN_SLABS(test)                                                                       \
+	do {                                                                                       \
+		if (UNITS_PER_SLAB == 1)                                                           \
+			TEST_RUN(test);                                                            \
+	} while (0)
+
 void unit_superslab(void);
 void unit_class(void);
 void unit_gap(void);
