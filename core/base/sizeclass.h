@@ -148,24 +148,34 @@ static inline unsigned class_after(unsigned class)
  * The most blocks, and the most bytes, that move between a magazine and the slabs at once.
  * With fewer blocks, threads that pass blocks on to each other would take more locks. With
  * fewer bytes, all classes would fill their budget, and more memory would stay in magazines.
- * With more bytes, a few classes of large blocks would use up the budget of all.
+ * With more bytes, a few classes of large blocks would use up the budget of all. If nearly each
+ * block needs a slab of its own, only BATCH_SLABS move, so that no call takes long.
  */
 #define BATCH_MOST  512u
 #define BATCH_BYTES (256u << 10)
+#define BATCH_SLABS 2u
 #define BATCH_FIT(size)                                                                            \
-	(BATCH_BYTES / (size) > BATCH_MOST ? BATCH_MOST                                            \
-	 : BATCH_BYTES / (size) < 1u	   ? 1u                                                    \
-					   : BATCH_BYTES / (size))
+	(UNITS_PER_SLAB > 1 && (size) > 2 * UNIT_SIZE ? BATCH_SLABS                                \
+	 : BATCH_BYTES / (size) > BATCH_MOST	      ? BATCH_MOST                                 \
+	 : BATCH_BYTES / (size) < 1u		      ? 1u                                         \
+						      : BATCH_BYTES / (size))
 
 /*
- * How long is a slab? Where units are smaller than slabs, one for blocks of a unit or more is as
- * short as it can be without a rest, and others are as long as they can be. The sizes of classes
- * above a page are such that these are at most 16 units.
+ * How long is a slab? Where units are pages, it has no rest, if blocks are larger than 1 KiB.
+ * One for blocks up to 8 KiB is as long as it can be, or has four, so that a refill makes few of
+ * them. One for larger blocks is as short as it can be, mostly a block, so that nothing else is
+ * kept when the block is in use. The sizes above 4 KiB are such that this is at most 16 units.
  */
+#define SLAB_SHORTEST(size) ((size) / MIN((size) & -(size_t)(size), UNIT_SIZE))
+#define SLAB_REPEAT(units, most)                                                                   \
+	((units) > (most) ? (units) : (most) / (units) * (units)) /* the shortest ones, up to */
+#define SLAB_FOUR(size) (4 * DIV_ROUND_UP(size, UNIT_SIZE))
 #define SLAB_UNITS(size)                                                                           \
-	((size) < UNIT_SIZE || UNITS_PER_SLAB == 1                                                 \
-		 ? UNITS_PER_SLAB                                                                  \
-		 : (size) / MIN((size) & -(size_t)(size), UNIT_SIZE))
+	(UNITS_PER_SLAB == 1	   ? 1                                                             \
+	 : (size) <= SMALL_MAX	   ? UNITS_PER_SLAB                                                \
+	 : (size) < UNIT_SIZE	   ? SLAB_REPEAT(SLAB_SHORTEST(size), UNITS_PER_SLAB)              \
+	 : (size) <= 2 * UNIT_SIZE ? SLAB_REPEAT(SLAB_SHORTEST(size), SLAB_FOUR(size))             \
+				   : SLAB_SHORTEST(size))
 
 /*
  * How many blocks have so many units? Where the bitmap lies in the descriptors of the units but

@@ -789,7 +789,7 @@ void unit_magazine(void)
 	TEST_RUN(magazine_last_free);
 	TEST_RUN(magazine_first_spill);
 	TEST_RUN(magazine_slow_spill);
-	TEST_RUN(magazine_back_and_forth);
+	TEST_RUN_SLABS(magazine_back_and_forth);
 	TEST_RUN(magazine_next_owner);
 	TEST_RUN(magazine_flush_own);
 	TEST_RUN_SLABS(magazine_detach);

@@ -295,13 +295,14 @@ static void malloc_bad_alignment(void)
 /* When there is no slab left, a free block of a larger class serves, if it is aligned so. */
 static void malloc_larger_class(void)
 {
+	unsigned blocks = size_class[class_of(1280)].blocks;
 	void *block, *other, *aligned, *larger;
 
 	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
-	other = hak_malloc(1200); /* of 1280 bytes, one of 51 */
+	other = hak_malloc(1200); /* of 1280 bytes */
 	CHECK(other);
 	hak_flush();
-	while (unit_span_alloc(SLAB_SIZE))
+	while (unit_span_alloc(UNIT_SIZE))
 		;
 	block = hak_malloc(500);
 	CHECK(block && hak_usable_size(block) == 1280 && at(block) != at(other));
@@ -311,7 +312,7 @@ static void malloc_larger_class(void)
 	larger = hak_malloc(1300); /* two neighbours, if any */
 	CHECK(HAK_GAPS ? hak_usable_size(larger) == 2560 : !larger);
 	hak_free(larger);
-	for (unsigned i = 3; i < 51; i++)
+	for (unsigned i = 3; i < blocks; i++)
 		CHECK(hak_malloc(500));
 	CHECK(!hak_malloc(500));
 	hak_free(block);

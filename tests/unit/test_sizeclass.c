@@ -51,7 +51,9 @@ static void check_slabs(unsigned class)
 		return;
 	}
 	CHECK(units && units <= UNITS_PER_SLAB);
-	CHECK(size < UNIT_SIZE ? units == UNITS_PER_SLAB : units * UNIT_SIZE % size == 0);
+	CHECK(size <= 1024 ? units == UNITS_PER_SLAB : units * UNIT_SIZE % size == 0);
+	CHECK(size <= 1024 || size > 8192 || size_class[class].blocks >= 4);
+	CHECK(size <= 8192 || size_class[class].blocks <= 2);
 	for (unsigned n = (unsigned)DIV_ROUND_UP(size, UNIT_SIZE); n <= units; n++) {
 		unsigned blocks = slab_fit_blocks(class, n), words = slab_bitmaps(class, blocks, n);
 
