@@ -45,7 +45,7 @@ struct hak_class_stats {
 	uint64_t live_blocks;	       /* blocks that are allocated and not freed */
 	uint64_t magazine_blocks;      /* free blocks that wait in magazines */
 	uint64_t live_bytes;	       /* live_blocks times block_bytes; of spans their length */
-	uint64_t slabs;		       /* slabs in use now */
+	uint64_t slabs;		       /* units of slabs in use now: 64 KiB, on bare metal 4 KiB */
 };
 
 struct hak_stats {
@@ -58,7 +58,7 @@ struct hak_stats {
 
 	uint64_t caches;       /* caches that have an owner, a thread or a CPU */
 	uint64_t bitmap_slabs; /* slabs that hold the bitmaps of other slabs */
-	uint64_t slabs_used;   /* all slabs in use, those of spans and bitmaps included */
+	uint64_t slabs_used;   /* all units in use, those of spans and bitmaps included */
 
 	/* of SuperSlabs for blocks; on Linux bitmaps have others, which count as records */
 	uint64_t superslabs_mapped;   /* how many were ever mapped */
@@ -141,9 +141,9 @@ HAK_API void hak_stats_json(hak_sink *sink, void *ctx);
  * @ctx:  is handed to the sink
  *
  * There is a line for each class that has slabs, and one for each SuperSlab. It tells how
- * many of its 32 slabs are used, how many are free and backed by memory, how many are free
- * and not backed, and how many pages of the used ones are not backed; and it has a letter for
- * each slab. Not from an interrupt handler.
+ * many of its units are used (32 of 64 KiB, on bare metal 512 of 4 KiB), how many are free and
+ * backed by memory, how many are free and not backed, and how many pages of the used ones are
+ * not backed; and it has a letter for each 64 KiB. Not from an interrupt handler.
  */
 HAK_API void hak_dump(hak_sink *sink, void *ctx);
 

@@ -18,6 +18,7 @@ int main(int argc, char **argv)
 	unit_meta();
 	unit_pagemap();
 	unit_superslab();
+	unit_units();
 	unit_class();
 	unit_magazine();
 	unit_span();

@@ -88,6 +88,7 @@ void unit_pagemap(void);
 	} while (0)
 
 void unit_superslab(void);
+void unit_units(void);
 void unit_class(void);
 void unit_gap(void);
 void unit_magazine(void);
