@@ -443,11 +443,16 @@ void class_note_freed(struct slab_class *sc, struct slab *slab, unsigned n)
  * Is there something for a scan in this slab, and of which class is it? Read without a lock,
  * so only a hint.
  */
-static NO_SANITIZE_THREAD unsigned class_to_scan(const struct slab *slab, bool all)
+static NO_SANITIZE_THREAD unsigned class_to_scan(const struct superslab *superslab,
+						 const struct slab *slab, bool all)
 {
 	unsigned class = READ_ONCE(slab->class);
-	bool due = class < NR_SLAB_CLASSES &&
-		   (all || READ_ONCE(slab->changed) || READ_ONCE(slab->idle));
+	bool due;
+
+	/* not the first unit of a slab: this may be a part of a bitmap */
+	if (UNITS_PER_SLAB > 1 && READ_ONCE(superslab->back[slab - superslab->slab]))
+		return CLASS_NONE;
+	due = class < NR_SLAB_CLASSES && (all || READ_ONCE(slab->changed) || READ_ONCE(slab->idle));
 
 	return due ? class : CLASS_NONE;
 }
@@ -497,7 +502,7 @@ void class_claim(struct claim *claim, bool all)
 {
 	for (unsigned i = 0; i < UNITS_PER_WINDOW; i++) {
 		struct slab *slab = claim_units(claim) + i;
-		unsigned class = class_to_scan(slab, all);
+		unsigned class = class_to_scan(claim->superslab, slab, all);
 		struct slab_class *sc = class_find(class);
 
 		if (!sc || (claim->unused | claim->slack) >> i & 1)
