@@ -107,7 +107,8 @@ struct hak_provider {
  *
  * For bare metal, where a provider that can purge is rare, and the code for it is only linked for
  * who calls this: before memory is mapped, so before hak_init(). hak_balloon_start() does. On
- * Linux it does nothing that was not so before. Any context; it stays so, also after hak_fini().
+ * Linux scans purge anyway, and the shared library does not have it. Any context; it stays so,
+ * also after hak_fini().
  */
 void hak_purge_enable(void);
 
