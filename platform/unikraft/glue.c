@@ -242,7 +242,7 @@ static int hakmem_addmem(struct uk_alloc *a __unused, void *base, __sz size)
 			   size - added, size, base,
 			   result == HAK_REGION_OVERLAP ? "added before" : "too high");
 	if (result == HAK_REGION_ADDED && !early.over)
-		early.over = hak_init(&hakmem_provider);
+		early.over = hakmem_make_heap();
 	if (result == HAK_REGION_RANGE)
 		return -ERANGE;
 	if (result == HAK_REGION_OVERLAP)

@@ -6,12 +6,22 @@
 #define UNIKRAFT_VMEM_H
 
 #include <frames.h>
+#include <hakmem/hakmem.h>
 #include <hakmem/provider.h>
 
 #ifdef CONFIG_LIBHAKMEM_PURGE
 extern const struct hak_provider hakmem_provider;
-#else
-#define hakmem_provider hak_frames_provider
 #endif
+
+/* The first memory has been added. */
+static inline bool hakmem_make_heap(void)
+{
+#ifdef CONFIG_LIBHAKMEM_PURGE
+	hak_purge_enable();
+	return hak_init(&hakmem_provider);
+#else
+	return hak_init(&hak_frames_provider);
+#endif
+}
 
 #endif
