@@ -22,21 +22,23 @@ import gdb
 
 PAGE = 4096
 SUPERSLAB = 2 << 20
+SLAB = 64 << 10
 SMALL_MAX = 1024
 
 # What is read of the structures: if a version of the library has other fields, the first
 # command says so.
 FIELDS = {
     "arena": "all",
-    "superslab": "slab all base unused unbacked metadata",
-    "slab": "bitmap span_pages free unbacked_blocks unbacked class gaps",
+    "superslab": "slab all base window metadata back",
+    "window": "unused unbacked",
+    "slab": "bitmap span_pages blocks free unbacked_blocks unbacked class gaps units",
     "cache_cold": "cache node magazine",
     "magazine_cold": "base seized_top kept",
     "hak_cache": "magazine slot",
     "magazine": "top",
-    "slab_class": "allocated freed slabs",
-    "spans": "allocated freed live_pages live_slabs",
-    "size_class": "size blocks",
+    "slab_class": "allocated freed units",
+    "spans": "allocated freed live_pages live_units",
+    "size_class": "size",
     "pagemap": "absent root",
 }
 
@@ -153,13 +155,16 @@ class Slab:
         self.klass = int(record["class"])
         self.internal = heap.bitmap_512 <= self.klass <= heap.bitmap_1024
         self.is_span = self.klass > heap.slab_last and not self.internal
-        self.pages = int(record["span_pages"]) if self.is_span else heap.slab_size // PAGE
+        self.units = 1 if heap.unit_size == SLAB or self.is_span else int(record["units"])
+        self.pages = int(record["span_pages"]) if self.is_span else \
+            self.units * heap.unit_size // PAGE
         if self.is_span:
             self.size = self.pages * PAGE
             self.count = 1
             self.rest = set()
             return
-        self.size, self.count = heap.classes[self.klass]
+        self.size = heap.classes[self.klass]
+        self.count = int(record["blocks"])
         self.bitmap = int(record["bitmap"])
         self.unbacked = int(record["unbacked"])
         self.nr_free = int(record["free"]) + int(record["unbacked_blocks"])
@@ -212,51 +217,68 @@ class Heap:
         self.span_rest = int(value("CLASS_SPAN_REST"))
         self.mixed = int(value("CLASS_MIXED"))
         table = value("size_class")
-        self.classes = [(int(table[i]["size"]), int(table[i]["blocks"]))
-                        for i in range(length_of(table.type))]
+        self.classes = [int(table[i]["size"]) for i in range(length_of(table.type))]
         kind = library_type("superslab")
-        self.slabs_each = length_of(kind["slab"].type)
-        self.slab_size = SUPERSLAB // self.slabs_each
+        self.units_each = length_of(kind["slab"].type)
+        self.unit_size = SUPERSLAB // self.units_each
+        self.window_units = self.units_each // length_of(kind["window"].type)
         self.superslabs = list(listed(value("hak_arena")["all"], "superslab", "all"))
-        self.slabs = {}  # by the address of each slab
+        self.slabs = {}  # by the address of each unit
         for superslab in self.superslabs:
             self.add_slabs(superslab)
         self.add_rests()
         self.cached_by_class = collections.Counter()
         self.cached = self.read_magazines()  # block -> number of the cache
 
+    def bit(self, superslab, name, index):
+        """Of a unit, in its window."""
+        window = superslab["window"][index // self.window_units]
+        return int(window[name]) >> index % self.window_units & 1
+
+    def first_units(self, superslab):
+        """The units in use that have a descriptor of their own."""
+        back = superslab["back"] if length_of(superslab["back"].type) > 1 else None
+        return [i for i in range(self.units_each) if not self.bit(superslab, "unused", i)
+                and not (back and int(back[i]))]
+
     def add_slabs(self, superslab):
-        base, unused = int(superslab["base"]), int(superslab["unused"])
-        records = superslab["slab"]
-        for i in range(self.slabs_each):
-            if not unused >> i & 1 and int(records[i]["class"]):
-                slab = Slab(self, base + i * self.slab_size, records[i])
+        for i in self.first_units(superslab):
+            record = superslab["slab"][i]
+            if int(record["class"]):
+                slab = Slab(self, int(superslab["base"]) + i * self.unit_size, record)
                 self.slabs[slab.base] = slab
 
     def add_rests(self):
-        for slab in [s for s in self.slabs.values() if s.is_span]:
-            for at in range(slab.base + self.slab_size, slab.base + slab.size, self.slab_size):
+        for slab in list(self.slabs.values()):
+            end = slab.base + slab.pages * PAGE
+            for at in range(slab.base + self.unit_size, end, self.unit_size):
                 self.slabs[at] = slab
 
     def distinct(self):
         return [slab for base, slab in sorted(self.slabs.items()) if base == slab.base]
 
     def class_at(self, address):
-        """What the page map says of a slab."""
+        """What the page map says of a unit."""
         pagemap = value("&pagemap").dereference()
         absent = pagemap["absent"]
-        slabs = length_of(absent.type)
-        number = (address - window()) // self.slab_size
-        at = int(absent.address) + int(pagemap["root"][number // slabs]) + number % slabs
+        units = length_of(absent.type)
+        number = (address - window()) // self.unit_size
+        at = int(absent.address) + int(pagemap["root"][number // units]) + number % units
         return gdb.selected_inferior().read_memory(at, 1).tobytes()[0]
 
+    def letters(self, superslab):
+        """One for each 64 KiB, as core/diag/dump.c has it."""
+        all_units = [self.letter(superslab, i) for i in range(self.units_each)]
+        each = SLAB // self.unit_size
+        groups = [set(all_units[i:i + each]) for i in range(0, self.units_each, each)]
+        return "".join(group.pop() if len(group) == 1 else "+" for group in groups)
+
     def letter(self, superslab, index):
-        """Of a slab, as core/diag/dump.c has it."""
-        klass = self.class_at(int(superslab["base"]) + index * self.slab_size)
+        klass = self.class_at(int(superslab["base"]) + index * self.unit_size)
         if self.is_guard(superslab, index):
             return "|"
-        if int(superslab["unused"]) >> index & 1:
-            return "." if int(superslab["unbacked"]) >> index & 1 else "-"
+        if self.bit(superslab, "unused", index):
+            return "." if self.bit(superslab, "unbacked", index) else "-"
         if klass == self.span_rest:
             return "="
         if klass == self.mixed:
@@ -264,11 +286,11 @@ class Heap:
         if klass in (self.bitmap_512, self.bitmap_1024):
             return "b"
         if 0 < klass <= self.slab_last:
-            return "s" if self.classes[klass][0] <= SMALL_MAX else "m"
+            return "s" if self.classes[klass] <= SMALL_MAX else "m"
         return "#" if klass else "?"
 
     def is_guard(self, superslab, index):
-        return bool(superslab["metadata"]) and index in (0, self.slabs_each - 1)
+        return bool(superslab["metadata"]) and index in (0, self.units_each - 1)
 
     def rows(self):
         """Of each class of the users': size or "larger", live, cached, slabs, live bytes."""
@@ -279,19 +301,19 @@ class Heap:
             if int(counters):
                 counters = counters.dereference()
                 yield self.row(klass, int(counters["allocated"]) - int(counters["freed"]),
-                               int(counters["slabs"]))
+                               int(counters["units"]))
         for klass in range(self.span_first, self.span + 1):
             row = klass - self.span_first
             live = int(spans["allocated"][row]) - int(spans["freed"][row])
             if klass == self.span:
-                yield ("larger", live, 0, int(spans["live_slabs"]),
+                yield ("larger", live, 0, int(spans["live_units"]),
                        int(spans["live_pages"]) * PAGE)
             else:
-                slabs = -(-self.classes[klass][0] // self.slab_size)
-                yield self.row(klass, live, live * slabs)
+                units = -(-self.classes[klass] // self.unit_size)
+                yield self.row(klass, live, live * units)
 
     def row(self, klass, outstanding, slabs):
-        size = self.classes[klass][0]
+        size = self.classes[klass]
         cached = self.cached_by_class[klass]
         live = max(outstanding - cached, 0)
         return (size, live, cached, slabs, live * size)
@@ -325,7 +347,7 @@ class Heap:
 
     def find(self, address):
         """The slab at an address, and the block there, or None for either."""
-        slab = self.slabs.get(address & ~(self.slab_size - 1))
+        slab = self.slabs.get(address & ~(self.unit_size - 1))
         if not slab:
             return None, None
         index = (address - slab.base) // slab.size
@@ -335,7 +357,7 @@ class Heap:
 
     def length(self, block):
         """Of a block that find() has found, in bytes."""
-        slab = self.slabs[block & ~(self.slab_size - 1)]
+        slab = self.slabs[block & ~(self.unit_size - 1)]
         return slab.extent((block - slab.base) // slab.size)[1]
 
 
@@ -405,23 +427,24 @@ for each slab."""
         for size, live, cached, slabs, used in heap.rows():
             if slabs:
                 print("%10s %10d %8d %8d %5d%%" % (size, live, cached, slabs,
-                                                   used * 100 // (slabs * heap.slab_size)))
+                                                   used * 100 // (slabs * heap.unit_size)))
         print("%18s  used free purged  pages  (s m: blocks up to and above %d bytes, "
-              "g: several sizes, b: bitmaps, |: guards, #=: large blocks, -: free, .: purged)"
+              "g: several sizes, +: several of these, b: bitmaps, |: guards, "
+              "#=: large blocks, -: free, .: purged)"
               % ("SuperSlab", SMALL_MAX))
         for superslab in heap.superslabs:
             self.print_superslab(heap, superslab)
 
     @staticmethod
     def print_superslab(heap, superslab):
-        unused, unbacked = int(superslab["unused"]), int(superslab["unbacked"])
-        slabs = range(heap.slabs_each)
-        used = [i for i in slabs if not unused >> i & 1 and not heap.is_guard(superslab, i)]
-        pages = sum(bits(int(superslab["slab"][i]["unbacked"])) for i in slabs
-                    if not unused >> i & 1)
+        units = [i for i in range(heap.units_each) if not heap.is_guard(superslab, i)]
+        unused = [i for i in units if heap.bit(superslab, "unused", i)]
+        unbacked = sum(heap.bit(superslab, "unbacked", i) for i in unused)
+        pages = sum(bits(int(superslab["slab"][i]["unbacked"]))
+                    for i in heap.first_units(superslab))
         print("0x%016x  %4d %4d %6d %6d  %s" % (
-            int(superslab["base"]), len(used), bits(unused & ~unbacked), bits(unbacked), pages,
-            "".join(heap.letter(superslab, i) for i in slabs)))
+            int(superslab["base"]), len(units) - len(unused), len(unused) - unbacked, unbacked,
+            pages, heap.letters(superslab)))
 
 
 class HakBlock(gdb.Command):
@@ -583,7 +606,7 @@ kept in some other form, or in memory that was not searched."""
     def reachable(self, heap, live, ranges):
         if not heap.slabs:
             return set()
-        low, high = min(heap.slabs), max(heap.slabs) + heap.slab_size
+        low, high = min(heap.slabs), max(heap.slabs) + heap.unit_size
         contents = {}  # of slabs: many small blocks are read at once
         found = set()
         work = []
@@ -600,7 +623,7 @@ kept in some other form, or in memory that was not searched."""
             if slab.is_span:
                 return words_of(block, slab.size)
             if slab.base not in contents:
-                contents[slab.base] = words_of(slab.base, heap.slab_size)
+                contents[slab.base] = words_of(slab.base, slab.pages * PAGE)
             first = (block - slab.base) // 8
             return contents[slab.base][first:first + heap.length(block) // 8]
 

@@ -81,7 +81,7 @@ check debug_heap_is_dump diff "$scratch/printed" "$scratch/seen"
 
 # What `make qemu-debug` begins with: the heap of the demo, full.
 STOP=free_all debug "$demo" '' "$scratch/gdb" -ex 'hak heap' -ex 'hak leaks'
-has demo "$scratch/gdb" '^ +16 +100000 +[0-9]+ +25 ' '^0 blocks of 100000 live are lost'
+has demo "$scratch/gdb" '^ +16 +100000 +[0-9]+ +400 ' '^0 blocks of 100000 live are lost'
 
 # A process: reachable from the stack of a thread, from memory that is thread-local or mapped;
 # of what is lost the 6 blocks of 200 bytes are left. The same of its core file.
