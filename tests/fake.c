@@ -148,7 +148,7 @@ static int map_run(struct fake *fake, size_t size, size_t align, enum hak_want w
 	out->base = fake->arena + first * PAGE;
 	out->flags = (zero ? HAK_PAGES_ZERO : 0) | (fake->provider.purge ? HAK_PAGES_PURGE : 0);
 	__builtin_memset(out->base, zero ? 0 : RUBBISH_MAPPED, size);
-	if (want == HAK_WANT_META)
+	if (want != HAK_WANT_HEAP)
 		fill_guards(out->base, size);
 	return 0;
 }
@@ -211,7 +211,7 @@ static int check_map(struct fake *fake, size_t size, size_t align, enum hak_want
 		PROMISED(fake, size % HAK_SUPERSLAB_SIZE == 0, "heap that is no multiple of 2 MiB");
 		PROMISED(fake, align >= HAK_SUPERSLAB_SIZE, "heap that is not 2 MiB-aligned");
 	}
-	PROMISED(fake, want == HAK_WANT_HEAP || want == HAK_WANT_META, "map() for nothing known");
+	PROMISED(fake, want <= HAK_WANT_DESCRIPTOR, "map() for nothing known");
 	return 0;
 }
 

@@ -28,15 +28,14 @@
 /* So many runs of the longest are looked at. */
 #define LONGEST_RUNS 32u
 
-#define DESCRIPTOR_SIZE ALIGN_UP(sizeof(struct superslab), META_ALIGN)
-#define LEAF_SIZE	ALIGN_UP(sizeof(struct pagemap_leaf), META_ALIGN)
+/* Of a chunk for records, what is of use in any case: at its end a record may not fit. */
+#define CHUNK_LEAST (POLICY_META_CHUNK - META_ALIGN - sizeof(struct pagemap_leaf) - META_ALIGN)
 
-/* Descriptors in a chunk for records, and the bytes in one that leaves may use. */
-#define CHUNK_DESCRIPTORS ((POLICY_META_CHUNK - META_ALIGN) / DESCRIPTOR_SIZE)
-#define CHUNK_LEAST	  (POLICY_META_CHUNK - META_ALIGN - LEAF_SIZE)
+/* Pages of a SuperSlab that a provider splits for records: it keeps one. */
+#define RECORD_PAGES (SUPERSLAB_SIZE / PAGE_SIZE - 1)
 
-/* Chunks in a SuperSlab that a provider splits for records, and keeps a page of. */
-#define CHUNKS_PER_SUPERSLAB (SUPERSLAB_SIZE / POLICY_META_CHUNK - 1)
+/* So many SuperSlabs are split for @n records of so many bytes. */
+#define SPLIT_FOR(n, size) DIV_ROUND_UP(n, RECORD_PAGES / DIV_ROUND_UP(size, PAGE_SIZE))
 
 size_t hak_peak(void)
 {
@@ -47,7 +46,6 @@ size_t hak_peak(void)
 struct arena_free {
 	size_t units;	     /* unused ones */
 	size_t longest;	     /* run of them */
-	size_t descriptors;  /* that were needed once and are free now, at least */
 	const void *reserve; /* an empty SuperSlab that goes back before NULL, or NULL */
 };
 
@@ -83,7 +81,6 @@ static NO_SANITIZE_THREAD void read_arena(struct arena_free *free)
 	used = counters->units_used - (HAK_METADATA_APART ? stats_bitmap_slabs() : 0);
 	free->units = counters->active * UNITS_PER_SUPERSLAB - used;
 	free->longest = longest_unused();
-	free->descriptors = counters->peak - counters->active;
 	free->reserve = NULL;
 	if (hak_arena.counters.reserve)
 		free->reserve = (void *)list_entry(hak_arena.empty, struct superslab, node)->base;
@@ -91,19 +88,26 @@ static NO_SANITIZE_THREAD void read_arena(struct arena_free *free)
 }
 
 /* How many of @n SuperSlabs in a row can be had, if records for them may have to come from them? */
-static size_t without_records(size_t n, const struct arena_free *free,
-			      const struct hak_supply *supply)
+static size_t without_records(size_t n, const struct hak_supply *supply)
 {
-	size_t descriptors = n > free->descriptors ? n - free->descriptors : 0;
+	size_t freed = meta_freed(META_SUPERSLAB), descriptors = n > freed ? n - freed : 0;
 	size_t leaves = (n * SUPERSLAB_SIZE >> HAK_LEAF_BITS) + 2;
-	size_t need = descriptors * DESCRIPTOR_SIZE + leaves * LEAF_SIZE, chunks = 0;
+	size_t cut = leaves * ALIGN_UP(sizeof(struct pagemap_leaf), META_ALIGN);
+	size_t uncut = meta_uncut(), waste = POLICY_META_CHUNK - CHUNK_LEAST, chunks, split;
 
-	if (need + DESCRIPTOR_SIZE > meta_uncut())
-		chunks = DIV_ROUND_UP(descriptors, CHUNK_DESCRIPTORS) +
-			 DIV_ROUND_UP(leaves * LEAF_SIZE, CHUNK_LEAST);
-	if (chunks <= supply->records / POLICY_META_CHUNK)
+	if (!meta_is_apart(META_SUPERSLAB)) {
+		cut += descriptors * ALIGN_UP(sizeof(struct superslab), META_ALIGN);
+		descriptors = 0;
+	}
+	cut -= MIN(cut, uncut > waste ? uncut - waste : 0);
+	chunks = DIV_ROUND_UP(cut, CHUNK_LEAST);
+	if (descriptors * sizeof(struct superslab) + chunks * POLICY_META_CHUNK <= supply->records)
 		return n;
-	return n - MIN(n, DIV_ROUND_UP(chunks, CHUNKS_PER_SUPERSLAB));
+	split = SPLIT_FOR(descriptors, sizeof(struct superslab)) +
+		SPLIT_FOR(chunks, POLICY_META_CHUNK);
+	if (n > POLICY_EARLY_DESCRIPTORS) /* they are made last, of what else there is */
+		split -= MIN(split, (supply->bytes - supply->largest) / SUPERSLAB_SIZE);
+	return n - MIN(n, split);
 }
 
 /* The free blocks of a class, or a few more if some slabs are short. Racy: others change that. */
@@ -180,7 +184,7 @@ size_t hak_largest(void)
 	hak_host_supply(free.reserve, &supply);
 	if (supply.largest == SIZE_MAX)
 		return SIZE_MAX;
-	bytes = without_records(supply.largest / SUPERSLAB_SIZE, &free, &supply) * SUPERSLAB_SIZE;
+	bytes = without_records(supply.largest / SUPERSLAB_SIZE, &supply) * SUPERSLAB_SIZE;
 	bytes = MAX(bytes, free.longest * UNIT_SIZE);
 	return bytes ? without_rounding(bytes) : largest_block();
 }

@@ -284,7 +284,7 @@ uint64_t stats_count_phantoms(void)
 }
 
 /*
- * How many bytes of the arena are backed? The provider is asked for a few SuperSlabs at a
+ * How many bytes of the arena, and of its descriptors that are in no chunk, are backed? The provider is asked for a few SuperSlabs at a
  * time, with the lock dropped. One that comes or goes meanwhile may be missed.
  */
 uint64_t stats_resident(void)
@@ -311,6 +311,8 @@ uint64_t stats_resident(void)
 				       ? SUPERSLAB_SIZE
 				       : bytes;
 	} while (n);
+	if (meta_is_apart(META_SUPERSLAB))
+		sum += done * sizeof(struct superslab);
 	return sum;
 }
 

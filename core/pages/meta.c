@@ -13,6 +13,9 @@
  * records. An allocator that can do more would have to be as good as the one it serves, and
  * all records together take about a thousandth of the heap at its largest.
  *
+ * Descriptors are not that small where units are pages. There each is a mapping of its own,
+ * and meta_trim() unmaps those that are freed.
+ *
  *	next <= end, and both lie in one chunk, or are NULL
  *	from next to end all bytes are zero
  *
@@ -48,6 +51,7 @@ static struct {
 	struct chunk *_Atomic chunks;		/* all of them, the newest first */
 	char *next, *end;			/* the part of one of them that is not cut yet */
 	struct list_node *freed[NR_META_KINDS]; /* a chain of each kind */
+	size_t nr_freed[NR_META_KINDS];		/* how many are in it */
 } meta;
 
 /* acquire: pairs with the release in add_chunk() */
@@ -60,16 +64,6 @@ void meta_for_each_lock(void (*visit)(struct lock *lock))
 	visit(&meta.lock);
 }
 
-/* A freed record of this kind, or NULL. With the lock held. */
-static void *meta_reuse(enum meta_kind kind)
-{
-	struct list_node *object = meta.freed[kind];
-
-	if (object)
-		meta.freed[kind] = object->next;
-	return object;
-}
-
 /*
  * How many bytes of a freed record are not zero? The descriptor of a SuperSlab is long, and all
  * of it that is not initialised again is as it was when it was new.
@@ -79,15 +73,20 @@ static size_t meta_dirty(enum meta_kind kind, size_t size)
 	return kind == META_SUPERSLAB ? sizeof(struct list_node) : size;
 }
 
-/* A new record, or NULL if no chunk has so much left. With the lock held. */
-static void *meta_cut(size_t size)
+/* A freed record of this kind, which is all zero again; or NULL. */
+static void *meta_reuse(enum meta_kind kind, size_t size)
 {
-	void *object = meta.next;
+	struct list_node *object;
 
-	hak_assert(meta.next <= meta.end && (uintptr_t)object % META_ALIGN == 0);
-	if ((size_t)(meta.end - meta.next) < size)
-		return NULL;
-	meta.next += size;
+	lock_lock(&meta.lock, LOCK_META);
+	object = meta.freed[kind];
+	if (object) {
+		meta.freed[kind] = object->next;
+		meta.nr_freed[kind]--;
+	}
+	lock_unlock(&meta.lock, LOCK_META);
+	if (object)
+		cpu_clear(object, meta_dirty(kind, size));
 	return object;
 }
 
@@ -143,6 +142,42 @@ static bool map_chunk(size_t need)
 	return true;
 }
 
+/* A new record from a chunk, or NULL. */
+static void *meta_cut(size_t size)
+{
+	char *object;
+
+	do {
+		lock_lock(&meta.lock, LOCK_META);
+		object = meta.next;
+		hak_assert(object <= meta.end && (uintptr_t)object % META_ALIGN == 0);
+		if ((size_t)(meta.end - object) < size)
+			object = NULL;
+		else
+			meta.next += size;
+		lock_unlock(&meta.lock, LOCK_META);
+	} while (!object && map_chunk(size));
+	return object;
+}
+
+/* How long is that mapping? */
+static size_t size_apart(size_t size)
+{
+	return ALIGN_UP(size, HAK_GRANULE);
+}
+
+/* A new record that is a mapping of its own, or NULL. */
+static void *meta_map(size_t size)
+{
+	struct hak_mapping mapping;
+
+	if (!pages_map(size_apart(size), HAK_GRANULE, HAK_WANT_DESCRIPTOR, &mapping))
+		return NULL;
+	if (!(mapping.flags & HAK_PAGES_ZERO))
+		cpu_clear(mapping.base, size);
+	return mapping.base;
+}
+
 /**
  * meta_alloc() - allocate a record
  * @kind: what it is for
@@ -153,19 +188,14 @@ static bool map_chunk(size_t need)
  */
 void *meta_alloc(enum meta_kind kind, size_t size)
 {
-	void *object, *reused;
+	void *object;
 
 	hak_assert(kind < NR_META_KINDS && size);
 	size = ALIGN_UP(size, META_ALIGN);
-	do {
-		lock_lock(&meta.lock, LOCK_META);
-		reused = meta_reuse(kind);
-		object = reused ? reused : meta_cut(size);
-		lock_unlock(&meta.lock, LOCK_META);
-	} while (!object && map_chunk(size));
-	if (reused)
-		cpu_clear(reused, meta_dirty(kind, size));
-	return object;
+	object = meta_reuse(kind, size);
+	if (object)
+		return object;
+	return meta_is_apart(kind) ? meta_map(size) : meta_cut(size);
 }
 
 /**
@@ -179,11 +209,40 @@ void meta_free(enum meta_kind kind, void *record)
 {
 	struct list_node *object = record;
 
-	hak_assert((uintptr_t)record % META_ALIGN == 0 && meta_has(record));
+	hak_assert((uintptr_t)record % META_ALIGN == 0 &&
+		   (meta_is_apart(kind) || meta_has(record)));
 	lock_lock(&meta.lock, LOCK_META);
 	object->next = meta.freed[kind];
 	meta.freed[kind] = object;
+	meta.nr_freed[kind]++;
 	lock_unlock(&meta.lock, LOCK_META);
+}
+
+/**
+ * meta_trim() - unmap freed descriptors
+ * @size: of a descriptor, as it was given to meta_alloc()
+ *
+ * Does nothing where they are no mappings of their own. Calls the provider, so no lock is held
+ * but that of the scan.
+ */
+void meta_trim(size_t size)
+{
+	struct list_node *chain, *next;
+
+	if (!meta_is_apart(META_SUPERSLAB))
+		return;
+	lock_lock(&meta.lock, LOCK_META);
+	chain = meta.freed[META_SUPERSLAB];
+	meta.freed[META_SUPERSLAB] = NULL;
+	meta.nr_freed[META_SUPERSLAB] = 0;
+	lock_unlock(&meta.lock, LOCK_META);
+	for (; chain; chain = next) {
+		next = chain->next;
+		if (!pages_unmap(chain, size_apart(size))) {
+			cpu_clear(chain, size); /* its contents are lost */
+			meta_free(META_SUPERSLAB, chain);
+		}
+	}
 }
 
 /**
@@ -239,7 +298,16 @@ NO_SANITIZE_THREAD size_t meta_uncut(void)
 	return next < end ? (size_t)(end - next) : 0;
 }
 
-/* Unmap all chunks, with every record. Nobody else may be inside the allocator. */
+/* How many records of a kind are free? Racy. */
+NO_SANITIZE_THREAD size_t meta_freed(enum meta_kind kind)
+{
+	return READ_ONCE(meta.nr_freed[kind]);
+}
+
+/*
+ * Unmap all chunks, with every record. Descriptors that are apart have been trimmed.
+ * Nobody else may be inside the allocator.
+ */
 void meta_fini(void)
 {
 	struct chunk *chunk, *next;

@@ -18,13 +18,21 @@ enum meta_kind {
 
 #define META_ALIGN ((size_t)64) /* bytes: a line of the processor's caches */
 
+/* Is a record of this kind a mapping of its own? */
+static inline bool meta_is_apart(enum meta_kind kind)
+{
+	return UNITS_PER_SLAB > 1 && kind == META_SUPERSLAB;
+}
+
 HAK_COLD void *meta_alloc(enum meta_kind kind, size_t size);
 HAK_COLD void meta_free(enum meta_kind kind, void *record);
+HAK_COLD void meta_trim(size_t size);
 void meta_purge(const void *start, const void *end);
 
 HAK_COLD bool meta_has(const void *address);
 size_t meta_resident(void);
 size_t meta_uncut(void);
+size_t meta_freed(enum meta_kind kind);
 
 void meta_for_each_lock(void (*visit)(struct lock *lock));
 void meta_fini(void);

@@ -65,6 +65,7 @@ enum scan_state scan_step(size_t budget)
 	}
 	if (budget) {
 		scan.again |= arena_age_reserve();
+		descriptor_trim();
 		scan.begun = false;
 		state = scan.again ? SCAN_AGAIN : SCAN_DONE;
 	}
@@ -100,6 +101,7 @@ size_t scan_all(bool own)
 	arena_release_reserve(); /* what the provider refuses to unmap is purged now */
 	for (bool first = true; scan_next(first, true); first = false)
 		;
+	descriptor_trim();
 	scan.begun = false;
 	lock_unlock(&scan.lock, LOCK_SCAN);
 	bug_report_noted();

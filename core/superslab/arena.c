@@ -366,9 +366,13 @@ void arena_read_counters(struct arena_counters *counters)
 /* Unmap all SuperSlabs, used or not. Nobody else may be inside the allocator. */
 void arena_fini(void)
 {
-	for (struct superslab *superslab = arena_first(); superslab;
-	     superslab = arena_next(superslab))
+	for (struct superslab *superslab = arena_first(), *next; superslab; superslab = next) {
+		next = arena_next(superslab);
 		pages_unmap((void *)superslab->base, SUPERSLAB_SIZE);
+		superslab->node.next = NULL;
+		descriptor_free(&superslab->node);
+	}
+	descriptor_trim();
 	__builtin_memset(&hak_arena, 0, sizeof(hak_arena));
 	runs_fini();
 }

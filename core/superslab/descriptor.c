@@ -60,6 +60,12 @@ void descriptor_free(struct list_node *chain)
 	}
 }
 
+/* Give back the memory of those that nobody needs, where it can go. */
+void descriptor_trim(void)
+{
+	meta_trim(sizeof(struct superslab));
+}
+
 /* A chain of @count descriptors through node.next; NULL if there are too few. */
 static struct list_node *alloc_descriptors(size_t count)
 {

@@ -231,5 +231,6 @@ HAK_COLD struct slab *address_to_slab(uintptr_t address);
 HAK_COLD unit_mask superslab_part(uintptr_t base, size_t units, unsigned *n);
 HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, bool metadata);
 HAK_COLD void descriptor_free(struct list_node *chain);
+HAK_COLD void descriptor_trim(void);
 
 #endif

@@ -56,7 +56,8 @@
 #include <pages/pages.h>
 
 #define FIRST_FRAMES ((size_t)256) /* the first bitmaps are for so many */
-#define CHUNK_PAGES  (POLICY_META_CHUNK / PAGE_SIZE)
+#define FEW_FRAMES   ((size_t)64)
+#define FIRST_PAGES  (POLICY_META_FIRST / PAGE_SIZE) /* for the records of the first block */
 
 static uint64_t first_bitmaps[BITMAPS_SIZE(FIRST_FRAMES) / sizeof(uint64_t)];
 
@@ -242,9 +243,10 @@ static void *take_whole(size_t count, size_t step)
 }
 
 /* The last one that is free, since records stay for ever: so they split no run in the middle. */
-static HAK_COLD bool split_free_frame(unsigned zone)
+static HAK_COLD bool split_free_frame(unsigned zone, bool passing)
 {
 	size_t i = DIV_ROUND_UP(frames.end, 64), frame;
+	struct split *split;
 
 	while (i && !frames.free[i - 1])
 		i--;
@@ -254,7 +256,9 @@ static HAK_COLD bool split_free_frame(unsigned zone)
 	if (frame < zone_first(zone))
 		return false;
 	frames_take(frame, 1);
-	split_add_pages(split_create(frame, 0), 1, PAGES_PER_FRAME - 1);
+	split = split_create(frame, 0);
+	split->passing = passing;
+	split_add_pages(split, 1, PAGES_PER_FRAME - 1);
 	return true;
 }
 
@@ -265,13 +269,18 @@ void split_take_pages(struct split *split, size_t page, size_t count)
 	split_enlist(split);
 }
 
-static void *take_pages_of(struct list_node *list, size_t count, size_t step)
+/*
+ * What goes back soon and what stays are in frames of their own, so that those of the first become
+ * whole again: where there are many frames, and while one is free.
+ */
+static void *take_pages_of(unsigned list, size_t count, size_t step, bool passing)
 {
-	for (; list; list = list->next) {
-		struct split *split = list_entry(list, struct split, node);
+	for (struct list_node *node = frames.splits[list]; node; node = node->next) {
+		struct split *split = list_entry(node, struct split, node);
 		size_t page = bits_find_run(split->free, 0, PAGES_PER_FRAME, count, step);
 
-		if (page == NONE)
+		if (page == NONE || (list >= LIST_SPLIT && split->passing != passing &&
+				     frames.total > FEW_FRAMES && frames.nr_free))
 			continue;
 		split_take_pages(split, page, count);
 		return split_page(split, page);
@@ -280,13 +289,13 @@ static void *take_pages_of(struct list_node *list, size_t count, size_t step)
 }
 
 /* A split that is new is on the list of its zone, and has enough pages. */
-static HAK_COLD void *take_pages(size_t count, size_t step)
+static HAK_COLD void *take_pages(size_t count, size_t step, bool passing)
 {
 	unsigned list = LIST_PART;
 	void *base = NULL;
 
-	while (list < NR_LISTS && !(base = take_pages_of(frames.splits[list], count, step)))
-		if (list < LIST_SPLIT || !split_free_frame(list - LIST_SPLIT))
+	while (list < NR_LISTS && !(base = take_pages_of(list, count, step, passing)))
+		if (list < LIST_SPLIT || !split_free_frame(list - LIST_SPLIT, passing))
 			list++;
 	return base;
 }
@@ -306,7 +315,7 @@ static bool fits_in_pages(size_t size, size_t align)
 static HAK_COLD int frames_map(void *ctx, size_t size, size_t align, enum hak_want want,
 			       struct hak_mapping *out)
 {
-	bool in_pages = want == HAK_WANT_META && fits_in_pages(size, align);
+	bool in_pages = want != HAK_WANT_HEAP && fits_in_pages(size, align);
 	size_t unit = in_pages ? PAGE_SIZE : FRAME_SIZE;
 	size_t count = DIV_ROUND_UP(size, unit), step = MAX(align / unit, 1);
 	void *base;
@@ -315,7 +324,8 @@ static HAK_COLD int frames_map(void *ctx, size_t size, size_t align, enum hak_wa
 	if (!size || size > NR_FRAMES * FRAME_SIZE || !is_power_of_two(align))
 		return -1;
 	frames_lock();
-	base = in_pages ? take_pages(count, step) : take_whole(count, step);
+	base = in_pages ? take_pages(count, step, want == HAK_WANT_DESCRIPTOR)
+			: take_whole(count, step);
 	frames_unlock();
 	if (!base)
 		return -1;
@@ -399,13 +409,13 @@ static HAK_COLD int frames_resident(void *ctx, const void *base, size_t size, si
 	return 0;
 }
 
-/* Is there a run of pages for records, in a frame of which only a part is memory? */
-static HAK_COLD NOINLINE bool has_chunk(void)
+/* Is there a run of pages for the first records, in a frame of which only a part is memory? */
+static HAK_COLD NOINLINE bool has_first_records(void)
 {
 	for (unsigned list = LIST_PART; list < LIST_SPLIT; list++)
 		for (struct list_node *node = frames.splits[list]; node; node = node->next)
 			if (bits_find_run(list_entry(node, struct split, node)->free, 0,
-					  PAGES_PER_FRAME, CHUNK_PAGES, 1) != NONE)
+					  PAGES_PER_FRAME, FIRST_PAGES, 1) != NONE)
 				return true;
 	return false;
 }
@@ -523,7 +533,7 @@ static size_t add_region(uintptr_t base, uintptr_t end)
  */
 static size_t useful_frames(void)
 {
-	return frames.total > 1 || has_chunk() ? frames.total : 0;
+	return frames.total > 1 || has_first_records() ? frames.total : 0;
 }
 
 HAK_COLD int hak_region_add_counted(uintptr_t base, size_t size, size_t *added)
@@ -607,7 +617,7 @@ static HAK_COLD size_t longest_run(size_t more)
 void hak_frames_supply(const void *base, struct hak_supply *supply)
 {
 	frames_lock();
-	supply->records = has_chunk() * POLICY_META_CHUNK;
+	supply->records = has_first_records() * POLICY_META_FIRST;
 	supply->bytes = (frames.nr_free + (base != NULL)) * FRAME_SIZE;
 	frames_unlock();
 	supply->largest = longest_run(base ? address_of(base) / FRAME_SIZE : NONE) * FRAME_SIZE;

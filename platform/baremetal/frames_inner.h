@@ -59,6 +59,7 @@ struct split {
 	struct split *child[2]; /* by the bits of the frame's number, the lowest at the root */
 	size_t frame;
 	size_t nr_known, nr_free;
+	bool passing; /* a whole frame that was split for what goes back soon */
 	uint64_t known[PAGES_PER_FRAME / 64];
 	uint64_t free[PAGES_PER_FRAME / 64];
 	uint64_t dma[PAGES_PER_FRAME / 64]; /* handed out by hak_pages_alloc(), for dma.c */
