@@ -37,14 +37,14 @@
  * Frames are counted from where the window of the heap begins, by default address 0. What
  * is called an address below counts from there as well, except in pointers.
  *
- * Two flat bitmaps reach from address 0 to the highest frame: 512 bytes for 4 GiB.
- * Those for the first 512 MiB are there from the start; a region that is higher than
- * all before it gives pages of itself for larger ones, which replace them. A table
- * of regions with a bitmap each would be smaller where there are holes, but has to
- * bound their number and join neighbours to find a long run. Search is first fit in
- * each zone: low addresses fill up, and long runs stay at the upper end. It reads at
- * most 4 KiB three times, for calls that are followed by the use of megabytes. A frame
- * is split at the upper end of all: what records get there splits no run of frames.
+ * Two flat bitmaps reach from address 0 to the last frame that there may be: 8 KiB for
+ * 64 GiB. They are static data, so that a region costs nothing, and nothing is written
+ * to one before somebody asks for memory, but the records of splits. A table of regions
+ * with a bitmap each would be smaller where there are holes, but has to bound their
+ * number and join neighbours to find a long run. Search is first fit in each zone: low
+ * addresses fill up, and long runs stay at the upper end. It reads at most 4 KiB three
+ * times, for calls that are followed by the use of megabytes. A frame is split at the
+ * upper end of all: what records get there splits no run of frames.
  *
  * Lock: one, which spins, and is held with interrupts off, because a handler
  * that allocates may need a frame. On failure nothing has changed.
@@ -55,18 +55,10 @@
 #include <cpu.h>
 #include <pages/pages.h>
 
-#define FIRST_FRAMES ((size_t)256) /* the first bitmaps are for so many */
-#define FEW_FRAMES   ((size_t)64)
-#define FIRST_PAGES  (POLICY_META_FIRST / PAGE_SIZE) /* for the records of the first block */
+#define FEW_FRAMES  ((size_t)64)
+#define FIRST_PAGES (POLICY_META_FIRST / PAGE_SIZE) /* for the records of the first block */
 
-static uint64_t first_bitmaps[BITMAPS_SIZE(FIRST_FRAMES) / sizeof(uint64_t)];
-
-struct frames frames = {
-	.lock = ATOMIC_FLAG_INIT,
-	.room = FIRST_FRAMES,
-	.known = first_bitmaps,
-	.free = first_bitmaps + FIRST_FRAMES / 64,
-};
+struct frames frames = { .lock = ATOMIC_FLAG_INIT };
 
 uintptr_t window_base;
 
@@ -489,45 +481,6 @@ size_t add_range(uintptr_t base, uintptr_t end)
 }
 
 /*
- * If the bitmaps do not reach to the end of a region, it gives pages for larger ones. They are out
- * of reach, so none can be known. They are the last ones, so that they split no run of frames, or
- * the first ones if no frame begins there. Returns where the bitmaps reach to, or @end.
- */
-static uintptr_t make_room(uintptr_t base, uintptr_t end)
-{
-	size_t size = ALIGN_UP(BITMAPS_SIZE(DIV_ROUND_UP(end, FRAME_SIZE)), PAGE_SIZE);
-	uintptr_t reach = frames.room * FRAME_SIZE;
-	bool first = base > reach && base % FRAME_SIZE;
-	uint64_t *known = pointer_to(first ? base : end - size);
-	uint64_t *free = known + size / 2 / sizeof(*free);
-
-	if (end <= reach)
-		return end;
-	if (size >= end - MAX(base, reach))
-		return reach;
-	cpu_clear(known, size);
-	for (size_t i = 0; i * 64 < frames.room; i++) {
-		known[i] = frames.known[i];
-		free[i] = frames.free[i];
-	}
-	frames.known = known;
-	frames.free = free;
-	frames.room = size / 2 * 8;
-	return end;
-}
-
-/* All of a region but for the bitmaps; returns how many pages were added. */
-static size_t add_region(uintptr_t base, uintptr_t end)
-{
-	uintptr_t bitmaps;
-
-	end = make_room(base, end);
-	bitmaps = address_of(frames.known);
-	return add_range(base, MIN(end, bitmaps)) +
-	       add_range(MAX(base, bitmaps + BITMAPS_SIZE(frames.room)), end);
-}
-
-/*
  * How many frames are of use? The records of a heap need a run of pages. If they find none
  * beside the only frame, the frame is split for them.
  */
@@ -550,9 +503,9 @@ HAK_COLD int hak_region_add_counted(uintptr_t base, size_t size, size_t *added)
 		return result;
 	frames_lock();
 	before = useful_frames();
-	*added = add_region(base, end) * PAGE_SIZE;
+	*added = add_range(base, end) * PAGE_SIZE;
 	if (!*added)
-		result = end > frames.room * FRAME_SIZE ? HAK_REGION_SMALL : HAK_REGION_OVERLAP;
+		result = HAK_REGION_OVERLAP;
 	else if (useful_frames() == before)
 		result = HAK_REGION_WAITS;
 	frames_unlock();

@@ -19,7 +19,7 @@ extern "C" {
 
 /* What hak_region_add() and hak_region_remove() say. Below 0, nothing has changed. */
 enum hak_region_result {
-	HAK_REGION_SMALL = -1, /* no whole page is in it, or none is left besides bitmaps */
+	HAK_REGION_SMALL = -1, /* no whole page is in it */
 	HAK_REGION_RANGE = -2, /* all of it is outside of the window, or above 2^HAK_ADDRESS_BITS */
 	HAK_REGION_OVERLAP = -3, /* all of it was added before */
 	HAK_REGION_HELD = -4,	 /* something in it is in use */
@@ -36,9 +36,8 @@ enum hak_region_result {
  *
  * The memory is mapped, and nobody else uses it. The provider takes what it can use, in whole
  * pages: not page 0, nothing above 2^HAK_ADDRESS_BITS, and no page twice. With CONFIG_HAK_WINDOW
- * nothing is taken outside of the window that hak_init_with() was given before. The
- * provider needs larger bitmaps for the first region that ends above 512 MiB, and again for
- * one that ends beyond their reach. Such a region gives one or two of its pages for them.
+ * nothing is taken outside of the window that hak_init_with() was given before. Nothing is
+ * written to it now, but a record of one page in each frame of which only a part is memory.
  *
  * Blocks live in whole frames: 2 MiB at a multiple of 2 MiB. Pages of frames that are not whole
  * serve for records of the allocator; when the rest of such a frame is added, it is whole.
@@ -88,7 +87,7 @@ struct hak_region_held {
  *
  * Other CPUs may allocate and free meanwhile, and get no memory of the region that is free; so
  * they may get NULL where the rest is full. One call at a time, and none of hak_region_add(); not
- * in an interrupt handler. A region that has the provider's bitmaps cannot be removed.
+ * in an interrupt handler.
  */
 int hak_region_remove(uintptr_t base, size_t size, struct hak_region_held *held);
 

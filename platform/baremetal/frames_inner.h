@@ -21,9 +21,6 @@
 #define PAGES_PER_FRAME (FRAME_SIZE / PAGE_SIZE)
 #define NONE		((size_t)-1)
 
-/* Bytes of both bitmaps. */
-#define BITMAPS_SIZE(room) DIV_ROUND_UP(2 * (room), 8)
-
 /* The symbols have the prefix of all that the archive defines. */
 #ifndef FRAMES_PREFIX
 #define FRAMES_PREFIX "hak_frames_"
@@ -65,6 +62,8 @@ struct split {
 	uint64_t dma[PAGES_PER_FRAME / 64]; /* handed out by hak_pages_alloc(), for dma.c */
 };
 
+_Static_assert(NR_FRAMES >= 64, "the bitmaps have words");
+
 extern struct frames {
 	atomic_flag lock;
 	struct platform_irq irq;	    /* what interrupts were before it was taken */
@@ -74,8 +73,7 @@ extern struct frames {
 	size_t mark;			    /* fewer free frames are few */
 	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
-	size_t room;			    /* bits in each of the bitmaps, at least `end` */
-	uint64_t *known, *free;		    /* one behind the other */
+	uint64_t known[NR_FRAMES / 64], free[NR_FRAMES / 64];
 } frames SYMBOL(state);
 
 HAK_COLD void frames_lock(void) SYMBOL(lock);

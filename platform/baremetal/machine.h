@@ -24,8 +24,9 @@ extern "C" {
 
 /*
  * How far addresses of the heap go: 2^36 is 64 GiB. The root of the page map has a word for each
- * 256 MiB of that: 2 KiB. `make HAK_ADDRESS_BITS=40` is for 1 TiB, with a root of 32 KiB. They
- * begin at 0, or where hak_init_with() says.
+ * 256 MiB of that: 2 KiB; and the frame provider has two bits for each 2 MiB: 8 KiB. `make
+ * HAK_ADDRESS_BITS=40` is for 1 TiB, with 32 and 128 KiB. They begin at 0, or where
+ * hak_init_with() says.
  */
 #ifndef HAK_ADDRESS_BITS
 #define HAK_ADDRESS_BITS 36

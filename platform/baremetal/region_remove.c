@@ -138,18 +138,6 @@ static size_t count_unknown(size_t frame, size_t page, size_t end)
 	return !is_all_known(frame, page, end);
 }
 
-/* Bytes of it in which the bitmaps of the provider are, which stay. */
-static size_t bitmaps_in(uintptr_t base, uintptr_t end)
-{
-	uintptr_t first, last;
-
-	frames_lock();
-	first = MAX(base, address_of(frames.known));
-	last = MIN(end, address_of(frames.known) + BITMAPS_SIZE(frames.room));
-	frames_unlock();
-	return first < last ? last - first : 0;
-}
-
 /* Returns how many pages are in use. */
 static size_t empty(uintptr_t base, uintptr_t end)
 {
@@ -182,9 +170,6 @@ int hak_region_remove(uintptr_t base, size_t size, struct hak_region_held *held)
 	result = region_clip(&base, size, &end);
 	if (result)
 		return result;
-	held->bytes = bitmaps_in(base, end);
-	if (held->bytes)
-		return HAK_REGION_HELD;
 	if (sum_frames(base, end, count_unknown))
 		return HAK_REGION_UNKNOWN;
 	held->bytes = empty(base, end) * PAGE_SIZE;

@@ -9,13 +9,6 @@
 
 #include "unit.h"
 
-/* Few enough frames that searching from address 0 is quick on Linux too. */
-#undef HAK_ADDRESS_BITS
-#define HAK_ADDRESS_BITS address_bits
-#define MOST_FRAMES	 (((size_t)1 << 36) / HAK_SUPERSLAB_SIZE)
-
-static unsigned address_bits = 36;
-
 /* The names, because the image of these tests has the original too. */
 #define hak_region_add	       test_region_add
 #define hak_region_add_counted test_region_add_counted
@@ -62,10 +55,11 @@ uint64_t test_physical(const void *address)
 	return (uintptr_t)address;
 }
 
-#include "../../platform/baremetal/frames.c"
-
+/* Few enough frames that searching from address 0 is quick on Linux too. */
 #undef HAK_ADDRESS_BITS
 #define HAK_ADDRESS_BITS 36
+#include "../../platform/baremetal/frames.c"
+
 #include "../../platform/baremetal/dma.c"
 #include "../../platform/baremetal/region_remove.c"
 
@@ -107,22 +101,10 @@ static void put_ram(void)
 #endif
 }
 
-/* As after a reset of a machine that has bitmaps for so many frames at first. */
-static void forget_all_but(size_t room)
-{
-	static uint64_t bitmaps[BITMAPS_SIZE(MOST_FRAMES) / sizeof(uint64_t)];
-
-	__builtin_memset(&frames, 0, sizeof(frames));
-	__builtin_memset(bitmaps, 0, sizeof(bitmaps));
-	frames.room = room;
-	frames.known = bitmaps;
-	frames.free = bitmaps + DIV_ROUND_UP(room, 64);
-}
-
-/* They reach as far as the memory does. */
+/* As after a reset of the machine. */
 static void forget(void)
 {
-	forget_all_but(NR_FRAMES);
+	__builtin_memset(&frames, 0, sizeof(frames));
 }
 
 /* Returns the address, or 0 for a failure. */
@@ -165,6 +147,15 @@ static bool adds(uintptr_t base, size_t size, int result, size_t added)
 	return hak_region_add_counted(base, size, &bytes) == result && bytes == added;
 }
 
+/* What hak_region_remove() says, and what it says is in the way. */
+static bool removes(uintptr_t base, size_t size, int result, size_t bytes)
+{
+	struct hak_region_held held = { .bytes = 1, .block_bytes = 1, .block = &held };
+
+	return hak_region_remove(base, size, &held) == result && held.bytes == bytes &&
+	       !held.block_bytes && !held.block;
+}
+
 static void region_errors(void)
 {
 	uintptr_t limit = (uintptr_t)1 << HAK_ADDRESS_BITS;
@@ -183,29 +174,19 @@ static void region_errors(void)
 	CHECK(!map_frames(1, FRAME_SIZE) && !map_page());
 }
 
-#if __STDC_HOSTED__
 /* What is above the limit is left out, also where the sum of base and size has no bits left. */
 static void region_crosses_the_limit(void)
 {
-	uintptr_t limit = (uintptr_t)1 << 30, base = limit - 2 * FRAME_SIZE;
-	void *below = mmap((void *)base, 2 * FRAME_SIZE, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	static const size_t sizes[] = { 2 * FRAME_SIZE + 1, (size_t)93 << 30, ~(size_t)0 };
+	uintptr_t base = ((uintptr_t)1 << HAK_ADDRESS_BITS) - 2 * FRAME_SIZE;
 
-	if (below == MAP_FAILED)
-		return; /* something else is there */
-	address_bits = 30;
-	for (unsigned i = 0; i < 3; i++) {
-		size_t sizes[] = { 2 * FRAME_SIZE + 1, (size_t)93 << 30, ~(size_t)0 };
-
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
 		forget();
 		CHECK(adds(base, sizes[i], HAK_REGION_ADDED, 2 * FRAME_SIZE));
 		CHECK(hak_frames_total() == 2 && map_frames(2, FRAME_SIZE) == base);
 		CHECK(adds(base, sizes[i], HAK_REGION_OVERLAP, 0));
 	}
-	address_bits = 36;
-	munmap(below, 2 * FRAME_SIZE);
 }
-#endif
 
 /* Of a region that overlaps others, what is new is added. */
 static void region_overlaps(void)
@@ -277,60 +258,31 @@ static void region_says_what_is_of_no_use(void)
 }
 
 /*
- * A region that is too high gives pages for bitmaps: the first ones if it begins in the midst of a
- * frame, else the last ones.
+ * Firmware tells of memory that is not there, or that no page table maps yet. Nothing is written to
+ * a region before somebody asks for memory, but a record to a frame that is not whole; and what is
+ * there is used first.
  */
-static void region_gives_bitmaps(void)
+static void region_reaches_further_than_memory(void)
 {
-	size_t room = ram / FRAME_SIZE / 64 * 64, size;
-	uint64_t *first;
+	uintptr_t limit = (uintptr_t)1 << HAK_ADDRESS_BITS, page;
 
-	for (unsigned frame = 0; frame < 2;
-	     frame++) { /* in the midst of one, or where one begins */
-		uintptr_t base = ram + (frame ? FRAME_SIZE : FRAME_SIZE - 64 * PAGE_SIZE), at;
+	high_frame = ram / FRAME_SIZE;
+	for (unsigned above = 0; above < 2; above++) { /* by itself; or the end of another */
+		uintptr_t end = ram + RAM_SIZE, base = above ? limit / 2 : end;
 
-		forget_all_but(room);
-		first = frames.known;
-		size = ALIGN_UP(2 * (ram + RAM_SIZE) / FRAME_SIZE / 8, PAGE_SIZE);
-		CHECK(adds(base, size, HAK_REGION_SMALL, 0) && frames.known == first);
-		CHECK(adds(base, 2 * FRAME_SIZE - (base - ram),
-			   frame ? HAK_REGION_WAITS : HAK_REGION_ADDED,
-			   2 * FRAME_SIZE - (base - ram) - size));
-		at = frame ? ram + 2 * FRAME_SIZE - size : base;
-		CHECK(frames.known == (uint64_t *)at && frames.room == size * 4);
-		CHECK(hak_frames_total() == !frame && hak_frames_free() == !frame);
-		CHECK(hak_region_add(at, size) == HAK_REGION_OVERLAP);
-		CHECK(hak_region_add(frame ? base : base + size, PAGE_SIZE) == HAK_REGION_OVERLAP);
-		/* the next one finds them large enough, and what they said before is there */
-		CHECK(hak_region_add(ram + 2 * FRAME_SIZE, 2 * FRAME_SIZE) == 0);
-		CHECK(frames.known == (uint64_t *)at && hak_frames_total() == 2 + !frame);
-		CHECK(map_page() == (frame ? base : base + size) + PAGE_SIZE);
-		CHECK(map_frames(1, FRAME_SIZE) == ram + (frame ? 2 : 1) * FRAME_SIZE);
+		forget();
+		CHECK(adds(ram + 8 * PAGE_SIZE, RAM_SIZE - 8 * PAGE_SIZE, 0,
+			   RAM_SIZE - 8 * PAGE_SIZE));
+		CHECK(adds(base, ~(size_t)0, 0, limit - base));
+		CHECK(hak_frames_total() == RAM_FRAMES - 1 + (limit - base) / FRAME_SIZE);
+		CHECK(hak_frames_free() == hak_frames_total());
+		page = map_page();
+		CHECK(page == ram + 9 * PAGE_SIZE);
+		CHECK(map_frames(RAM_FRAMES - 1, FRAME_SIZE) == ram + FRAME_SIZE);
+		CHECK(removes(base, ~(size_t)0, HAK_REGION_REMOVED, 0));
+		CHECK(!hak_frames_free() && unmap(page, PAGE_SIZE));
 	}
-}
-
-/* Larger ones have all that the smaller ones had. */
-static void bitmaps_grow(void)
-{
-	size_t room = (ram / FRAME_SIZE / 8 + 1) * 8, before = room - ram / FRAME_SIZE;
-	uintptr_t high = room * FRAME_SIZE;
-
-	if (before == RAM_FRAMES)
-		return; /* there is no memory beyond */
-	forget_all_but(room);
-	CHECK(hak_region_add(ram, high - ram) == 0);
-	CHECK(map_frames(1, FRAME_SIZE) == ram && hak_frames_free() == before - 1);
-	CHECK(frames.room == room);
-	/* what the smaller ones reach is added, even if there is no room for larger ones */
-	CHECK(adds(high - PAGE_SIZE, 2 * PAGE_SIZE, HAK_REGION_SMALL, 0) && frames.room == room);
-	CHECK(hak_region_add(high, ram + RAM_SIZE - high) >= 0);
-	CHECK((uintptr_t)frames.known > ram + RAM_SIZE - FRAME_SIZE && frames.room > room);
-	CHECK(hak_frames_total() == RAM_FRAMES - 1 && hak_frames_free() == RAM_FRAMES - 2);
-	for (unsigned i = 1; i < RAM_FRAMES - 1; i++)
-		CHECK(map_frames(1, FRAME_SIZE) == ram + i * FRAME_SIZE);
-	CHECK(!map_frames(1, FRAME_SIZE));
-	CHECK(unmap(ram, FRAME_SIZE) && unmap(ram + 6 * FRAME_SIZE, FRAME_SIZE));
-	CHECK(map_frames(1, FRAME_SIZE) == ram);
+	high_frame = ((size_t)4 << 30) / FRAME_SIZE;
 }
 
 /* What is left of a region around its frames serves pages, but for the record. */
@@ -471,7 +423,7 @@ static void wrong_unmaps(void)
 static uintptr_t reported, purged;
 static size_t reported_size;
 static bool busy;
-static uint64_t absent[MOST_FRAMES / 64];
+static uint64_t absent[NR_FRAMES / 64];
 
 static bool fake_report(void *base, size_t size)
 {
@@ -525,7 +477,7 @@ static bool found(size_t count, const uint64_t *held, uintptr_t base, size_t nr_
 
 static void frames_of_a_host_are_found(void)
 {
-	static uint64_t held[MOST_FRAMES / 64];
+	static uint64_t held[NR_FRAMES / 64];
 	uintptr_t base;
 	size_t first, nr;
 
@@ -706,15 +658,6 @@ static void random_use(void)
 	CHECK(hak_frames_total() == 5 && hak_frames_free() == 5);
 }
 
-/* What hak_region_remove() says, and what it says is in the way. */
-static bool removes(uintptr_t base, size_t size, int result, size_t bytes)
-{
-	struct hak_region_held held = { .bytes = 1, .block_bytes = 1, .block = &held };
-
-	return hak_region_remove(base, size, &held) == result && held.bytes == bytes &&
-	       !held.block_bytes && !held.block;
-}
-
 static void remove_errors(void)
 {
 	uintptr_t limit = (uintptr_t)1 << HAK_ADDRESS_BITS;
@@ -737,12 +680,6 @@ static void remove_errors(void)
 	CHECK(removes(ram + FRAME_SIZE, FRAME_SIZE + 1, HAK_REGION_REMOVED, 0));
 	CHECK(removes(ram + FRAME_SIZE, FRAME_SIZE, HAK_REGION_UNKNOWN, 0));
 	CHECK(hak_frames_total() == 2 && !hak_frames_free());
-	/* that of bitmaps stays */
-	forget_all_but(ram / FRAME_SIZE / 64 * 64);
-	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
-	CHECK(removes(ram + RAM_SIZE - FRAME_SIZE, FRAME_SIZE, HAK_REGION_HELD,
-		      ALIGN_UP(2 * (ram + RAM_SIZE) / FRAME_SIZE / 8, PAGE_SIZE)));
-	CHECK(removes(ram, FRAME_SIZE, HAK_REGION_REMOVED, 0));
 }
 
 /* What was removed can be added again, whatever it is of its frames. */
@@ -1171,14 +1108,11 @@ void unit_frames(void)
 		return;
 	}
 	TEST_RUN(region_errors);
-#if __STDC_HOSTED__
 	TEST_RUN(region_crosses_the_limit);
-#endif
 	TEST_RUN(region_overlaps);
 	TEST_RUN(region_overlaps_in_pages);
 	TEST_RUN(region_says_what_is_of_no_use);
-	TEST_RUN(region_gives_bitmaps);
-	TEST_RUN(bitmaps_grow);
+	TEST_RUN(region_reaches_further_than_memory);
 	TEST_RUN(region_remainders);
 	TEST_RUN(regions_join);
 	TEST_RUN(regions_join_later);
