@@ -219,15 +219,14 @@ static void *hakmem_realloc(struct uk_alloc *a, void *block, __sz size)
 	return size ? count_alloc(a, block, size) : NULL;
 }
 
-/* Frames that are free; there is more in slabs. */
 static __ssz hakmem_availmem(struct uk_alloc *a __unused)
 {
-	return hak_frames_free() * HAK_SUPERSLAB_SIZE;
+	return hak_available();
 }
 
 static __ssz hakmem_maxalloc(struct uk_alloc *a __unused)
 {
-	return hak_frames_free() * HAK_SUPERSLAB_SIZE;
+	return hak_largest();
 }
 
 static int hakmem_addmem(struct uk_alloc *a __unused, void *base, __sz size)
