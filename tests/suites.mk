@@ -161,7 +161,7 @@ qemu-idle 90: qemu/run.sh $(B)/idle.elf --memory 256M
 qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
 qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf $(O)/debug/baremetal/status.elf
 qemu-balloon 600: tests/qemu/check-balloon.sh $(B)/balloon.elf
-qemu-balloon-silent 240: qemu/run.sh $(B)/silent.elf
+qemu-balloon-silent 60: qemu/run.sh $(B)/silent.elf --qemu '-icount shift=10,sleep=off'
 qemu-pie-upper 60: qemu/run.sh $(PIE)/upper.elf --balloon
 qemu-pie 60: qemu/run.sh $(PIE)/scaling.elf
 qemu-pie-cpu-at 60: qemu/run.sh $(PIE)/cpu-at.elf
