@@ -884,6 +884,51 @@ static void remove_from_a_heap(void)
 	CHECK(hak_frames_total() == 0 && !map_page());
 }
 
+#if !__STDC_HOSTED__
+/* A provider of a kernel that takes memory back later: records of the heap lie elsewhere. */
+static int map_apart(void *ctx, size_t size, size_t align, enum hak_want want,
+		     struct hak_mapping *out)
+{
+	if (want != HAK_WANT_META)
+		return hak_frames_provider.map(ctx, size, align, want, out);
+	*out = (struct hak_mapping){ .base = port_map(size), .flags = HAK_PAGES_ZERO };
+	return out->base ? 0 : -1;
+}
+
+static int unmap_apart(void *ctx, void *base, size_t size)
+{
+	if ((uintptr_t)base - ram < RAM_SIZE)
+		return hak_frames_provider.unmap(ctx, base, size);
+	port_unmap(base, size);
+	return 0;
+}
+
+/* Then all of a region can be removed that has no blocks in use. */
+static void remove_where_records_lie_apart(void)
+{
+	static const struct hak_provider apart = { .map = map_apart, .unmap = unmap_apart };
+	static void *blocks[RAM_SIZE / 1024];
+	size_t n = 0;
+
+	forget();
+	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
+	CHECK(hak_init(&apart));
+	while (n < ARRAY_SIZE(blocks) && (blocks[n] = hak_malloc(n % 4 ? 1000 : 3000)))
+		n++;
+	CHECK(n > RAM_SIZE / 2 / 1500 && !hak_frames_free());
+	while (n--)
+		hak_free(blocks[n]);
+	CHECK(removes(ram, RAM_SIZE, HAK_REGION_REMOVED, 0) && !hak_check());
+	__builtin_memset((void *)ram, 0xee, RAM_SIZE);
+	CHECK(!hak_malloc(1000) && hak_region_add(ram, RAM_SIZE) == 0);
+	blocks[0] = hak_malloc(1000);
+	CHECK(blocks[0] && !hak_check());
+	hak_free(blocks[0]);
+	hak_fini();
+	CHECK(hak_frames_free() == RAM_FRAMES);
+}
+#endif
+
 static void no_memory_to_play_ram(void)
 {
 	CHECK(ram);
@@ -1138,5 +1183,8 @@ void unit_frames(void)
 	TEST_RUN(remove_moves_the_record);
 	TEST_RUN(random_removes);
 	TEST_RUN(remove_from_a_heap);
+#if !__STDC_HOSTED__
+	TEST_RUN(remove_where_records_lie_apart);
+#endif
 	put_ram();
 }
