@@ -94,7 +94,8 @@ cxx-replaced := tests/qemu/cxx_replaced
 pressure := tests/qemu/pressure tests/smp/cpus
 largest := tests/qemu/largest
 peaks   := tests/qemu/peaks
-PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure largest peaks
+array   := tests/qemu/array
+PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure largest peaks array
 $(foreach program,$(PLATFORM_IMAGES),$(eval $(call image,$(program))))
 images: $(PLATFORM_IMAGES:%=$(B)/%.elf)
 

@@ -140,7 +140,8 @@ qemu-memory-4-gib 180: $(MEMORY_RUN) --memory 4G --icount -- 120000
 qemu-memory-6-gib-pc 180: $(MEMORY_RUN) --memory 6G --machine pc --icount
 qemu-pages 60: qemu/run.sh $(B)/pages.elf --memory 512M --icount -- 700
 qemu-pages-6-gib-pc 60: qemu/run.sh $(B)/pages.elf --memory 6G --machine pc --icount -- 700
-qemu-c++ 60: qemu/run.sh $(B)/cxx.elf
+qemu-c++ 60: qemu/run.sh $(B)/cxx.elf --icount
+qemu-array 60: qemu/run.sh $(B)/array.elf --icount
 qemu-c++-replaced 60: qemu/run.sh $(B)/cxx-replaced.elf
 qemu-stack 60: qemu/run.sh $(B)/stack.elf --memory 64M --balloon
 qemu-stack-irqsave 60: qemu/run.sh $(IRQSAVE)/stack.elf --memory 64M --balloon

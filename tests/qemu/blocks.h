@@ -5,6 +5,7 @@
 #ifndef HAKMEM_TESTS_BLOCKS_H
 #define HAKMEM_TESTS_BLOCKS_H
 
+#include <cpu.h>
 #include <frames.h>
 #include <hakmem/hakmem.h>
 
@@ -39,6 +40,21 @@ static inline bool blocks_go(void)
 		hak_free(blocks[i]);
 	hak_trim(HAK_TRIM_ALL);
 	return !hak_check() && hak_frames_total() - hak_frames_free() <= 1;
+}
+
+/* Ticks of a pair, which are instructions with --icount: those of the loop among them. */
+static inline void blocks_print_pair(void)
+{
+	const unsigned pairs = 100000;
+	uint64_t start = cpu_read_tsc();
+
+	for (unsigned i = 0; i < pairs; i++) {
+		void *block = hak_malloc(64);
+
+		__asm__ volatile("" : "+r"(block));
+		hak_free(block);
+	}
+	test_print("a pair: %lu ticks\n", (unsigned long)((cpu_read_tsc() - start) / pairs));
 }
 
 #endif

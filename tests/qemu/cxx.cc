@@ -5,6 +5,7 @@
  * a C++ library would do when there is no memory, functions here do.
  */
 #include <balloon.h>
+#include <cpu.h>
 #include <frames.h>
 #include <hakmem/hakmem.h>
 #include <hakmem/stats.h>
@@ -222,6 +223,23 @@ static void no_memory_is_handled_and_thrown()
 	CHECK(handled == 3 && thrown == 3 && live() == 0 && !hak_check());
 }
 
+/* With --icount the figure is one of instructions, those of the loop among them. */
+static void pair()
+{
+	const unsigned pairs = 100000;
+	uint64_t start = cpu_read_tsc();
+
+	for (unsigned i = 0; i < pairs; i++) {
+		void *block = ::operator new(hide(64));
+
+		__asm__ volatile("" : "+r"(block));
+		::operator delete(block, static_cast<size_t>(64));
+	}
+	test_print("a pair: %lu ticks\n",
+		   static_cast<unsigned long>((cpu_read_tsc() - start) / pairs));
+	CHECK(live() == 0);
+}
+
 int main()
 {
 	hak_init(&hak_frames_provider);
@@ -229,6 +247,7 @@ int main()
 	TEST_RUN(aligned_forms);
 	TEST_RUN(nothrow_forms_return_null);
 	TEST_RUN(no_memory_is_handled_and_thrown);
+	TEST_RUN(pair);
 	return test_finish();
 }
 #endif

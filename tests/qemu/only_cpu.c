@@ -13,7 +13,6 @@
 #include "upper.h"
 
 #define NOWHERE 0xffffd00000000000 /* not mapped */
-#define PAIRS	100000u
 
 struct hak_cpu only_cpu;
 
@@ -37,18 +36,9 @@ static void only_cpu_handles_interrupts(void)
 	hak_free(block);
 }
 
-/* With --icount the figure is one of instructions, those of the loop among them. */
 static void only_cpu_pair(void)
 {
-	uint64_t start = cpu_read_tsc();
-
-	for (unsigned i = 0; i < PAIRS; i++) {
-		void *block = hak_malloc(64);
-
-		__asm__ volatile("" : "+r"(block));
-		hak_free(block);
-	}
-	test_print("a pair: %lu ticks\n", (unsigned long)((cpu_read_tsc() - start) / PAIRS));
+	blocks_print_pair();
 	hak_cpu_fini();
 	CHECK(hak_frames_total() - hak_frames_free() <= 1);
 }
