@@ -26,12 +26,12 @@
 #include "slab/gap.h"
 #include "superslab/arena.h"
 
-void *hak_malloc(size_t size)
+NOINLINE void *hak_malloc(size_t size)
 {
 	return malloc_fast(size);
 }
 
-void hak_free(void *block)
+NOINLINE void hak_free(void *block)
 {
 	free_fast(block, "free");
 }
@@ -421,7 +421,7 @@ HAK_COLD void *hak_zalloc(size_t size)
 	void *block;
 
 	/* what comes from the slabs may be known to read zero */
-	block = size <= SLAB_MAX ? malloc_fast(size) : alloc_or_fail(&request);
+	block = size <= SLAB_MAX ? hak_malloc(size) : alloc_or_fail(&request);
 	if (block && (size <= SLAB_MAX || request.is_gap))
 		__builtin_memset(block, 0, size);
 	else if (block)
@@ -477,7 +477,7 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, bool *back
 	void *block;
 
 	if (!class_is_span(class) || size > SIZE_LIMIT / 2)
-		return malloc_fast(size);
+		return hak_malloc(size);
 	request.size = size + policy_growth(size, usable);
 	block = try_alloc(&request, ALLOC_TO_GROW);
 	if (block) {
@@ -503,7 +503,7 @@ static void move_block(unsigned class, void *from, void *to, size_t size, bool b
 	if (PLATFORM_MOVES && !backed && class_is_span(class))
 		done = span_move(from, to, size);
 	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
-	free_fast(from, "realloc");
+	hak_free(from);
 }
 
 HAK_COLD void *hak_realloc(void *block, size_t size)
@@ -514,7 +514,7 @@ HAK_COLD void *hak_realloc(void *block, size_t size)
 	void *moved;
 
 	if (!block)
-		return malloc_fast(size);
+		return hak_malloc(size);
 	if (!size) {
 		free_slow(block, "realloc");
 		return NULL;
