@@ -57,7 +57,7 @@ example: $(EXAMPLE)/example.elf
 	@qemu/run.sh $<
 
 # What their tests need; with newlib and GNU ld, so once only.
-kit: $(EXAMPLE)/example.elf $(B)/size.elf
+kit: $(EXAMPLE)/example.elf $(B)/size.elf $(B)/family.elf
 
 .PHONY: install-baremetal uninstall-baremetal example kit
 
@@ -169,6 +169,7 @@ endif
 # ------------------------------------------------------------------------ size
 
 # As a kernel would link it that wants what it uses, and nothing else.
-$(B)/size.elf: $(call bm_objects,tests/qemu/size $(BOOT)) $(B)/libhakmem.a qemu/image.ld
-	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) --gc-sections -Map=$(B)/size.map \
+$(B)/size.elf $(B)/family.elf: $(B)/%.elf: $(B)/obj/tests/qemu/%.o $(call bm_objects,$(BOOT)) \
+		$(B)/libhakmem.a qemu/image.ld
+	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) --gc-sections -Map=$(B)/$*.map \
 		$(filter %.o %.a,$^) -o $@

@@ -189,7 +189,7 @@ qemu-nostdinc-clang 60: qemu/run.sh $(O)/clang-nostdinc/baremetal/smp.elf --smp 
 qemu-virtio 120: tests/qemu/check-virtio.sh $(UPPER)/upper.elf
 qemu-debug 60: tests/qemu/check-debug.sh $(B)/dump.elf $(B)/scaling.elf $(L)/libhakmem.so
 qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a
-qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf
+qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf $(B)/family.map
 qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc 60: qemu/run.sh $(B)/newlib.elf --machine pc
 qemu-unikraft 60: qemu/run.sh $(B)/unikraft.elf --memory 64M

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 #
 # How large is what an image links of the library, if it uses all that a program
-# uses and no diagnostics, and the linker drops the rest (--gc-sections)?
+# uses and no diagnostics, and the linker drops the rest (--gc-sections)? And if it
+# uses malloc's family alone?
 #
-#	check-size.sh size.map size.elf
+#	check-size.sh size.map size.elf family.map
 #
 # The limits, in bytes: what a kernel is promised; of constants a little more than
 # there is.
@@ -15,14 +16,19 @@ set -u
 
 map=$1
 image=$2
+family=$3
 most_text=28672
+most_family=27000
 most_constants=2048
 most_data=35840
 failed=0
 
-# sum KIND...: bytes of the library's sections of these kinds
+# sum MAP KIND...: bytes of the library's sections of these kinds
 sum()
 {
+	local map=$1
+
+	shift
 	awk -v kinds=" $* " '
 		/^Linker script and memory map/ { begun = 1 }
 		!begun || !/^ \./ { next }
@@ -45,9 +51,10 @@ limit()
 	at_most "size_$1" "$2" "$3" "$2 bytes, at most $3" || failed=1
 }
 
-limit text "$(sum text)" $most_text
-limit constants "$(sum rodata)" $most_constants
-limit static_data "$(sum data bss)" $most_data
+limit text "$(sum "$map" text)" $most_text
+limit text_of_family "$(sum "$family" text)" $most_family
+limit constants "$(sum "$map" rodata)" $most_constants
+limit static_data "$(sum "$map" data bss)" $most_data
 
 # Optional parts that this image does not ask for.
 unwanted=$(nm "$image" | awk '{ print $NF }' |
