@@ -87,8 +87,11 @@ static NO_SANITIZE_THREAD void read_arena(struct arena_free *free)
 	arena_unlock();
 }
 
-/* How many of @n SuperSlabs in a row can be had, if records for them may have to come from them? */
-static size_t without_records(size_t n, const struct hak_supply *supply)
+/*
+ * How many of @n SuperSlabs can be had, if records for them have to come from them? @others may be
+ * used for that first.
+ */
+static size_t without_records(size_t n, size_t others, const struct hak_supply *supply)
 {
 	size_t freed = meta_freed(META_SUPERSLAB), descriptors = n > freed ? n - freed : 0;
 	size_t leaves = (n * SUPERSLAB_SIZE >> HAK_LEAF_BITS) + 2;
@@ -105,9 +108,17 @@ static size_t without_records(size_t n, const struct hak_supply *supply)
 		return n;
 	split = SPLIT_FOR(descriptors, sizeof(struct superslab)) +
 		SPLIT_FOR(chunks, POLICY_META_CHUNK);
-	if (n > POLICY_EARLY_DESCRIPTORS) /* they are made last, of what else there is */
-		split -= MIN(split, (supply->bytes - supply->largest) / SUPERSLAB_SIZE);
-	return n - MIN(n, split);
+	return n - MIN(n, split - MIN(split, others));
+}
+
+/* How many SuperSlabs of those that are not mapped can be had in a row? */
+static size_t in_a_row(const struct hak_supply *supply)
+{
+	size_t n = supply->largest / SUPERSLAB_SIZE, others = 0;
+
+	if (n > POLICY_EARLY_DESCRIPTORS) /* they are made last */
+		others = (supply->bytes - supply->largest) / SUPERSLAB_SIZE;
+	return without_records(n, others, supply);
 }
 
 /* The free blocks of a class, or a few more if some slabs are short. Racy: others change that. */
@@ -168,7 +179,8 @@ size_t hak_available(void)
 	hak_host_supply(NULL, &supply);
 	if (supply.bytes == SIZE_MAX)
 		return SIZE_MAX;
-	bytes += supply.bytes;
+	bytes += SUPERSLAB_SIZE *
+		 MAX(in_a_row(&supply), without_records(supply.bytes / SUPERSLAB_SIZE, 0, &supply));
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; class ++)
 		bytes += free_blocks(class) * size_class[class].size;
 	return bytes;
@@ -184,7 +196,7 @@ size_t hak_largest(void)
 	hak_host_supply(free.reserve, &supply);
 	if (supply.largest == SIZE_MAX)
 		return SIZE_MAX;
-	bytes = without_records(supply.largest / SUPERSLAB_SIZE, &supply) * SUPERSLAB_SIZE;
+	bytes = in_a_row(&supply) * SUPERSLAB_SIZE;
 	bytes = MAX(bytes, free.longest * UNIT_SIZE);
 	return bytes ? without_rounding(bytes) : largest_block();
 }

@@ -284,8 +284,9 @@ uint64_t stats_count_phantoms(void)
 }
 
 /*
- * How many bytes of the arena, and of its descriptors that are in no chunk, are backed? The provider is asked for a few SuperSlabs at a
- * time, with the lock dropped. One that comes or goes meanwhile may be missed.
+ * How many bytes of the arena are backed, and of its descriptors where these are in no chunk? The
+ * provider is asked for a few SuperSlabs at a time, with the lock dropped. One that comes or goes
+ * meanwhile may be missed.
  */
 uint64_t stats_resident(void)
 {
