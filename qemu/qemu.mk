@@ -135,7 +135,8 @@ qemu-debug: $(IMAGE)
 # make image SRC='case.c ...' OUT=case.elf IMAGE_CFLAGS='-DX=1 ...': wherever these files
 # are, an image of them, the boot kit, what tests have in common, and the archive. Objects
 # are below $(B)/image, in a folder for each OUT, and are always made: who knows what they
-# were made of. Warnings are no errors there, unless IMAGE_CFLAGS says so.
+# were made of. Warnings are no errors there, unless IMAGE_CFLAGS says so. Paths of sources
+# are not shortened, so that a debugger finds them.
 SRC          ?=
 OUT          ?=
 IMAGE_CFLAGS ?=
@@ -156,8 +157,8 @@ image_folder  := $(B)/image$(abspath $(OUT)).obj
 image_objects := $(patsubst %,$(image_folder)%.o,$(abspath $(SRC)))
 $(image_objects): $(image_folder)%.o: % FORCE
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(BM_CC) $(filter-out -MMD -MP,$(BM_CFLAGS)) $(BM_IMAGE) -Wno-error \
-		$(IMAGE_CFLAGS) -c $< -o $@
+	$(call say,CC,$@)$(BM_CC) $(filter-out -MMD -MP -ffile-prefix-map=%,$(BM_CFLAGS)) \
+		$(BM_IMAGE) -Wno-error $(IMAGE_CFLAGS) -c $< -o $@
 
 image: $(image_objects) $(call bm_objects,$(BOOT) $(IMAGE_TESTED)) $(B)/libhakmem.a qemu/image.ld
 	@mkdir -p $(dir $(OUT))
