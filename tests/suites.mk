@@ -199,7 +199,7 @@ qemu-solo5 60: qemu/run.sh $(SOLO5)/solo5.elf --memory 64M
 qemu-example 90: tests/qemu/check-example.sh $(EXAMPLE) $(B)/libhakmem.a
 qemu-example-rust 120: tests/qemu/check-rust.sh $(EXAMPLE)/installed $(O)/example-rust
 qemu-image 60: tests/qemu/check-image.sh
-page-baremetal 120: tests/pages/baremetal.sh
+page-baremetal 240: tests/pages/baremetal.sh
 qemu-newlib-map 60: tests/qemu/check-newlib-map.sh $(B)/newlib.map
 endef
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# The first five minutes of platform/baremetal/README.md: as they stand there, and with the
-# mistakes that the page lists, each of which has to look as the page says. And the image
-# of qemu/README.md.
+# The kernels of platform/baremetal/README.md: as they stand there; and the first of them with
+# the mistakes that the page lists, each of which has to look as the page says. And the image of
+# qemu/README.md.
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -20,20 +20,19 @@ verdict_prefix=page-baremetal-
 "$here/follow.sh" page-qemu "$root/qemu/README.md" "$scratch/qemu" || failed=1
 cd "$scratch/page/kernel" || exit 1
 
-# As on the page, but with FILE edited by sed, and with more options of the linker.
+FLAGS=$(sed -n '/^FLAGS="/,/"$/p' "$page" | tr '\n' ' ' | sed 's/^FLAGS="//; s/" *$//')
+
+# build_wrong FILE EDIT OBJECTS: as on the page, but with FILE edited by sed
 build_wrong()
 {
-	local flags
-
-	cp main.c right.c && cp start.S right.S && cp kernel.ld right.ld
+	cp "$1" right
 	sed -i "$2" "$1"
-	flags=$(sed -n '/^FLAGS="/,/"$/p' "$page" | tr '\n' ' ' | sed 's/^FLAGS="//; s/" *$//')
 	# shellcheck disable=SC2086 # lists of words
 	{
-		gcc -c start.S && gcc -w $flags -Ihakmem/include -c main.c &&
+		gcc -c start.S && gcc -w $FLAGS -c machine.c main.c &&
 			ld -T kernel.ld --gc-sections -z noexecstack $3 -o kernel.elf
 	} 2>&1
-	mv right.c main.c && mv right.S start.S && mv right.ld kernel.ld
+	mv right "$1"
 }
 
 without_addresses() { sed -E 's/0x[0-9a-f]+/0x/g'; }
@@ -44,7 +43,7 @@ mistake()
 	local name=$1 text=$2 output
 
 	rm -f kernel.elf
-	output=$(build_wrong "$3" "$4" "${5:-start.o main.o hakmem/lib/libhakmem.a}")
+	output=$(build_wrong "$3" "$4" "${5:-start.o machine.o main.o hakmem/lib/libhakmem.a}")
 	[ ! -e kernel.elf ] ||
 		output="$output$("$root/qemu/run.sh" kernel.elf --timeout 5 2>&1)" ||
 		: "it fails, as it should"
@@ -54,16 +53,18 @@ mistake()
 		without_addresses | grep -qF -- "| \`$text" || echo "there is no row for '$text'")"
 }
 
-mistake no-cpu-init 'cpu 0: hakmem: hak_init() before hak_cpu_init()' main.c '/hak_cpu_init/d'
-mistake memory-not-mapped 'the machine was reset (a triple fault?)' main.c \
-	's/base = (uint64_t)kernel_end/base = 4 * GIB, end = 5 * GIB/; /end > GIB/,+1d'
+mistake no-cpu-init 'cpu 0: hakmem: hak_init() before hak_cpu_init()' \
+	machine.c '/hak_cpu_init/d'
+mistake memory-not-mapped 'the machine was reset (a triple fault?)' machine.c \
+	's/base = (uint64_t)kernel_end/base = MAPPED, end = 2 * MAPPED/; /end > MAPPED/,+1d'
 mistake no-init 'cpu 0: no memory' main.c '/hak_init(&/d'
-mistake no-frame 'cpu 0: no memory' main.c \
-	's/end > GIB/end > 0x200000/; s/end = GIB/end = 0x200000/'
+mistake no-frame 'cpu 0: no memory' machine.c \
+	's/end > MAPPED/end > 0x200000/; s/end = MAPPED/end = 0x200000/'
 mistake double-free 'cpu 0: hakmem: free(0x): double free of a block of 112 bytes' \
 	main.c 's/hak_free(block);/&&/'
-mistake no-exit 'did not end within 5 s' main.c 's/hak_machine_exit(int/my_&/'
+mistake no-exit 'did not end within 5 s' machine.c 's/hak_machine_exit(int/my_&/'
 mistake no-note 'Error loading uncompressed kernel without PVH ELF Note' kernel.ld '/KEEP/d'
 mistake too-high 'relocation truncated to fit' kernel.ld 's/= 1M/= 0x80000000/'
-mistake order 'undefined reference to' main.c '' 'hakmem/lib/libhakmem.a start.o main.o'
+mistake order 'undefined reference to' main.c '' \
+	'hakmem/lib/libhakmem.a start.o machine.o main.o'
 exit $failed

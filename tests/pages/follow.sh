@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Do what a page says, to the letter, in an empty folder: the part of it between the lines
-# "<!-- follow -->" and "<!-- end -->".
+# Do what a page says, to the letter, in an empty folder: the parts of it between the lines
+# "<!-- follow -->" and "<!-- end -->". A part that begins with "<!-- follow if rustc 1.68 -->"
+# is left out, with a line, where there is no such program, or only an older one.
 #
 #	follow.sh NAME PAGE FOLDER
 #
@@ -20,9 +21,26 @@ failed=0
 verdict_prefix=$name-
 . "$(dirname "$0")/../verdict.sh"
 
+# Is there PROGRAM, of VERSION or later?
+has()
+{
+	local version
+
+	version=$("$1" --version 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1)
+	[ -n "$version" ] && printf '%s\n' "$2" "$version" | sort -CV
+}
+
+without=
+while read -r _ _ _ program version _; do
+	has "$program" "$version" && continue
+	without="$without $program,$version"
+	verdict "without-$program (left out: there is no $program $version)" ''
+done < <(grep '^<!-- follow if ' "$page")
+
 # The page as a script. Step N prints to the file N, and should print the file N.expected.
-awk -v scratch="$scratch" -v quote="'" '
+awk -v scratch="$scratch" -v quote="'" -v without="$without " '
 	/^<!-- follow -->$/ { following = 1 }
+	/^<!-- follow if / { following = !index(without, " " $4 "," $5 " ") }
 	/^<!-- end -->$/ { following = 0 }
 	!following { next }
 	/^```$/ && inside {
