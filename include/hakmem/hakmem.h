@@ -43,8 +43,8 @@ extern "C" {
 #endif
 
 /* The version of these headers; as a number 10000 * major + 100 * minor + patch. */
-#define HAK_VERSION	   "0.1.0"
-#define HAK_VERSION_NUMBER 100
+#define HAK_VERSION	   "1.0.0"
+#define HAK_VERSION_NUMBER 10000
 
 struct hak_provider;
 

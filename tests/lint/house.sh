@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # What keeps the tree readable as a whole: files of the core that are not too long,
-# assertions in them, and a page in each folder for those who open it.
+# assertions in them, and a page in each folder for those who open it. And one version,
+# wherever it stands.
 
 . "$(dirname "$0")/lint.sh"
 
@@ -50,7 +51,25 @@ readmes()
 	done
 }
 
+# That of hakmem.h.
+versions()
+{
+	local version number
+
+	version=$(sed -n 's/^#define HAK_VERSION[ \t]*"\(.*\)"/\1/p' include/hakmem/hakmem.h)
+	number=$(sed -n 's/^#define HAK_VERSION_NUMBER[ \t]*//p' include/hakmem/hakmem.h)
+	awk -F. -v n="$number" '$1 * 10000 + $2 * 100 + $3 != n {
+		print "include/hakmem/hakmem.h: " n " is not the number of " $0 }' <<<"$version"
+	[[ $(grep -m 1 '^## ' CHANGELOG.md) =~ ^'## '"$version"' ' ]] ||
+		echo "CHANGELOG.md: the first heading is not $version"
+	[[ $(head -n 1 platform/linux/debian/changelog) == "hakmem ($version) "* ]] ||
+		echo "platform/linux/debian/changelog: the first version is not $version"
+	grep -qE "^version +:= $version\$" platform/unikraft/Library.uk ||
+		echo "platform/unikraft/Library.uk: the version is not $version"
+}
+
 lint_report short-files "$(long_files)"
 lint_report assertions "$(assertions)"
 lint_report readmes "$(readmes)"
+lint_report versions "$(versions)"
 lint_finish

@@ -318,6 +318,16 @@ prepare_house()
 	for i in core include; do
 		: >"$tree/$i/README.md"
 	done
+	# a version, in four places
+	printf '#define HAK_VERSION "2.3.4"\n#define HAK_VERSION_NUMBER 20304\n' \
+		>>"$tree/include/hakmem/hakmem.h"
+	mkdir -p "$tree/platform/"{linux/debian,unikraft}
+	echo '## 2.3.4 (then)' >"$tree/CHANGELOG.md"
+	echo 'hakmem (2.3.4) unstable; urgency=medium' >"$tree/platform/linux/debian/changelog"
+	echo 'version := 2.3.4' >"$tree/platform/unikraft/Library.uk"
+	for i in . linux unikraft; do
+		: >"$tree/platform/$i/README.md"
+	done
 }
 
 test_house()
@@ -330,8 +340,13 @@ test_house()
 	sed -i '/hak_assert/{s//#define &/;:a;n;ba}' "$tree/core/pages/meta.c"
 	tree_case few-assertions house.sh 'assertions: core has 59 uses of hak_assert()'
 	prepare_house
-	add platform/linux/provider.c ''
-	touch "$tree/platform/README.md"
+	echo '## 2.3 (then)' >"$tree/CHANGELOG.md"
+	tree_case other-version house.sh 'versions: CHANGELOG.md: the first heading is not 2.3.4'
+	sed -i 's/20304/20305/' "$tree/include/hakmem/hakmem.h"
+	tree_case other-number house.sh \
+		'versions: include/hakmem/hakmem.h: 20305 is not the number of 2.3.4'
+	prepare_house
+	rm "$tree/platform/linux/README.md"
 	tree_case no-readme-of-platform house.sh 'readmes: platform/linux has no README.md'
 	rm "$tree/core/README.md"
 	tree_case no-readme house.sh 'readmes: core has no README.md'
