@@ -183,8 +183,21 @@ bm_objects    = $(patsubst %,$(B)/obj/%.o,$(1))
 # What a build was made with: objects are made again when it changes.
 FLAGS_STAMP := $(O)/flags
 flags := $(LINUX_LINK) $(LINUX_CFLAGS) $(CXXFLAGS) $(BM_CC) $(BM_CFLAGS)
-ifneq ($(filter-out help clean distclean format lint uninstall uninstall-baremetal setup%,\
-	$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))),)
+goals := $(filter-out help clean distclean format lint uninstall uninstall-baremetal setup%,\
+	 $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))
+# Without a compiler, a hint. (The tests have their own, and some goals need none.)
+no_tool  = $(firstword $(foreach tool,$(1),$(if $(shell command -v $(tool)),,$(tool))))
+hint_gcc   := run 'make setup'
+hint_clang := run 'make setup-test'
+hint_other := CC, BM_CC or CROSS_COMPILE is wrong
+hint_of  = $(hint_$(if $(filter gcc ld,$(1)),gcc,$(if $(filter clang ld.lld,$(1)),clang,other)))
+compiled := $(filter-out test check linux-test test-long dist deb,$(goals))
+host_tools := $(if $(compiled),$(firstword $(CC)) $(HOSTLD))
+bm_tools   := $(if $(filter-out linux linux-programs install,$(compiled)),\
+	      $(firstword $(BM_CC)) $(BM_LD))
+$(foreach tool,$(call no_tool,$(host_tools) $(bm_tools)),\
+	$(error no $(tool): $(call hint_of,$(tool))))
+ifneq ($(goals),)
 $(shell mkdir -p $(O))
 ifneq ($(strip $(file <$(FLAGS_STAMP))),$(strip $(flags)))
 $(file >$(FLAGS_STAMP),$(flags))
@@ -422,7 +435,8 @@ help:
 	@echo '  deb             Debian packages, in $(O)/deb; 2 minutes'
 	@echo '  deb-test        install, use and remove them in a system of its own; needs root'
 	@echo '  dist            $(DIST).tar.gz, the sources as they are here'
-	@echo '  distcheck       build, install and uninstall what dist packs'
+	@echo '  distcheck       build, install and uninstall what dist packs; elsewhere, it has to'
+	@echo '                  give the same bytes'
 	@echo '  app-test        real programs with and without the library; 40 minutes;'
 	@echo '                  APPS="git perl": only these'
 	@echo '  example         the example unikernel, from an installed copy of the library'
@@ -465,17 +479,17 @@ help:
 	@echo '                  bare metal: bits of an address (36), and how far behind GS the'
 	@echo '                  words of a CPU lie (0): platform/baremetal/README.md'
 
-lint:
+lint: lint-tools
 	@tests/lint/run.sh
 
 DIST := $(O)/hakmem-$(VERSION)
 dist:
 	$(call say,DIST,$(DIST).tar.gz)platform/linux/dist.sh $(O) $(VERSION)
 
-distcheck: dist
+distcheck: dist linux baremetal
 	@tests/install/dist.sh $(DIST).tar.gz
 
-format:
+format: format-tools
 	clang-format -i $(shell git ls-files '*.c' '*.h' '*.cc')
 
 clean distclean:

@@ -48,10 +48,12 @@ CLANG_BARE_BUILD := $(MAKE) O=$(O)/clang-nostdinc LLVM=1 CC=clang $(BARE_FLAGS) 
 # With gap blocks, as on bare metal: what is to be tested of them on Linux.
 GAPS_PROGRAMS := unit model fault full death
 
-TEST_TOOLS := clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb musl-gcc g++ \
-	      pkg-config mandoc man spin cmake codespell
-test-tools:
-	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || \
+test-tools: TOOLS := gcc g++ clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb \
+		     musl-gcc pkg-config mandoc man spin cmake codespell
+lint-tools: TOOLS := gcc g++ clang-format mandoc codespell
+format-tools: TOOLS := clang-format
+test-tools lint-tools format-tools:
+	@for tool in $(TOOLS); do command -v $$tool >/dev/null || \
 		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done
 
 test-builds: test-tools
@@ -300,4 +302,5 @@ linux-test: test-builds
 test-long: test-builds
 	@echo "$$LONG_SUITES" | $(RUN)
 
-.PHONY: test-tools test-builds test-programs qemu-builds test check linux-test qemu-test test-long
+.PHONY: test-tools lint-tools format-tools test-builds test-programs qemu-builds test check \
+	linux-test qemu-test test-long
