@@ -238,10 +238,10 @@ $(L)/obj/$(OPERATORS).o: $(OPERATORS).cc $(FLAGS_STAMP)
 $(L)/libhakmem.so: $(LIBRARY) $(call linux_objects,$(SHARED)) $(L)/obj/$(OPERATORS).o \
 		platform/linux/exports.map
 	$(call say,LD,$@)$(LINUX_LINK) -shared -Wl,-z,nodelete,-z,initfirst \
-		-Wl,-soname,libhakmem.so.0 \
+		-Wl,-soname,$(SONAME) \
 		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
 		$(filter %.o,$^) -o $@
-	@ln -sf libhakmem.so $(L)/libhakmem.so.0
+	@ln -sf libhakmem.so $(L)/$(SONAME)
 
 # One object, in which only the public names are left; and what only C++ needs.
 $(L)/hakmem.o: $(LIBRARY) $(call linux_objects,$(STATIC))

@@ -4,7 +4,8 @@
 # the files of INSTALLED is written, and `make uninstall` removes these.
 
 VERSION := $(shell sed -n 's/^.define HAK_VERSION[ \t]*"\(.*\)"/\1/p' include/hakmem/hakmem.h)
-SONAME  := libhakmem.so.0
+# The interface stays through all versions with the same first number.
+SONAME  := libhakmem.so.$(firstword $(subst ., ,$(VERSION)))
 
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
@@ -73,7 +74,7 @@ uninstall:
 
 # ------------------------------------------------------------- Debian packages
 
-DEB_PACKAGES := $(PACKAGES) debhelper dpkg-dev fakeroot lintian
+DEB_PACKAGES := $(PACKAGES) build-essential debhelper dpkg-dev fakeroot lintian
 
 setup-deb:
 	@tests/setup.sh $(DEB_PACKAGES)

@@ -135,7 +135,7 @@ test_budget()
 
 	# Without line numbers, by which callgrind would split functions.
 	objcopy --strip-debug "$library" "$scratch/libhakmem.so" &&
-		ln -s libhakmem.so "$scratch/libhakmem.so.0" &&
+		ln -s libhakmem.so "$scratch/libhakmem.so.1" &&
 		$cc -O2 -fno-builtin -I"$here/../../include" "$here/pairs.c" -o "$scratch/pairs" \
 			-L"$scratch" -lhakmem -Wl,-rpath,"$scratch" || {
 		fail "budget: the program does not build"

@@ -35,11 +35,11 @@ test_destdir()
  ./opt/x/include/hakmem/hakmem.h ./opt/x/include/hakmem/provider.h\
  ./opt/x/include/hakmem/stats.h ./$lib/cmake/hakmem/hakmem-config-version.cmake\
  ./$lib/cmake/hakmem/hakmem-config.cmake ./$lib/libhakmem-$version.debug\
- ./$lib/libhakmem.a ./$lib/libhakmem.so ./$lib/libhakmem.so.0 ./$lib/libhakmem.so.$version\
+ ./$lib/libhakmem.a ./$lib/libhakmem.so ./$lib/libhakmem.so.1 ./$lib/libhakmem.so.$version\
  ./$lib/pkgconfig/hakmem.pc " "$(files_in "$staged")"
 	check destdir-is-written-nowhere bash -c "! grep -r '$staged' '$staged/opt'"
 	check destdir-links cmp "$staged/$lib/libhakmem.so" "$staged/$lib/libhakmem.so.$version"
-	same soname libhakmem.so.0 "$(objdump -p "$staged/$lib/libhakmem.so" |
+	same soname libhakmem.so.1 "$(objdump -p "$staged/$lib/libhakmem.so" |
 		sed -n 's/ *SONAME *//p')"
 	export PKG_CONFIG_SYSROOT_DIR=$staged PKG_CONFIG_LIBDIR=$staged/$lib/pkgconfig
 	check destdir-builds bash -c "cc '$here/user.c' \$(pkg-config --cflags --libs hakmem) \
@@ -87,7 +87,7 @@ test_names()
 	nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | LC_ALL=C sort \
 		>"$scratch/names"
 	same names-without-version '' "$(grep -v '^hak_' "$scratch/names" | grep @)"
-	same names-with-version "$(sed -n 's/^HAK_API .*[ *]\(hak_[a-z_]*\)(.*/\1@@HAKMEM_0/p' \
+	same names-with-version "$(sed -n 's/^HAK_API .*[ *]\(hak_[a-z_]*\)(.*/\1@@HAKMEM_1/p' \
 		"$1"/include/hakmem/*.h | LC_ALL=C sort)" "$(grep '^hak_' "$scratch/names")"
 	same library-is-stripped '' "$(objdump -h "$library" | grep -o '\.debug_info\|\.symtab')"
 	same library-names-debug-file "$debug" \
@@ -127,7 +127,7 @@ test_programs()
 			-x none \$(pkg-config --static --cflags --libs hakmem) -o '$scratch/static'"
 		same "static-$language-runs" used "$("$scratch/static")"
 	done
-	same needed libhakmem.so.0 "$(objdump -p "$scratch/dynamic" |
+	same needed libhakmem.so.1 "$(objdump -p "$scratch/dynamic" |
 		sed -n 's/ *NEEDED *\(libhak.*\)/\1/p')"
 	same modversion "$version" "$(pkg-config --modversion hakmem)"
 }
@@ -139,13 +139,13 @@ test_musl()
 	check musl-builds musl-gcc -I"$1/include" "$here/user.c" "$1/lib/libhakmem.a" \
 		-o "$scratch/musl"
 	same musl-runs used "$("$scratch/musl")"
-	check musl-refuses-shared bash -c "LD_PRELOAD='$1/lib/libhakmem.so.0' '$scratch/musl' 2>&1 |
+	check musl-refuses-shared bash -c "LD_PRELOAD='$1/lib/libhakmem.so.1' '$scratch/musl' 2>&1 |
 		grep -q '^Error relocating .*: __register_atfork: symbol not found'"
 }
 
 test_wrapper()
 {
-	local run=$1/bin/hakmem-run library=$1/lib/libhakmem.so.0 wrong
+	local run=$1/bin/hakmem-run library=$1/lib/libhakmem.so.1 wrong
 
 	same run-preloads "$library" "$($run sh -c 'echo $LD_PRELOAD')"
 	check run-malloc bash -c "$run cat /proc/self/maps | grep -q '$1/lib/libhakmem.so'"

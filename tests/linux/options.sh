@@ -253,7 +253,7 @@ test_setuid()
 		return
 	fi
 	dir=$(mktemp -d /var/tmp/hakmem.XXXXXX) && chmod 755 "$dir" || return
-	cp "$library" "$dir/libhakmem.so.0" && chmod 644 "$dir/libhakmem.so.0" &&
+	cp "$library" "$dir/libhakmem.so.1" && chmod 644 "$dir/libhakmem.so.1" &&
 		$cc -w -fno-builtin -x c - -o "$dir/probe" -x none "$library" \
 			-Wl,-rpath,"$dir" <<-'END'
 			#include <stdio.h>
