@@ -432,8 +432,11 @@ static void rest_text(hak_sink *sink, void *ctx, const struct stats_rest *rest)
 	if (HAK_GAPS)
 		hak_format(sink, ctx, "gap blocks: %lu in use, %lu made, %lu not found\n",
 			   rest->gap_blocks, rest->gaps_made, rest->gaps_failed);
-	hak_format(sink, ctx, "bytes: %lu available, %lu in one piece, peak %lu in blocks\n",
-		   rest->available_bytes, rest->largest_bytes, rest->peak_bytes);
+	hak_format(sink, ctx, "bytes: peak %lu in blocks", rest->peak_bytes);
+	if (rest->available_bytes != SIZE_MAX) /* something limits it */
+		hak_format(sink, ctx, ", %lu available, %lu in one piece", rest->available_bytes,
+			   rest->largest_bytes);
+	hak_format(sink, ctx, "\n");
 	hak_format(sink, ctx, "utilisation: %lu.%lu %% of the SuperSlabs in use\n",
 		   rest->utilisation_permille / 10, rest->utilisation_permille % 10);
 	hak_format(sink, ctx,

@@ -4,11 +4,11 @@
  * constructors allocate before the first, and other destructors after the last, so
  * nothing here is needed for malloc and free to work.
  *
- * A destructor prints the statistics. It runs after the handlers of atexit(), and does
- * not run if the program leaves by _exit() or by a signal. The statistics go to what was
- * stderr at the start, which is kept open a second time: many programs close stderr when
- * they end, to see whether all was written, or open something else in its place. As in
- * output.c, no system call here is a cancellation point.
+ * A destructor prints the statistics. It runs after the handlers of atexit(), and does not
+ * run if the program leaves by _exit() or by a signal. The statistics, or why a file cannot
+ * have them, go to what was stderr at the start, which is kept open a second time: many
+ * programs close stderr when they end, to see whether all was written, or open something else
+ * in its place. As in output.c, no system call here is a cancellation point.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -56,7 +56,7 @@ __attribute__((constructor)) static void begin(void)
 
 	hak_options_read();
 	hak_reaper_configure();
-	if (hak_option(HAK_OPTION_STATS) && !hak_option_text(HAK_OPTION_STATS))
+	if (hak_option(HAK_OPTION_STATS))
 		keep_stderr();
 	errno = saved;
 }
@@ -144,7 +144,9 @@ __attribute__((destructor)) static void end(void)
 		print_stats(file);
 		syscall(SYS_close, file);
 	} else if (text) {
-		hak_say("cannot append to %s (errno %d)", text, errno);
+		int failure = errno;
+
+		hak_say_to(kept_stderr(), "cannot append to %s (errno %d)", text, failure);
 	}
 	errno = saved;
 }

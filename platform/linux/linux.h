@@ -39,8 +39,9 @@ void hak_reaper_configure(void);
 void hak_forked_in_child(void);
 void hak_cache_after_fork(void);
 
-/* A line to stderr, "hakmem: NAME[PID]: " and this. */
+/* A line to stderr, or to @file: "hakmem: NAME[PID]: " and this. */
 void hak_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void hak_say_to(int file, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void hak_say_line(const char *line);
 
 /* Text on its way to a file: the sink hak_output_append() collects it. */

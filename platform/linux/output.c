@@ -68,17 +68,32 @@ static void begin(struct hak_output *out)
 }
 
 /* One call, unless the line is very long, so that lines of several threads do not mix. */
-void hak_say(const char *format, ...)
+static void say(int file, const char *format, va_list args)
 {
-	struct hak_output out = { .file = STDERR_FILENO };
-	va_list args;
+	struct hak_output out = { .file = file };
 
 	begin(&out);
-	va_start(args, format);
 	hak_vformat(hak_output_append, &out, format, args);
-	va_end(args);
 	hak_output_append(&out, "\n", 1);
 	hak_output_flush(&out);
+}
+
+void hak_say(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(STDERR_FILENO, format, args);
+	va_end(args);
+}
+
+void hak_say_to(int file, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(file, format, args);
+	va_end(args);
 }
 
 /* A line of the core begins with "hakmem: ", to which the process is added. */

@@ -189,6 +189,8 @@ test_stats()
 	[ "$runs" -eq 2 ] && echo "ok stats-are-appended" || fail "stats-are-appended: $runs runs"
 	with HAKMEM_STATS="$scratch/no/such/file" -- "$scratch/probe"
 	expect stats-nowhere 1 "${who}cannot append to $scratch/no/such/file \(errno 2\)$"
+	with HAKMEM_STATS="$scratch/no/such/file" -- "$scratch/probe" close
+	expect stats-nowhere-after-close 1 "${who}cannot append to .*file \(errno 2\)$"
 	with HAKMEM_STATS="$scratch/%p.stats.%p%" -- "$scratch/probe"
 	runs=$(cut -d' ' -f3 "$scratch/output")
 	[ -s "$scratch/$runs.stats.$runs%" ] && echo "ok stats-by-pid" ||
