@@ -103,11 +103,12 @@ struct hak_supply {
 /**
  * hak_host_supply() - how much could the provider map?
  * @base: as if this SuperSlab, which is mapped, was unmapped first; may be NULL
- * @supply: is filled in, in which too little may stand, but nothing too large
+ * @supply: is filled in; it may say too little, but never too much
  *
- * Only hak_available() and hak_largest() call it, with no lock held. That of the library knows
- * what hak_region_add() was given, and Linux what RLIMIT_AS leaves. A kernel with a provider of
- * its own defines this function; if it does not, what its provider has is not counted.
+ * Only hak_available() and hak_largest() call it, with no lock held. The library's version
+ * knows what hak_region_add() was given, and on Linux what RLIMIT_AS leaves. A kernel with a
+ * provider of its own defines this function; if it does not, what its provider has is not
+ * counted.
  */
 void hak_host_supply(const void *base, struct hak_supply *supply);
 

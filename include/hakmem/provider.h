@@ -39,10 +39,10 @@ extern "C" {
  * records, too, and ask for a SuperSlab. On bare metal these lie in the heap, and there are no
  * guards: address space is memory there.
  *
- * On bare metal, what is mapped for records stays mapped until hak_fini(), but for descriptors,
- * which go back when scans and hak_trim() find that nobody needs them. So a provider takes what
- * stays from where it splits no long run of free memory, as the end is, and keeps descriptors
- * apart. (They are 1.7 % of the heap, all other records 0.03 %.)
+ * On bare metal, what is mapped for records stays mapped until hak_fini(), but for descriptors:
+ * these go back when a scan or hak_trim() finds that nobody needs them. So a provider takes what
+ * stays from a place where that splits no long run of free memory, from the end for instance, and
+ * keeps descriptors apart from it. (They are 1.7 % of the heap, all other records 0.03 %.)
  */
 enum hak_want {
 	HAK_WANT_HEAP,	     /* blocks: SuperSlabs, each of 2 MiB and aligned to 2 MiB */

@@ -136,12 +136,12 @@ int hak_pages_free(void *base, size_t count);
 
 /**
  * hak_low_water() - have hak_host_low_water() called when free memory becomes low
- * @bytes: the mark; 0, as it is at first, is never undercut
+ * @bytes: the mark; 0, which is the default: it is never called
  *
- * Free are the frames that hak_frames_free() counts. That they are too few is seen where frames
- * are handed out, to anybody, and hak_host_low_water() is called when the next slow
- * path of malloc or free is over: once, and again when they have been enough meanwhile. If they
- * are too few already, that is the next time, too. May be called in any context.
+ * The frames that hak_frames_free() counts are compared with the mark whenever some are handed
+ * out, to anybody. If they are fewer, hak_host_low_water() is called at the end of the next slow
+ * path of malloc or free: once, and again only after they were enough in between. If they are
+ * fewer already now, the next frames that are handed out show it. May be called in any context.
  */
 void hak_low_water(size_t bytes);
 

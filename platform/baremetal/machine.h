@@ -236,9 +236,9 @@ void hak_console_sink(void *ctx, const char *text, size_t length);
  *
  * Only the balloon and hak_pages_alloc() call it. Returns the physical address of this byte.
  * The bytes behind it, up to the end of the page of HAK_GRANULE bytes, follow it in physical
- * memory. The next page is asked for by itself. That of the library returns @address: memory
- * is mapped one to one.
- * Called with locks of the provider held and interrupts off. It may not call the allocator.
+ * memory; for the next page there is another call. The library's version returns @address, for
+ * memory that is mapped one to one. Called with locks of the provider held and interrupts off.
+ * It may not call the allocator.
  */
 uint64_t hak_host_physical(const void *address);
 
@@ -252,9 +252,9 @@ uint64_t hak_host_physical(const void *address);
  *
  * Only the balloon calls them: hak_balloon_start() to find the device, and all calls if the device
  * has no legacy interface. A read from a function that does not exist returns bits that are all
- * set. Those of the library use the ports 0xcf8 and 0xcfc, with interrupts off and without a lock.
- * A kernel where other CPUs access configuration space, too, defines both. Called with locks of
- * the provider held and interrupts off. They may not call the allocator.
+ * set. The library's versions use the ports 0xcf8 and 0xcfc, with interrupts off and without a
+ * lock. A kernel where other CPUs access configuration space, too, defines both. Called with locks
+ * of the provider held and interrupts off. They may not call the allocator.
  */
 uint32_t hak_host_pci_read(uint32_t function, unsigned offset, unsigned bits);
 void hak_host_pci_write(uint32_t function, unsigned offset, unsigned bits, uint32_t value);
@@ -263,7 +263,7 @@ void hak_host_pci_write(uint32_t function, unsigned offset, unsigned bits, uint3
  * hak_machine_exit() - stop the machine
  * @status: 0 for success; the machine decides whom it tells
  *
- * That of the library halts this CPU for ever. The image for QEMU has a better one
+ * The library's version halts this CPU for ever. The image for QEMU has a better one
  * (qemu/exit.c).
  */
 HAK_NORETURN void hak_machine_exit(int status);
