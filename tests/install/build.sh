@@ -182,7 +182,23 @@ test_hints()
 	verdict hints-found "$([ $found -gt 10 ] || echo "only $found")"
 }
 
+# Every target for people, and every variable, is in the help.
+test_help()
+{
+	local help makefiles name inner=' help FORCE linux-programs images INSTALL '
+
+	help=$(here -s help)
+	makefiles=$(cd "$root" && cat Makefile ./*/*.mk ./*/*/*.mk |
+		sed -e ':join' -e '/\\$/{N;s/\\\n//;b join' -e '}')
+	for name in $(sed -nE 's/^\.PHONY://p; s/^([A-Z_]+) +\?=.*/\1/p' <<<"$makefiles"); do
+		[[ $name == *-tools || $name == *-builds || $name == *-programs ||
+			$inner == *" $name "* ]] || has "help-has-$name" "$name" "$help"
+	done
+	verdict help-is-narrow "$(grep -E '.{91}' <<<"$help")"
+}
+
 test_switches
+test_help
 test_hints
 test_flags
 test_directories
