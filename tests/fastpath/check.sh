@@ -16,6 +16,7 @@ cc=${CC:-gcc}
 pairs=20000
 most_malloc=16
 most_free=20
+! readelf -p .comment "$library" 2>/dev/null | grep -q clang || most_free=22
 status=0
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT

@@ -132,7 +132,10 @@ test_directories()
 }
 
 # names LIBRARY NM-OPTION
-names() { nm "$2" --defined-only "$1" | awk 'NF == 3 { print $3 }' | sort -u; }
+names()
+{
+	nm "$2" --defined-only "$1" | awk 'NF == 3 && $3 !~ /^__clang_/ { print $3 }' | sort -u
+}
 
 # Optimised when linked, the libraries have the same names, and work.
 test_lto()
