@@ -312,9 +312,7 @@ uint64_t stats_resident(void)
 				       ? SUPERSLAB_SIZE
 				       : bytes;
 	} while (n);
-	if (meta_is_apart(META_SUPERSLAB))
-		sum += done * sizeof(struct superslab);
-	return sum;
+	return sum + meta_is_apart(META_SUPERSLAB) * done * sizeof(struct superslab);
 }
 
 /* @size is that of a struct hak_stats: what lies beyond is 0, as to walk the heap takes long. */
