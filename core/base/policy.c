@@ -65,10 +65,26 @@ bool policy_keeps_blocks(size_t in_use)
 	       atomic_load_explicit(&release_mode, memory_order_relaxed) != RELEASE_AT_ONCE;
 }
 
-/* How many blocks may a magazine hold at first, before it is known how it is used? */
+/*
+ * How much may the caches of all owners hold together, of what they may hold beyond the first
+ * limits, when @live bytes are in blocks? At least @least bytes.
+ */
+uint64_t policy_caches(uint64_t least, uint64_t live)
+{
+	return MAX(least, live / 8);
+}
+
+/* Bytes of a magazine at first. */
+#define FIRST_BYTES 8192u
+
+/*
+ * How many blocks may a magazine hold at first, before it is known how it is used? Where all
+ * caches share a budget, these are few bytes, which nobody counts.
+ */
 unsigned policy_first_limit(unsigned class)
 {
-	return class_has_spans(class) ? 1 : MAGAZINE_MIN;
+	return HAK_CACHES_BYTES ? MIN(FIRST_BYTES / size_class[class].size, MAGAZINE_MIN)
+				: MAGAZINE_MIN;
 }
 
 /*
@@ -80,10 +96,10 @@ unsigned policy_inherited(unsigned class)
 	return size_class[class].size <= SMALL_MAX ? policy_first_limit(class) / 2 : 0;
 }
 
-/* Twice the limit, but at most @most; a limit above @most stays as it is. */
+/* Twice the limit, at least 1, but at most @most; a limit above @most stays as it is. */
 static unsigned doubled(unsigned limit, unsigned most)
 {
-	return limit < most ? MIN(limit * 2, most) : limit;
+	return limit < most ? MIN(limit * 2 + (HAK_CACHES_BYTES && !limit), most) : limit;
 }
 
 /* A quarter less than the limit, but at least @least. */
@@ -115,7 +131,7 @@ unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 	unsigned usual = capacity / 2 < batch ? capacity : batch * 2;
 	unsigned least = MAX(usual / 2, MIN(usual, MAGAZINE_MIN));
 
-	hak_assert(limit && limit <= capacity && batch);
+	hak_assert(limit <= capacity && batch);
 	switch (event) {
 	case MAGAZINE_REFILL_MISSED:
 		limit = doubled(limit, capacity);
@@ -154,7 +170,7 @@ unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all)
 {
 	unsigned most = MIN(batch, held), least = held - limit + 1;
 
-	hak_assert(limit && limit <= held);
+	hak_assert(held && limit <= held);
 	if (!all)
 		most = MIN((batch + 1) / 2, held - limit / 2);
 	hak_assert(most <= held && least <= held);

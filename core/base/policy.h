@@ -80,6 +80,7 @@ enum magazine_event {
 };
 
 /* Numbers of blocks. */
+uint64_t policy_caches(uint64_t least, uint64_t live);
 HAK_COLD unsigned policy_first_limit(unsigned class);
 HAK_COLD unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 				    enum magazine_event event);

@@ -11,17 +11,35 @@
  *
  *	budget	      ==  HAK_CACHE_BYTES - sum of (usual part of limit - first limit) * size
  *	burst_budget  ==  HAK_CACHE_BURST_BYTES - sum of (limit - usual part of limit) * size
+ *	spent	      ==  what all caches have of both
  *
- * Lock: the claim of the cache, which the caller holds.
+ * Where HAK_CACHES_BYTES is not 0, it is what all caches together may have of both, or an eighth
+ * of what is live, if that is more. When the scan seizes a magazine, it lowers the limit to what
+ * stays there. So the budget of those who pause is there for those who work.
+ *
+ * Lock: the claim of the cache, which the caller holds. `spent` is atomic, and racy: who asks may
+ * get a little too much.
  */
 #include "cache/budget.h"
 
 #include "base/policy.h"
+#include "base/usage.h"
 #include "cache/slots.h"
 
-unsigned budget_limit(const struct hak_cache *cache, unsigned class)
+_Atomic ptrdiff_t budget_spent;
+
+/* Where the limit of a magazine is, be it open or seized. */
+static uint16_t *limit_of(struct hak_cache *cache, unsigned class)
 {
-	return cache->magazine[class].limit - cache->cold->magazine[class].base;
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+
+	return HAK_CACHES_BYTES && cold->seized_top ? &cold->seized_limit
+						    : &cache->magazine[class].limit;
+}
+
+unsigned budget_limit(struct hak_cache *cache, unsigned class)
+{
+	return *limit_of(cache, class) - cache->cold->magazine[class].base;
 }
 
 /* Bytes of a limit that only bursts have a use for. */
@@ -35,8 +53,8 @@ static ptrdiff_t burst_of(unsigned class, unsigned limit)
 }
 
 /* How much of both budgets does a magazine take, or give, if it may hold @limit blocks? */
-static void budget_for(const struct hak_cache *cache, unsigned class, unsigned limit,
-		       ptrdiff_t *more, ptrdiff_t *more_burst)
+static void budget_for(struct hak_cache *cache, unsigned class, unsigned limit, ptrdiff_t *more,
+		       ptrdiff_t *more_burst)
 {
 	unsigned now = budget_limit(cache, class);
 
@@ -44,9 +62,17 @@ static void budget_for(const struct hak_cache *cache, unsigned class, unsigned l
 	*more = ((ptrdiff_t)limit - now) * (ptrdiff_t)size_class[class].size - *more_burst;
 }
 
+/* Do all caches together have @more bytes left? */
+static bool caches_may_have(ptrdiff_t more)
+{
+	return !HAK_CACHES_BYTES || more <= 0 ||
+	       budget_spent + more <= (ptrdiff_t)policy_caches(HAK_CACHES_BYTES, hak_usage.bytes);
+}
+
 /*
- * An open magazine may hold @limit blocks from now on. If that is more than fit near,
- * it gets the far slots of its class, and keeps them as long as its owner lives.
+ * A magazine may hold @limit blocks from now on. If that is more than fit near, it gets the far
+ * slots of its class, and keeps them as long as its owner lives. The limit of a seized one is only
+ * lowered.
  */
 void budget_set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 {
@@ -57,13 +83,15 @@ void budget_set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 	budget_for(cache, class, limit, &more, &more_burst);
 	cache->cold->budget -= more;
 	cache->cold->burst_budget -= more_burst;
+	if (HAK_CACHES_BYTES && (more | more_burst))
+		atomic_fetch_add_explicit(&budget_spent, more + more_burst, memory_order_relaxed);
 	hak_assert(cache->cold->burst_budget >= 0);
 	if (HAS_FAR_SLOTS && limit > HAK_MAGAZINE_NEAR && cold->base != cold->far) {
 		slots_move(cache, class, cold->far);
 		cache->cold->far_touched = true;
 	}
 	hak_assert(limit <= HAK_MAGAZINE_NEAR || cold->base != cold->near || !cold->far);
-	cache->magazine[class].limit = (uint16_t)(cold->base + limit);
+	*limit_of(cache, class) = (uint16_t)(cold->base + limit);
 }
 
 /*
@@ -100,11 +128,11 @@ void budget_grow(struct hak_cache *cache, unsigned class, unsigned limit)
 	budget_for(cache, class, limit, &more, &more_burst);
 	if (more_burst > 0 && more_burst > cold->burst_budget)
 		return;
-	if (cold->budget < more) {
+	if (cold->budget < more || !caches_may_have(more + more_burst)) {
 		cold->victim = (uint8_t)class_after(cold->victim);
 		if (cold->victim != class)
 			shrink(cache, cold->victim);
 	}
-	if (more <= 0 || cold->budget >= more)
+	if ((more <= 0 || cold->budget >= more) && caches_may_have(more + more_burst))
 		budget_set_limit(cache, class, limit);
 }

@@ -7,7 +7,10 @@
 
 #include "cache/layout.h"
 
-HAK_COLD unsigned budget_limit(const struct hak_cache *cache, unsigned class);
+/* What all caches may hold beyond their first limits, in bytes. */
+extern HAK_HIDDEN _Atomic ptrdiff_t budget_spent;
+
+HAK_COLD unsigned budget_limit(struct hak_cache *cache, unsigned class);
 HAK_COLD void budget_set_limit(struct hak_cache *cache, unsigned class, unsigned limit);
 HAK_COLD void budget_grow(struct hak_cache *cache, unsigned class, unsigned limit);
 

@@ -43,6 +43,7 @@
 #include <hakmem/host.h>
 
 #include "base/policy.h"
+#include "cache/budget.h"
 #include "cache/magazine.h"
 #include "cache/seize.h"
 #include "cache/slots.h"
@@ -445,5 +446,7 @@ void cache_visit(void (*visit)(struct hak_cache *cache, void *ctx), void *ctx)
 /* The memory of the caches themselves goes with meta_fini(). */
 void cache_fini(void)
 {
+	if (HAK_CACHES_BYTES)
+		budget_spent = 0;
 	__builtin_memset(&registry, 0, sizeof(registry));
 }

@@ -21,12 +21,18 @@
 #include "cache/slots.h"
 #include "slab/blocks.h"
 
+/* Where all caches share a budget, the limit of a magazine may be 0. */
+static bool is_zero(unsigned n)
+{
+	return HAK_CACHES_BYTES && !n;
+}
+
 /*
  * Of what kind is this refill? If the magazine fetches many blocks back that it has spilled,
  * and few were freed since the last batch, that is a burst. Where allocations and frees keep
  * pace, only small magazines come near that by chance.
  */
-static enum magazine_event refill_event(const struct hak_cache *cache, unsigned class)
+static enum magazine_event refill_event(struct hak_cache *cache, unsigned class)
 {
 	const struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned half = budget_limit(cache, class) / 2;
@@ -64,7 +70,7 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned base = cold->base, limit = budget_limit(cache, class), got;
 	unsigned capacity = size_class[class].capacity, batch = size_class[class].batch;
-	unsigned want = MIN((limit + 1) / 2, batch);
+	unsigned want = is_zero(limit) ? 1 : MIN((limit + 1) / 2, batch);
 	void **blocks = &cache->slot[base + 1];
 
 	hak_assert(magazine->top == base && !cache->slot[base]);
@@ -104,7 +110,7 @@ static void spill(struct hak_cache *cache, unsigned class)
 		    policy_next_limit(limit, size_class[class].capacity, batch,
 				      again ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL));
 	limit = budget_limit(cache, class);
-	if (held >= limit) {
+	if (held >= limit && !is_zero(held)) {
 		n = policy_spill(held, limit, batch, again);
 		outstanding = slots_free(cache, class, n);
 	} else if (again) {
@@ -165,7 +171,7 @@ bool magazine_push(struct hak_cache *cache, unsigned class, void *block)
 	cache->slot[++magazine->top] = block;
 	cache->pushes[class]++;
 	if (unlikely(magazine->top > magazine->limit)) {
-		/* the last block of its class: see spill() */
+		/* the last block of its class, see spill(); or the magazine has no budget */
 		slots_free(cache, class, 1);
 		budget_set_limit(cache, class, policy_first_limit(class));
 	}

@@ -187,8 +187,8 @@ static void open(struct hak_cache *cache, unsigned class)
 	cold->excess = 0;
 	cold->spilled_last = false;
 	cache->cold->quiet = false;
-	hak_assert(magazine->top <= magazine->limit);
 	budget_set_limit(cache, class, MAX(held, first));
+	hak_assert(magazine->top <= magazine->limit);
 }
 
 void seize_enter(struct hak_cache *cache, unsigned class)
@@ -228,6 +228,17 @@ NO_SANITIZE_THREAD void seize_idle(struct hak_cache *cache, unsigned class, bool
 		seize_begin(cache, class);
 }
 
+/* A seized magazine keeps no more budget than what stays there needs. */
+static void settle(struct hak_cache *cache, unsigned class)
+{
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	unsigned left = cold->kept - MIN(cold->excess, cold->kept);
+
+	cold->excess = (uint16_t)(cold->kept - left);
+	if (HAK_CACHES_BYTES)
+		budget_set_limit(cache, class, MAX(left, policy_first_limit(class)));
+}
+
 /*
  * Step 3 for all magazines of a cache. @sure: a barrier has passed, or none is needed. Sets
  * @excess of the classes of which there are blocks to take. The cache is quiet if all its
@@ -245,7 +256,7 @@ void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 		if (!sure || !seize_confirm(cache, class))
 			cold->excess = 0;
 		else
-			cold->excess = MIN(cold->excess, cold->kept);
+			settle(cache, class);
 		quiet &= cold->seized_top && cold->excess == cold->kept;
 		excess[class] |= cold->excess > 0;
 	}

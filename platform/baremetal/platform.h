@@ -42,6 +42,7 @@
 #define HAK_MAGAZINE_BYTES    (48u << 10)
 #define HAK_CACHE_BYTES	      (512 << 10)
 #define HAK_CACHE_BURST_BYTES 0
+#define HAK_CACHES_BYTES      0
 #define HAK_CACHED_MAX	      0
 
 /*

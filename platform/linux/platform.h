@@ -49,13 +49,16 @@
  * All magazines of a thread together may grow by HAK_CACHE_BYTES from what they begin with,
  * and by HAK_CACHE_BURST_BYTES for what the thread frees and allocates by turns. Less would
  * make programs with many large blocks slower, and save little, since what a thread does not
- * use is taken from it. Blocks above HAK_CACHED_MAX bytes have no magazines.
+ * use is taken from it. But hundreds of threads that do little now and then would have a lot:
+ * those of all threads together may grow by HAK_CACHES_BYTES, or by an eighth of what is live.
+ * Blocks above HAK_CACHED_MAX bytes have no magazines.
  */
 #define HAK_MAGAZINE_MAX      1280u
 #define HAK_MAGAZINE_NEAR     64u
 #define HAK_MAGAZINE_BYTES    (16u << 20)
 #define HAK_CACHE_BYTES	      (4 << 20)
 #define HAK_CACHE_BURST_BYTES (16 << 20)
+#define HAK_CACHES_BYTES      (32 << 20)
 #define HAK_CACHED_MAX	      (HAK_GAPS ? 0 : 1024 * 1024)
 
 /* The provider of hak_init(NULL), and of the first allocation. See provider.c. */

@@ -8,6 +8,7 @@
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
 #include <slab/blocks.h>
+#include <cache/budget.h>
 #include <cache/cache.h>
 #include <cache/magazine.h>
 #include <pages/meta.h>
@@ -289,6 +290,8 @@ static void magazine_push_twice(void)
 		magazine_push(cache, class, blocks[n]);
 		magazine_push(cache, class, blocks[n + 1]);
 		hak_flush();
+		detach(cache); /* what one class may hold, the next one may */
+		CHECK(cache_attach() == cache);
 	}
 	CHECK(!hak_check());
 	CHECK(unit_close());
@@ -558,8 +561,8 @@ static void magazine_back_and_forth(void)
 	after = counters(class);
 	CHECK(after.batches.refills == before.batches.refills);
 	CHECK(after.batches.spills == before.batches.spills);
-	for (unsigned i = 0; i < n; i++)
-		blocks[i] = magazine_pop(cache, class, ALLOC_ANY);
+	while (held(cache, class) > 1)
+		CHECK(magazine_pop(cache, class, ALLOC_ANY));
 	while (least > usual) {
 		for (unsigned i = 0; i <= capacity; i++)
 			magazine_push(cache, class, magazine_pop(cache, class, ALLOC_ANY));
@@ -571,6 +574,52 @@ static void magazine_back_and_forth(void)
 	}
 	CHECK(cache->cold->burst_budget == HAK_CACHE_BURST_BYTES);
 	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/*
+ * All caches share a budget. If it is spent, magazines stay as small as at first, and work. What
+ * those have who pause is there for others after two scans.
+ */
+static void magazine_shared_budget(void)
+{
+	unsigned class = CLASS_16K, capacity = size_class[class].capacity, n = capacity / 8 * 7;
+	struct hak_cache *cache[3];
+	uint64_t spills;
+
+	if (!HAK_CACHES_BYTES)
+		return;
+	CHECK(unit_open(128 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(class_alloc(class, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
+	for (unsigned i = 0; i < 3; i++) {
+		this_cache_set(CACHE_NONE);
+		cache[i] = cache_attach();
+		CHECK(cache[i]);
+		for (unsigned turn = 0; turn < 20; turn++)
+			back_and_forth(cache[i], class, n);
+		CHECK(i == 2 || limit(cache[i], class) == capacity);
+		CHECK(budget_spent <= HAK_CACHES_BYTES && !hak_check());
+	}
+	CHECK(budget_spent > HAK_CACHES_BYTES - 16384 && limit(cache[2], class) < capacity / 8);
+	/* the spans of a class that has nothing go at once */
+	spills = counters(class_of(MIB)).batches.spills;
+	CHECK(limit(cache[2], class_of(MIB)) == 0);
+	magazine_push(cache[2], class_of(MIB), magazine_pop(cache[2], class_of(MIB), ALLOC_ANY));
+	CHECK(held(cache[2], class_of(MIB)) == 0 && outstanding(class_of(MIB)) == 0);
+	CHECK(counters(class_of(MIB)).batches.spills == spills + 1);
+	for (unsigned i = 0; i < 2; i++) {
+		back_and_forth(cache[2], class, 1);
+		cache_scan(CACHE_SCAN_IDLE);
+	}
+	CHECK(budget_spent < HAK_CACHES_BYTES / 32 && !hak_check());
+	for (unsigned turn = 0; turn < 20; turn++)
+		back_and_forth(cache[2], class, n);
+	CHECK(limit(cache[2], class) == capacity);
+	for (unsigned i = 0; i < 3; i++) {
+		this_cache_set(cache[i]);
+		detach(cache[i]);
+	}
+	CHECK(budget_spent == 0 && !hak_check());
 	CHECK(unit_close());
 }
 
@@ -727,6 +776,7 @@ static void magazine_partial_refill(void)
 	cache = cache_attach();
 	CHECK(cache && superslab_alloc(31, 0, SLAB_SIZE, ALLOC_ANY, &backed));
 	/* one slab of two blocks: a refill wants 4, and later more */
+	budget_set_limit(cache, CLASS_32K, MAGAZINE_MIN);
 	blocks[0] = magazine_pop(cache, CLASS_32K, ALLOC_ANY);
 	CHECK(blocks[0] && held(cache, CLASS_32K) == 1);
 	blocks[1] = magazine_pop(cache, CLASS_32K, ALLOC_ANY);
@@ -790,6 +840,7 @@ void unit_magazine(void)
 	TEST_RUN(magazine_first_spill);
 	TEST_RUN(magazine_slow_spill);
 	TEST_RUN_SLABS(magazine_back_and_forth);
+	TEST_RUN(magazine_shared_budget);
 	TEST_RUN(magazine_next_owner);
 	TEST_RUN(magazine_flush_own);
 	TEST_RUN_SLABS(magazine_detach);
