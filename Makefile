@@ -324,11 +324,12 @@ smp-cost := tests/smp/cost tests/smp/cpus
 fini    := tests/smp/fini
 region  := tests/smp/region tests/smp/cpus tests/smp/traffic
 last-resort := tests/smp/last_resort tests/smp/cpus
+pools   := tests/smp/pools tests/smp/cpus tests/smp/traffic
 preempt := tests/smp/preempt tests/smp/cpus tests/smp/traffic
 
 LINUX_PROGRAMS := unit model fault stress full death provider scaling idle
 IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost fini region \
-		  last-resort memory-map
+		  last-resort memory-map pools
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)

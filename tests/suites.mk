@@ -72,7 +72,7 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 qemu-builds:
 	+@$(DEBUG_BUILD) $(addprefix $(O)/debug/baremetal/,smp.elf status.elf last-resort.elf)
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf \
-		stack.elf last-resort.elf)
+		stack.elf last-resort.elf pools.elf)
 	+@$(UPPER_BUILD) $(UPPER)/upper.elf
 	+@$(PIE_BUILD) $(addprefix $(PIE)/,upper.elf scaling.elf cpu-at.elf)
 	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
@@ -117,6 +117,10 @@ qemu-smp-4-pc-icount 60: $(SMP_RUN) --machine pc --smp 4 --icount -- --cpus 4
 qemu-smp-8-pc-icount 60: $(SMP_RUN) --machine pc --smp 8 --icount -- --cpus 8
 qemu-smp-16-icount 60: $(SMP_RUN) --memory 64M --smp 16 --icount -- --cpus 16
 qemu-smp-debug 120: qemu/run.sh $(O)/debug/baremetal/smp.elf --memory 40M --smp 4 -- --cpus 4
+qemu-pools 60: qemu/run.sh $(B)/pools.elf --memory 40M --icount
+qemu-pools-smp-4 60: qemu/run.sh $(B)/pools.elf --memory 40M --smp 4
+qemu-pools-smp-4-pc-icount 90: qemu/run.sh $(B)/pools.elf --memory 40M --machine pc --smp 4 --icount
+qemu-pools-irqsave 60: qemu/run.sh $(IRQSAVE)/pools.elf --memory 40M --smp 2
 qemu-smp-cost 60: qemu/run.sh $(B)/smp-cost.elf --smp 4 --icount
 qemu-last-resort 60: $(LAST_RESORT_RUN) --memory 8M
 qemu-last-resort-4 60: $(LAST_RESORT_RUN) --memory 16M --smp 4

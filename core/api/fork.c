@@ -33,6 +33,7 @@
 #include "base/lock.h"
 #include "cache/cache.h"
 #include "pages/meta.h"
+#include "pool/pool.h"
 #include "reclaim/scan.h"
 #include "slab/class.h"
 #include "superslab/arena.h"
@@ -49,6 +50,7 @@ static void for_each_lock(void (*visit)(struct lock *lock))
 {
 	scan_for_each_lock(visit);
 	class_for_each_lock(visit);
+	pool_for_each_lock(visit);
 	arena_for_each_lock(visit);
 	cache_for_each_lock(visit);
 	meta_for_each_lock(visit);

@@ -58,19 +58,6 @@ static void *fail(enum hak_error error)
 	return NULL;
 }
 
-/* The caller's cache, which is made if there is none yet; NULL if there is to be none. */
-static struct hak_cache *cache_get(void)
-{
-	struct hak_cache *cache = this_cache();
-
-	if (likely(cache->cold))
-		return cache;
-	cache = cache_attach();
-	if (IS_ENABLED(CONFIG_HAK_DEBUG) && cache)
-		cache->cold->in_use = true; /* cache_irq_save() had none to note it in */
-	return cache;
-}
-
 static void *try_class(unsigned class, enum alloc_which which)
 {
 	struct platform_irq irq = cache_irq_save();

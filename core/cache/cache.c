@@ -207,7 +207,8 @@ static bool cache_make(void)
 	registry_lock();
 	list_add(&registry.caches, &cold->node);
 	list_add(&registry.unused, &cold->unused);
-	registry.made++;
+	if (++registry.made < CACHE_NUMBERS)
+		cold->cache->number = registry.made;
 	lock_unlock(&registry.lock, LOCK_META);
 	return true;
 }
@@ -236,6 +237,19 @@ struct hak_cache *cache_attach(void)
 		return cold->cache;
 	hak_cache_detach(cold->cache);
 	return NULL;
+}
+
+/* The caller's cache, which is made if there is none yet; NULL if there is to be none. */
+struct hak_cache *cache_get(void)
+{
+	struct hak_cache *cache = this_cache();
+
+	if (likely(cache->cold))
+		return cache;
+	cache = cache_attach();
+	if (IS_ENABLED(CONFIG_HAK_DEBUG) && cache)
+		cache->cold->in_use = true; /* cache_irq_save() had none to note it in */
+	return cache;
 }
 
 /*

@@ -29,6 +29,7 @@ HAK_COLD void hak_cache_detach(struct hak_cache *cache);
 HAK_COLD void cache_detach_gone(bool always);
 
 /* The caller's own cache, if it has one. */
+HAK_COLD struct hak_cache *cache_get(void);
 HAK_COLD bool cache_flush_own(unsigned first);
 bool cache_has_own_spans(void);
 

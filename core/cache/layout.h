@@ -122,6 +122,8 @@ struct cache_cold {
  * @magazine: by class. Those of classes that users have no blocks of stay {0, 0}:
  *	      they are always empty, since slot[0] is NULL, and always full. [claim]
  * @pushes:   blocks put into magazines, by class [owner]
+ * @number:   1, 2 and so on below CACHE_NUMBERS; 0 in later ones, and in the stand-ins of
+ *	      cache.h [const]
  * @cold:     the rest; NULL in the stand-ins of cache.h [const]
  * @slot:     the blocks of all magazines, one magazine behind the other [owner]
  */
@@ -129,8 +131,12 @@ struct hak_cache {
 	struct magazine magazine[NR_CLASSES];
 	uint64_t pushes[NR_CLASSES];
 	struct cache_cold *cold;
+	unsigned number;
 	void *slot[];
 };
+
+/* An object cache has a magazine for each cache that has a number: see pool/pool.c. */
+#define CACHE_NUMBERS (UNITS_PER_SLAB > 1 ? 64u : 512u)
 
 #define CACHE_SLOTS (MAGAZINE_FIRST_BASE + MAGAZINE_SLOTS)
 #define CACHE_SIZE                                                                                 \

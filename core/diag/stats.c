@@ -256,7 +256,7 @@ static NO_SANITIZE_THREAD uint64_t outstanding_in(const struct superslab *supers
 		if (class >= CLASS_FIRST && class <= CLASS_SLAB_LAST)
 			sum += slab->blocks - READ_ONCE(slab->free) -
 			       READ_ONCE(slab->unbacked_blocks);
-		else if (class_is_span(class) ||
+		else if (class_is_span(class) || slab->gaps == SLAB_OF_POOL ||
 			 (!i && pagemap_class(slab_base(slab)) == CLASS_SPAN_REST))
 			sum++;
 	}

@@ -49,7 +49,8 @@ _Static_assert(!HAK_METADATA_APART || HAK_GUARD == UNIT_SIZE, "the guards of bit
  * @index:  of its first unit in the SuperSlab [const]
  * @bucket: which list of the class @node is on [class]
  * @changed: there may be free pages that the last scan did not see [class]
- * @gaps:   how many gap blocks there are: see slab/gap.c [class]
+ * @gaps:   how many gap blocks there are: see slab/gap.c; SLAB_OF_POOL if it is one of an object
+ *	    cache, and @bitmap leads to its record in pool/slabs.c [class, owner]
  */
 struct slab {
 	struct list_node node;
@@ -80,6 +81,9 @@ struct slab {
 	bool changed;
 	uint8_t bucket;
 };
+
+/* No slab has so many gap blocks. */
+#define SLAB_OF_POOL UINT16_MAX
 
 _Static_assert(sizeof(struct slab) == 64, "a line of the cache: a slab is found by shifting");
 

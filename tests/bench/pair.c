@@ -6,7 +6,7 @@
  *
  * The difference of 2N and N pairs leaves out what is paid once. The loop and
  * the two calls are counted in. Required for small blocks: 40, and one more in a window; of
- * clang 48.
+ * clang 48; for objects of a pool: 34.
  */
 #include <cpu.h>
 
@@ -14,6 +14,7 @@
 
 #include <hakmem/config.h>
 #include <hakmem/hakmem.h>
+#include <hakmem/pool.h>
 
 #define PAIRS 100000u
 #ifdef __clang__
@@ -21,6 +22,7 @@
 #else
 #define MOST_A_PAIR (40u + CONFIG_HAK_WINDOW)
 #endif
+#define MOST_POOLED 34u
 
 static const size_t sizes[] = { 8, 16, 64, 512, 1024, 4096, 16384 };
 
@@ -45,6 +47,53 @@ static uint64_t hundredths_of(size_t size)
 	once = ticks_of(size, PAIRS);
 	twice = ticks_of(size, 2 * PAIRS);
 	return (twice - once) * 100 / PAIRS;
+}
+
+static struct hak_pool *pool;
+
+HAK_POOL_FIXED(fixed, char[48], 10);
+
+static uint64_t ticks_of_pool(unsigned pairs)
+{
+	uint64_t start = cpu_read_tsc();
+
+	while (pairs--) {
+		void *object = hak_pool_alloc(pool);
+
+		__asm__ volatile("" : "+r"(object));
+		hak_pool_free(pool, object);
+	}
+	return cpu_read_tsc() - start;
+}
+
+static uint64_t ticks_of_fixed(unsigned pairs)
+{
+	uint64_t start = cpu_read_tsc();
+
+	while (pairs--) {
+		void *object = hak_pool_fixed_alloc(&fixed);
+
+		__asm__ volatile("" : "+r"(object));
+		hak_pool_fixed_free(&fixed, object);
+	}
+	return cpu_read_tsc() - start;
+}
+
+static void pair_pool(void)
+{
+	uint64_t cost, fixed_cost;
+
+	pool = hak_pool_create("pair", 48, 0, 0);
+	CHECK(pool);
+	hak_pool_free(pool, hak_pool_alloc(pool));
+	cost = ticks_of_pool(PAIRS);
+	cost = (ticks_of_pool(2 * PAIRS) - cost) * 100 / PAIRS;
+	fixed_cost = ticks_of_fixed(PAIRS);
+	fixed_cost = (ticks_of_fixed(2 * PAIRS) - fixed_cost) * 100 / PAIRS;
+	test_print("a pool of 48 bytes: %lu.%02lu, a fixed one: %lu.%02lu\n",
+		   (unsigned long)(cost / 100), (unsigned long)(cost % 100),
+		   (unsigned long)(fixed_cost / 100), (unsigned long)(fixed_cost % 100));
+	CHECK(cost <= MOST_POOLED * 100);
 }
 
 static void pair_16(void)
@@ -75,5 +124,6 @@ int main(void)
 	TEST_RUN(pair_16);
 	TEST_RUN(pair_64);
 	TEST_RUN(pair_512);
+	TEST_RUN(pair_pool);
 	return test_finish();
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <hakmem/hakmem.h>
+#include <hakmem/pool.h>
 
 #include "cache/magazine.h"
 #include "cache/seize.h"
@@ -687,6 +688,126 @@ static void free_sized_wrong_gap(void)
 #define MAPPED	 "not from this heap (mapped by someone else)"
 #define UNMAPPED "not from this heap (unmapped)"
 #define UNUSED	 "memory of the heap that is not in use"
+/* Objects leave the magazine at the end, if they have not been reported before. */
+static struct hak_pool *two_pools[2];
+
+static void *pool_object(unsigned flags)
+{
+	static const char *const names[] = { "first", "second" };
+
+	for (unsigned i = 0; i < 2; i++)
+		if (!(two_pools[i] = hak_pool_create(names[i], 48, 0, flags)))
+			_exit(99);
+	if (!hak_pool_alloc(two_pools[0]) || !hak_pool_alloc(two_pools[1]))
+		_exit(99);
+	return hak_pool_alloc(two_pools[0]);
+}
+
+static void free_to_pool(unsigned pool, void *object)
+{
+	hak_pool_free(two_pools[pool], object);
+	hak_pool_shrink(two_pools[pool]);
+}
+
+static void pool_wrong(void)
+{
+	free_to_pool(1, suspect(pool_object(0)));
+}
+
+static void pool_wrong_checked(void)
+{
+	void *object = suspect(pool_object(HAK_POOL_CHECKED));
+
+	hak_pool_free(two_pools[1], object);
+}
+
+static void pool_wrong_bulk(void)
+{
+	void *objects[2];
+
+	objects[1] = suspect(pool_object(0));
+	objects[0] = hak_pool_alloc(two_pools[1]);
+	hak_pool_free_bulk(two_pools[1], 2, objects);
+}
+
+static void pool_block(void)
+{
+	pool_object(0);
+	free_to_pool(0, suspect(allocate(64)));
+}
+
+static void pool_static(void)
+{
+	pool_object(0);
+	free_to_pool(0, suspect(static_data));
+}
+
+static void pool_interior(void)
+{
+	free_to_pool(0, suspect_at(pool_object(0), 8));
+}
+
+static void pool_twice(void)
+{
+	void *object = suspect(pool_object(0));
+
+	hak_pool_free(two_pools[0], object);
+	hak_pool_free(two_pools[0], hidden);
+}
+
+static void pool_twice_not_in_a_row(void)
+{
+	void *object = suspect(pool_object(0)), *other = hak_pool_alloc(two_pools[0]);
+
+	hak_pool_free(two_pools[0], object);
+	hak_pool_free(two_pools[0], other);
+	free_to_pool(0, hidden);
+}
+
+static void pool_twice_spilled(void)
+{
+	static void *objects[300];
+	void *object = suspect(pool_object(0));
+
+	for (unsigned i = 0; i < 300; i++)
+		objects[i] = hak_pool_alloc(two_pools[0]);
+	hak_pool_free(two_pools[0], object);
+	hak_pool_free(two_pools[0], objects[0]);
+	hak_pool_free(two_pools[0], hidden);
+	for (unsigned i = 1; i < 300; i++)
+		hak_pool_free(two_pools[0], objects[i]);
+}
+
+static void pool_object_to_free(void)
+{
+	hak_free(suspect(pool_object(0)));
+}
+
+HAK_POOL_FIXED(fixed, uint64_t, 10);
+
+static void fixed_twice(void)
+{
+	void *object = suspect(hak_pool_fixed_alloc(&fixed));
+
+	hak_pool_fixed_free(&fixed, object);
+	hak_pool_fixed_free(&fixed, hidden);
+}
+
+static void fixed_interior(void)
+{
+	hak_pool_fixed_free(&fixed, suspect_at(hak_pool_fixed_alloc(&fixed), 4));
+}
+
+static void fixed_outside(void)
+{
+	hak_pool_fixed_free(&fixed, suspect_at(hak_pool_fixed_alloc(&fixed), 80));
+}
+
+static void fixed_before(void)
+{
+	hak_pool_fixed_free(&fixed, suspect_at(hak_pool_fixed_alloc(&fixed), -(size_t)8));
+}
+
 #define INTERNAL "memory that the allocator itself uses"
 /* when the block reaches its slab, nobody knows any more who has freed it */
 #define SIZED (IS_ENABLED(CONFIG_HAK_DEBUG) ? "free_sized" : "free")
@@ -791,6 +912,23 @@ static const struct crime crimes[] = {
 	      "size 10 given for a block of 256 bytes"),
 	CRIME(free_sized_wrong_span, IN_DEBUG, "free_sized",
 	      "size 229377 given for a block of " SPAN " bytes"),
+	CRIME(pool_wrong, AT_ONCE, "hak_pool_free", "an object of pool first (pool second)"),
+	CRIME(pool_wrong_checked, AT_ONCE, "hak_pool_free",
+	      "an object of pool first (pool second)"),
+	CRIME(pool_wrong_bulk, AT_ONCE, "hak_pool_free", "an object of pool first (pool second)"),
+	CRIME(pool_block, AT_ONCE, "hak_pool_free", "not an object of any pool (pool first)"),
+	CRIME(pool_static, AT_ONCE, "hak_pool_free", "not an object of any pool (pool first)"),
+	CRIME(pool_interior, AT_ONCE, "hak_pool_free", "not the start of an object (pool first)"),
+	CRIME(pool_twice, AT_ONCE, "hak_pool_free", "double free of an object (pool first)"),
+	CRIME(pool_twice_not_in_a_row, AT_ONCE, "hak_pool_free",
+	      "double free of an object (pool first)"),
+	CRIME(pool_twice_spilled, AT_ONCE, "hak_pool_free",
+	      "double free of an object (pool first)"),
+	CRIME(pool_object_to_free, AT_ONCE, "free", UNUSED),
+	CRIME(fixed_twice, AT_ONCE, "hak_pool_fixed_free", "double free of an object (pool fixed)"),
+	CRIME(fixed_interior, AT_ONCE, "hak_pool_fixed_free", "not an object (pool fixed)"),
+	CRIME(fixed_outside, AT_ONCE, "hak_pool_fixed_free", "not an object (pool fixed)"),
+	CRIME(fixed_before, AT_ONCE, "hak_pool_fixed_free", "not an object (pool fixed)"),
 #if HAK_GAPS
 	CRIME(double_free_of_gap, AT_ONCE, "free", "double free of a block of 64 bytes"),
 	CRIME(double_free_of_last_gap, AT_FLUSH, "free", "double free of a block of 64 bytes"),

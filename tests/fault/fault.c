@@ -14,6 +14,7 @@
  */
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
+#include <hakmem/pool.h>
 
 #include <cache/cache.h>
 #include <hakmem/stats.h>
@@ -301,6 +302,40 @@ static void use_caches(void)
 			hak_cache_detach(others[i]);
 }
 
+#define NR_OBJECTS 300u
+
+/* A pool comes, is used as far as there is memory for it, and goes with all it had. */
+static void use_pool(void)
+{
+	struct hak_pool *pool = hak_pool_create("fault", 500, 0, 0);
+	void *objects[NR_OBJECTS];
+	unsigned n = 0;
+
+	if (!pool)
+		return;
+	if (hak_pool_alloc_bulk(pool, NR_OBJECTS / 2, objects))
+		n = NR_OBJECTS / 2;
+	(void)hak_pool_prefill(pool, 100);
+	while (n < NR_OBJECTS && (objects[n] = hak_pool_alloc(pool)))
+		n++;
+	for (unsigned i = 0; i < n; i++) {
+		struct block block = { objects[i], 500 };
+
+		work.block[NR_BLOCKS - 1] = block;
+		fill(NR_BLOCKS - 1);
+	}
+	CHECK(!hak_pool_check(pool) && hak_pool_live(pool, NULL, NULL) == n);
+	for (unsigned i = 0; i < n; i++) {
+		struct block block = { objects[i], 500 };
+
+		CHECK(is_intact(NR_BLOCKS - 1, &block));
+		hak_pool_free(pool, objects[i]);
+	}
+	hak_pool_shrink(pool);
+	CHECK(!hak_pool_check(pool));
+	CHECK(hak_pool_destroy(pool) == 0);
+}
+
 static void resize_some(void)
 {
 	static const size_t sizes[] = { 8, 200, 3000, 33000, 150000, 20, 1000000 };
@@ -342,6 +377,8 @@ static void first_part(void)
 	allocate_aligned();
 	check_all();
 	use_caches();
+	check_all();
+	use_pool();
 	check_all();
 }
 

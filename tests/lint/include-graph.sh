@@ -19,7 +19,8 @@ layers='
 	4 cache		layout slots budget seize magazine cache
 	5 reclaim	purge scan
 	5 diag		stats available row dump check
-	6 api		fastpath init fork malloc aligned
+	6 pool		layout slabs magazine pool registry stats fixed
+	7 api		fastpath init fork malloc aligned
 '
 
 # The rank of a folder, and the place in it of a unit: FOLDER/NAME, both .c and .h.

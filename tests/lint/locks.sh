@@ -19,6 +19,8 @@ locks='
 	pages/meta	LOCK_META
 	cache/cache	LOCK_META
 	cache/layout	claim
+	pool/layout	LOCK_CLASS
+	pool/registry	LOCK_CLASS
 '
 exempt='^(base/lock|api/fork|diag/.*)$'
 
@@ -26,7 +28,7 @@ exempt='^(base/lock|api/fork|diag/.*)$'
 # struct lock in them, and what a field may say at the end of its comment, in
 # brackets: one of these words, or some with commas in between.
 structures='superslab slab slab_class'
-tags='scan|class|arena|meta|list|claim|owner|const|atomic'
+tags='scan|class|arena|meta|list|claim|pool|owner|const|atomic'
 
 mapfile -t sources < <(find core -name '*.[ch]' | sort)
 mapfile -t headers < <(find core -name '*.h' | sort)

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include <hakmem/hakmem.h>
+#include <hakmem/pool.h>
 #include <hakmem/stats.h>
 
 #include "../test.h"
@@ -548,6 +549,128 @@ static void threads_come_and_go(void)
 	check_empty();
 }
 
+/* ------------------------------------------------------------------ objects of pools */
+
+#define NR_POOLED 128u
+
+static struct hak_pool *pool;
+static uint64_t *_Atomic pooled[NR_POOLED];
+
+HAK_POOL_FIXED(fixed_pool, uint64_t[6], NR_POOLED);
+
+static void make_object(uint64_t *object, uint64_t tag)
+{
+	if (!object)
+		blame("no object");
+	for (unsigned i = 0; object && i < 6; i++)
+		object[i] = tag + i;
+}
+
+static uint64_t *check_object(uint64_t *object)
+{
+	for (unsigned i = 1; object && i < 6; i++)
+		if (object[i] != object[0] + i)
+			blame("an object that two have at once");
+	return object;
+}
+
+/* One in eight objects is of the fixed pool, which has one for each place. */
+static void exchange_object(uint64_t *random)
+{
+	uint64_t r = test_random(random);
+	unsigned place = r % NR_POOLED;
+	bool is_fixed = place % 8 == 0;
+	uint64_t *object = atomic_exchange(&pooled[place], NULL), *others;
+
+	if (object && is_fixed)
+		hak_pool_fixed_free(&fixed_pool, check_object(object));
+	else
+		hak_pool_free(pool, check_object(object));
+	object = is_fixed ? hak_pool_fixed_alloc(&fixed_pool) : hak_pool_alloc(pool);
+	make_object(object, r);
+	others = atomic_exchange(&pooled[place], object);
+	if (others && is_fixed)
+		hak_pool_fixed_free(&fixed_pool, check_object(others));
+	else
+		hak_pool_free(pool, check_object(others));
+}
+
+static void some_in_bulk(uint64_t *random)
+{
+	size_t n = test_random(random) % 100;
+	void *objects[100];
+
+	if (!hak_pool_alloc_bulk(pool, n, objects))
+		blame("no objects");
+	for (size_t i = 0; i < n; i++)
+		make_object(objects[i], *random + i);
+	for (size_t i = 0; i < n; i++)
+		check_object(objects[i]);
+	hak_pool_free_bulk(pool, n, objects);
+}
+
+static void *pool_thread(void *number)
+{
+	uint64_t random = seed_of(5000 + (uintptr_t)number);
+
+	for (unsigned long i = 0; i < options.ops / options.threads && !wrong; i++) {
+		exchange_object(&random);
+		if (i % 1000 == 0)
+			some_in_bulk(&random);
+	}
+	return NULL;
+}
+
+/* Seizes the magazines of all threads, and forks. */
+static void *shrink_thread(void *unused)
+{
+	uint64_t random = seed_of(6000);
+	int status;
+
+	for (unsigned turn = 0; at_work; turn++) {
+		pid_t pid = turn % 64 ? -1 : fork();
+
+		hak_pool_shrink(pool);
+		if (!hak_pool_prefill(pool, turn % 200))
+			blame("no memory for a prefill");
+		exchange_object(&random);
+		if (!pid)
+			_exit(hak_pool_check(pool) || wrong ? 1 : 0);
+		if (pid > 0 && (waitpid(pid, &status, 0) != pid || status))
+			blame("a child that failed");
+	}
+	return unused;
+}
+
+static void objects_exchanged(void)
+{
+	pthread_t thread[MAX_THREADS], beside;
+	unsigned companions;
+	const char *failed;
+
+	pool = hak_pool_create("stress", 48, 0, 0);
+	CHECK(pool);
+	at_work = true;
+	companions = start(&beside, 1, shrink_thread);
+	join_all(thread, start(thread, (unsigned)options.threads, pool_thread));
+	at_work = false;
+	join_all(&beside, companions);
+	for (unsigned i = 0; i < NR_POOLED; i++) {
+		uint64_t *object = atomic_exchange(&pooled[i], NULL);
+
+		if (i % 8 || !object)
+			hak_pool_free(pool, object);
+		else
+			hak_pool_fixed_free(&fixed_pool, object);
+	}
+	failed = hak_pool_check(pool);
+	if (failed)
+		test_print("%s\n", failed);
+	CHECK(!failed && hak_pool_fixed_live(&fixed_pool) == 0);
+	CHECK(hak_pool_destroy(pool) == 0);
+	check_empty();
+}
+
 /* -------------------------------------------------------------------------- fork */
 
 static _Atomic bool forks_done;
@@ -819,6 +942,7 @@ int main(int argc, char **argv)
 		TEST_RUN(blocks_passed_on);
 		TEST_RUN(magazines_seized_meanwhile);
 		TEST_RUN(threads_come_and_go);
+		TEST_RUN(objects_exchanged);
 		TEST_RUN(forks_among_threads);
 		TEST_RUN(fork_in_signal_handler);
 		options.seed++;

@@ -29,5 +29,6 @@ int main(int argc, char **argv)
 	unit_seize();
 	unit_stats();
 	unit_check();
+	unit_pool();
 	return test_finish();
 }

@@ -99,5 +99,6 @@ void unit_scan(void);
 void unit_seize(void);
 void unit_stats(void);
 void unit_check(void);
+void unit_pool(void);
 
 #endif
