@@ -39,6 +39,9 @@ int main(int argc, char **argv);
 
 extern char image_start[], image_end[];
 
+/* Is it linked? Then the image can do without a whole frame. */
+#pragma weak hak_frames_use_parts
+
 static struct pvh_memory memory_map[MAX_MEMORY_MAP];
 static unsigned nr_memory_map;
 static char command_line[MAX_COMMAND];
@@ -175,7 +178,7 @@ _Noreturn void boot_main(const struct pvh_start_info *info)
 	add_low_memory();
 	add_high_memory();
 	boot_memory_ticks += cpu_read_tsc() - boot_paging_ticks;
-	if (!hak_frames_total())
+	if (!hak_frames_total() && !hak_frames_use_parts)
 		hak_host_panic("boot: too little memory: not one free frame of 2 MiB");
 	smp_start(rsdp, new_pages);
 	hak_machine_exit(main(argc, arguments));

@@ -29,7 +29,7 @@ SMALL_MAX = 1024
 # command says so.
 FIELDS = {
     "arena": "all",
-    "superslab": "slab all base window metadata back",
+    "superslab": "slab all base window metadata back described pages",
     "window": "unused unbacked",
     "slab": "bitmap span_pages blocks free unbacked_blocks unbacked class gaps units",
     "cache_cold": "cache node magazine",
@@ -235,11 +235,31 @@ class Heap:
         window = superslab["window"][index // self.window_units]
         return int(window[name]) >> index % self.window_units & 1
 
+    def units(self, superslab):
+        """Those that have a descriptor: all, but for a part of 2 MiB."""
+        return range(int(superslab["described"]) if int(superslab["pages"]) else self.units_each)
+
+    def has(self, superslab, index):
+        """Is the unit there, or does a part lack it?"""
+        page = (int(superslab["base"]) % SUPERSLAB) // PAGE + index
+        return not int(superslab["pages"]) or int(superslab["pages"][page // 64]) >> page % 64 & 1
+
+    def ranges(self):
+        """The memory of all SuperSlabs."""
+        for superslab in self.superslabs:
+            base = int(superslab["base"])
+            if not int(superslab["pages"]):
+                yield base, base + SUPERSLAB
+                continue
+            for i in self.units(superslab):
+                if self.has(superslab, i):
+                    yield base + i * self.unit_size, base + (i + 1) * self.unit_size
+
     def first_units(self, superslab):
         """The units in use that have a descriptor of their own."""
         back = superslab["back"] if length_of(superslab["back"].type) > 1 else None
-        return [i for i in range(self.units_each) if not self.bit(superslab, "unused", i)
-                and not (back and int(back[i]))]
+        return [i for i in self.units(superslab) if not self.bit(superslab, "unused", i)
+                and self.has(superslab, i) and not (back and int(back[i]))]
 
     def add_slabs(self, superslab):
         for i in self.first_units(superslab):
@@ -268,13 +288,16 @@ class Heap:
 
     def letters(self, superslab):
         """One for each 64 KiB, as core/diag/dump.c has it."""
-        all_units = [self.letter(superslab, i) for i in range(self.units_each)]
+        all_units = [self.letter(superslab, i) for i in self.units(superslab)]
         each = SLAB // self.unit_size
-        groups = [set(all_units[i:i + each]) for i in range(0, self.units_each, each)]
-        return "".join(group.pop() if len(group) == 1 else "+" for group in groups)
+        groups = [set(all_units[i:i + each]) for i in range(0, len(all_units), each)]
+        letters = "".join(group.pop() if len(group) == 1 else "+" for group in groups)
+        return letters.ljust(SUPERSLAB // SLAB)
 
     def letter(self, superslab, index):
         klass = self.class_at(int(superslab["base"]) + index * self.unit_size)
+        if not self.has(superslab, index):
+            return " "
         if self.is_guard(superslab, index):
             return "|"
         if self.bit(superslab, "unused", index):
@@ -437,7 +460,8 @@ for each slab."""
 
     @staticmethod
     def print_superslab(heap, superslab):
-        units = [i for i in range(heap.units_each) if not heap.is_guard(superslab, i)]
+        units = [i for i in heap.units(superslab)
+                 if heap.has(superslab, i) and not heap.is_guard(superslab, i)]
         unused = [i for i in units if heap.bit(superslab, "unused", i)]
         unbacked = sum(heap.bit(superslab, "unbacked", i) for i in unused)
         pages = sum(bits(int(superslab["slab"][i]["unbacked"]))
@@ -462,8 +486,7 @@ class HakBlock(gdb.Command):
     def describe(self, heap, address):
         slab, block = heap.find(address)
         if not slab:
-            bases = [int(superslab["base"]) for superslab in heap.superslabs]
-            inside = address & ~(SUPERSLAB - 1) in bases
+            inside = any(start <= address < end for start, end in heap.ranges())
             return "a slab of the heap that is not in use" if inside else "not of the heap"
         where = "slab 0x%x of %s" % (slab.base, slab.name())
         if slab.internal:
@@ -572,8 +595,7 @@ kept in some other form, or in memory that was not searched."""
     @staticmethod
     def not_searched(heap):
         """The heap itself, its records and counters, and page tables."""
-        holes = [(int(superslab["base"]), int(superslab["base"]) + SUPERSLAB)
-                 for superslab in heap.superslabs]
+        holes = list(heap.ranges())
         chunk = value("'pages/meta.c'::meta")["chunks"]
         while int(chunk):
             holes.append((int(chunk), int(chunk) + int(chunk["size"])))

@@ -95,7 +95,9 @@ pressure := tests/qemu/pressure tests/smp/cpus
 largest := tests/qemu/largest
 peaks   := tests/qemu/peaks
 array   := tests/qemu/array
-PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure largest peaks array
+parts   := tests/qemu/parts
+PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure largest peaks array \
+		   parts
 $(foreach program,$(PLATFORM_IMAGES),$(eval $(call image,$(program))))
 images: $(PLATFORM_IMAGES:%=$(B)/%.elf)
 

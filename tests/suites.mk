@@ -88,6 +88,7 @@ qemu-builds:
 # What runs in QEMU.
 MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
 SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M
+PARTS_RUN := qemu/run.sh $(B)/parts.elf
 LARGEST_RUN := qemu/run.sh $(B)/largest.elf
 LAST_RESORT_RUN := qemu/run.sh $(B)/last-resort.elf
 PREEMPT_RUN := qemu/run.sh $(IRQSAVE)/preempt.elf
@@ -149,6 +150,12 @@ qemu-pages-6-gib-pc 60: qemu/run.sh $(B)/pages.elf --memory 6G --machine pc --ic
 qemu-c++ 60: qemu/run.sh $(B)/cxx.elf --icount
 qemu-array 60: qemu/run.sh $(B)/array.elf --icount
 qemu-c++-replaced 60: qemu/run.sh $(B)/cxx-replaced.elf
+qemu-parts-3-mib-pc 60: $(PARTS_RUN) --memory 3M --machine pc -- 85
+qemu-parts-4-mib 60: $(PARTS_RUN) --memory 4M -- 85
+qemu-parts-4-mib-pc 60: $(PARTS_RUN) --memory 4M --machine pc -- 85
+qemu-parts-6-mib-pc 60: $(PARTS_RUN) --memory 6M --machine pc -- 85
+qemu-parts-8-mib-pc 60: $(PARTS_RUN) --memory 8M --machine pc -- 85
+qemu-parts-16-mib-pc 60: $(PARTS_RUN) --memory 16M --machine pc -- 85
 qemu-stack 60: qemu/run.sh $(B)/stack.elf --memory 64M --balloon
 qemu-stack-irqsave 60: qemu/run.sh $(IRQSAVE)/stack.elf --memory 64M --balloon
 qemu-pressure 60: $(PRESSURE_RUN)

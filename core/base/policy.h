@@ -56,8 +56,11 @@ enum release_mode {
 /* All magazines are emptied so often before, if others are in the middle of something. */
 #define POLICY_SCAN_TRIES 3u
 
-/* The allocator's own records are cut from chunks of this size, in bytes, or a multiple. */
-#define POLICY_META_CHUNK ((size_t)64 << 10)
+/*
+ * The allocator's own records are cut from chunks of this size, in bytes, or a multiple. With
+ * units of a page, that is the records of two parts (superslab/part.c).
+ */
+#define POLICY_META_CHUNK ((size_t)(UNITS_PER_SLAB > 1 ? 72 : 64) << 10)
 
 /* What the first block needs of that: a chunk, and where units are pages a descriptor besides. */
 #define POLICY_META_FIRST (POLICY_META_CHUNK + ((size_t)(UNITS_PER_SLAB > 1 ? 36 : 0) << 10))

@@ -72,7 +72,7 @@ static const char *check_superslab(struct superslab *superslab)
 		failed = check_window(superslab, &superslab->window[i]);
 		unused += count_bits(superslab->window[i].unused);
 	}
-	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && !failed; i++)
+	for (unsigned i = 0; i < superslab_described(superslab) && !failed; i++)
 		failed = check_unit(superslab, i);
 	if (!failed && unused != superslab->unused)
 		failed = "SuperSlab: unused units and the count of them";
@@ -226,7 +226,7 @@ static const char *check_class_locked(unsigned class, const struct slab_class *s
 
 	for_each_superslab(superslab)
 	{
-		for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && !failed; i++)
+		for (unsigned i = 0; i < superslab_described(superslab) && !failed; i++)
 			if (!superslab_back(superslab, i) && superslab->slab[i].class == class)
 				failed = add_slab(&superslab->slab[i], &sums);
 	}
@@ -299,7 +299,7 @@ static const char *add_spans(struct span_sums *sums)
 
 	for_each_superslab(superslab)
 	{
-		for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && !failed; i++) {
+		for (unsigned i = 0; i < superslab_described(superslab) && !failed; i++) {
 			const struct slab *slab = &superslab->slab[i];
 
 			if (superslab_back(superslab, i) || !class_is_span(slab->class))

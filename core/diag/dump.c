@@ -37,6 +37,8 @@ static char letter_of(const struct superslab *superslab, unsigned index)
 	unsigned class = pagemap_class(superslab->base + index * UNIT_SIZE);
 	unsigned bit = index % UNITS_PER_WINDOW;
 
+	if (!superslab_has(superslab, index))
+		return ' ';
 	if (!(superslab_units(superslab) >> bit & 1))
 		return '|';
 	if (window->unused >> bit & 1)
@@ -63,10 +65,13 @@ static NO_SANITIZE_THREAD void draw(const struct superslab *superslab, struct pi
 	for (unsigned i = 0; i < NR_WINDOWS; i++)
 		picture->unbacked += count_bits(superslab->window[i].unbacked);
 	picture->backed = superslab->unused - picture->unbacked;
-	picture->used = superslab->units - superslab->unused;
-	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB; i++) {
+	picture->used = superslab->units - superslab->unused -
+			(UNITS_PER_SUPERSLAB - superslab_described(superslab));
+	__builtin_memset(picture->letters, ' ', sizeof(picture->letters));
+	for (unsigned i = 0; i < superslab_described(superslab); i++) {
 		char *letter = &picture->letters[i / UNITS_PER_SLAB], now = letter_of(superslab, i);
 
+		picture->used -= !superslab_has(superslab, i);
 		*letter = i % UNITS_PER_SLAB == 0 || *letter == now ? now : '+';
 		if (!superslab_is_unused(superslab, i) && !superslab_back(superslab, i))
 			picture->pages += count_bits(READ_ONCE(superslab->slab[i].unbacked));

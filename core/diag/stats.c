@@ -247,7 +247,7 @@ static NO_SANITIZE_THREAD uint64_t outstanding_in(const struct superslab *supers
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB; i++) {
+	for (unsigned i = 0; i < superslab_described(superslab); i++) {
 		const struct slab *slab = &superslab->slab[i];
 		unsigned class = READ_ONCE(slab->class);
 
@@ -286,7 +286,7 @@ uint64_t stats_count_phantoms(void)
 /*
  * How many bytes of the arena are backed, and of its descriptors where these are in no chunk? The
  * provider is asked for a few SuperSlabs at a time, with the lock dropped. One that comes or goes
- * meanwhile may be missed.
+ * meanwhile may be missed. All of a part is backed.
  */
 uint64_t stats_resident(void)
 {
@@ -301,14 +301,15 @@ uint64_t stats_resident(void)
 		for (struct superslab *superslab = arena_first();
 		     superslab && n < ARRAY_SIZE(batch); superslab = arena_next(superslab))
 			if (!skip)
-				batch[n++] = superslab->base;
+				batch[n++] = superslab->pages ? 0 : superslab->base;
 			else
 				skip--;
+		sum = n ? sum : sum - hak_arena.counters.units_absent * UNIT_SIZE;
 		arena_unlock();
 		done += n;
 		for (size_t i = 0; i < n; i++)
-			sum += pages_resident((void *)batch[i], SUPERSLAB_SIZE, &bytes) ==
-					       PAGES_UNKNOWN
+			sum += !batch[i] || pages_resident((void *)batch[i], SUPERSLAB_SIZE,
+							   &bytes) == PAGES_UNKNOWN
 				       ? SUPERSLAB_SIZE
 				       : bytes;
 	} while (n);
@@ -327,7 +328,7 @@ void stats_read_rest(struct stats_rest *out, size_t size)
 	stats_add_class(&out->total, &out->spans);
 	out->caches = cache_count();
 	out->bitmap_slabs = stats_bitmap_slabs();
-	out->slabs_used = superslab.units_used;
+	out->slabs_used = superslab.units_used - superslab.units_absent;
 	out->superslabs_mapped = superslab.mapped;
 	out->superslabs_released = superslab.released;
 	out->superslabs_active = superslab.active;

@@ -121,10 +121,11 @@ static struct chunk *chunk_of(uintptr_t address)
 
 /*
  * Get another chunk, from which @need bytes can be cut. If there is no memory for one of the
- * usual size, get the smallest that suffices. Where chunks have guards, and so are mappings of
+ * usual size, get the smallest that suffices, but none for a cache. A caller does without one, and
+ * so little memory is of more use for blocks. Where chunks have guards, and so are mappings of
  * their own, they grow with what there is.
  */
-static bool map_chunk(size_t need)
+static bool map_chunk(enum meta_kind kind, size_t need)
 {
 	size_t least = ALIGN_UP(need + META_ALIGN, HAK_GRANULE);
 	size_t more = GUARD ? pages_counters.mapped / MAPPED_PER_CHUNK : 0;
@@ -133,17 +134,17 @@ static bool map_chunk(size_t need)
 
 	if (!pages_map(size + 2 * GUARD, HAK_GRANULE, HAK_WANT_META, &mapping)) {
 		size = least;
-		if (!pages_map(size + 2 * GUARD, HAK_GRANULE, HAK_WANT_META, &mapping))
+		if (kind == META_CACHE ||
+		    !pages_map(size + 2 * GUARD, HAK_GRANULE, HAK_WANT_META, &mapping))
 			return false;
 	}
-	hak_assert(!chunk_of((uintptr_t)mapping.base) &&
-		   !pagemap_superslab((uintptr_t)mapping.base));
+	hak_assert(!chunk_of((uintptr_t)mapping.base) && !pagemap_class((uintptr_t)mapping.base));
 	add_chunk(&mapping, size);
 	return true;
 }
 
 /* A new record from a chunk, or NULL. */
-static void *meta_cut(size_t size)
+static void *meta_cut(enum meta_kind kind, size_t size)
 {
 	char *object;
 
@@ -156,7 +157,7 @@ static void *meta_cut(size_t size)
 		else
 			meta.next += size;
 		lock_unlock(&meta.lock, LOCK_META);
-	} while (!object && map_chunk(size));
+	} while (!object && map_chunk(kind, size));
 	return object;
 }
 
@@ -195,7 +196,7 @@ void *meta_alloc(enum meta_kind kind, size_t size)
 	object = meta_reuse(kind, size);
 	if (object)
 		return object;
-	return meta_is_apart(kind) ? meta_map(size) : meta_cut(size);
+	return meta_is_apart(kind) ? meta_map(size) : meta_cut(kind, size);
 }
 
 /**

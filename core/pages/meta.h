@@ -7,9 +7,10 @@
 
 #include "base/lock.h"
 
-/* What a record is for. All records of a kind have the same size. */
+/* What a record is for. All records of a kind that are freed have the same size. */
 enum meta_kind {
 	META_SUPERSLAB,
+	META_PART,
 	META_CACHE,
 	META_LEAF,
 	META_CLASS,

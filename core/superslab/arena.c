@@ -24,6 +24,7 @@
 #include "superslab/runs.h"
 
 struct arena hak_arena;
+struct arena_parts arena_parts;
 
 void arena_lock(void)
 {
@@ -368,6 +369,10 @@ void arena_fini(void)
 {
 	for (struct superslab *superslab = arena_first(), *next; superslab; superslab = next) {
 		next = arena_next(superslab);
+		if (superslab->pages) {
+			arena_parts.unmap(superslab);
+			continue;
+		}
 		pages_unmap((void *)superslab->base, SUPERSLAB_SIZE);
 		superslab->node.next = NULL;
 		descriptor_free(&superslab->node);

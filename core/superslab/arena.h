@@ -14,8 +14,9 @@ struct arena_counters {
 	uint64_t mapped, active, peak, reserve, emptied, refused;
 	uint64_t released; /* in what arena_read_counters() returns */
 	uint64_t units_used;
-	uint64_t retouched; /* pages of spans that were purged and handed out again */
-	uint64_t locks;	    /* times that the lock was taken */
+	uint64_t units_absent; /* of these: what parts lack */
+	uint64_t retouched;    /* pages of spans that were purged and handed out again */
+	uint64_t locks;	       /* times that the lock was taken */
 };
 
 /**
@@ -42,6 +43,12 @@ extern HAK_HIDDEN struct arena {
 	unsigned next_window;
 	struct arena_counters counters;
 } hak_arena;
+
+/* What part.c does once hak_parts_enable() was called, until then NULL. */
+extern HAK_HIDDEN struct arena_parts {
+	bool (*add)(void);
+	void (*unmap)(const struct superslab *superslab);
+} arena_parts;
 
 HAK_COLD void arena_lock(void);
 HAK_COLD void arena_unlock(void);

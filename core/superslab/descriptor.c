@@ -33,7 +33,7 @@ unit_mask superslab_part(uintptr_t base, size_t units, unsigned *n)
 }
 
 /* Make sure that the page map has leaves for @size bytes from @base on. */
-static bool reserve_leaves(uintptr_t base, size_t size)
+bool descriptor_reserve_leaves(uintptr_t base, size_t size)
 {
 	uintptr_t step = (uintptr_t)1 << HAK_LEAF_BITS;
 
@@ -117,6 +117,8 @@ static void init_superslabs(struct list_node *chain, const struct hak_mapping *m
 		superslab->refused = superslab->unpurged = false;
 		__builtin_memset(superslab->window, 0, sizeof(superslab->window));
 		superslab->units = UNITS_PER_SUPERSLAB - 2 * superslab_is_metadata(superslab);
+		if (HAS_PARTS)
+			superslab->described = UNITS_PER_SUPERSLAB;
 		/* what cannot be purged, and need not read zero, is as good as backed */
 		for (unsigned i = 0; i < NR_WINDOWS && (NR_WINDOWS == 1 || mapping->flags); i++)
 			superslab->window[i].unbacked = superslab_units(superslab);
@@ -145,7 +147,7 @@ struct list_node *descriptor_map(size_t count, size_t align, bool metadata)
 	}
 	if (!early)
 		chain = alloc_descriptors(count);
-	if (chain && reserve_leaves((uintptr_t)mapping.base, size)) {
+	if (chain && descriptor_reserve_leaves((uintptr_t)mapping.base, size)) {
 		init_superslabs(chain, &mapping, metadata);
 		return chain;
 	}

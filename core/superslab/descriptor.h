@@ -16,6 +16,9 @@
 #define METADATA_UNITS (ALL_UNITS >> 2 << 1)
 _Static_assert(!HAK_METADATA_APART || HAK_GUARD == UNIT_SIZE, "the guards of bitmaps are units");
 
+/* Where units are pages, there may be SuperSlabs of less than 2 MiB: see part.c. */
+#define HAS_PARTS (UNITS_PER_SLAB > 1)
+
 /* Bits of a bitmap that need no memory of its own: 128 blocks. */
 #define SLAB_INLINE_WORDS 2u
 
@@ -46,7 +49,7 @@ _Static_assert(!HAK_METADATA_APART || HAK_GUARD == UNIT_SIZE, "the guards of bit
  * @relist_at: with so many free blocks the slab belongs on another list, or is empty [class]
  * @class:  its class, CLASS_SPAN_FIRST and up for the first slab of a span, or CLASS_NONE
  *	    [class, owner]
- * @index:  of its first unit in the SuperSlab [const]
+ * @index:  of its first unit among the descriptors of the SuperSlab [const]
  * @bucket: which list of the class @node is on [class]
  * @changed: there may be free pages that the last scan did not see [class]
  * @gaps:   how many gap blocks there are: see slab/gap.c; SLAB_OF_POOL if it is one of an object
@@ -105,17 +108,25 @@ struct window {
 	unit_mask zeros;
 };
 
+/* First, so that a slab is found by shifting; but last where a part has fewer of them. */
+#if HAK_UNIT_SIZE == 65536
+#define SLABS_FIRST struct slab slab[UNITS_PER_SUPERSLAB];
+#define SLABS_LAST
+#else
+#define SLABS_FIRST
+#define SLABS_LAST struct slab slab[UNITS_PER_SUPERSLAB] __attribute__((aligned(64)));
+#endif
+
 /**
  * struct superslab - the descriptor of one SuperSlab
- * @slab:      a descriptor for each unit, of which the first of a slab or span speaks for all;
- *	       at the start, so that one is found by shifting [const]
  * @node:      on the list of empty SuperSlabs, or in a chain [arena]
  * @all:       on the list of all SuperSlabs [arena]
- * @base:      its address [const]
+ * @base:      the address of its first unit [const]
  * @map_id:    the number of the mapping that it is a part of [const]
  * @window:    its units [arena]
  * @unused:    how many units nobody has allocated [arena]
- * @units:     how many can be allocated [const]
+ * @units:     how many can be allocated; what a part lacks counts as used [const]
+ * @described: how many have a descriptor: all, but for a part [const]
  * @in_magazines: blocks in magazines, while the statistics count phantoms [arena]
  * @zero:      pages that are unbacked read zero [arena]
  * @purgeable: the provider takes purges of it [arena]
@@ -123,11 +134,14 @@ struct window {
  * @unpurged:  the provider refused to purge it, and is not asked before a trim [arena]
  * @metadata:  it is for bitmaps, and no block of the program is ever in it [const]
  * @noted:     the descriptors of its units are initialised, and none is unbacked [const]
+ * @pages:     of a part, a bit for each page of its 2 MiB that there is; else NULL [const]
  * @back:      for each unit of a slab, how many units behind the first it lies; 0 for all
  *	       others. What is not 0 has no other descriptor than that of the first. [arena]
+ * @slab:      a descriptor for each unit, of which the first of a slab or span speaks for all
+ *	       [const]
  */
 struct superslab {
-	struct slab slab[UNITS_PER_SUPERSLAB];
+	SLABS_FIRST
 	struct list_node node;
 	struct list_node all;
 	uintptr_t base;
@@ -135,6 +149,7 @@ struct superslab {
 	struct window window[NR_WINDOWS];
 	uint16_t unused;
 	uint16_t units;
+	uint16_t described;
 	uint32_t in_magazines;
 	bool zero;
 	bool purgeable;
@@ -142,8 +157,16 @@ struct superslab {
 	bool unpurged;
 	bool metadata;
 	bool noted;
+	const uint64_t *pages;
 	uint8_t back[UNITS_PER_SLAB > 1 ? UNITS_PER_SUPERSLAB : 1];
+	SLABS_LAST
 };
+
+/* How many descriptors of units are there? */
+static inline unsigned superslab_described(const struct superslab *superslab)
+{
+	return HAS_PARTS ? superslab->described : UNITS_PER_SUPERSLAB;
+}
 
 static inline bool superslab_is_metadata(const struct superslab *superslab)
 {
@@ -163,7 +186,9 @@ static inline bool superslab_is_empty(const struct superslab *superslab)
 
 static inline bool superslab_is_unused(const struct superslab *superslab, unsigned index)
 {
-	return superslab->window[index / UNITS_PER_WINDOW].unused >> index % UNITS_PER_WINDOW & 1;
+	unsigned window = index / UNITS_PER_WINDOW % NR_WINDOWS;
+
+	return superslab->window[window].unused >> index % UNITS_PER_WINDOW & 1;
 }
 
 /* How many units behind the first of its slab does a unit lie? 0 if it is of none. */
@@ -174,7 +199,7 @@ static inline unsigned superslab_back(const struct superslab *superslab, unsigne
 
 static inline struct superslab *slab_superslab(const struct slab *slab)
 {
-	return (struct superslab *)(slab - slab->index);
+	return list_entry(slab - slab->index, struct superslab, slab);
 }
 
 static inline uintptr_t slab_base(const struct slab *slab)
@@ -200,16 +225,37 @@ static inline size_t slab_offset(const struct slab *slab, uintptr_t address)
 	return UNITS_PER_SLAB > 1 ? address - slab_base(slab) : address % SLAB_SIZE;
 }
 
+/*
+ * The index of the unit at an address in a SuperSlab. A part begins with a window. That of an
+ * address which the part lacks leads to no unit that is unused.
+ */
+static inline unsigned superslab_index(const struct superslab *superslab, uintptr_t address)
+{
+	if (HAS_PARTS)
+		address -= superslab->base;
+	return (unsigned)(address / UNIT_SIZE % UNITS_PER_SUPERSLAB);
+}
+
+/* Is there a unit, or does a part lack it? */
+static inline bool superslab_has(const struct superslab *superslab, unsigned index)
+{
+	size_t page = superslab->base % SUPERSLAB_SIZE / PAGE_SIZE + index;
+
+	return !superslab->pages || superslab->pages[page / 64] >> page % 64 & 1;
+}
+
 /* The slab, the span or the unit at an address in a SuperSlab. */
 static inline struct slab *superslab_slab(struct superslab *superslab, uintptr_t address)
 {
-	unsigned index = (unsigned)(address / UNIT_SIZE % UNITS_PER_SUPERSLAB);
+	unsigned index = superslab_index(superslab, address);
 
 	return &superslab->slab[index - superslab_back(superslab, index)];
 }
 
 static inline struct window *superslab_window(struct superslab *superslab, uintptr_t address)
 {
+	if (HAS_PARTS)
+		address -= superslab->base;
 	return &superslab->window[address / WINDOW_SIZE % NR_WINDOWS];
 }
 
@@ -233,6 +279,7 @@ static inline unit_mask units_unbacked(const struct slab *units, unit_mask part)
 
 HAK_COLD struct slab *address_to_slab(uintptr_t address);
 HAK_COLD unit_mask superslab_part(uintptr_t base, size_t units, unsigned *n);
+HAK_COLD bool descriptor_reserve_leaves(uintptr_t base, size_t size);
 HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, bool metadata);
 HAK_COLD void descriptor_free(struct list_node *chain);
 HAK_COLD void descriptor_trim(void);

@@ -49,11 +49,13 @@ static struct slab *neighbour(struct slab *unit, ptrdiff_t distance)
 	size_t index = unit->index + (size_t)distance;
 	struct superslab *superslab = slab_superslab(unit);
 
-	if (unlikely(index >= UNITS_PER_SUPERSLAB)) {
-		superslab = pagemap_superslab(superslab->base + index * UNIT_SIZE);
+	if (unlikely(index >= superslab_described(superslab))) {
+		uintptr_t address = superslab->base + index * UNIT_SIZE;
+
+		superslab = pagemap_superslab(address);
 		if (!superslab)
 			return NULL;
-		index %= UNITS_PER_SUPERSLAB;
+		index = superslab_index(superslab, address);
 	}
 	return superslab_is_unused(superslab, (unsigned)index) ? &superslab->slab[index] : NULL;
 }
@@ -77,7 +79,7 @@ bool runs_have(uintptr_t base, size_t units)
 /* The unit that lies so many behind the first of a run, in the same run. */
 static struct slab *run_unit(struct slab *first, size_t distance)
 {
-	if (likely(first->index + distance < UNITS_PER_SUPERSLAB))
+	if (likely(first->index + distance < superslab_described(slab_superslab(first))))
 		return first + distance;
 	return address_to_slab(slab_base(first) + distance * UNIT_SIZE);
 }
@@ -128,15 +130,20 @@ static struct slab *first_of(const struct slab *unit)
 	unit_mask used = bit ? ~superslab->window[i].unused & (unit_mask)bit_run(0, bit) : 0;
 
 	for (;;) {
+		uintptr_t address = superslab->base - UNIT_SIZE;
+		unsigned last = UNITS_PER_SUPERSLAB - 1;
+
 		while (!used && i)
 			used = ~superslab->window[--i].unused;
 		if (used)
 			return &superslab->slab[i * UNITS_PER_WINDOW + highest_bit(used) + 1];
-		below = pagemap_superslab(superslab->base - 1);
-		if (!below || !superslab_is_unused(below, UNITS_PER_SUPERSLAB - 1))
+		below = pagemap_superslab(address);
+		if (HAS_PARTS && below)
+			last = superslab_index(below, address);
+		if (!below || !superslab_is_unused(below, last))
 			return superslab->slab;
 		superslab = below;
-		i = NR_WINDOWS;
+		i = last / UNITS_PER_WINDOW + 1;
 	}
 }
 

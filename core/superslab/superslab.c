@@ -324,7 +324,7 @@ static uintptr_t alloc_new(struct request *request)
 	return base;
 }
 
-static uintptr_t alloc_run(struct request *request)
+static HAK_COLD NOINLINE uintptr_t alloc_unused(struct request *request)
 {
 	uintptr_t base;
 
@@ -333,9 +333,19 @@ static uintptr_t alloc_run(struct request *request)
 	if (base)
 		alloc_at(request, base);
 	arena_unlock();
+	return base;
+}
+
+static uintptr_t alloc_run(struct request *request)
+{
+	bool may_be_part = HAS_PARTS && arena_parts.add && request->units < UNITS_PER_SUPERSLAB;
+	uintptr_t base = alloc_unused(request);
+
 	if (base || asks_for(request, ALLOC_BACKED, NR_SPAN_CLASSES))
 		return base;
-	return alloc_new(request);
+	while (!base && may_be_part && arena_parts.add())
+		base = alloc_unused(request);
+	return base ? base : alloc_new(request);
 }
 
 /**

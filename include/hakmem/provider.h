@@ -20,6 +20,7 @@
 #define HAK_PROVIDER_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,6 +115,37 @@ struct hak_provider {
  * also after hak_fini().
  */
 void hak_purge_enable(void);
+
+/**
+ * struct hak_parts - a source of parts of 2 MiB
+ * @ctx:   is handed to both operations
+ *
+ * @map: lend some pages of one HAK_SUPERSLAB_SIZE at a multiple of that. The allocator has room
+ *	for @records bytes of records, and maps more for the record of these pages before it
+ *	uses them: 64 bytes for each page, and those in between. Sets @base to the
+ *	address, and @pages to HAK_SUPERSLAB_SIZE / HAK_GRANULE bits in words of 64, one for each
+ *	page that is lent. They stay as they are until unmap(), and the pages are the
+ *	allocator's. Returns 0; or another value if there are none. No two have the same @base,
+ *	and none is in a mapping of the provider.
+ *
+ * @unmap: take back what map() has lent of the HAK_SUPERSLAB_SIZE at @base.
+ */
+struct hak_parts {
+	void *ctx;
+	int (*map)(void *ctx, size_t records, void **base, const uint64_t **pages);
+	void (*unmap)(void *ctx, void *base);
+};
+
+/**
+ * hak_parts_enable() - let blocks lie where there are no 2 MiB in one piece
+ * @parts: stays for ever
+ *
+ * For bare metal. Before 2 MiB are mapped, the pages that @parts lends serve blocks. What is lent
+ * goes back by hak_fini(). The code for it is only linked for who calls this, before hak_init().
+ * hak_frames_use_parts() does, for the provider of the library. Any context; it stays so, also
+ * after hak_fini().
+ */
+void hak_parts_enable(const struct hak_parts *parts);
 
 #ifdef __cplusplus
 }

@@ -185,6 +185,7 @@ void split_free_pages(struct split *split, size_t page, size_t count)
 {
 	bits_fill(split->free, page, count, true);
 	split->nr_free += count;
+	frames.may_lend = true;
 	split_enlist(split);
 }
 
@@ -506,7 +507,7 @@ HAK_COLD int hak_region_add_counted(uintptr_t base, size_t size, size_t *added)
 	*added = add_range(base, end) * PAGE_SIZE;
 	if (!*added)
 		result = HAK_REGION_OVERLAP;
-	else if (useful_frames() == before)
+	else if (useful_frames() == before && !frames.lends)
 		result = HAK_REGION_WAITS;
 	frames_unlock();
 	return result;

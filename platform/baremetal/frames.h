@@ -51,6 +51,44 @@ enum hak_region_result {
 int hak_region_add(uintptr_t base, size_t size);
 
 /**
+ * hak_frames_use_parts() - let blocks lie in frames that are not whole, too
+ *
+ * Before a request fails that no whole frame is left for, the pages serve blocks that
+ * hak_region_add() was given around the image, at the ends of a region, and of regions that are
+ * smaller than a frame. A part of a frame in which there are blocks stays the heap's until
+ * hak_fini(), so hak_pages_alloc() has fewer pages then. This costs 1.6 KiB of code, and is called
+ * once, before hak_init().
+ */
+void hak_frames_use_parts(void);
+
+/* A static array that hak_heap_add() takes. */
+struct hak_heap {
+	void *memory;
+	size_t size;
+};
+
+/**
+ * HAK_HEAP_DEFINE() - define a heap in a static array, at the level of a file
+ * @name: of a struct hak_heap
+ * @size: of the array, in bytes: a constant, at least 32 KiB
+ *
+ * For a kernel that allocates before it knows which memory there is, or has no other.
+ */
+#define HAK_HEAP_DEFINE(name, size)                                                                \
+	static char name##_memory[size] __attribute__((aligned(HAK_GRANULE)));                     \
+	static const struct hak_heap name = { name##_memory, sizeof(name##_memory) }
+
+/**
+ * hak_heap_add() - let blocks lie in an array of HAK_HEAP_DEFINE()
+ *
+ * That is hak_frames_use_parts(), and hak_region_add() for the array. So it is called before
+ * hak_init(), more memory can be added at any time, and the result is that of hak_region_add():
+ * the array has to be where the heap may be. In so little memory a CPU has no cache, and each
+ * call goes the slow path, until there is more.
+ */
+int hak_heap_add(const struct hak_heap *heap);
+
+/**
  * hak_region_add_counted() - the same, and say how much of it was added
  * @added: set to the bytes that the provider has now and did not have before
  *

@@ -59,7 +59,8 @@ struct split {
 	bool passing; /* a whole frame that was split for what goes back soon */
 	uint64_t known[PAGES_PER_FRAME / 64];
 	uint64_t free[PAGES_PER_FRAME / 64];
-	uint64_t dma[PAGES_PER_FRAME / 64]; /* handed out by hak_pages_alloc(), for dma.c */
+	uint64_t dma[PAGES_PER_FRAME / 64];  /* handed out by hak_pages_alloc(), for dma.c */
+	uint64_t lent[PAGES_PER_FRAME / 64]; /* handed out for blocks, by parts.c */
 };
 
 _Static_assert(NR_FRAMES >= 64, "the bitmaps have words");
@@ -71,6 +72,7 @@ extern struct frames {
 	struct split *root;
 	size_t total, nr_free;
 	size_t mark;			    /* fewer free frames are few */
+	bool lends, may_lend;		    /* pages of splits for blocks: see parts.c */
 	size_t end;			    /* no frame from here on is known */
 	const struct hak_frames_host *host; /* NULL: memory never leaves the machine */
 	uint64_t known[NR_FRAMES / 64], free[NR_FRAMES / 64];

@@ -14,7 +14,7 @@ cd "$ROOT" || exit 2
 layers='
 	0 base		base list counters format assert lock sizeclass policy usage
 	1 pages		pages bug pagemap meta
-	2 superslab	descriptor runs arena remap superslab claim span
+	2 superslab	descriptor runs arena remap superslab part claim span
 	3 slab		slab class gap blocks
 	4 cache		layout slots budget seize magazine cache
 	5 reclaim	purge scan

@@ -36,7 +36,6 @@ identifiers='
 	all	furnish		remap
 	all	bypass		uncached
 	all	class_heap	slab_class
-	all	hak_heap	arena
 	core	^_heap_		arena
 	inner	take(		alloc
 	core	put(		free

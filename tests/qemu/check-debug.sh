@@ -65,8 +65,10 @@ STOP=stop_here debug "$image" '--smp 2' "$scratch/gdb" \
 	-ex 'hak block (char *)small + 32 * 65536' \
 	-ex 'hak leaks' -ex 'delete' -ex 'continue'
 
-has heap "$scratch/gdb" '^ +48 +100 +[0-9]+ +1 +7%$' '^ +32 +0 +60 +1 ' '^ +512 +8 ' \
-	'^ +larger +2 +0 +50 +99%$' '^0x[0-9a-f]{16} +32 +0 +0 +0  #=+$'
+# One SuperSlab is a part.
+has heap "$scratch/gdb" '^ +48 +100 +[0-9]+ +16 +7%$' '^ +32 +0 +60 +16 ' '^ +512 +8 ' \
+	'^ +larger +2 +0 +793 +100%$' '^0x[0-9a-f]{16} +512 +0 +0 +0  [+#]=+$' \
+	'^0x[0-9a-f]{16} +[0-9]+ +[0-9]+ +0 +0  [+s =-]+ [+s =-]+$'
 has block "$scratch/gdb" 'a block of 512 bytes, live;' \
 	'70000 bytes into the block 0x[0-9a-f]+ of 102400 bytes, live;' \
 	'a block of 32 bytes, free, in the magazine of cache [01];' 'not of the heap' \
@@ -74,7 +76,7 @@ has block "$scratch/gdb" 'a block of 512 bytes, live;' \
 has leaks "$scratch/gdb" '^14 blocks of 119 live are lost, 3157984 bytes' \
 	'^ +96 bytes: 5 blocks' '^ +512 bytes: 7 blocks' '^ +8192 bytes: 1 block' \
 	'^ +3145728 bytes: 1 block'
-has dump "$scratch/console" '^ +48 +100 +[0-9]+ +1 ' '^check: clean'
+has dump "$scratch/console" '^ +48 +100 +[0-9]+ +16 ' '^check: clean'
 dump_of "$scratch/gdb" >"$scratch/seen"
 dump_of "$scratch/console" >"$scratch/printed"
 check debug_heap_is_dump diff "$scratch/printed" "$scratch/seen"

@@ -128,6 +128,7 @@ int main(void)
 {
 	const char *broken;
 
+	hak_frames_use_parts(); /* one of the SuperSlabs is a part */
 	hak_init(port_provider());
 	if (smp_count() != 2)
 		hak_host_panic("dump: two CPUs are needed");

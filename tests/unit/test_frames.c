@@ -21,6 +21,8 @@
 #define hak_frames_supply      test_frames_supply
 #define hak_frames_find	       test_frames_find
 #define hak_region_remove      test_region_remove
+#define hak_frames_use_parts   test_frames_use_parts
+#define hak_heap_add	       test_heap_add
 #define hak_pages_alloc	       test_pages_alloc
 #define hak_pages_free	       test_pages_free
 #define hak_host_physical      test_physical
@@ -61,6 +63,8 @@ uint64_t test_physical(const void *address)
 #include "../../platform/baremetal/frames.c"
 
 #include "../../platform/baremetal/dma.c"
+#include "../../platform/baremetal/heap_add.c"
+#include "../../platform/baremetal/parts.c"
 #include "../../platform/baremetal/region_remove.c"
 
 #if __STDC_HOSTED__
@@ -1146,6 +1150,129 @@ static void pages_in_a_row_for_a_device(void)
 	swapped = 0;
 }
 
+/* Fill the heap with blocks of one size, check it and empty it. Returns their bytes. */
+static size_t payload_of(size_t size)
+{
+	void *chain = NULL, *next, **block;
+	size_t n = 0;
+
+	for (; (block = hak_malloc(size)); n++) {
+		*block = chain;
+		chain = block;
+	}
+	if (hak_check())
+		test_fail(__FILE__, __LINE__, hak_check());
+	for (; chain; chain = next) {
+		next = *(void **)chain;
+		hak_free(chain);
+	}
+	return n * size;
+}
+
+/* Everything that was added is the heap: how many per cent of it do blocks of 64 bytes get? */
+static size_t share_of(size_t added)
+{
+	size_t payload;
+
+	if (!hak_init(&hak_frames_provider))
+		return 0;
+	payload = payload_of(64);
+	test_print("%zu KiB: %zu.%zu %%\n", added >> 10, payload * 100 / added,
+		   payload * 1000 / added % 10);
+	hak_fini();
+	return payload * 100 / added;
+}
+
+/* A static array, wherever it begins. One that lies in two frames needs two records. */
+static void heap_in_an_array(void)
+{
+	static const struct {
+		size_t size, least; /* in KiB, per cent */
+	} rows[] = { { 64, 40 }, { 256, 70 }, { 1024, 88 } };
+
+	for (unsigned i = 0; HAS_PARTS && i < ARRAY_SIZE(rows); i++)
+		for (size_t at = PAGE_SIZE; at < 2 * FRAME_SIZE; at += 67 * PAGE_SIZE) {
+			struct hak_heap heap = { (void *)(ram + at), rows[i].size << 10 };
+			bool crosses = at / FRAME_SIZE != (at + heap.size - 1) / FRAME_SIZE;
+
+			forget();
+			CHECK(hak_heap_add(&heap) == HAK_REGION_ADDED);
+			CHECK(share_of(heap.size) + (crosses ? 8 : 0) >= rows[i].least);
+		}
+}
+
+/* More memory comes while the array is in use. */
+static void heap_grows(void)
+{
+	struct hak_heap heap = { (void *)(ram + MIB), 64 << 10 };
+	size_t before, after;
+
+	if (!HAS_PARTS)
+		return;
+	forget();
+	CHECK(hak_heap_add(&heap) == HAK_REGION_ADDED);
+	CHECK(hak_init(&hak_frames_provider));
+	before = payload_of(100);
+	CHECK(before > 16 << 10 && !hak_malloc(1 << 20));
+	CHECK(hak_region_add(ram + FRAME_SIZE, MIB) == HAK_REGION_ADDED);
+	after = payload_of(100);
+	CHECK(after > before + MIB * 8 / 10);
+	CHECK(hak_region_add(ram + 2 * FRAME_SIZE, 3 * FRAME_SIZE) == HAK_REGION_ADDED);
+	CHECK(payload_of(100) > after + 2 * FRAME_SIZE && !hak_check());
+	hak_fini();
+}
+
+/* Pieces of memory as firmware has them: none has a whole frame. */
+static void heap_of_pieces(void)
+{
+	size_t size = FRAME_SIZE - 100 * 1024, added = 0;
+
+	for (unsigned offset = 0; HAS_PARTS && offset < 4; offset++) {
+		forget();
+		hak_frames_use_parts();
+		for (added = 0; added + size < RAM_SIZE; added += FRAME_SIZE)
+			CHECK(hak_region_add(ram + added + offset * MIB / 3, size) ==
+			      HAK_REGION_ADDED);
+		CHECK(share_of(added / FRAME_SIZE * size) >= 95);
+	}
+}
+
+/* Any pages of the memory are there: all of these serve, and all of them go back. */
+static void heap_of_random_pieces(void)
+{
+	uint64_t random = 1;
+
+	for (unsigned round = 0; HAS_PARTS && round < 20; round++) {
+		size_t known = 0, free = 0;
+
+		forget();
+		hak_frames_use_parts();
+		for (size_t at = PAGE_SIZE; at < RAM_SIZE; at += PAGE_SIZE) {
+			size_t size = (test_random(&random) >> 40) % RAM_PAGES / 4 * PAGE_SIZE;
+
+			size = MIN(size, RAM_SIZE - at);
+			if (size)
+				hak_region_add(ram + at, size);
+			at += size + (test_random(&random) >> 40) % 64 * PAGE_SIZE;
+		}
+		for (size_t i = 0; i < RAM_FRAMES; i++) {
+			struct split *split = split_of(address_of((void *)ram) / FRAME_SIZE + i);
+
+			known += split ? split->nr_known : 0;
+			free += split ? split->nr_free : 0;
+		}
+		known += frames.nr_free * PAGES_PER_FRAME;
+		CHECK(share_of(known * PAGE_SIZE) >= 90);
+		for (size_t i = 0; i < RAM_FRAMES; i++) {
+			struct split *split = split_of(address_of((void *)ram) / FRAME_SIZE + i);
+
+			free -= split ? split->nr_free : 0;
+			CHECK(!split || !is_lent(split));
+		}
+		CHECK(!free);
+	}
+}
+
 void unit_frames(void)
 {
 	if (!get_ram()) {
@@ -1186,5 +1313,10 @@ void unit_frames(void)
 #if !__STDC_HOSTED__
 	TEST_RUN(remove_where_records_lie_apart);
 #endif
+	TEST_RUN(heap_in_an_array);
+	TEST_RUN(heap_grows);
+	TEST_RUN(heap_of_pieces);
+	TEST_RUN(heap_of_random_pieces);
+	forget(); /* nothing is lent any more */
 	put_ram();
 }

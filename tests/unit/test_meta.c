@@ -38,10 +38,10 @@ static void meta_records(void)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(record); i++)
 		CHECK(unit_is_filled(record[i], RECORD, i));
-	/* 63 in each of two chunks of 64 KiB, whose first 64 bytes are the head */
+	/* 63 in each of two chunks of 64 KiB, whose first 64 bytes are the head; 71 in 72 KiB */
 	CHECK(unit_fake.calls[FAKE_MAP_META] == 2);
 	CHECK(unit_fake.calls[FAKE_MAP_HEAP] == 0 && mapped() == unit_balance());
-	CHECK(mapped() == 128 * KIB + 2 * GUARDS);
+	CHECK(mapped() == 2 * CHUNK + 2 * GUARDS);
 	CHECK(unit_close());
 	CHECK(mapped() == 0);
 }
@@ -86,7 +86,7 @@ static void meta_large(void)
 	CHECK(unit_close());
 }
 
-/* Where 64 KiB are not to be had, as many pages as it takes. */
+/* Where 64 KiB are not to be had, as many pages as it takes, but for a cache none. */
 static void meta_little_memory(void)
 {
 	void *record;
@@ -100,10 +100,11 @@ static void meta_little_memory(void)
 	CHECK(!meta_alloc(META_CLASS, 5000)); /* there is but one page */
 	CHECK(mapped() == 8 * KIB + GUARDS && unit_balance() == 8 * KIB + GUARDS);
 	if (!GUARD) { /* which suffices for this, where there are no guards */
-		CHECK(meta_alloc(META_CACHE, 4032));
+		CHECK(!meta_alloc(META_CACHE, 4032) && unit_balance() == 8 * KIB);
+		CHECK(meta_alloc(META_LEAF, 4032));
 		CHECK(unit_balance() == 12 * KIB);
 	}
-	CHECK(!meta_alloc(META_CACHE, 4032));
+	CHECK(!meta_alloc(META_LEAF, 4032));
 	meta_free(META_CLASS, record);
 	CHECK(at(meta_alloc(META_CLASS, 5000)) == at(record));
 	CHECK(unit_close());
@@ -116,7 +117,9 @@ static void meta_failures(void)
 	CHECK(unit_open(2 * MIB, 0, FAKE_PURGE_NONE));
 	fake_fail(&unit_fake, FAKE_MAP, 1, true, FAKE_FAILS);
 	CHECK(!meta_alloc(META_CACHE, RECORD));
-	CHECK(unit_fake.calls[FAKE_MAP] == 2); /* a chunk, and then less */
+	CHECK(unit_fake.calls[FAKE_MAP] == 1);
+	CHECK(!meta_alloc(META_CLASS, RECORD));
+	CHECK(unit_fake.calls[FAKE_MAP] == 3); /* a chunk, and then less */
 	CHECK(mapped() == 0);
 	fake_fail(&unit_fake, FAKE_MAP, 1, true, FAKE_MISALIGNED);
 	CHECK(!meta_alloc(META_CACHE, RECORD));
