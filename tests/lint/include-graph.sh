@@ -18,7 +18,7 @@ layers='
 	3 slab		slab class gap blocks
 	4 cache		layout slots budget seize magazine cache
 	5 reclaim	purge scan
-	5 diag		stats available row dump check
+	5 diag		stats available resident row dump check
 	6 pool		layout slabs magazine pool registry stats fixed
 	7 api		fastpath init fork malloc aligned
 '
