@@ -388,20 +388,6 @@ static int frames_purge(void *ctx, void *base, size_t size)
 	return frames.host ? frames.host->purge(base, size) : -1;
 }
 
-static HAK_COLD int frames_resident(void *ctx, const void *base, size_t size, size_t *bytes)
-{
-	bool in_use;
-
-	(void)ctx;
-	frames_lock();
-	in_use = is_in_use(address_of(base), size);
-	frames_unlock();
-	if (!in_use)
-		return -1;
-	*bytes = size;
-	return 0;
-}
-
 /* Is there a run of pages for the first records, in a frame of which only a part is memory? */
 static HAK_COLD NOINLINE bool has_first_records(void)
 {
@@ -413,12 +399,12 @@ static HAK_COLD NOINLINE bool has_first_records(void)
 	return false;
 }
 
+/* Without resident(): all is backed, and of memory that is not the heap's it knows nothing. */
 const struct hak_provider hak_frames_provider = {
 	.name = "frames",
 	.map = frames_map,
 	.unmap = frames_unmap,
 	.purge = frames_purge,
-	.resident = frames_resident,
 };
 
 /* They are whole, or have a split. */

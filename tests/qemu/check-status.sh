@@ -39,6 +39,10 @@ for machine in microvm pc; do
 	expect exception 101 \
 		'exception 14 (page fault): rip 0x.* cr2 0xdeadbeef0' "$machine" exception
 	expect double_free 101 'double free of a block of 64 bytes' "$machine" double-free
+	for what in stack image frame; do
+		expect "free_of_$what" 101 'hakmem: free(0x[0-9a-f]*): not from this heap$' \
+			"$machine" "f$what"
+	done
 	expect overflow 101 'exception 14 (page fault): rip 0x' "$machine" overflow
 	expect gs_is_0 101 'cpu 0: hakmem: hak_init() before hak_cpu_init()' "$machine" gs
 	expect gs_is_another 101 'hakmem: hak_init() before hak_cpu_init()' "$machine" Gs

@@ -44,6 +44,20 @@ static void double_free(void)
 	hak_flush();
 }
 
+/* Nobody knows what is there: on the stack, in the image, in a frame that is free. */
+static void foreign_free(char what)
+{
+	static int in_image;
+	int on_stack;
+	void *block;
+
+	hak_init(&hak_frames_provider);
+	block = hak_malloc(HAK_SUPERSLAB_SIZE / 2);
+	hak_free(block);
+	hak_trim(HAK_TRIM_ALL);
+	hak_free(what == 's' ? &on_stack : what == 'i' ? &in_image : block);
+}
+
 /* As after a selector was loaded into GS; or where the kernel has something else. */
 static void without_cpu(bool is_zero)
 {
@@ -125,6 +139,9 @@ static void end_on_cpu(void *how)
 		break;
 	case 'd':
 		double_free();
+		break;
+	case 'f':
+		foreign_free(((char *)how)[1]);
 		break;
 	case 'n':
 		start_again(false);
