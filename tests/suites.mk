@@ -148,7 +148,9 @@ qemu-memory-6-gib-pc 180: $(MEMORY_RUN) --memory 6G --machine pc --icount
 qemu-pages 60: qemu/run.sh $(B)/pages.elf --memory 512M --icount -- 700
 qemu-pages-6-gib-pc 60: qemu/run.sh $(B)/pages.elf --memory 6G --machine pc --icount -- 700
 qemu-c++ 60: qemu/run.sh $(B)/cxx.elf --icount
+qemu-c++-pc 60: qemu/run.sh $(B)/cxx.elf --machine pc --icount
 qemu-array 60: qemu/run.sh $(B)/array.elf --icount
+qemu-array-pc 60: qemu/run.sh $(B)/array.elf --machine pc --icount
 qemu-c++-replaced 60: qemu/run.sh $(B)/cxx-replaced.elf
 qemu-parts-3-mib-pc 60: $(PARTS_RUN) --memory 3M --machine pc -- 85
 qemu-parts-4-mib 60: $(PARTS_RUN) --memory 4M -- 85
@@ -177,6 +179,7 @@ qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf $(O)/debug/baremetal
 qemu-balloon 600: tests/qemu/check-balloon.sh $(B)/balloon.elf
 qemu-balloon-silent 60: qemu/run.sh $(B)/silent.elf --qemu '-icount shift=10,sleep=off'
 qemu-pie-upper 60: qemu/run.sh $(PIE)/upper.elf --balloon
+qemu-pie-upper-pc 60: qemu/run.sh $(PIE)/upper.elf --machine pc --balloon
 qemu-pie 60: qemu/run.sh $(PIE)/scaling.elf
 qemu-pie-cpu-at 60: qemu/run.sh $(PIE)/cpu-at.elf
 qemu-pie-link 60: tests/qemu/check-pie.sh $(PIE)/libhakmem.a
@@ -192,6 +195,7 @@ qemu-cpu-at-smp-4 120: qemu/run.sh $(B)/smp-at.elf --memory 40M --smp 4 -- --cpu
 qemu-ring3 60: qemu/run.sh $(B)/ring3.elf
 qemu-ring3-pc 60: qemu/run.sh $(B)/ring3.elf --machine pc
 qemu-only-cpu 60: qemu/run.sh $(ONLY_CPU)/only_cpu.elf --icount
+qemu-only-cpu-pc 60: qemu/run.sh $(ONLY_CPU)/only_cpu.elf --machine pc --icount
 qemu-lto 60: tests/qemu/check-lto.sh $(LTO)/libhakmem.a $(LTO)/scaling.elf $(BM_CC)
 qemu-lto-clang 60: $(CLANG_LTO_CHECK)
 qemu-kit 60: tests/qemu/check-kit.sh plain O=$(O)
