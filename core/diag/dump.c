@@ -150,18 +150,22 @@ struct held {
 	size_t bytes;
 };
 
-/* The blocks of a slab of a class, if it has that class still. With both locks held. */
-static void add_slab_of(unsigned class, uintptr_t base, struct held *held)
+/*
+ * The blocks of a slab that the unit at @base is in, if it has that class still. With both locks
+ * held. Returns the end of the slab.
+ */
+static uintptr_t add_slab_of(unsigned class, uintptr_t base, struct held *held)
 {
 	const struct slab *slab = address_to_slab(base);
-	unsigned blocks = size_class[class].blocks;
 
 	if (!slab || slab->class != class)
-		return;
-	held->bytes += (blocks - slab_all_free(slab)) * (size_t)size_class[class].size;
-	for (unsigned i = 0; i < blocks && !held->block; i++)
+		return base + UNIT_SIZE;
+	base = slab_base(slab);
+	held->bytes += (slab->blocks - slab_all_free(slab)) * (size_t)size_class[class].size;
+	for (unsigned i = 0; i < slab->blocks && !held->block; i++)
 		if (!slab_is_free(slab, i))
 			held->block = base + i * (size_t)size_class[class].size;
+	return base + slab_units(slab) * UNIT_SIZE;
 }
 
 /* The slab at @base, if its class is one for blocks of users. */
@@ -180,12 +184,12 @@ static NO_SANITIZE_THREAD unsigned slab_class_at(uintptr_t base)
 /* The part of a span that lies in [@base, @end), if there is one at @base. Returns its end. */
 static uintptr_t add_span_part(uintptr_t base, uintptr_t end, struct held *held)
 {
-	uintptr_t head = base, stop = base + SLAB_SIZE;
+	uintptr_t head = base, stop = base + UNIT_SIZE;
 	const struct slab *slab;
 
 	arena_lock();
 	while (head && pagemap_class(head) == CLASS_SPAN_REST)
-		head -= SLAB_SIZE;
+		head -= UNIT_SIZE;
 	slab = address_to_slab(head);
 	if (slab && class_is_span(slab->class)) {
 		stop = MIN(end, MAX(stop, head + slab->span_pages * PAGE_SIZE));
@@ -193,7 +197,7 @@ static uintptr_t add_span_part(uintptr_t base, uintptr_t end, struct held *held)
 		held->block = held->block ? held->block : head;
 	}
 	arena_unlock();
-	return ALIGN_UP(stop, SLAB_SIZE);
+	return ALIGN_UP(stop, UNIT_SIZE);
 }
 
 /**
@@ -206,7 +210,7 @@ const void *hak_dump_held(uintptr_t base, uintptr_t end, size_t *bytes)
 {
 	struct held held = { 0 };
 
-	base -= base % SLAB_SIZE;
+	base -= base % UNIT_SIZE;
 	while (base < end) {
 		unsigned class = slab_class_at(base);
 		struct slab_class *sc = class ? class_find(class) : NULL;
@@ -217,10 +221,9 @@ const void *hak_dump_held(uintptr_t base, uintptr_t end, size_t *bytes)
 		}
 		lock_lock(&sc->lock, LOCK_CLASS);
 		arena_lock();
-		add_slab_of(class, base, &held);
+		base = add_slab_of(class, base, &held);
 		arena_unlock();
 		lock_unlock(&sc->lock, LOCK_CLASS);
-		base += SLAB_SIZE;
 	}
 	*bytes = held.bytes;
 	return (const void *)held.block;

@@ -827,23 +827,26 @@ static void random_removes(void)
 static void remove_from_a_heap(void)
 {
 	struct hak_region_held held;
-	void *small[3], *medium, *span;
+	void *small[3], *medium[4], *span;
+	size_t bytes = 0;
 
 	forget();
 	CHECK(hak_region_add(ram, RAM_SIZE) == 0);
 	CHECK(hak_init(&hak_frames_provider));
 	for (unsigned i = 0; i < 3; i++)
 		small[i] = hak_malloc(100);
-	medium = hak_malloc(20000);
+	for (unsigned i = 0; i < 4; i++)
+		medium[i] = hak_malloc(20000 - i * 5000);
 	span = hak_malloc(2 * FRAME_SIZE);
-	CHECK(small[2] && medium && span);
+	CHECK(small[2] && medium[3] && span);
 	for (unsigned i = 0; i < 2; i++)
 		hak_free(small[i]);
 	CHECK(hak_region_remove(ram, RAM_SIZE, &held) == HAK_REGION_HELD);
 	CHECK(held.bytes >= 3 * FRAME_SIZE && held.bytes < RAM_SIZE);
-	CHECK(held.block_bytes ==
-	      hak_usable_size(small[2]) + hak_usable_size(medium) + hak_usable_size(span));
-	CHECK(held.block == small[2] || held.block == medium || held.block == span);
+	for (unsigned i = 0; i < 4; i++)
+		bytes += hak_usable_size(medium[i]);
+	CHECK(held.block_bytes == bytes + hak_usable_size(small[2]) + hak_usable_size(span));
+	CHECK(hak_usable_size(held.block));
 	/* the second half of the span */
 	CHECK(hak_region_remove((uintptr_t)span + FRAME_SIZE, FRAME_SIZE, &held) ==
 	      HAK_REGION_HELD);
@@ -854,7 +857,8 @@ static void remove_from_a_heap(void)
 	CHECK(hak_region_add((uintptr_t)span, 2 * FRAME_SIZE) >= 0 && !hak_check());
 	/* what is left of them are records */
 	hak_free(small[2]);
-	hak_free(medium);
+	for (unsigned i = 0; i < 4; i++)
+		hak_free(medium[i]);
 	CHECK(hak_region_remove(ram, RAM_SIZE, &held) == HAK_REGION_HELD);
 	CHECK(!held.block && !held.block_bytes && held.bytes < FRAME_SIZE);
 	hak_fini();
