@@ -539,8 +539,9 @@ bool hak_owns(const void *address)
 	return class != CLASS_NONE && class != CLASS_BITMAP_512 && class != CLASS_BITMAP_1024;
 }
 
-void hak_flush(void)
+HAK_COLD void hak_flush(void)
 {
+	cache_drop_prefill(this_cache());
 	if (cache_flush_own(CLASS_FIRST))
 		scan_note(HAK_REAP_FREE);
 }

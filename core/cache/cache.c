@@ -142,6 +142,8 @@ void hak_cache_detach(struct hak_cache *cache)
 	struct cache_cold *cold = cache->cold;
 	bool keeps = arena_keeps_blocks();
 
+	if (PLATFORM_OWNERS_END)
+		cache_drop_prefill(cache);
 	for_each_magazine(class)
 		magazine_hand_over(cache, class, keeps ? policy_inherited(class) : 0);
 	registry_lock();

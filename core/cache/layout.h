@@ -56,6 +56,7 @@ struct magazine_batches {
  * @batch_pushes: blocks that had been pushed when the last batch came or went [claim]
  * @batch_held:   blocks that the magazine held after that batch [claim]
  * @missed:       blocks that were spilled after the last refill and not fetched again [claim]
+ * @promised:     until so many have been popped, blocks are the owner's: see prefill.c [claim]
  * @base:         index of the NULL below the blocks: @near or @far [claim]
  * @near:         index of the near slots [const]
  * @far:          index of the far slots; 0 if the class has none [const]
@@ -71,6 +72,7 @@ struct magazine_cold {
 	uint64_t scan_gone, scan_pushes;
 	uint64_t batch_pushes;
 	uint64_t missed;
+	uint64_t promised;
 	uint16_t scan_held;
 	uint16_t batch_held;
 	uint16_t base;
@@ -81,6 +83,21 @@ struct magazine_cold {
 	uint16_t kept;
 	uint16_t excess;
 	bool spilled_last;
+};
+
+/**
+ * struct prefill - what hak_prefill() has promised to an owner: see prefill.c
+ * @alloc: as blocks_alloc(); what waits for the owner comes first
+ * @free:  as blocks_free(), for the oldest blocks of the magazine; the owner keeps some of them
+ * @drop:  forget all promises, and this record
+ *
+ * These are pointers so that an image which does not call hak_prefill() has nothing of it. All
+ * are called with the claim of the cache, but for @drop, which its owner calls.
+ */
+struct prefill {
+	unsigned (*alloc)(struct hak_cache *cache, unsigned class, void **end, unsigned n);
+	uint64_t (*free)(struct hak_cache *cache, unsigned class, void *const *blocks, unsigned n);
+	void (*drop)(struct hak_cache *cache);
 };
 
 /**
@@ -96,6 +113,7 @@ struct magazine_cold {
  * @quiet:        all magazines are seized and empty [claim]
  * @far_touched:  the far slots may have memory [claim, list]
  * @victim:       the class whose turn it was last to give up some of its limit [claim]
+ * @prefill:      promises to the owner; NULL if there are none [claim]
  * @budget:       bytes by which the limits may still grow, up to two batches each [claim]
  * @burst_budget: bytes by which they may still grow beyond that [claim]
  * @magazine:     by class [claim]
@@ -112,6 +130,7 @@ struct cache_cold {
 	bool quiet;
 	bool far_touched;
 	uint8_t victim;
+	struct prefill *prefill;
 	ptrdiff_t budget;
 	ptrdiff_t burst_budget;
 	struct magazine_cold magazine[CLASS_LAST + 1];
@@ -141,6 +160,13 @@ struct hak_cache {
 #define CACHE_SLOTS (MAGAZINE_FIRST_BASE + MAGAZINE_SLOTS)
 #define CACHE_SIZE                                                                                 \
 	(sizeof(struct hak_cache) + CACHE_SLOTS * sizeof(void *) + sizeof(struct cache_cold))
+
+/* The owner ends, or wants no promises any more. */
+static inline void cache_drop_prefill(struct hak_cache *cache)
+{
+	if (cache->cold && unlikely(cache->cold->prefill))
+		cache->cold->prefill->drop(cache);
+}
 
 /* The classes that have magazines. */
 #define for_each_magazine(class) for_each_class(class) if (size_class[class].capacity)

@@ -74,7 +74,9 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 	void **blocks = &cache->slot[base + 1];
 
 	hak_assert(magazine->top == base && !cache->slot[base]);
-	got = blocks_alloc(class, blocks + want, want, which);
+	got = unlikely(cache->cold->prefill)
+		      ? cache->cold->prefill->alloc(cache, class, blocks + want, want)
+		      : blocks_alloc(class, blocks + want, want, which);
 	if (!got)
 		return;
 	if (got < want)

@@ -205,19 +205,27 @@ void seize_leave(struct hak_cache *cache)
 	bug_report_noted();
 }
 
+/* Between the steps, the excess of a magazine that hak_prefill() has promised to the owner. */
+#define PROMISED UINT16_MAX
+
 /*
  * Step 1, if the owner did not need all blocks of this magazine since the last scan, or if @all.
  * Notes how many of them are excess: all, if it was not used, if it was seized already, or if @all.
+ * What hak_prefill() has promised to the owner stays.
  */
 NO_SANITIZE_THREAD void seize_idle(struct hak_cache *cache, unsigned class, bool all)
 {
 	struct magazine_cold *cold = &cache->cold->magazine[class];
-	uint64_t gone = slots_pops(cache, class) + cold->batches.spilled;
+	uint64_t pops = slots_pops(cache, class), gone = pops + cold->batches.spilled;
 	uint64_t pushes = READ_ONCE(cache->pushes[class]); /* the owner counts in push_fast() */
 	unsigned held = slots_held(cache, class);
 	unsigned excess = policy_excess(cold->scan_held, gone - cold->scan_gone);
 	bool idle = gone == cold->scan_gone && pushes == cold->scan_pushes;
 
+	if (pops < cold->promised) {
+		cold->excess = PROMISED;
+		return;
+	}
 	if (all || cold->seized_top || idle)
 		excess = held;
 	cold->scan_held = (uint16_t)held;
@@ -241,8 +249,8 @@ static void settle(struct hak_cache *cache, unsigned class)
 
 /*
  * Step 3 for all magazines of a cache. @sure: a barrier has passed, or none is needed. Sets
- * @excess of the classes of which there are blocks to take. The cache is quiet if all its
- * magazines are seized, and the scan is to take all their blocks.
+ * @excess of the classes of which there are blocks to take. The cache is quiet if the scan is to
+ * take all blocks of its magazines, which are all seized, but for those that are promised.
  */
 void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 {
@@ -252,12 +260,13 @@ void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 	for_each_magazine(class)
 	{
 		struct magazine_cold *cold = &cache->cold->magazine[class];
+		bool promised = cold->excess == PROMISED;
 
 		if (!sure || !seize_confirm(cache, class))
 			cold->excess = 0;
 		else
 			settle(cache, class);
-		quiet &= cold->seized_top && cold->excess == cold->kept;
+		quiet &= promised || (cold->seized_top && cold->excess == cold->kept);
 		excess[class] |= cold->excess > 0;
 	}
 	cache->cold->quiet = quiet;

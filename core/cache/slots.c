@@ -74,7 +74,9 @@ uint64_t slots_free(struct hak_cache *cache, unsigned class, unsigned n)
 	uint64_t outstanding;
 
 	hak_assert(!cold->seized_top && n <= held);
-	outstanding = blocks_free(class, blocks, n);
+	outstanding = unlikely(cache->cold->prefill)
+			      ? cache->cold->prefill->free(cache, class, blocks, n)
+			      : blocks_free(class, blocks, n);
 	__builtin_memmove(blocks, blocks + n, (held - n) * sizeof(*blocks));
 	magazine->top = (uint16_t)(magazine->top - n);
 	cold->batches.spills++;

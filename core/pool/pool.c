@@ -353,7 +353,7 @@ void hak_pool_free_bulk(struct hak_pool *pool, size_t n, void *const *objects)
 }
 
 /* Get the slabs that a prefill needs, and fill the magazine. False if there is no memory. */
-static bool try_prefill(struct hak_pool *pool, size_t n)
+static bool pool_try_prefill(struct hak_pool *pool, size_t n)
 {
 	struct visit visit;
 	size_t in_magazine, held, need;
@@ -380,11 +380,11 @@ static bool try_prefill(struct hak_pool *pool, size_t n)
 
 bool hak_pool_prefill(struct hak_pool *pool, size_t n)
 {
-	bool done = n <= SIZE_MAX / 2 / pool->size && try_prefill(pool, n);
+	bool done = n <= SIZE_MAX / 2 / pool->size && pool_try_prefill(pool, n);
 
 	for (unsigned step = 1; !done && n <= SIZE_MAX / 2 / pool->size && step < STEPS; step++) {
 		if (pool_find_memory(pool, step))
-			done = try_prefill(pool, n);
+			done = pool_try_prefill(pool, n);
 		else if (step > 2)
 			break;
 	}

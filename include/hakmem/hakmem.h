@@ -202,7 +202,26 @@ HAK_API size_t hak_good_size(size_t size);
 HAK_API bool hak_owns(const void *address);
 
 /**
+ * hak_prefill() - see to it that the next @n allocations of @size bytes succeed
+ * @size: up to 32 KiB; on Linux up to 1 MiB
+ * @n:    how many; what is promised already is part of it
+ *
+ * The blocks are the caller's, on bare metal those of the CPU, until so many have been allocated
+ * there, or until hak_flush() is called there. Neither a scan nor another CPU that has no memory
+ * left takes them. As many as the magazine may hold lie in it, and take no more than the fast
+ * path: 96 blocks of up to 512 bytes on bare metal, and 48 KiB of larger ones, but at least 8. The
+ * rest waits beside it, so that one call in so many takes longer.
+ *
+ * Returns false if there is not so much memory, or no magazine for this size; then nothing has
+ * changed. Not for interrupt handlers, whose allocations are none of these. With
+ * CONFIG_HAK_IRQSAVE interrupts are off meanwhile.
+ */
+HAK_API bool hak_prefill(size_t size, size_t n);
+
+/**
  * hak_flush() - return the blocks in the caller's magazines to their slabs
+ *
+ * Those of hak_prefill() are not promised any more.
  *
  * Slabs that become empty by this go back to their SuperSlabs. SuperSlabs that become empty go
  * back to the provider, but for those that are kept in reserve.

@@ -16,7 +16,7 @@ layers='
 	1 pages		pages bug pagemap meta
 	2 superslab	descriptor runs arena remap superslab part claim span
 	3 slab		slab class gap blocks
-	4 cache		layout slots budget seize magazine cache
+	4 cache		layout slots budget seize magazine cache prefill
 	5 reclaim	purge scan
 	5 diag		stats available resident row dump check
 	6 pool		layout slabs magazine pool registry stats fixed

@@ -64,7 +64,7 @@ limit static_data "$(sum "$map" data bss)" $most_data
 # Optional parts that this image does not ask for.
 unwanted=$(nm --defined-only "$image" | awk '{ print $NF }' |
 	grep -E -e '^hak_(available|largest|host_supply)' \
-		-e '^hak_(balloon|virtio|pages|pool|region_remove)' \
+		-e '^hak_(balloon|virtio|pages|pool|prefill|region_remove)' \
 		-e '^hak_(stats_text|stats_json|dump|check)' |
 	tr '\n' ' ')
 if [ -z "$unwanted" ]; then

@@ -141,6 +141,47 @@ static void all_ask_at_once(void)
 	CHECK(!nulls && !hak_check());
 }
 
+#define PROMISED     60u
+#define PROMISE_SIZE 3000u
+
+static void prefill(void *unused)
+{
+	(void)unused;
+	if (!hak_prefill(PROMISE_SIZE, PROMISED))
+		nulls++;
+}
+
+static void use_promise_of_others(void *unused)
+{
+	void *chain;
+
+	(void)unused;
+	if (!this_cpu()->id)
+		return; /* it has all else */
+	if (drain(PROMISE_SIZE, &chain, PROMISED) < PROMISED)
+		nulls++;
+	free_chain(chain);
+	hak_flush();
+}
+
+/* One CPU takes all memory, and what was promised to others is there. */
+static void promises_are_kept(void)
+{
+	void *large, *small;
+
+	nulls = 0;
+	smp_run(prefill, NULL);
+	CHECK(!nulls);
+	hak_flush(); /* this CPU wants all */
+	drain(SLAB, &large, SIZE_MAX);
+	drain(PROMISE_SIZE, &small, SIZE_MAX);
+	CHECK(!hak_malloc(PROMISE_SIZE));
+	smp_run(use_promise_of_others, NULL);
+	free_chain(small);
+	free_chain(large);
+	CHECK(!nulls && !hak_check());
+}
+
 /* A handler asks no other CPU: that would take longer than a handler may. */
 static void handler_does_without(void)
 {
@@ -177,6 +218,7 @@ int main(void)
 	TEST_RUN(begins);
 	TEST_RUN(others_give_theirs);
 	TEST_RUN(all_ask_at_once);
+	TEST_RUN(promises_are_kept);
 	TEST_RUN(handler_does_without);
 	TEST_RUN(ends);
 	return test_finish();

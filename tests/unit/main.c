@@ -29,6 +29,7 @@ int main(int argc, char **argv)
 	unit_seize();
 	unit_stats();
 	unit_check();
+	unit_prefill();
 	unit_pool();
 	return test_finish();
 }

@@ -100,5 +100,6 @@ void unit_seize(void);
 void unit_stats(void);
 void unit_check(void);
 void unit_pool(void);
+void unit_prefill(void);
 
 #endif
