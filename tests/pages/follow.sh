@@ -39,6 +39,9 @@ done < <(grep '^<!-- follow if ' "$page")
 
 # The page as a script. Step N prints to the file N, and should print the file N.expected.
 awk -v scratch="$scratch" -v quote="'" -v without="$without " '
+	/^<!-- follow( if .*)? -->$/ { marked = 1 }
+	/^<!-- end -->$/ { marked = 0 }
+	/^```(sh|text|[a-z]+ [^ ]+)$/ && !marked { print $0 " in line " FNR >(scratch "/unmarked") }
 	/^<!-- follow -->$/ { following = 1 }
 	/^<!-- follow if / { following = !index(without, " " $4 "," $5 " ") }
 	/^<!-- end -->$/ { following = 0 }
@@ -63,6 +66,7 @@ awk -v scratch="$scratch" -v quote="'" -v without="$without " '
 	inside == "sh" || inside == "file"
 	END { print step + 0 >(scratch "/steps") }' "$page" >"$scratch/script"
 read -r steps <"$scratch/steps"
+verdict "has-all-in-marks" "$([ ! -e "$scratch/unmarked" ] || head -n 1 "$scratch/unmarked")"
 verdict "has-steps" "$([ "$steps" -gt 0 ] || echo "no block \`\`\`sh in $page")"
 
 mkdir -p "$folder" && cd "$folder" || exit 2
