@@ -189,13 +189,15 @@ FLAGS_STAMP := $(O)/flags
 flags := $(LINUX_LINK) $(LINUX_CFLAGS) $(CXXFLAGS) $(BM_CC) $(BM_CORE)
 goals := $(filter-out help clean distclean format lint uninstall uninstall-baremetal setup%,\
 	 $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))
-# Without a compiler, a hint. (The tests have their own, and some goals need none.)
+# Without a compiler, a hint. (The tests have their own, some goals need none, and a setup
+# beside them may be about to install it.)
 no_tool  = $(firstword $(foreach tool,$(1),$(if $(shell command -v $(tool)),,$(tool))))
 hint_gcc   := run 'make setup'
 hint_clang := run 'make setup-test'
 hint_other := CC, BM_CC or CROSS_COMPILE is wrong
 hint_of  = $(hint_$(if $(filter gcc ld,$(1)),gcc,$(if $(filter clang ld.lld,$(1)),clang,other)))
-compiled := $(filter-out test check linux-test test-long dist deb,$(goals))
+compiled := $(if $(filter setup%,$(MAKECMDGOALS)),,$(filter-out test check linux-test test-long \
+	    dist deb,$(goals)))
 host_tools := $(if $(compiled),$(firstword $(CC)) $(HOSTLD))
 bm_tools   := $(if $(filter-out linux linux-programs install,$(compiled)),\
 	      $(firstword $(BM_CC)) $(BM_LD))

@@ -180,6 +180,8 @@ test_hints()
 	done
 	PATH=$scratch/bin refuses no-gcc "no gcc: run 'make setup'" O="$scratch/out"
 	PATH=$scratch/bin refuses no-clang "no clang: run 'make setup-test'" LLVM=1 O="$scratch/out"
+	hasnt setup-before-demo 'no gcc' \
+		"$(PATH=$scratch/bin here -n O="$scratch/out" setup demo 2>&1)"
 	refuses no-CC 'no no-such-cc: CC, BM_CC or CROSS_COMPILE is wrong' CC=no-such-cc \
 		O="$scratch/out"
 	verdict hints-found "$([ $found -gt 10 ] || echo "only $found")"
