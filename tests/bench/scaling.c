@@ -142,7 +142,7 @@ static void print_legend(void)
 	test_print("\n");
 	explain("resident",
 		pages ? "Pages of 4 KiB that are in memory, the heap's records included."
-		      : "Frames of 2 MiB in use: an image has its SuperSlabs in these.");
+		      : "Frames of 2 MiB in use, which hold SuperSlabs, and the records of these.");
 	explain("overhead",
 		pages ? "By how much they exceed the payload: all that the heap costs."
 		      : "By how much they exceed the payload; later blocks can use it.");
