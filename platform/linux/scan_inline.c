@@ -7,7 +7,8 @@
  * more: when a twelfth of what was live has gone, or a twelfth of all SuperSlabs has become
  * empty, everything that is free goes at once. What stays then is at most what the last
  * twelfth would have let go. The steps are a ratio, so that a heap of any size is scanned some
- * thirty times while it shrinks to a sixteenth, also if the system refuses to take anything.
+ * thirty times while it shrinks to a sixteenth, also if the system refuses to take anything. A
+ * program that allocates several times as much meanwhile does not count as one that frees.
  *
  * A program that grows and shrinks by turns would pay for that in page faults. So when half
  * of what went this way is wanted again within ten seconds, nothing goes this way for half a
@@ -27,6 +28,7 @@
 #include "superslab/arena.h"
 
 #define PART	  12u /* one part in so many has to be freed */
+#define CHURN	  4u  /* and at most so many times as much may be allocated meanwhile */
 #define CALLS	  64u /* one slow path in so many looks how much is live */
 #define LEAST	  ((uint64_t)256 << 10)
 #define SECOND	  ((uint64_t)1000000000)
@@ -39,7 +41,8 @@ static struct {
 	_Atomic uint64_t due; /* when to scan next */
 	unsigned calls;	      /* slow paths of free */
 	uint64_t emptied;     /* SuperSlabs that had become empty when it was last looked at */
-	uint64_t most;	      /* bytes: what was live at most since memory was given back */
+	uint64_t most;	      /* bytes: what was live at most since memory was given back, ... */
+	uint64_t allocated;   /* ... and what had been allocated by then */
 	uint64_t left;	      /* SuperSlabs: how few were empty since, those that did not go */
 	uint64_t given;	      /* bytes that went since `taken` was looked at, ... */
 	uint64_t taken;	      /* ... of all bytes that were ever taken into use */
@@ -54,6 +57,25 @@ static uint64_t live_bytes(void)
 	uint64_t bytes = 0;
 
 	for_each_class(class) bytes += blocks_outstanding(class) * size_class[class].size;
+	return bytes;
+}
+
+/* Bytes of all such blocks that were ever allocated. */
+static NO_SANITIZE_THREAD uint64_t allocated_bytes(void)
+{
+	uint64_t bytes = 0;
+
+	for_each_class(class)
+	{
+		bool spans = class_has_spans(class);
+		const struct slab_class *sc = spans ? NULL : class_find(class);
+
+		if (spans)
+			bytes += hak_spans.allocated[class - CLASS_SPAN_FIRST] *
+				 size_class[class].size;
+		else if (sc)
+			bytes += READ_ONCE(sc->allocated) * size_class[class].size;
+	}
 	return bytes;
 }
 
@@ -90,13 +112,24 @@ static bool is_off(uint64_t now, uint64_t taken)
 	return true;
 }
 
-/* Has much been freed since memory was given back? */
+/* From now on it is seen how much of what is live goes. */
+static void begin_at(uint64_t live, uint64_t allocated)
+{
+	inline_scan.most = live;
+	inline_scan.allocated = allocated;
+}
+
+/*
+ * Has much been freed since memory was given back? A program that allocates much meanwhile goes
+ * on, and what is live goes up and down by itself.
+ */
 static bool is_much_freed(const struct arena_counters *arena)
 {
-	uint64_t live = live_bytes();
+	uint64_t live = live_bytes(), allocated = allocated_bytes();
 
-	if (live > inline_scan.most)
-		inline_scan.most = live;
+	if (live > inline_scan.most ||
+	    allocated - inline_scan.allocated > (inline_scan.most - live) * CHURN + LEAST)
+		begin_at(live, allocated);
 	if (arena->reserve < inline_scan.left)
 		inline_scan.left = arena->reserve;
 	return inline_scan.most - live > inline_scan.most / PART + LEAST ||
@@ -131,7 +164,7 @@ static void give_back_freed(void)
 				inline_scan.taken = taken;
 			inline_scan.given += scan_all(false);
 			inline_scan.given_at = now;
-			inline_scan.most = live_bytes();
+			begin_at(live_bytes(), allocated_bytes());
 			inline_scan.left = READ_ONCE(hak_arena.counters.reserve);
 		}
 	}
