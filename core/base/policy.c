@@ -3,18 +3,23 @@
  * The policy: how much memory is kept for speed, and when it goes back. The layers ask, and
  * act on the answer. The functions depend on their arguments, and on one word, the mode.
  *
- * Scans (reclaim/scan.c) run at intervals. A block in a magazine, a page of a slab or an
- * unused slab is idle if a scan found it free and nobody has used it since. What the next
- * scan finds idle goes back. So memory that a program uses again within an interval stays, and
- * other memory stays for two intervals at most. The slack of a span goes back at the first
- * scan, since the span is not expected to need it.
+ * A block in a magazine, a page of a slab or an unused slab is idle if a scan (reclaim/scan.c)
+ * found it free and nobody has used it since. What the next scan finds idle goes back. The slack
+ * of a span goes back at the first scan, since the span is not expected to need it.
  *
- * Empty SuperSlabs are kept as long as one of the last intervals saw that many in use, up to
- * a bound, and the others go back at once. So a program that grows and shrinks faster than
- * that does not pay for page faults. Where no scans run, a single one is kept: that is enough
- * for a program that frees and allocates across the edge of a SuperSlab.
+ * What is kept beyond that is a working set: what was needed in this interval or in the one
+ * before. An interval is one scan or more. It is told by two words for each stock.
  *
- * The depots of illumos (umem.c) do the same with what they call the working set.
+ *	Of empty SuperSlabs one is like the other, so those are not needed that were there all
+ *	the time: the least level of the last two intervals. (The depots of illumos, umem.c, do the
+ *	same.) So a program that grows and shrinks faster than that does not pay for page faults.
+ *
+ *	Unused slabs are not alike: short runs wait until they are part of a longer one. They are
+ *	needed, and slack and empty SuperSlabs with them, if no fewer slabs were allocated in an
+ *	interval than are unused: policy_is_busy().
+ *
+ * Where no scans run, a single empty SuperSlab is kept: that is enough for a program that frees
+ * and allocates across the edge of a SuperSlab.
  *
  * Lock: none. The mode is one word, read relaxed: a caller may act on the one before.
  */
@@ -29,29 +34,28 @@ void policy_set_mode(enum release_mode mode)
 	atomic_store_explicit(&release_mode, mode, memory_order_relaxed);
 }
 
-/*
- * How many empty SuperSlabs are worth keeping? @in_use SuperSlabs are not empty now, and @peak
- * is the most that were needed at once lately.
- */
-size_t policy_reserve(size_t in_use, size_t peak)
-{
-	size_t most = MAX(peak / 4, POLICY_RESERVE_MOST);
-	size_t lately = peak > in_use ? peak - in_use : 0;
-
-	return MIN(lately, most);
-}
-
-/* Should a SuperSlab that has just become empty stay, if @reserve others do already? */
-bool policy_keeps(size_t reserve, size_t in_use, size_t peak)
+/* Should a SuperSlab that has just become empty stay, if @reserve of @active others do already? */
+bool policy_keeps(size_t reserve, size_t active)
 {
 	switch (atomic_load_explicit(&release_mode, memory_order_relaxed)) {
 	case RELEASE_NEVER:
 		return true;
 	case RELEASE_LATER:
-		return !reserve || reserve < policy_reserve(in_use, peak);
+		return !reserve || reserve < MAX(active / 4, POLICY_RESERVE_MOST);
 	default:
 		return !reserve;
 	}
+}
+
+/*
+ * May what is idle stay, since the program will soon want it? @unused slabs are backed and unused,
+ * and so many were taken into use in this interval and in the one before. If these are more, then
+ * what is unused now is next, or will soon be part of a run that is. That holds only for as much
+ * as a busy heap may have beside what it uses.
+ */
+bool policy_is_busy(size_t unused, const struct two_intervals *taken, size_t in_use)
+{
+	return unused && unused <= MIN(MAX(taken->now, taken->before), in_use / 4);
 }
 
 /*
@@ -237,7 +241,7 @@ bool policy_grows_on(size_t size, uint64_t live)
  * move, its memory is a mapping of its own, or a few, and Linux lets a process have 65530
  * mappings (vm.max_map_count).
  */
-#define MOVE_PARTS 8192u
+#define MOVE_PARTS 512u
 
 /* Do @size bytes move by their page tables, when @mapped bytes are mapped in all? */
 bool policy_moves(size_t size, uint64_t mapped)

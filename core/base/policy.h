@@ -17,11 +17,13 @@ enum release_mode {
 	RELEASE_NEVER,	 /* all are kept */
 };
 
-/* At most so many empty SuperSlabs are kept, 512 MiB, or a quarter of the peak if it is more. */
+/* At most so many empty SuperSlabs are kept, 512 MiB, or a quarter of all if that is more. */
 #define POLICY_RESERVE_MOST 256u
 
-/* "Lately" is this many intervals between scans, the present one included. */
-#define POLICY_INTERVALS 6u
+/* A number that tells of this interval, and of the one before. */
+struct two_intervals {
+	size_t now, before;
+};
 
 /* This many places are compared when unused slabs are allocated, ... */
 #define POLICY_RUN_CANDIDATES 32u
@@ -69,9 +71,11 @@ enum release_mode {
 void policy_set_mode(enum release_mode mode);
 
 /* Numbers of SuperSlabs. */
-HAK_COLD size_t policy_reserve(size_t in_use, size_t peak);
-HAK_COLD bool policy_keeps(size_t reserve, size_t in_use, size_t peak);
+HAK_COLD bool policy_keeps(size_t reserve, size_t active);
 HAK_COLD bool policy_keeps_blocks(size_t in_use);
+
+/* Numbers of slabs. */
+bool policy_is_busy(size_t unused, const struct two_intervals *taken, size_t in_use);
 
 /* Why the limit of a magazine may change. */
 enum magazine_event {

@@ -47,8 +47,9 @@ static bool scan_next(bool first, bool all)
 /**
  * scan_step() - do a step of a scan
  * @budget: how many windows of SuperSlabs it may go through
+ * @ages:   how many intervals are over with this scan; more than 2 are as 2
  */
-enum scan_state scan_step(size_t budget)
+NO_SANITIZE_THREAD enum scan_state scan_step(size_t budget, unsigned ages)
 {
 	enum scan_state state = SCAN_MORE;
 	bool first = false;
@@ -64,7 +65,9 @@ enum scan_state scan_step(size_t budget)
 		budget--;
 	}
 	if (budget) {
-		scan.again |= arena_age_reserve();
+		for (unsigned i = 0; i < MIN(ages, 2); i++)
+			arena_age();
+		scan.again |= READ_ONCE(hak_arena.counters.reserve) > 0;
 		descriptor_trim();
 		scan.begun = false;
 		state = scan.again ? SCAN_AGAIN : SCAN_DONE;
@@ -110,7 +113,7 @@ size_t scan_all(bool own)
 
 bool hak_idle(size_t budget)
 {
-	return scan_step(budget ? budget : 1) != SCAN_DONE;
+	return scan_step(budget ? budget : 1, 1) != SCAN_DONE;
 }
 
 /* A thread in the middle of a step was killed. What it claimed stays claimed. */

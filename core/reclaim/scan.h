@@ -13,7 +13,7 @@ enum scan_state {
 	SCAN_DONE,  /* nothing is left until somebody calls the allocator again */
 };
 
-enum scan_state scan_step(size_t budget);
+enum scan_state scan_step(size_t budget, unsigned ages);
 size_t scan_all(bool own);
 void scan_abandon(void);
 uint64_t scan_given_back(void);

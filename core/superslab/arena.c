@@ -45,6 +45,7 @@ static void leave_empty(struct superslab *superslab)
 {
 	list_del(&superslab->node);
 	hak_arena.counters.reserve -= !superslab_is_metadata(superslab);
+	hak_arena.least.now = MIN(hak_arena.least.now, hak_arena.counters.reserve);
 }
 
 static void become_empty(struct superslab *superslab)
@@ -85,30 +86,6 @@ size_t arena_in_use(void)
 {
 	hak_assert(hak_arena.counters.reserve <= hak_arena.counters.active);
 	return hak_arena.counters.active - hak_arena.counters.reserve;
-}
-
-/*
- * So many SuperSlabs were needed at once since the last scan. `needed` counts the SuperSlabs
- * that were in use at that scan, and those that were mapped since and did not get the memory
- * of others. SuperSlabs that became empty meanwhile are not subtracted. They were in pieces
- * when the new ones were mapped, and could not serve. As soon as more of them lie side by
- * side they will.
- */
-void arena_note_needed(size_t superslabs)
-{
-	if (superslabs > hak_arena.peak[0])
-		hak_arena.peak[0] = superslabs;
-}
-
-/* The most that were needed at once in the last intervals. */
-size_t arena_recent_peak(void)
-{
-	size_t peak = 0;
-
-	for (unsigned i = 0; i < POLICY_INTERVALS; i++)
-		if (hak_arena.peak[i] > peak)
-			peak = hak_arena.peak[i];
-	return peak;
 }
 
 /* May the owner of a cache that ends leave blocks in it? */
@@ -165,10 +142,10 @@ static void arena_remove(struct superslab *superslab)
 }
 
 /*
- * Enter the SuperSlabs of a new mapping, @remapped of which have the memory of others. The
- * lock is held on return, so that the caller is the first to allocate from them.
+ * Enter the SuperSlabs of a new mapping. The lock is held on return, so that the caller is the
+ * first to allocate from them.
  */
-void arena_enter_and_lock(struct list_node *chain, size_t remapped)
+void arena_enter_and_lock(struct list_node *chain)
 {
 	size_t count = 0;
 
@@ -182,10 +159,7 @@ void arena_enter_and_lock(struct list_node *chain, size_t remapped)
 		superslab->map_id = hak_arena.maps;
 		arena_enter(superslab);
 	}
-	hak_assert(remapped <= count);
 	hak_arena.counters.mapped += count;
-	hak_arena.needed += count - remapped;
-	arena_note_needed(hak_arena.needed);
 }
 
 /* Take an empty SuperSlab out, and put it in front of a chain. */
@@ -323,26 +297,21 @@ size_t arena_release_reserve(void)
 	return release_down_to(0);
 }
 
-/**
- * arena_age_reserve() - an interval is over
- *
- * Releases the empty SuperSlabs that were not needed lately. Returns whether others stay, so
- * that a later interval may release them.
- */
-bool arena_age_reserve(void)
+/* An interval is over. Releases the empty SuperSlabs that the last two did not need. */
+void arena_age(void)
 {
-	bool ageing;
 	size_t keep;
 
 	arena_lock();
-	keep = policy_reserve(arena_in_use(), arena_recent_peak());
-	ageing = keep && hak_arena.counters.reserve;
-	for (unsigned i = POLICY_INTERVALS - 1; i; i--)
-		hak_arena.peak[i] = hak_arena.peak[i - 1];
-	hak_arena.peak[0] = hak_arena.needed = arena_in_use();
+	keep = hak_arena.counters.reserve;
+	if (!arena_is_busy())
+		keep -= MIN(hak_arena.least.now, hak_arena.least.before);
+	hak_arena.least.before = MIN(hak_arena.least.now, keep);
+	hak_arena.least.now = keep;
+	if (PLATFORM_SCANS)
+		hak_arena.taken = (struct two_intervals){ .before = hak_arena.taken.now };
 	arena_unlock();
 	release_down_to(keep);
-	return ageing;
 }
 
 struct superslab *arena_first(void)

@@ -25,9 +25,10 @@ struct arena_counters {
  * @all:      all SuperSlabs, the newest first [arena]
  * @empty:    those of which every unit is unused: the reserve, and those for metadata [arena]
  * @maps:     the number of mappings, ever; the last one has it as its map_id [arena]
- * @peak:     the most SuperSlabs that were needed at once: since the last scan, in the
- *	      interval before, and so on [arena]
- * @needed:   SuperSlabs in use at the last scan, and those mapped since [arena]
+ * @least:    how many empty SuperSlabs the reserve had at least [arena]
+ * @taken:    how many units were allocated [arena]
+ * @unused:   how many unused units, backed ones, the last scan saw [arena]
+ * @is_busy:  what this scan finds idle may stay: see policy_is_busy() [arena]
  * @next_scanned: the SuperSlab that claim_next() is to claim; NULL at the end [arena]
  * @next_window: and which of its windows [arena]
  * @counters: for statistics [arena]
@@ -37,8 +38,9 @@ extern HAK_HIDDEN struct arena {
 	struct list_node *all;
 	struct list_node *empty;
 	uint64_t maps;
-	size_t peak[POLICY_INTERVALS];
-	size_t needed;
+	struct two_intervals least, taken;
+	size_t unused;
+	bool is_busy;
 	struct superslab *next_scanned;
 	unsigned next_window;
 	struct arena_counters counters;
@@ -50,6 +52,12 @@ extern HAK_HIDDEN struct arena_parts {
 	void (*unmap)(const struct superslab *superslab);
 } arena_parts;
 
+/* Only where the platform scans at intervals is it known how much is used in one. */
+static inline bool arena_is_busy(void)
+{
+	return PLATFORM_SCANS && hak_arena.is_busy;
+}
+
 HAK_COLD void arena_lock(void);
 HAK_COLD void arena_unlock(void);
 void arena_for_each_lock(void (*visit)(struct lock *lock));
@@ -60,19 +68,17 @@ HAK_COLD void arena_use(struct superslab *superslab, struct window *window, unit
 HAK_COLD void arena_unuse(struct superslab *superslab, struct window *window, unit_mask part,
 			  unsigned n);
 HAK_COLD size_t arena_in_use(void);
-HAK_COLD void arena_note_needed(size_t superslabs);
-HAK_COLD size_t arena_recent_peak(void);
 HAK_COLD void arena_collect(struct superslab *superslab, struct list_node **chain);
 HAK_COLD struct superslab *arena_first(void);
 HAK_COLD struct superslab *arena_next(struct superslab *superslab);
 
 /* Without it. */
-HAK_COLD void arena_enter_and_lock(struct list_node *chain, size_t remapped);
+HAK_COLD void arena_enter_and_lock(struct list_node *chain);
 HAK_COLD size_t arena_release(struct list_node *chain);
 struct superslab *arena_withdraw_reserve(void);
 void arena_return_reserve(struct superslab *superslab);
 HAK_COLD size_t arena_release_reserve(void);
-HAK_COLD bool arena_age_reserve(void);
+HAK_COLD void arena_age(void);
 HAK_COLD bool arena_keeps_blocks(void);
 HAK_COLD bool arena_is_scarce(void);
 

@@ -19,6 +19,7 @@
  */
 #include "superslab/claim.h"
 
+#include "base/policy.h"
 #include "pages/pages.h"
 #include "superslab/arena.h"
 #include "superslab/superslab.h"
@@ -29,12 +30,17 @@ void claim_first(void)
 	arena_lock();
 	hak_arena.next_scanned = arena_first();
 	hak_arena.next_window = 0;
+	if (PLATFORM_SCANS) {
+		hak_arena.is_busy = policy_is_busy(hak_arena.unused, &hak_arena.taken,
+						   hak_arena.counters.units_used);
+		hak_arena.unused = hak_arena.counters.reserve * UNITS_PER_SUPERSLAB;
+	}
 	arena_unlock();
 }
 
 /*
  * The unused units that could be purged, as bits. An empty SuperSlab that can be unmapped is
- * left to arena_age_reserve().
+ * left to arena_age().
  */
 static unit_mask purgeable_unused(const struct claim *claim)
 {
@@ -67,17 +73,24 @@ static void claim_window(struct claim *claim, bool all)
 	struct superslab *superslab = claim->superslab;
 	const struct slab *units = claim_units(claim);
 	struct window *window = claim->window;
-	unit_mask purgeable;
+	unit_mask unused, slack;
 
 	hak_assert(!window->claimed);
 	superslab->unpurged &= !all || window != superslab->window;
 	if (!superslab->purgeable || superslab->unpurged)
 		return;
-	purgeable = purgeable_unused(claim);
-	claim->unused = all ? purgeable : purgeable & window->idle;
-	window->idle = purgeable & ~claim->unused;
-	claim->again = window->idle;
-	claim->slack = window->claimed = purgeable_slack(claim);
+	unused = purgeable_unused(claim);
+	slack = purgeable_slack(claim);
+	if (PLATFORM_SCANS)
+		hak_arena.unused += count_bits(unused) + count_bits(slack) / 2;
+	claim->again = unused | slack;
+	window->idle |= all ? unused : 0;
+	if (all || !arena_is_busy()) {
+		claim->unused = unused & window->idle;
+		claim->slack = window->claimed = slack;
+		claim->again = unused & ~claim->unused;
+	}
+	window->idle = unused & ~claim->unused;
 	for (unit_mask part = claim->unused | claim->slack; part; part &= part - 1) {
 		unsigned i = lowest_bit(part);
 		bool used = claim->slack >> i & 1;

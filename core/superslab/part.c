@@ -71,7 +71,6 @@ static void part_enter(struct superslab *superslab, const uint64_t *pages)
 	hak_arena.counters.peak = MAX(hak_arena.counters.peak, hak_arena.counters.active);
 	hak_arena.counters.units_used += UNITS_PER_SUPERSLAB;
 	hak_arena.counters.units_absent += UNITS_PER_SUPERSLAB - part_units(superslab->pages);
-	arena_note_needed(++hak_arena.needed);
 	for (unsigned i = 0; i < superslab->described / UNITS_PER_WINDOW; i++)
 		superslab_free_part(superslab, &superslab->window[i], pages[i], &chain);
 	hak_assert(!chain);

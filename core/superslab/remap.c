@@ -36,16 +36,15 @@ static void remap_inherit(struct superslab *superslab, const struct superslab *f
  * remap_reserve() - give new SuperSlabs the memory of empty ones
  * @chain: new SuperSlabs, which are in no list yet
  *
- * So their memory need not be got again page by page. Returns how many got some.
+ * So their memory need not be got again page by page.
  */
-size_t remap_reserve(struct list_node *chain)
+void remap_reserve(struct list_node *chain)
 {
 	struct superslab *empty;
-	size_t remapped = 0;
 
 	if (!PLATFORM_MOVES || !pages_moves())
-		return 0;
-	for (; chain && (empty = arena_withdraw_reserve()); chain = chain->next, remapped++) {
+		return;
+	for (; chain && (empty = arena_withdraw_reserve()); chain = chain->next) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);
 		unsigned flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
 		size_t moved = pages_move((void *)empty->base, (void *)superslab->base,
@@ -62,7 +61,6 @@ size_t remap_reserve(struct list_node *chain)
 		empty->node.next = NULL;
 		arena_release(&empty->node);
 	}
-	return remapped;
 }
 
 /* The memory behind these pages of a span has moved. @flags: the HAK_PAGES_* that hold here now. */

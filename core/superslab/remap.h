@@ -7,7 +7,7 @@
 
 #include "superslab/descriptor.h"
 
-size_t remap_reserve(struct list_node *chain);
+void remap_reserve(struct list_node *chain);
 size_t remap_move(uintptr_t from, uintptr_t to, size_t size);
 
 #endif

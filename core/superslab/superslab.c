@@ -50,7 +50,6 @@ void superslab_alloc_part(struct superslab *superslab, struct window *window, un
 		runs_remove(superslab_window_units(superslab, window) + lowest_bit(run), n);
 		use_units(superslab, window, run, n);
 	}
-	arena_note_needed(arena_in_use());
 }
 
 /*
@@ -206,7 +205,8 @@ static void alloc_at(struct request *request, uintptr_t base)
 			own_units(superslab_window_units(superslab, window), part, counts,
 				  left ? 0 : request->slack);
 	}
-	arena_note_needed(arena_in_use());
+	if (PLATFORM_SCANS)
+		hak_arena.taken.now += request->units;
 	if (UNITS_PER_SLAB > 1 && request->counts)
 		join_units(start, (unsigned)request->units);
 }
@@ -307,7 +307,11 @@ static uintptr_t find_unused(struct request *request)
 	return request->base;
 }
 
-/* Map enough SuperSlabs, and allocate from the start of them. */
+/*
+ * Map enough SuperSlabs, and allocate from them, or from a run that goes on from them into a
+ * neighbour. (Else requests of 17 slabs would leave 15 of each SuperSlab unused.) What takes whole
+ * SuperSlabs begins where one does, so that they are empty again when it is freed.
+ */
 static uintptr_t alloc_new(struct request *request)
 {
 	size_t count = DIV_ROUND_UP(request->units, UNITS_PER_SUPERSLAB);
@@ -315,10 +319,14 @@ static uintptr_t alloc_new(struct request *request)
 	struct list_node *chain = descriptor_map(count, request->align, metadata);
 	uintptr_t base;
 
+	if (request->units % UNITS_PER_SUPERSLAB == 0)
+		request->align = MAX(request->align, SUPERSLAB_SIZE);
 	if (!chain)
 		return 0;
-	base = list_entry(chain, struct superslab, node)->base + metadata * HAK_GUARD;
-	arena_enter_and_lock(chain, metadata ? 0 : remap_reserve(chain));
+	if (!metadata)
+		remap_reserve(chain);
+	arena_enter_and_lock(chain);
+	base = find_unused(request);
 	alloc_at(request, base);
 	arena_unlock();
 	return base;
@@ -486,15 +494,11 @@ static unit_mask unuse_units(struct superslab *superslab, struct window *window,
  */
 static void collect_empty(struct superslab *superslab, size_t reserve, struct list_node **chain)
 {
-	size_t in_use = hak_arena.counters.active - reserve - 1;
-
 	if (!superslab_is_empty(superslab) || superslab->refused)
 		return;
-	if (superslab_is_metadata(superslab)) { /* is this the only run? */
+	if (superslab_is_metadata(superslab)) /* is this the only run? */
 		reserve = hak_runs.list[RUNS_METADATA]->next ? SIZE_MAX : 0;
-		in_use = arena_in_use();
-	}
-	if (!policy_keeps(reserve, in_use, arena_recent_peak()))
+	if (!policy_keeps(reserve, hak_arena.counters.active))
 		arena_collect(superslab, chain);
 }
 

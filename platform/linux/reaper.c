@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The reaper: who gives idle memory back on Linux. It scans the heap
- * (core/reclaim/scan.c) ten times in HAKMEM_PURGE_DELAY_MS.
+ * (core/reclaim/scan.c) nine times in HAKMEM_PURGE_DELAY_MS.
  *
- * Freed memory goes at the second scan after it was freed. An empty SuperSlab goes when
- * it was not needed for six intervals. A SuperSlab that only blocks in magazines kept
- * becomes empty with the second scan. So everything has gone one delay later. The delay
- * is 500 ms because a program that grew and shrank by 240 MiB every 100 to 200 ms took
- * 1.4 to 2.2 times the CPU time, for page faults, with 200 ms.
+ * Freed memory goes at the second scan after it was freed. An empty SuperSlab goes when two
+ * intervals of core/base/policy.c, of two scans each, did not need it: after four to six scans.
+ * So what was freed last has gone one delay later. A SuperSlab that only blocks in magazines
+ * kept becomes empty with the second scan, and goes as much later. The delay is 500 ms because a
+ * program that grew and shrank by 240 MiB every 100 to 200 ms took 1.4 to 2.2 times the CPU time,
+ * for page faults, with 200 ms.
  *
  * A program that has one thread keeps one thread: what may be done only in such a
  * program (unshare(), a filter for system calls, capabilities, fork() in a signal handler)
@@ -62,7 +63,8 @@
 #define SHARE	 100u /* of the time, at most one part goes to scans that find nothing */
 #define STRETCH	 10u
 #define STEP	 16u /* SuperSlabs in a piece: fork() waits for one at most */
-#define SCANS	 10u /* in a delay */
+#define SCANS	 9u  /* in a delay */
+#define AGE	 2u  /* of these are an interval of core/base/policy.c, at least */
 #define NS_IN_MS 1000000u
 #define MINUTE	 ((uint64_t)60 * 1000 * NS_IN_MS)
 
@@ -96,6 +98,7 @@ static struct {
 	pid_t process;		  /* the one that may have a thread */
 	uint64_t looked;	  /* when the thread looked for threads that have gone */
 	uint64_t requested;	  /* what was asked of the kernel before */
+	uint64_t aged;		  /* when an interval of core/base/policy.c was over */
 	pthread_t thread;
 } reaper;
 
@@ -130,11 +133,14 @@ uint64_t hak_now_ns(void)
 /* Scan once. Sets how many intervals to wait then. @clock: what to take the cost by. */
 enum scan_state hak_scan_once(clockid_t clock, unsigned *pause)
 {
-	uint64_t before = scan_given_back(), start = clock_ns(clock), cost;
+	uint64_t before = scan_given_back(), start = clock_ns(clock), cost, now = hak_now_ns();
+	uint64_t ages = (now - reaper.aged) / (AGE * hak_interval_ns());
 	enum scan_state state;
 
+	if (ages)
+		reaper.aged = now;
 	do
-		state = scan_step(STEP);
+		state = scan_step(STEP, ages < 2 ? (unsigned)ages : 2);
 	while (state == SCAN_MORE);
 	cost = (clock_ns(clock) - start) * SHARE / hak_interval_ns();
 	*pause = 1;

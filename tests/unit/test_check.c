@@ -12,7 +12,7 @@
 #include <superslab/runs.h>
 #include <base/sizeclass.h>
 #include <slab/class.h>
-#include <superslab/superslab.h>
+#include <superslab/span.h>
 
 #define CLASS_512 17
 #define CLASS_1K  21
@@ -93,10 +93,13 @@ static void check_superslab_counts(void)
 static void check_runs(void)
 {
 	struct slab *first, *second, *third;
+	bool backed;
 
 	/* 12 slabs of each are left, and 10 of a third */
-	CHECK(open_heap() && unit_span_alloc(20 * SLAB_SIZE) && unit_span_alloc(20 * SLAB_SIZE));
-	CHECK(unit_span_alloc(22 * SLAB_SIZE));
+	CHECK(open_heap());
+	CHECK(span_alloc(20 * SLAB_SIZE, SUPERSLAB_SIZE, ALLOC_ANY, &backed));
+	CHECK(span_alloc(20 * SLAB_SIZE, SUPERSLAB_SIZE, ALLOC_ANY, &backed));
+	CHECK(span_alloc(22 * SLAB_SIZE, SUPERSLAB_SIZE, ALLOC_ANY, &backed));
 	first = address_to_slab(slab_at(20));
 	second = address_to_slab(slab_at(52));
 	third = address_to_slab(slab_at(86));

@@ -452,7 +452,7 @@ static void malloc_realloc_moves_in_parts(void)
 	}
 }
 
-/* In a heap of 8 GiB, a block has to have 1 MiB to be moved. */
+/* In a heap of 512 MiB, a block has to have 1 MiB to be moved. */
 static void malloc_realloc_moves_in_large_heaps(void)
 {
 	static const size_t sizes[] = { 200 * KIB, MIB - PAGE_SIZE, 1 * MIB + SLAB_SIZE };
@@ -463,9 +463,9 @@ static void malloc_realloc_moves_in_large_heaps(void)
 		block = unit_span_alloc(sizes[i]);
 		CHECK(block && unit_span_alloc(SLAB_SIZE));
 		unit_fill(block, sizes[i], 7);
-		pages_counters.mapped += (uint64_t)8 << 30;
+		pages_counters.mapped += 512 * MIB;
 		moved = hak_realloc(block, 4 * MIB);
-		pages_counters.mapped -= (uint64_t)8 << 30;
+		pages_counters.mapped -= 512 * MIB;
 		CHECK(moved && moved != block && unit_is_filled(moved, sizes[i], 7));
 		CHECK((pages_counters.moved > 0) == (PLATFORM_MOVES && sizes[i] > MIB));
 		CHECK(unit_close());

@@ -9,22 +9,15 @@
 #include <base/policy.h>
 #include <superslab/superslab.h>
 
-/* What was needed lately, but no more than 512 MiB or a quarter of it. */
-static void policy_reserve_size(void)
+/* Idle slabs stay while as many are taken, if they are few beside those in use. */
+static void policy_busy(void)
 {
-	CHECK(policy_reserve(0, 0) == 0 && policy_reserve(5, 5) == 0);
-	CHECK(policy_reserve(7, 5) == 0);
-	CHECK(policy_reserve(8, 256) == 248 && policy_reserve(0, 256) == 256);
-	CHECK(policy_reserve(0, 257) == POLICY_RESERVE_MOST);
-	CHECK(policy_reserve(0, 1024) == 256 && policy_reserve(0, 1028) == 257);
-	CHECK(policy_reserve(990, 1000) == 10);
-	for (size_t peak = 0; peak < 2000; peak += 7)
-		for (size_t in_use = 0; in_use <= peak; in_use += 5) {
-			size_t kept = policy_reserve(in_use, peak);
+	struct two_intervals none = { 0 }, now = { .now = 50 }, before = { .before = 50 };
 
-			CHECK(kept + in_use <= peak);
-			CHECK(kept <= POLICY_RESERVE_MOST || kept <= peak / 4);
-		}
+	CHECK(!policy_is_busy(0, &now, 200) && !policy_is_busy(1, &none, 1000));
+	CHECK(policy_is_busy(50, &now, 200) && policy_is_busy(50, &before, 200));
+	CHECK(!policy_is_busy(51, &now, 1000) && !policy_is_busy(51, &before, 1000));
+	CHECK(!policy_is_busy(50, &now, 199) && policy_is_busy(49, &now, 199));
 }
 
 static void policy_modes(void)
@@ -36,13 +29,14 @@ static void policy_modes(void)
 	CHECK(policy_keeps_blocks(2));
 	for (size_t reserve = 0; reserve < 100; reserve++) {
 		policy_set_mode(RELEASE_AT_ONCE);
-		CHECK(policy_keeps(reserve, 5, 1000) == (reserve == 0));
+		CHECK(policy_keeps(reserve, 1000) == (reserve == 0));
 		policy_set_mode(RELEASE_NEVER);
-		CHECK(policy_keeps(reserve, 5, 5));
+		CHECK(policy_keeps(reserve, 5));
 		policy_set_mode(RELEASE_LATER);
-		CHECK(policy_keeps(reserve, 10, 60) == (reserve < 50));
-		CHECK(policy_keeps(reserve, 60, 60) == (reserve == 0));
+		CHECK(policy_keeps(reserve, reserve));
 	}
+	CHECK(policy_keeps(POLICY_RESERVE_MOST - 1, 0) && !policy_keeps(POLICY_RESERVE_MOST, 1024));
+	CHECK(policy_keeps(999, 4000) && !policy_keeps(1000, 4000));
 	policy_set_mode(RELEASE_AT_ONCE);
 }
 
@@ -151,7 +145,7 @@ static void policy_no_thrash(void)
 
 void unit_policy(void)
 {
-	TEST_RUN(policy_reserve_size);
+	TEST_RUN(policy_busy);
 	TEST_RUN(policy_modes);
 	TEST_RUN(policy_excess_blocks);
 	TEST_RUN(policy_sawtooth);

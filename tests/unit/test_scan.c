@@ -855,6 +855,29 @@ static void scan_calloc(void)
 	}
 }
 
+/* While a program takes as many slabs as are unused, and these are few, they stay. Then they go. */
+static void scan_busy(void)
+{
+	void *spans[100];
+
+	if (!PLATFORM_SCANS)
+		return;
+	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
+	for (unsigned i = 0; i < 100; i++)
+		CHECK((spans[i] = unit_span_alloc(2 * SLAB_SIZE)));
+	for (unsigned i = 0; i < 100; i += 8)
+		hak_free(spans[i]);
+	for (unsigned scan = 0; scan < 6; scan++) {
+		for (unsigned i = 0; i < 20; i++) /* all in one place */
+			hak_free(unit_span_alloc(2 * SLAB_SIZE));
+		CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
+	}
+	while (hak_idle(SIZE_MAX))
+		;
+	CHECK(unit_fake.purged == 13 * 2 * SLAB_SIZE && !hak_check());
+	CHECK(unit_close());
+}
+
 /* ---------------------------------------------------------------------- pieces */
 
 /* A scan is as many pieces as there are SuperSlabs, and one that finds the end. */
@@ -869,8 +892,8 @@ static void scan_pieces(void)
 		CHECK(hak_realloc(large[i], 1 * MIB) == large[i]);
 	}
 	for (unsigned i = 0; i < 5; i++)
-		CHECK(scan_step(1) == SCAN_MORE && unit_fake.purged == 0);
-	CHECK(scan_step(1) == SCAN_AGAIN);
+		CHECK(scan_step(1, 1) == SCAN_MORE && unit_fake.purged == 0);
+	CHECK(scan_step(1, 1) == SCAN_AGAIN);
 	for (unsigned i = 0; i < 5; i++) {
 		CHECK(unit_fake.purged == i * MIB);
 		CHECK(hak_idle(0)); /* is 1 */
@@ -880,11 +903,11 @@ static void scan_pieces(void)
 		;
 	CHECK(!hak_idle(SIZE_MAX) && unit_fake.calls[FAKE_PURGE] == 5);
 	/* a trim in the middle of a scan ends it */
-	CHECK(scan_step(3) == SCAN_MORE);
+	CHECK(scan_step(3, 1) == SCAN_MORE);
 	CHECK(hak_trim(HAK_TRIM_OWN) == 0);
-	CHECK(scan_step(5) == SCAN_MORE && scan_step(1) == SCAN_DONE);
+	CHECK(scan_step(5, 1) == SCAN_MORE && scan_step(1, 1) == SCAN_DONE);
 	/* and so does the end of what was next */
-	CHECK(scan_step(2) == SCAN_MORE);
+	CHECK(scan_step(2, 1) == SCAN_MORE);
 	for (unsigned i = 0; i < 5; i++)
 		hak_free(large[i]);
 	while (hak_idle(1))
@@ -919,5 +942,6 @@ void unit_scan(void)
 	TEST_RUN_SLABS(scan_span_freed_meanwhile);
 	TEST_RUN_SLABS(scan_span_resized_meanwhile);
 	TEST_RUN(scan_calloc);
+	TEST_RUN_SLABS(scan_busy);
 	TEST_RUN_SLABS(scan_pieces);
 }
