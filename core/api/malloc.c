@@ -43,13 +43,14 @@ NOINLINE void hak_free(void *block)
  * @class:  the class of the block, or CLASS_SPAN
  * @size:   in bytes
  * @align:  a power of two
+ * @zeros:  it is to read zero
  * @backed: set if memory stands behind most of a span already
  * @is_gap: set if it got a gap block: nobody knows whether that reads zero
  */
 struct request {
 	unsigned class;
 	size_t size, align;
-	bool backed, is_gap;
+	bool zeros, backed, is_gap;
 };
 
 static void *fail(enum hak_error error)
@@ -87,6 +88,8 @@ static bool reclaim(void)
 {
 	bool flushed = cache_flush_own(CLASS_FIRST);
 
+	if (NR_SPAN_CLASSES)
+		flushed |= span_flush();
 	return arena_release_reserve() || flushed;
 }
 
@@ -157,11 +160,24 @@ static void *try_larger_class(unsigned class, size_t align)
 	return NULL;
 }
 
+/* A large block that waits, or whatever is backed already. */
+static void *try_backed(struct request *request)
+{
+	void *block = NULL;
+
+	if (request->class == CLASS_SPAN && !request->zeros)
+		block = span_reuse(request->size, request->align);
+	if (!block)
+		return try_alloc(request, ALLOC_BACKED);
+	request->backed = true;
+	return block;
+}
+
 /*
  * The slow path of every request. Before it takes memory that is not backed yet, it frees the
- * spans in the caller's magazines. There they serve only requests for just their length. Once
- * they are free, slabs and other spans can be made of them. (A program whose arrays grow
- * leaves a span of each length behind.)
+ * spans in the caller's magazines, and the one that waits. There they serve only requests for just
+ * their length. Once they are free, slabs and other spans can be made of them. (A program whose
+ * arrays grow leaves a span of each length behind.)
  */
 static void *alloc(struct request *request)
 {
@@ -169,7 +185,9 @@ static void *alloc(struct request *request)
 	bool gap_first;
 
 	if (NR_SPAN_CLASSES) {
-		block = try_alloc(request, ALLOC_BACKED);
+		block = try_backed(request);
+		if (!block)
+			span_flush();
 		if (!block && cache_has_own_spans())
 			cache_flush_own(CLASS_SPAN_FIRST);
 	}
@@ -248,6 +266,9 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 
 	if (class_is_span(class) || class == CLASS_SPAN_REST) {
 		start = span_start(block);
+		if (NR_SPAN_CLASSES &&
+		    !class_is_span(pagemap_class((uintptr_t)start))) /* it waits */
+			hak_bug(HAK_BUG_UNUSED, caller, block, 0, 0);
 		hak_bug(HAK_BUG_INTERIOR, caller, block, span_size(start),
 			address - (uintptr_t)start);
 	}
@@ -348,7 +369,7 @@ void free_slow(void *block, const char *caller)
 		gap_free(block);
 		bug_report_noted();
 	} else if (class == CLASS_SPAN) {
-		span_free(block);
+		NR_SPAN_CLASSES ? span_free_later(block) : span_free(block);
 	} else {
 		free_class(class, block, caller);
 	}
@@ -404,7 +425,7 @@ void hak_free_aligned_sized(void *block, size_t align, size_t size)
 
 HAK_COLD void *hak_zalloc(size_t size)
 {
-	struct request request = { .class = CLASS_SPAN, .size = size, .align = 1 };
+	struct request request = { .class = CLASS_SPAN, .size = size, .align = 1, .zeros = true };
 	void *block;
 
 	/* what comes from the slabs may be known to read zero */
@@ -465,6 +486,8 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, bool *back
 
 	if (!class_is_span(class) || size > SIZE_LIMIT / 2)
 		return hak_malloc(size);
+	if (NR_SPAN_CLASSES)
+		span_flush();
 	request.size = size + policy_growth(size, usable);
 	block = try_alloc(&request, ALLOC_TO_GROW);
 	if (block) {
@@ -536,6 +559,8 @@ bool hak_owns(const void *address)
 {
 	unsigned class = pagemap_class((uintptr_t)address);
 
+	if (NR_SPAN_CLASSES && class == CLASS_SPAN_REST) /* it may wait */
+		class = pagemap_class((uintptr_t)span_start(address));
 	return class != CLASS_NONE && class != CLASS_BITMAP_512 && class != CLASS_BITMAP_1024;
 }
 

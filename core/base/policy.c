@@ -47,6 +47,13 @@ bool policy_keeps(size_t reserve, size_t active)
 	}
 }
 
+/* May a large block of so many units wait for the next one? Only where a scan comes by. */
+bool policy_waits(size_t units)
+{
+	return NR_SPAN_CLASSES && units <= POLICY_RESERVE_MOST * UNITS_PER_SUPERSLAB &&
+	       atomic_load_explicit(&release_mode, memory_order_relaxed) == RELEASE_LATER;
+}
+
 /*
  * May what is idle stay, since the program will soon want it? @unused slabs are backed and unused,
  * and so many were taken into use in this interval and in the one before. If these are more, then

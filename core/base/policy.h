@@ -75,6 +75,7 @@ HAK_COLD bool policy_keeps(size_t reserve, size_t active);
 HAK_COLD bool policy_keeps_blocks(size_t in_use);
 
 /* Numbers of slabs. */
+bool policy_waits(size_t units);
 bool policy_is_busy(size_t unused, const struct two_intervals *taken, size_t in_use);
 
 /* Why the limit of a magazine may change. */

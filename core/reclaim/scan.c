@@ -22,6 +22,7 @@
 #include "pages/pages.h"
 #include "reclaim/purge.h"
 #include "superslab/arena.h"
+#include "superslab/span.h"
 
 _Atomic bool scan_awake;
 
@@ -57,6 +58,8 @@ NO_SANITIZE_THREAD enum scan_state scan_step(size_t budget, unsigned ages)
 	lock_lock(&scan.lock, LOCK_SCAN);
 	if (!scan.begun) {
 		scan.again = cache_scan(CACHE_SCAN_IDLE);
+		if (NR_SPAN_CLASSES)
+			scan.again |= span_scan();
 		first = true;
 		scan.begun = true;
 	}
@@ -97,6 +100,8 @@ size_t scan_all(bool own)
 	uint64_t before = scan_given_back();
 
 	lock_lock(&scan.lock, LOCK_SCAN);
+	if (NR_SPAN_CLASSES)
+		span_flush();
 	if (own)
 		cache_flush_own(CLASS_FIRST);
 	else

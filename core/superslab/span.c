@@ -15,8 +15,13 @@
  *	live_pages	   ==  sum of the lengths of those of CLASS_SPAN
  *	live_units	   ==  units that these take
  *
+ * The span of CLASS_SPAN that was freed last waits with all its units for a request of its length,
+ * so that a program which frees and allocates a large block by turns pays nothing for each unit.
+ * Its first unit has no class meanwhile: the page map says that it is not in use. It is freed
+ * when a request needs memory and it does not fit, or if it still waits at the second scan.
+ *
  * Lock: none of its own. The units of a span are its owner's, like the bytes in it;
- * superslab.c allocates and frees them.
+ * superslab.c allocates and frees them. Who takes `waiting` out by an exchange owns that span.
  *
  * Failure: span_alloc() returns NULL, span_alloc_batch() fewer, span_resize() false; then
  * nothing has changed.
@@ -129,6 +134,110 @@ void span_free(void *block)
 	hak_assert(head->class == CLASS_SPAN);
 	count_length(-(uint64_t)pages, -(uint64_t)units_for(pages));
 	span_free_run(head);
+}
+
+/* The address of the span that waits, or 0; with SCANNED if a scan has seen it. */
+static _Atomic uintptr_t waiting;
+static _Atomic size_t waiting_units; /* how many it has, or had */
+
+#define SCANNED ((uintptr_t)1)
+
+/* Free the units of a span that has waited, if there is one at @base. */
+static bool waiting_free(uintptr_t base)
+{
+	if (!base)
+		return false;
+	superslab_free(base & ~SCANNED, units_for(head_of((void *)(base & ~SCANNED))->span_pages));
+	return true;
+}
+
+/* Free a span of CLASS_SPAN, which may wait if another one is wanted soon. */
+void span_free_later(void *block)
+{
+	struct slab *head = head_of(block);
+	size_t pages = head->span_pages;
+
+	if (!policy_waits(units_for(pages))) {
+		span_free(block);
+		return;
+	}
+	count_length(-(uint64_t)pages, -(uint64_t)units_for(pages));
+	span_count(&hak_spans.freed[CLASS_SPAN - CLASS_SPAN_FIRST], 1);
+	usage_add(-pages * PAGE_SIZE);
+	head->class = CLASS_NONE;
+	pagemap_set_class((uintptr_t)block, 1, CLASS_NONE);
+	waiting_units = units_for(pages);
+	waiting_free(atomic_exchange(&waiting, (uintptr_t)block));
+}
+
+/* How many units wait? Racy. */
+size_t span_waiting(void)
+{
+	return waiting ? waiting_units : 0;
+}
+
+/* Make a span that has waited as long as @pages ask for, or a little longer. */
+static bool waiting_fit(uintptr_t base, size_t pages)
+{
+	struct slab *head = head_of((void *)base);
+	size_t have = units_for(head->span_pages), units = units_for(pages), more = have / 64;
+
+	if (units + more < have || units > have + more)
+		return false;
+	if (units < have)
+		pages = have * PAGES_PER_UNIT;
+	if (pages == head->span_pages)
+		return true;
+	if (!superslab_resize(base, have, MAX(have, units), slack_of(pages)))
+		return false;
+	if (units > have)
+		pagemap_set_class(base + have * UNIT_SIZE, units - have, CLASS_SPAN_REST);
+	head->span_pages = pages;
+	return true;
+}
+
+/**
+ * span_reuse() - allocate the span that waits, if it fits
+ *
+ * If it does not, it is freed. What is in it is unknown. Returns NULL if there is none.
+ */
+void *span_reuse(size_t size, size_t align)
+{
+	uintptr_t base = atomic_exchange(&waiting, 0) & ~SCANNED;
+	struct slab *head;
+
+	if (!base)
+		return NULL;
+	if (base & (align - 1) || !waiting_fit(base, pages_for(size))) {
+		waiting_free(base);
+		return NULL;
+	}
+	head = head_of((void *)base);
+	head->class = CLASS_SPAN;
+	head->span_needed = pages_for(size);
+	pagemap_set_class(base, 1, CLASS_SPAN);
+	span_count(&hak_spans.allocated[CLASS_SPAN - CLASS_SPAN_FIRST], 1);
+	count_length(head->span_pages, units_for(head->span_pages));
+	usage_add(head->span_pages * PAGE_SIZE);
+	return (void *)base;
+}
+
+/* Free the span that waits. Was there one? */
+bool span_flush(void)
+{
+	return waiting_free(atomic_exchange(&waiting, 0));
+}
+
+/* A scan comes by. Returns whether a span waits for the next one. */
+bool span_scan(void)
+{
+	uintptr_t base = waiting;
+
+	if (base & SCANNED && atomic_compare_exchange_strong(&waiting, &base, 0))
+		waiting_free(base);
+	else if (base)
+		atomic_compare_exchange_strong(&waiting, &base, base | SCANNED);
+	return waiting;
 }
 
 /* Allocate up to @n spans of a class and store them in end[-1], end[-2] ... */
@@ -287,4 +396,6 @@ const void *span_start(const void *address)
 void span_fini(void)
 {
 	__builtin_memset(&hak_spans, 0, sizeof(hak_spans));
+	if (NR_SPAN_CLASSES)
+		waiting = 0;
 }

@@ -27,6 +27,13 @@ extern HAK_HIDDEN struct spans {
 void *span_alloc(size_t size, size_t align, enum alloc_which which, bool *backed);
 HAK_COLD void span_free(void *block);
 
+/* The one that was freed last waits for a while. */
+void span_free_later(void *block);
+void *span_reuse(size_t size, size_t align);
+bool span_flush(void);
+bool span_scan(void);
+size_t span_waiting(void);
+
 /* Spans of the other classes, for magazines. */
 unsigned span_alloc_batch(unsigned class, void **end, unsigned n, enum alloc_which which);
 uint64_t span_free_batch(unsigned class, void *const *blocks, unsigned n);

@@ -56,6 +56,7 @@
 #include "pages/pages.h"
 #include "reclaim/scan.h"
 #include "superslab/arena.h"
+#include "superslab/span.h"
 #include "base/policy.h"
 
 #define GROWN	 ((uint64_t)4 << 20)
@@ -89,6 +90,7 @@ static struct {
 	_Atomic unsigned state;
 	_Atomic unsigned asleep;  /* AWAKE, or what makes somebody wake the thread */
 	_Atomic uint64_t emptied; /* SuperSlabs that had become empty when it began to doze */
+	_Atomic bool waits;	  /* a large block waited then */
 	_Atomic unsigned ending;  /* 1: the thread is to end */
 	_Atomic uint64_t alive;	  /* when the thread came by, or was woken */
 	_Atomic uint64_t owner;	  /* its this_owner(); 0: it has not begun */
@@ -151,11 +153,18 @@ enum scan_state hak_scan_once(clockid_t clock, unsigned *pause)
 
 /* ------------------------------------------------------------------ in the thread */
 
+/* Does a large block wait, of a SuperSlab or more? */
+static bool does_large_wait(void)
+{
+	return span_waiting() >= UNITS_PER_SUPERSLAB;
+}
+
 /* Scan once. *pause: how many intervals to wait, at least *least, before and after. */
 static enum scan_state scan_in_thread(unsigned *least, unsigned *pause)
 {
 	uint64_t before = scan_given_back();
-	unsigned most = READ_ONCE(hak_arena.counters.reserve) ? 1 : DOZE; /* it ages by scans */
+	/* what is kept ages by scans */
+	unsigned most = READ_ONCE(hak_arena.counters.reserve) || does_large_wait() ? 1 : DOZE;
 	enum scan_state state;
 
 	reaper.scanning = true;
@@ -175,6 +184,7 @@ static unsigned wait_between_scans(unsigned least, unsigned pause)
 	bool early = false;
 
 	reaper.emptied = READ_ONCE(hak_arena.counters.emptied);
+	reaper.waits = does_large_wait();
 	if (pause > least) {
 		reaper.asleep = DOZES;
 		if (!reaper.ending)
@@ -359,7 +369,8 @@ static void wake_if_needed(void)
 	bool turn = ++calls % CALLS == 0;
 
 	if (asleep == SLEEPS ||
-	    (asleep == DOZES && (turn || READ_ONCE(hak_arena.counters.emptied) != reaper.emptied)))
+	    (asleep == DOZES && (turn || READ_ONCE(hak_arena.counters.emptied) != reaper.emptied ||
+				 (!reaper.waits && does_large_wait()))))
 		wake();
 	else if (turn && hak_now_ns() > reaper.alive + MINUTE / 2)
 		find_out_whether_killed();

@@ -47,8 +47,8 @@ static struct {
 	uint64_t given;	      /* bytes that went since `taken` was looked at, ... */
 	uint64_t taken;	      /* ... of all bytes that were ever taken into use */
 	uint64_t given_at;
-	uint64_t off;	    /* for how long nothing goes this way, ... */
-	uint64_t off_until; /* ... and until when */
+	uint64_t off;		    /* for how long nothing goes this way, ... */
+	_Atomic uint64_t off_until; /* ... and until when */
 } inline_scan;
 
 /* Bytes in blocks that have a class, those in magazines included. */
@@ -126,14 +126,15 @@ static void begin_at(uint64_t live, uint64_t allocated)
 static bool is_much_freed(const struct arena_counters *arena)
 {
 	uint64_t live = live_bytes(), allocated = allocated_bytes();
+	uint64_t empty = arena->reserve + span_waiting() / UNITS_PER_SUPERSLAB;
 
 	if (live > inline_scan.most ||
 	    allocated - inline_scan.allocated > (inline_scan.most - live) * CHURN + LEAST)
 		begin_at(live, allocated);
-	if (arena->reserve < inline_scan.left)
-		inline_scan.left = arena->reserve;
+	if (empty < inline_scan.left)
+		inline_scan.left = empty;
 	return inline_scan.most - live > inline_scan.most / PART + LEAST ||
-	       arena->reserve - inline_scan.left > arena->active / PART;
+	       empty - inline_scan.left > arena->active / PART;
 }
 
 /* One slow path in so many, or about that. */
@@ -145,12 +146,20 @@ static bool is_turn(void)
 	return calls % CALLS == 0;
 }
 
+/* Does a large block wait that is as much? Read without locks. */
+static NO_SANITIZE_THREAD bool is_much_waiting(void)
+{
+	return span_waiting() / UNITS_PER_SUPERSLAB > hak_arena.counters.active / PART;
+}
+
 static void give_back_freed(void)
 {
 	uint64_t emptied = READ_ONCE(hak_arena.counters.emptied);
 	struct arena_counters arena;
 
-	if (emptied == READ_ONCE(inline_scan.emptied) && !is_turn())
+	if (emptied == READ_ONCE(inline_scan.emptied) && !is_much_waiting() && !is_turn())
+		return;
+	if (inline_scan.off_until && hak_now_ns() < inline_scan.off_until)
 		return;
 	if (atomic_exchange(&inline_scan.busy, true))
 		return;

@@ -101,6 +101,50 @@ static void span_starts(void)
 	CHECK(unit_close());
 }
 
+/* Where scans come by, the block that was freed last waits for the next one of its length. */
+static void span_waits(void)
+{
+	size_t size = 70 * SLAB_SIZE - 3 * PAGE_SIZE;
+	char *block, *other;
+
+	if (!NR_SPAN_CLASSES)
+		return;
+	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
+	policy_set_mode(RELEASE_LATER);
+	block = hak_malloc(size);
+	CHECK(block && hak_owns(block) && hak_owns(block + size - 1));
+	unit_fill(block, size, 1);
+	hak_free(block);
+	CHECK(span_waiting() == 70 && !hak_owns(block) && !hak_owns(block + size - 1));
+	CHECK(span_outstanding(CLASS_SPAN) == 0 && !hak_check());
+	/* of the same slabs, and one that is a little longer or shorter */
+	CHECK(hak_malloc(size + 3 * PAGE_SIZE) == block && !span_waiting());
+	CHECK(hak_usable_size(block) == 70 * SLAB_SIZE && !hak_check());
+	hak_free(block);
+	CHECK(hak_malloc(size + SLAB_SIZE) == block && !hak_check());
+	CHECK(hak_usable_size(block) == size + SLAB_SIZE);
+	hak_free(block);
+	CHECK(hak_malloc(size) == block && hak_usable_size(block) == 71 * SLAB_SIZE);
+	CHECK(hak_owns(block + 71 * SLAB_SIZE - 1) && !hak_check());
+	hak_free(block);
+	/* what does not fit gets its memory, and so does what is to read zero */
+	other = hak_malloc(40 * SLAB_SIZE);
+	CHECK(other == block && !span_waiting() && !hak_check());
+	hak_free(other);
+	other = hak_zalloc(40 * SLAB_SIZE);
+	CHECK(other && !span_waiting() && unit_is_zero(other, 40 * SLAB_SIZE) && !hak_check());
+	/* it goes at the second scan, and with a trim */
+	hak_free(other);
+	CHECK(hak_idle(SIZE_MAX) && span_waiting() == 40);
+	CHECK(hak_idle(SIZE_MAX) && !span_waiting() && !hak_check());
+	block = hak_malloc(size);
+	hak_free(block);
+	CHECK(span_waiting() && hak_trim(HAK_TRIM_OWN) && !span_waiting());
+	CHECK(unit_fake.outstanding_heap == 0);
+	policy_set_mode(RELEASE_AT_ONCE);
+	CHECK(unit_close());
+}
+
 static void span_alignment(void)
 {
 	bool backed;
@@ -211,6 +255,7 @@ void unit_span(void)
 {
 	TEST_RUN_SLABS(span_sizes);
 	TEST_RUN(span_starts);
+	TEST_RUN(span_waits);
 	TEST_RUN_SLABS(span_alignment);
 	TEST_RUN_SLABS(span_shrinking);
 	TEST_RUN_SLABS(span_growing);
