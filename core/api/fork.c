@@ -11,19 +11,21 @@
  * a lock already. When the handler returns, malloc completes its change, in the parent and
  * in the child. Such a caller may not allocate before it returns from the handler. It takes the
  * other locks, too. It waits for each holder, who may have lost its CPU, since none of them waits
- * for the caller's own lock: no holder of a lock takes another one. Three kinds of holders do, and
- * are not waited for, or not for ever:
+ * for the caller's own lock: no holder of a lock takes another one. Those that do are not waited
+ * for, or not for ever:
  *
+ *	fork()		of another thread takes all locks. It finds that the caller is stuck with
+ *			its own (LOCK_STUCK), or that it does not get one for long, drops all
+ *			others, and begins again.
  *	a scan		holds its lock and takes all others. The child does as if the scan had been
  *			killed, which costs it what the scan had claimed.
- *	fork()		of another thread takes all locks. What it has is not half-way changed, so
- *			the child drops these locks as if they were its own thread's.
- *	hak_check()	in debug builds. The child may find a lock held for ever.
+ *	another handler	that forks where it has interrupted malloc is stuck, as the caller is. What
+ *			one changes stays half-way in the child of the other. This cannot be
+ *			helped. If the child needs the lock, it stops with a message.
+ *	hak_check()	in debug builds: the same.
  *
- * Only one thread at a time takes locks in such a handler. If two have interrupted malloc, each
- * with a lock held, neither can wait for the other, and what one changes stays half-way in the
- * child of the other. This cannot be helped. Nor can clone(), which copies a process without
- * telling us. Such a child may only call what is async-signal-safe.
+ * Nor can clone() be helped, which copies a process without telling us. Such a child may only call
+ * what is async-signal-safe.
  *
  * Lock: all of them, in the order of lock.h. cache_for_each_lock() has the lock of the registry
  * of caches, which has the rank of LOCK_META; no holder of one takes the other.
@@ -38,80 +40,95 @@
 #include "slab/class.h"
 #include "superslab/arena.h"
 
-/* How often to try: for some ms, which is longer than a scan has its lock, as a rule. */
-#define FORK_TRIES 50000u
+/* How often to try to get a lock. Most tries last as long as hak_host_wait(). */
+#define FORK_TRIES_SCAN 105u
+#define FORK_TRIES	300u
 
-/* this_held() of the thread that forks where it had interrupted the allocator; NULL: none does */
-static _Atomic(unsigned *) interrupted;
-static unsigned missed; /* locks that it did not get just now */
-
-/* Every lock, in the order of lock.h; the order does not matter when they are dropped. */
-static void for_each_lock(void (*visit)(struct lock *lock))
+/* The locks that malloc and free wait for, in the order of lock.h. */
+static bool for_each_inner_lock(bool (*visit)(struct lock *lock))
 {
-	scan_for_each_lock(visit);
-	class_for_each_lock(visit);
-	pool_for_each_lock(visit);
-	arena_for_each_lock(visit);
-	cache_for_each_lock(visit);
-	meta_for_each_lock(visit);
+	return class_for_each_lock(visit) && pool_for_each_lock(visit) &&
+	       arena_for_each_lock(visit) && cache_for_each_lock(visit) &&
+	       meta_for_each_lock(visit);
 }
 
-/* Take a lock that is free. One that somebody has for fork() will do, too. */
-static NO_SANITIZE_THREAD void try_lock(struct lock *lock)
+/* Every lock; the order does not matter when they are dropped. */
+static bool for_each_lock(bool (*visit)(struct lock *lock))
 {
-	if (READ_ONCE(lock->forker))
-		return;
-	if (lock_word_try(lock))
-		WRITE_ONCE(lock->forker, this_held());
-	else
-		missed++;
+	return scan_for_each_lock(visit) && for_each_inner_lock(visit);
 }
 
-/*
- * The thread that forks holds at most one lock of each rank that it has noted, and does not know
- * which one. For a while it tries to get all locks, since it need not hold what it has noted.
- */
-static void prepare_interrupted(unsigned held)
+static bool note_stuck(struct lock *lock)
 {
-	unsigned own = count_bits(held & LOCK_RANKS & ~(1u << LOCK_SCAN)), tries = 0, inner;
-
-	do {
-		missed = 0;
-		for_each_lock(try_lock);
-		inner = missed;
-		missed = 0;
-		scan_for_each_lock(try_lock);
-		inner -= missed; /* those that malloc and free wait for */
-	} while ((missed || inner) && ++tries < (inner > own ? 1000 * FORK_TRIES : FORK_TRIES));
+	lock_fork_note(lock);
+	return true;
 }
 
-void fork_prepare(void)
+static bool lock_soon(struct lock *lock)
 {
-	unsigned *held = this_held(), *nobody = NULL, before = *held;
+	return lock_fork_lock(lock, FORK_TRIES);
+}
 
+static bool lock_scan(struct lock *lock)
+{
+	return lock_fork_lock(lock, FORK_TRIES_SCAN);
+}
+
+static bool lock_or_leave(struct lock *lock)
+{
+	lock_soon(lock);
+	return true;
+}
+
+static bool lock_now(struct lock *lock)
+{
+	return lock_fork_lock(lock, 0);
+}
+
+static bool unlock(struct lock *lock)
+{
+	lock_fork_unlock(lock);
+	return true;
+}
+
+void fork_begin(void)
+{
+	if (*this_held() & LOCK_RANKS)
+		for_each_lock(note_stuck);
+}
+
+bool fork_prepare(bool anyway)
+{
+	unsigned *held = this_held();
+
+	fork_begin();
 	*held += LOCK_FORK;
-	/* a signal handler that forks from here on does not take the locks again */
+	/* a signal handler that forks from here on has all locks as well, and keeps them */
 	atomic_signal_fence(memory_order_seq_cst);
-	if (!before)
-		for_each_lock(lock_fork_lock);
-	else if (before < LOCK_FORK && atomic_compare_exchange_strong(&interrupted, &nobody, held))
-		prepare_interrupted(before);
+	if (anyway || *held & LOCK_RANKS) {
+		scan_for_each_lock(lock_scan);
+		return for_each_inner_lock(lock_or_leave);
+	}
+	if (scan_for_each_lock(lock_scan) && for_each_inner_lock(lock_soon))
+		return true;
+	for_each_lock(unlock);
+	*held -= LOCK_FORK;
+	return false;
 }
 
-/* What another thread had for fork() is the caller's now. */
-static void inherit(struct lock *lock)
+/* The holder is not there. */
+static bool lock_or_lose(struct lock *lock)
 {
-	if (lock->forker)
-		lock->forker = this_held();
+	if (!lock_now(lock))
+		lock_fork_lose(lock);
+	return true;
 }
 
 void fork_in_child(void)
 {
-	for_each_lock(inherit);
-	missed = 0;
-	scan_for_each_lock(try_lock);
-	if (missed && !(*this_held() & 1u << LOCK_SCAN))
+	if (!scan_for_each_lock(lock_now))
 		scan_abandon();
+	for_each_lock(lock_or_lose);
 	cache_after_fork();
 }
 
@@ -120,11 +137,9 @@ void fork_done(void)
 	unsigned *held = this_held();
 
 	hak_assert(*held >= LOCK_FORK);
-	if (*held < 2 * LOCK_FORK) {
-		for_each_lock(lock_fork_unlock);
-		if (interrupted == held)
-			interrupted = NULL;
-	}
-	atomic_signal_fence(memory_order_seq_cst);
 	*held -= LOCK_FORK;
+	/* a signal handler that forks from here on takes all locks again, and drops them */
+	atomic_signal_fence(memory_order_seq_cst);
+	if (*held < LOCK_FORK)
+		for_each_lock(unlock);
 }

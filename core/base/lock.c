@@ -6,23 +6,38 @@
  * lets the host wait. These functions are not inline: a lock is taken once for a whole batch
  * of blocks.
  *
- *	held by the caller  ==>  its rank is noted in *this_held(), and no higher one is
- *	held for fork()	    <=>	 forker is set
+ *	held by the caller  ==>  its rank is noted in *this_held(), and no higher one is, or
+ *				 the word has LOCK_FOR_FORK
  */
 #include "base/lock.h"
 
 /* How often a caller tries to take a lock before it waits. */
 #define LOCK_SPINS 100
 
-void lock_word_wait(struct lock *lock)
+/* The word of a lock that is taken with the try @i: another one may wait, too. */
+static uintptr_t lock_word_of(uintptr_t holder, unsigned i)
 {
-	for (unsigned i = 0; i < LOCK_SPINS; i++) {
-		if (lock_word_try(lock))
-			return;
+	return holder | (i > LOCK_SPINS);
+}
+
+/* The try @i has failed. */
+static HAK_COLD void lock_word_pause(struct lock *lock, unsigned i)
+{
+	uintptr_t word = lock->word;
+
+	if (PLATFORM_FORKS && unlikely(word == LOCK_LOST))
+		hak_host_panic("hakmem: this process was forked while a signal handler had "
+			       "interrupted malloc in another thread");
+	if (i < LOCK_SPINS)
 		cpu_relax();
-	}
-	while (!lock_word_try_waiting(lock))
-		hak_host_wait(&lock->word, 2);
+	else if (word && atomic_compare_exchange_strong(&lock->word, &word, word | LOCK_WAITED))
+		hak_host_wait(&lock->low, (unsigned)(word | LOCK_WAITED));
+}
+
+void lock_word_wait(struct lock *lock, uintptr_t holder)
+{
+	for (unsigned i = 0; !lock_word_try(lock, lock_word_of(holder, i)); i++)
+		lock_word_pause(lock, i);
 }
 
 /*
@@ -56,18 +71,15 @@ static void lock_irq_restore(enum lock_rank rank, struct platform_irq irq)
 static NOINLINE struct platform_irq lock_wait(struct lock *lock, enum lock_rank rank,
 					      struct platform_irq irq)
 {
-	for (unsigned i = 0;; i++) {
-		if (i < LOCK_SPINS ? lock_word_try(lock) : lock_word_try_waiting(lock))
-			return irq;
+	for (unsigned i = 0; !lock_word_try(lock, lock_word_of((uintptr_t)this_held(), i)); i++) {
 		*this_held() &= ~lock_bit(rank);
 		lock_irq_restore(rank, irq);
-		if (i < LOCK_SPINS)
-			cpu_relax();
-		else
-			hak_host_wait(&lock->word, 2);
+		lock_word_pause(lock, i);
 		irq = lock_irq_save(rank);
 		*this_held() |= lock_bit(rank);
+		atomic_signal_fence(memory_order_seq_cst);
 	}
+	return irq;
 }
 
 void lock_lock(struct lock *lock, enum lock_rank rank)
@@ -75,17 +87,16 @@ void lock_lock(struct lock *lock, enum lock_rank rank)
 	struct platform_irq irq = lock_irq_save(rank);
 	unsigned *held = this_held();
 
-	if (unlikely(*held >= LOCK_FORK)) {
+	if (PLATFORM_FORKS && unlikely(*held >= LOCK_FORK)) {
 		lock_irq_restore(rank, irq);
 		return;
 	}
 	hak_assert(this_held_now() >> rank == 0);
 	*held |= lock_bit(rank);
-	/* a signal handler sees the note before the lock is taken: see fork_prepare() */
+	/* a signal handler sees the note before the lock is taken: see fork_begin() */
 	atomic_signal_fence(memory_order_seq_cst);
-	if (unlikely(!lock_word_try(lock)))
+	if (unlikely(!lock_word_try(lock, (uintptr_t)held)))
 		irq = lock_wait(lock, rank, irq);
-	hak_assert(!lock->forker);
 	lock->irq = irq;
 	lock->count++;
 }
@@ -96,33 +107,59 @@ void lock_unlock(struct lock *lock, enum lock_rank rank)
 	unsigned *held = this_held();
 	bool wake;
 
-	if (unlikely(*held >= LOCK_FORK))
+	if (PLATFORM_FORKS && unlikely(*held >= LOCK_FORK))
 		return;
 	hak_assert(this_held_now() >> rank == lock_bit(rank) >> rank);
 	wake = lock_word_drop(lock);
-	/* a signal handler sees the note until the lock is dropped, not longer: see fork.c */
+	/* a signal handler sees the note until the lock is dropped */
 	atomic_signal_fence(memory_order_seq_cst);
 	*held &= ~lock_bit(rank);
 	if (unlikely(wake))
-		hak_host_wake(&lock->word);
+		hak_host_wake(&lock->low);
 	lock_irq_restore(rank, irq);
 }
 
-void lock_fork_lock(struct lock *lock)
+bool lock_is_own(struct lock *lock)
 {
-	lock_word_lock(lock);
-	hak_assert(!lock->forker);
-	WRITE_ONCE(lock->forker, this_held());
+	return (lock->word & ~LOCK_FLAGS) == (uintptr_t)this_held();
 }
 
-/*
- * Drop the lock, if the caller has it for fork(). If it does not, another thread that forks may
- * write the word meanwhile. It never writes this caller's value.
- */
-NO_SANITIZE_THREAD void lock_fork_unlock(struct lock *lock)
+void lock_fork_note(struct lock *lock)
 {
-	if (READ_ONCE(lock->forker) != this_held())
-		return;
-	WRITE_ONCE(lock->forker, NULL);
-	lock_word_unlock(lock);
+	if (lock_is_own(lock) && !(lock->word & LOCK_FOR_FORK))
+		lock->word |= LOCK_STUCK;
+}
+
+bool lock_fork_lock(struct lock *lock, unsigned tries)
+{
+	uintptr_t holder = (uintptr_t)this_held() | LOCK_FOR_FORK;
+
+	hak_assert(!((uintptr_t)this_held() & LOCK_FLAGS));
+	for (unsigned i = 0; !lock_is_own(lock) && lock->word != LOCK_LOST; i++) {
+		if (lock_word_try(lock, lock_word_of(holder, i)))
+			break;
+		if (i == tries || lock->word & LOCK_STUCK)
+			return false;
+		lock_word_pause(lock, i);
+	}
+	return true;
+}
+
+/* A signal handler may do the same meanwhile, and somebody else then take the lock. */
+void lock_fork_unlock(struct lock *lock)
+{
+	uintptr_t word = lock->word, left;
+
+	do {
+		if (!lock_is_own(lock))
+			return;
+		left = word & LOCK_FOR_FORK ? 0 : word & ~LOCK_STUCK;
+	} while (!atomic_compare_exchange_strong(&lock->word, &word, left));
+	if (!left && word & LOCK_WAITED)
+		hak_host_wake(&lock->low);
+}
+
+void lock_fork_lose(struct lock *lock)
+{
+	lock->word = LOCK_LOST;
 }

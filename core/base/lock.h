@@ -18,9 +18,10 @@
  * again, if they were on before. What they were is kept in the lock, where only the holder
  * reads and writes it.
  *
- * The word is 0 if the lock is free, 1 if it is held, and 2 if it is held and somebody may
- * wait for it: the mutex of Drepper, "Futexes are tricky" (2004). The host does the waiting:
- * Linux has a futex for it, bare metal spins.
+ * The word is 0 if the lock is free. Otherwise it says who holds it, from the instruction on that
+ * takes it: a signal handler that forks has to know the locks of the thread that it interrupted.
+ * A flag says that somebody may wait: the mutex of Drepper, "Futexes are tricky" (2004), which has
+ * one number for that. The host does the waiting: Linux has a futex for it, bare metal spins.
  */
 #ifndef HAKMEM_BASE_LOCK_H
 #define HAKMEM_BASE_LOCK_H
@@ -39,45 +40,51 @@ enum lock_rank {
 
 /**
  * struct lock - a lock that is free when it is all zero
- * @word:   0, 1 or 2, as said above [atomic]
- * @forker: *this_held() of the thread that holds the lock for fork(), or NULL. Only the
- *	    holder writes it, others compare it with their own.
- * @irq:    the state of interrupts before the lock was taken; only the holder uses it
- * @count:  how often lock_lock() took it; only the holder writes it
+ * @word:  0, or this_held() of the holder, and flags [atomic]
+ * @low:   the lower half of it, with the flags, for the host
+ * @irq:   the state of interrupts before the lock was taken; only the holder uses it
+ * @count: how often lock_lock() took it; only the holder writes it
  */
 struct lock {
-	_Atomic unsigned word;
-	unsigned *forker;
+	union {
+		_Atomic uintptr_t word;
+		hak_lock_word low;
+	};
 	struct platform_irq irq;
 	uint64_t count;
 };
 
+/* Flags of a word; this_held() has zeros there. */
+#define LOCK_WAITED   ((uintptr_t)1) /* somebody may wait for it */
+#define LOCK_FOR_FORK ((uintptr_t)2) /* it is held for fork() */
+#define LOCK_STUCK    ((uintptr_t)4) /* a signal handler forks, and has interrupted the holder */
+#define LOCK_FLAGS    (LOCK_WAITED | LOCK_FOR_FORK | LOCK_STUCK)
+
+/* The word in the child of a fork(): a holder that is not there was half-way through a change. */
+#define LOCK_LOST LOCK_STUCK
+
+/* The holder of a claim, which need not be known. */
+#define LOCK_ANYBODY ((uintptr_t)8)
+
 /*
  * The functions lock_word_*() know nothing of ranks and interrupts. The lock functions below
- * use them, and claims, which have no rank (cache/seize.c).
+ * use them, and claims, which have no rank (cache/seize.c). @holder may have flags.
  */
-static inline bool lock_word_try(struct lock *lock)
+static inline bool lock_word_try(struct lock *lock, uintptr_t holder)
 {
-	unsigned seen = 0;
+	uintptr_t seen = 0;
 
 	/* acquire: pairs with the exchange in lock_word_drop() */
-	return atomic_compare_exchange_strong_explicit(&lock->word, &seen, 1, memory_order_acquire,
-						       memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(&lock->word, &seen, holder,
+						       memory_order_acquire, memory_order_relaxed);
 }
 
-/* Take the lock if it is free. If it is not, note that somebody waits. */
-static inline bool lock_word_try_waiting(struct lock *lock)
-{
-	/* acquire: pairs with the exchange in lock_word_drop() */
-	return atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) == 0;
-}
+HAK_COLD void lock_word_wait(struct lock *lock, uintptr_t holder);
 
-HAK_COLD void lock_word_wait(struct lock *lock);
-
-static inline void lock_word_lock(struct lock *lock)
+static inline void lock_word_lock(struct lock *lock, uintptr_t holder)
 {
-	if (unlikely(!lock_word_try(lock)))
-		lock_word_wait(lock);
+	if (unlikely(!lock_word_try(lock, holder)))
+		lock_word_wait(lock, holder);
 }
 
 /* Drop the lock. Does somebody wait for it, who is to be woken? */
@@ -87,16 +94,16 @@ static inline bool lock_word_drop(struct lock *lock)
 	 * release: pairs with the acquire of the next holder. It is seq_cst, which costs
 	 * nothing on top, so that scan_note() may read the state of the platform after it.
 	 */
-	unsigned word = atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst);
+	uintptr_t word = atomic_exchange_explicit(&lock->word, 0, memory_order_seq_cst);
 
 	hak_assert(word);
-	return word == 2;
+	return word & LOCK_WAITED;
 }
 
 static inline void lock_word_unlock(struct lock *lock)
 {
 	if (unlikely(lock_word_drop(lock)))
-		hak_host_wake(&lock->word);
+		hak_host_wake(&lock->low);
 }
 
 /* The holder was killed. */
@@ -119,9 +126,17 @@ static inline bool lock_is_any_held(void)
 	return this_held_now() & LOCK_RANKS & ~(1u << LOCK_SCAN);
 }
 
-/* For fork(), which takes all locks in their order, and drops those that it got. */
-void lock_fork_lock(struct lock *lock);
+/*
+ * For fork(): see api/fork.c. lock_fork_note() notes that the caller is stuck, if it is the holder.
+ * lock_fork_lock() takes the lock, unless the caller has it. It returns false if the holder is
+ * stuck, or does not drop the lock in so many tries. lock_fork_unlock() undoes both. After
+ * lock_fork_lose() the lock is never free again.
+ */
+bool lock_is_own(struct lock *lock);
+void lock_fork_note(struct lock *lock);
+bool lock_fork_lock(struct lock *lock, unsigned tries);
 void lock_fork_unlock(struct lock *lock);
+void lock_fork_lose(struct lock *lock);
 
 /**
  * lock_lock() - take a lock, and wait for it if need be

@@ -77,9 +77,9 @@ static uint64_t survivor_owner;
 	for (struct list_node *node = registry.caches;                                             \
 	     node && ((cold) = list_entry(node, struct cache_cold, node)); node = node->next)
 
-void cache_for_each_lock(void (*visit)(struct lock *lock))
+bool cache_for_each_lock(bool (*visit)(struct lock *lock))
 {
-	visit(&registry.lock);
+	return visit(&registry.lock);
 }
 
 /*

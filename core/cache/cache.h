@@ -43,7 +43,7 @@ HAK_COLD bool cache_scan(enum cache_scan what);
 uint64_t cache_count(void);
 void cache_visit(void (*visit)(struct hak_cache *cache, void *ctx), void *ctx);
 
-void cache_for_each_lock(void (*visit)(struct lock *lock));
+bool cache_for_each_lock(bool (*visit)(struct lock *lock));
 void cache_after_fork(void);
 void cache_fini(void);
 

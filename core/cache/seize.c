@@ -110,7 +110,7 @@
 
 bool seize_try_claim(struct hak_cache *cache)
 {
-	return lock_word_try(&cache->cold->claim);
+	return lock_word_try(&cache->cold->claim, LOCK_ANYBODY);
 }
 
 /* Is this the top of a seized magazine, perhaps after one operation that came too late? */
@@ -193,7 +193,7 @@ static void open(struct hak_cache *cache, unsigned class)
 
 void seize_enter(struct hak_cache *cache, unsigned class)
 {
-	lock_word_lock(&cache->cold->claim);
+	lock_word_lock(&cache->cold->claim, LOCK_ANYBODY);
 	if (cache->cold->magazine[class].seized_top)
 		open(cache, class);
 }

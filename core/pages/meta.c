@@ -59,9 +59,9 @@ static struct {
 	for (struct chunk *chunk = atomic_load_explicit(&meta.chunks, memory_order_acquire);       \
 	     chunk; chunk = chunk->next)
 
-void meta_for_each_lock(void (*visit)(struct lock *lock))
+bool meta_for_each_lock(bool (*visit)(struct lock *lock))
 {
-	visit(&meta.lock);
+	return visit(&meta.lock);
 }
 
 /*

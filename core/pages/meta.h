@@ -40,7 +40,7 @@ size_t meta_resident(void);
 size_t meta_uncut(void);
 size_t meta_freed(enum meta_kind kind);
 
-void meta_for_each_lock(void (*visit)(struct lock *lock));
+bool meta_for_each_lock(bool (*visit)(struct lock *lock));
 void meta_fini(void);
 
 #endif

@@ -11,7 +11,7 @@
 HAK_COLD void pool_empty(struct hak_pool *pool);
 
 /* In registry.c. */
-void pool_for_each_lock(void (*visit)(struct lock *lock));
+bool pool_for_each_lock(bool (*visit)(struct lock *lock));
 HAK_COLD void pool_visit(void (*visit)(struct hak_pool *pool, void *ctx), void *ctx);
 
 #endif

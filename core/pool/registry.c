@@ -18,11 +18,13 @@ static struct {
 	struct list_node *list;
 } pool_registry;
 
-void pool_for_each_lock(void (*visit)(struct lock *lock))
+bool pool_for_each_lock(bool (*visit)(struct lock *lock))
 {
-	visit(&pool_registry.lock); /* first, so that no new pool is missed */
+	bool all = visit(&pool_registry.lock); /* first, so that no new pool is missed */
+
 	for (struct list_node *node = pool_registry.list; node; node = node->next)
-		visit(&list_entry(node, struct hak_pool, node)->lock);
+		all = all && visit(&list_entry(node, struct hak_pool, node)->lock);
+	return all;
 }
 
 static bool pool_is_possible(size_t size, size_t align, unsigned flags)
@@ -59,7 +61,7 @@ struct hak_pool *hak_pool_create(const char *name, size_t size, size_t align, un
 		pool->name[i] = name[i];
 	pool_slabs_shape(pool);
 	if (PLATFORM_FORKS && *this_held() >= LOCK_FORK)
-		lock_fork_lock(&pool->lock); /* as fork() holds all others */
+		lock_fork_lock(&pool->lock, 0); /* as fork() holds all others */
 	lock_lock(&pool_registry.lock, LOCK_CLASS);
 	list_add(&pool_registry.list, &pool->node);
 	lock_unlock(&pool_registry.lock, LOCK_CLASS);

@@ -32,9 +32,9 @@ static struct {
 	bool again; /* it saw something that the next scan may find idle */
 } scan;
 
-void scan_for_each_lock(void (*visit)(struct lock *lock))
+bool scan_for_each_lock(bool (*visit)(struct lock *lock))
 {
-	visit(&scan.lock);
+	return visit(&scan.lock);
 }
 
 /* Purge what is idle of the next window: see purge.c. False if there is none left. */

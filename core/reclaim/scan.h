@@ -35,7 +35,7 @@ static inline void scan_note(enum hak_reap_why why)
 		platform_note(why);
 }
 
-void scan_for_each_lock(void (*visit)(struct lock *lock));
+bool scan_for_each_lock(bool (*visit)(struct lock *lock));
 void scan_fini_begin(void);
 void scan_fini_end(void);
 

@@ -62,7 +62,7 @@ static struct slab_class *class_make(unsigned class)
 	if (!made)
 		return NULL;
 	if (PLATFORM_FORKS && *this_held() >= LOCK_FORK)
-		lock_fork_lock(&made->lock); /* as fork() holds all others */
+		lock_fork_lock(&made->lock, 0); /* as fork() holds all others */
 	lock_lock(&make_lock, LOCK_CLASS);
 	sc = class_find(class);
 	if (!sc)
@@ -78,10 +78,12 @@ static struct slab_class *class_make(unsigned class)
 	for (unsigned class = CLASS_FIRST; class < NR_SLAB_CLASSES; ++class)                       \
 		for (struct slab_class *sc = class_find(class); sc; sc = NULL)
 
-void class_for_each_lock(void (*visit)(struct lock *lock))
+bool class_for_each_lock(bool (*visit)(struct lock *lock))
 {
-	visit(&make_lock); /* first, so that no new class is missed */
-	for_each_slab_class(class, sc) visit(&sc->lock);
+	bool all = visit(&make_lock); /* first, so that no new class is missed */
+
+	for_each_slab_class(class, sc) all = all && visit(&sc->lock);
+	return all;
 }
 
 /*

@@ -64,7 +64,7 @@ HAK_COLD void class_free_claimed(const struct claim *claim, int flags);
 
 HAK_COLD uint64_t class_outstanding(unsigned class);
 
-void class_for_each_lock(void (*visit)(struct lock *lock));
+bool class_for_each_lock(bool (*visit)(struct lock *lock));
 void class_fini(void);
 
 #endif

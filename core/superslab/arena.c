@@ -36,9 +36,9 @@ void arena_unlock(void)
 	lock_unlock(&hak_arena.lock, LOCK_ARENA);
 }
 
-void arena_for_each_lock(void (*visit)(struct lock *lock))
+bool arena_for_each_lock(bool (*visit)(struct lock *lock))
 {
-	visit(&hak_arena.lock);
+	return visit(&hak_arena.lock);
 }
 
 static void leave_empty(struct superslab *superslab)

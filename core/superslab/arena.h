@@ -60,7 +60,7 @@ static inline bool arena_is_busy(void)
 
 HAK_COLD void arena_lock(void);
 HAK_COLD void arena_unlock(void);
-void arena_for_each_lock(void (*visit)(struct lock *lock));
+bool arena_for_each_lock(bool (*visit)(struct lock *lock));
 
 /* With the lock held. */
 HAK_COLD void arena_use(struct superslab *superslab, struct window *window, unit_mask part,

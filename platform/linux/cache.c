@@ -35,7 +35,7 @@
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
 
 __thread struct hak_cache *hak_tls_cache INITIAL_EXEC = CACHE_NONE;
-__thread unsigned hak_tls_held INITIAL_EXEC;
+__thread unsigned hak_tls_held INITIAL_EXEC __attribute__((aligned(8)));
 
 static pthread_key_t key;
 static bool have_key;

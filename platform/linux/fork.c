@@ -43,7 +43,7 @@ extern void _IO_list_resetlock(void) __attribute__((weak));
 extern void __libc_setup_tls(void) __attribute__((weak));
 extern void __ldso_atfork(int who) __attribute__((weak));
 
-/* How many times this thread has the list; handlers of signals that come in fork() may fork. */
+/* The thread has the list so many times, or more: signal handlers that come in fork() may fork. */
 static __thread uint16_t lists __attribute__((tls_model("initial-exec")));
 
 /* Set in the child by hak_forked_in_child(): there is nothing left to do. */
@@ -56,27 +56,40 @@ static bool fork_calls_malloc(void)
 
 /*
  * While there is one thread nobody else has the list, and a handler may have interrupted
- * this one where it takes it. One that interrupted malloc does without, too: the thread that
- * has the list may wait for what was interrupted.
+ * this one where it takes it.
  */
 static bool needs_list(void)
 {
-	if (!_IO_list_lock || !_IO_list_unlock || !_IO_list_resetlock)
-		return false;
-	if (lists)
-		return true;
-	return !hak_is_alone() && !(this_held_now() & LOCK_RANKS);
+	return _IO_list_lock && _IO_list_unlock && _IO_list_resetlock && (lists || !hak_is_alone());
+}
+
+/*
+ * Take our locks. A handler of another thread that has interrupted malloc, and forks as well, may
+ * wait for the list. So it can have the list for a moment.
+ */
+void hak_fork_prepare(void)
+{
+	static _Atomic unsigned never;
+
+	while (!fork_prepare(false)) {
+		for (unsigned i = 0; i < lists; i++)
+			_IO_list_unlock();
+		hak_host_wait(&never, 0);
+		for (unsigned i = 0; i < lists; i++)
+			_IO_list_lock();
+	}
 }
 
 static void before_fork(void)
 {
+	fork_begin();
 	if (fork_calls_malloc())
 		return;
 	if (needs_list()) {
-		lists++;
 		_IO_list_lock();
+		lists++;
 	}
-	fork_prepare();
+	hak_fork_prepare();
 }
 
 static void after_fork_in_parent(void)
@@ -85,8 +98,8 @@ static void after_fork_in_parent(void)
 		return;
 	fork_done();
 	if (lists) {
-		_IO_list_unlock();
 		lists--;
+		_IO_list_unlock();
 	}
 }
 
@@ -96,7 +109,7 @@ static void after_fork_in_child(void)
 	if (!fork_calls_malloc()) {
 		hak_forked_in_child();
 	} else if (!child_done) {
-		fork_prepare();
+		hak_fork_prepare();
 		hak_forked_in_child();
 	}
 	child_done = false;

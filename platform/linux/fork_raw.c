@@ -35,7 +35,7 @@ __attribute__((visibility("default"))) pid_t _Fork(void)
 		errno = ENOSYS;
 		return -1;
 	}
-	fork_prepare();
+	hak_fork_prepare();
 	pid = next();
 	if (pid)
 		fork_done();

@@ -11,6 +11,19 @@
 
 #include <hakmem/hakmem.h>
 
+/*
+ * libc has locks for which others may wait who have ours: in a signal handler that has interrupted
+ * malloc, and forks as well. libc cannot be asked to drop them. So after some seconds the caller
+ * does without.
+ */
+#define ROUNDS 10
+
+static void take_locks(void)
+{
+	for (unsigned i = 0; !fork_prepare(i == ROUNDS); i++)
+		;
+}
+
 HAK_API void __malloc_fork_lock_parent(void);
 HAK_API void __malloc_fork_unlock_parent(void);
 HAK_API void __malloc_fork_unlock_child(void);
@@ -18,7 +31,7 @@ HAK_API void __malloc_atfork(int who);
 
 HAK_API void __malloc_fork_lock_parent(void)
 {
-	fork_prepare();
+	take_locks();
 }
 
 HAK_API void __malloc_fork_unlock_parent(void)
@@ -34,7 +47,7 @@ HAK_API void __malloc_fork_unlock_child(void)
 HAK_API void __malloc_atfork(int who)
 {
 	if (who < 0)
-		fork_prepare();
+		take_locks();
 	else if (who)
 		hak_forked_in_child();
 	else

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <hakmem/host.h>
@@ -20,11 +21,16 @@ _Noreturn void hak_host_panic(const char *line)
 	abort();
 }
 
+/*
+ * For 10 ms at most: who is about to wake the caller may have been interrupted by a signal
+ * handler, which may wait for what the caller has.
+ */
 void hak_host_wait(_Atomic unsigned *word, unsigned seen)
 {
+	const struct timespec most = { .tv_nsec = 10000000 };
 	int saved = errno;
 
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, &most, NULL, 0);
 	errno = saved;
 }
 

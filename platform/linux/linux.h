@@ -36,6 +36,7 @@ void hak_scan_inline_after_fork(void);
 void hak_reaper_thread_ended(void);
 void hak_reaper_after_fork(void);
 void hak_reaper_configure(void);
+void hak_fork_prepare(void);
 void hak_forked_in_child(void);
 void hak_cache_after_fork(void);
 

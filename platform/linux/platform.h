@@ -103,8 +103,11 @@ bool owner_is_gone(uint64_t owner);
 /* Can an owner end without giving its cache back? If so, owner_is_gone() tells. */
 #define PLATFORM_OWNERS_END 1
 
-/* Which locks this thread holds: see LOCK_RANKS in base/lock.h. Only the thread writes it. */
-extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec")));
+/*
+ * Which locks this thread holds: see LOCK_RANKS in base/lock.h. Only the thread writes it. The
+ * address is in the locks that the thread holds, with flags in the lowest bits.
+ */
+extern __thread unsigned hak_tls_held __attribute__((tls_model("initial-exec"), aligned(8)));
 
 static inline unsigned *this_held(void)
 {

@@ -11,28 +11,32 @@
 #include <superslab/arena.h>
 #include <base/lock.h>
 
+static uintptr_t holder(void)
+{
+	return (uintptr_t)this_held();
+}
+
 static void lock_words(void)
 {
 	struct lock lock = { 0 };
 
-	lock_word_lock(&lock);
-	CHECK(lock.word == 1);
+	lock_word_lock(&lock, LOCK_ANYBODY);
+	CHECK(lock.word == LOCK_ANYBODY);
 	lock_word_unlock(&lock);
 	CHECK(lock.word == 0);
 
 	/* somebody waits: the word is released all the same */
-	lock.word = 2;
+	lock.word = LOCK_ANYBODY | LOCK_WAITED;
 	lock_word_unlock(&lock);
 	CHECK(lock.word == 0);
 
-	/* taken by who has waited: 2 as long as others may wait */
-	lock_word_wait(&lock);
-	CHECK(lock.word == 1 || lock.word == 2);
+	lock_word_wait(&lock, LOCK_ANYBODY);
+	CHECK((lock.word & ~LOCK_WAITED) == LOCK_ANYBODY);
 	lock_word_unlock(&lock);
 	CHECK(lock.word == 0);
 
-	CHECK(lock_word_try(&lock) && lock.word == 1);
-	CHECK(!lock_word_try(&lock) && lock.word == 1);
+	CHECK(lock_word_try(&lock, holder()) && lock.word == holder());
+	CHECK(!lock_word_try(&lock, LOCK_ANYBODY) && lock.word == holder());
 	lock_word_unlock(&lock);
 	CHECK(lock.word == 0);
 }
@@ -48,7 +52,7 @@ static void lock_ranks(void)
 	CHECK(*this_held() == 6u);
 	lock_lock(&meta, LOCK_META);
 	CHECK(*this_held() == 14u);
-	CHECK(class.word == 1 && superslab.word == 1 && meta.word == 1);
+	CHECK(class.word == holder() && superslab.word == holder() && meta.word == holder());
 	/* in the opposite order */
 	lock_unlock(&meta, LOCK_META);
 	CHECK(*this_held() == 6u);
@@ -68,14 +72,15 @@ static void lock_ranks(void)
 	lock_unlock(&class, LOCK_SCAN);
 }
 
+/* All that is held for fork() is dropped, and only that. */
 static void lock_fork(void)
 {
 	void *block;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	for (unsigned i = 0; i < 3; i++) {
-		fork_prepare();
-		fork_done();
+		CHECK(fork_prepare(false));
+		CHECK(hak_arena.lock.word == (holder() | LOCK_FOR_FORK));
 		block = hak_malloc(100);
 		CHECK(block);
 		hak_free(block);
@@ -83,15 +88,14 @@ static void lock_fork(void)
 		CHECK(block);
 		hak_free(block);
 		hak_flush();
+		fork_done();
+		CHECK(hak_arena.lock.word == 0);
 		CHECK(!hak_check());
 	}
 	CHECK(unit_close());
 }
 
-/*
- * A fork by a signal handler that interrupted the allocator takes what is free,
- * and drops only that.
- */
+/* The caller is a signal handler that interrupted the allocator. */
 static void lock_fork_inside(void)
 {
 	struct lock class = { 0 };
@@ -99,18 +103,21 @@ static void lock_fork_inside(void)
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
 	lock_lock(&class, LOCK_CLASS);
-	fork_prepare();
-	CHECK(hak_arena.lock.word == 1);
-	fork_prepare(); /* in a handler that interrupted this handler */
+	fork_begin();
+	CHECK(fork_prepare(false));
+	CHECK(hak_arena.lock.word == (holder() | LOCK_FOR_FORK));
+	CHECK(fork_prepare(false)); /* in a handler that interrupted this handler */
 	fork_done();
-	CHECK(hak_arena.lock.word == 1);
+	CHECK(hak_arena.lock.word == (holder() | LOCK_FOR_FORK));
 	fork_done();
 	CHECK(hak_arena.lock.word == 0);
 	arena_lock();
-	fork_prepare(); /* this would hang */
-	CHECK(hak_arena.lock.word == 1);
+	fork_begin();
+	CHECK(hak_arena.lock.word == (holder() | LOCK_STUCK));
+	CHECK(fork_prepare(false)); /* this would hang */
+	CHECK(hak_arena.lock.word == (holder() | LOCK_STUCK));
 	fork_done();
-	CHECK(hak_arena.lock.word == 1 && class.word == 1 && *this_held() == 6u);
+	CHECK(hak_arena.lock.word == holder() && class.word == holder() && *this_held() == 6u);
 	arena_unlock();
 	lock_unlock(&class, LOCK_CLASS);
 	block = hak_malloc(100);
@@ -120,10 +127,48 @@ static void lock_fork_inside(void)
 	CHECK(unit_close());
 }
 
+/* Another thread holds a lock, and drops it when it can. */
+static void lock_fork_beside(void)
+{
+	static uint64_t other[2];
+	uintptr_t held_by = (uintptr_t)&other[0];
+
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
+	hak_arena.lock.word = held_by;
+	CHECK(!lock_fork_lock(&hak_arena.lock, 3));
+	CHECK((hak_arena.lock.word & ~LOCK_WAITED) == held_by);
+	/* it is stuck in a handler that forks: nothing is taken meanwhile */
+	hak_arena.lock.word = held_by | LOCK_STUCK;
+	CHECK(!fork_prepare(false));
+	CHECK(hak_arena.lock.word == (held_by | LOCK_STUCK) && *this_held() == 0);
+	lock_fork_unlock(&hak_arena.lock);
+	CHECK(hak_arena.lock.word == (held_by | LOCK_STUCK));
+	hak_arena.lock.word = 0;
+	CHECK(fork_prepare(false));
+	fork_done();
+	/* in a child it is not there: nobody waits for it, and the next fork() does not, either */
+	hak_arena.lock.word = held_by | LOCK_STUCK;
+	*this_held() = 1u << LOCK_CLASS;
+	CHECK(fork_prepare(false));
+	fork_in_child();
+	fork_done();
+	*this_held() = 0;
+	CHECK(hak_arena.lock.word == LOCK_LOST);
+	CHECK(fork_prepare(false));
+	fork_done();
+	CHECK(hak_arena.lock.word == LOCK_LOST);
+	hak_arena.lock.word = 0;
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
 void unit_lock(void)
 {
 	TEST_RUN(lock_words);
 	TEST_RUN(lock_ranks);
-	TEST_RUN(lock_fork);
-	TEST_RUN(lock_fork_inside);
+	if (PLATFORM_FORKS) {
+		TEST_RUN(lock_fork);
+		TEST_RUN(lock_fork_inside);
+		TEST_RUN(lock_fork_beside);
+	}
 }
