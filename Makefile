@@ -24,7 +24,7 @@ $(error the path of the sources, $(CURDIR), has a space: make cannot work there)
 endif
 
 # Options of include/hakmem/config.h that can be given on the command line.
-CONFIGS := CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE CONFIG_HAK_WINDOW \
+CONFIGS := CONFIG_HAK_LARGE CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE CONFIG_HAK_WINDOW \
 	   CONFIG_HAK_CPU_HEADER
 # Numbers of platform/baremetal/machine.h likewise.
 NUMBERS := HAK_ADDRESS_BITS HAK_CPU_AT

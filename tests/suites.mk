@@ -26,6 +26,8 @@ FAR          := $(O)/far/baremetal
 ONLY_CPU_BUILD := $(MAKE) O=$(O)/only-cpu BM_FLAGS='-mcmodel=kernel -Itests/qemu/only_cpu' \
 		  CONFIG_HAK_CPU_HEADER=y DEBUG= SAN=
 ONLY_CPU     := $(O)/only-cpu/baremetal
+LARGE_BUILD  := $(MAKE) O=$(O)/large CONFIG_HAK_LARGE=y DEBUG= SAN=
+LARGE        := $(O)/large/baremetal
 NANOS_BUILD  := $(MAKE) O=$(O)/nanos BM_FLAGS=-fpie HAK_CPU_AT=40 CONFIG_HAK_WINDOW=y \
 		CONFIG_HAK_IRQSAVE=y DEBUG= SAN=
 NANOS        := $(O)/nanos/baremetal
@@ -78,6 +80,7 @@ qemu-builds:
 	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
 	+@$(FAR_BUILD) $(FAR)/window.elf
 	+@$(ONLY_CPU_BUILD) $(ONLY_CPU)/only_cpu.elf
+	+@$(LARGE_BUILD) $(addprefix $(LARGE)/,unit.elf pair.elf smp.elf)
 	+@$(NANOS_BUILD) $(NANOS)/nanos.elf
 	+@$(SOLO5_BUILD) $(SOLO5)/solo5.elf
 	+@$(LTO_BUILD) $(LTO)/scaling.elf
@@ -175,6 +178,9 @@ qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
 qemu-idle 90: qemu/run.sh $(B)/idle.elf --memory 256M
 qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
+qemu-large-unit 240: qemu/run.sh $(LARGE)/unit.elf
+qemu-large-pair 60: qemu/run.sh $(LARGE)/pair.elf --icount
+qemu-large-smp-4 120: qemu/run.sh $(LARGE)/smp.elf --memory 40M --smp 4 -- --cpus 4
 qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf $(O)/debug/baremetal/status.elf
 qemu-balloon 600: tests/qemu/check-balloon.sh $(B)/balloon.elf
 qemu-balloon-silent 60: qemu/run.sh $(B)/silent.elf --qemu '-icount shift=10,sleep=off'

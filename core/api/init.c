@@ -7,6 +7,10 @@
  */
 #include <hakmem/hakmem.h>
 
+#include <hakmem/host.h>
+
+#include "base/policy.h"
+#include "base/sizeclass.h"
 #include "base/usage.h"
 #include "cache/cache.h"
 #include "diag/stats.h"
@@ -17,10 +21,23 @@
 #include "superslab/arena.h"
 #include "superslab/span.h"
 
+/* Have spans magazines in this heap? Not if there is little memory for them. */
+static void choose_cached(void)
+{
+	struct hak_supply supply;
+
+	hak_host_supply(NULL, &supply);
+	hak_cached_max = supply.bytes >= POLICY_CACHES_SPANS ? HAK_CACHED_MAX : SLAB_MAX;
+}
+
 bool hak_init(const struct hak_provider *provider)
 {
 	platform_begin();
-	return pages_attach(provider ? provider : platform_provider());
+	if (!pages_attach(provider ? provider : platform_provider()))
+		return false;
+	if (PLATFORM_CACHED_BY_MEMORY)
+		choose_cached();
+	return true;
 }
 
 int hak_init_with(const struct hak_options *options)

@@ -181,19 +181,18 @@ static void *try_backed(struct request *request)
  */
 static void *alloc(struct request *request)
 {
+	bool gap_first = HAK_GAPS && policy_gap_first(request->size) && arena_is_scarce();
 	void *block = NULL;
-	bool gap_first;
 
-	if (NR_SPAN_CLASSES) {
+	if (gap_first) {
+		block = try_without_new_slab(request);
+	} else if (NR_SPAN_CLASSES) {
 		block = try_backed(request);
 		if (!block)
 			span_flush();
 		if (!block && cache_has_own_spans())
 			cache_flush_own(CLASS_SPAN_FIRST);
 	}
-	gap_first = HAK_GAPS && !block && policy_gap_first(request->size) && arena_is_scarce();
-	if (gap_first)
-		block = try_without_new_slab(request);
 	if (!block)
 		block = try_alloc(request, ALLOC_ANY);
 	if (unlikely(!block) && reclaim()) {
@@ -252,7 +251,7 @@ void *malloc_large(size_t size)
 {
 	void *block = NULL;
 
-	if (HAK_CACHED_MAX > TABLE_MAX && size <= HAK_CACHED_MAX)
+	if (HAK_CACHED_MAX > TABLE_MAX && size <= cached_max())
 		block = pop_fast(class_of_large(size));
 	return likely(block) ? block : malloc_slow(size);
 }

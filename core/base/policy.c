@@ -94,8 +94,9 @@ uint64_t policy_caches(uint64_t least, uint64_t live)
  */
 unsigned policy_first_limit(unsigned class)
 {
-	return HAK_CACHES_BYTES ? MIN(FIRST_BYTES / size_class[class].size, MAGAZINE_MIN)
-				: MAGAZINE_MIN;
+	if (HAK_CACHES_BYTES)
+		return MIN(FIRST_BYTES / size_class[class].size, MAGAZINE_MIN);
+	return class_has_spans(class) ? 1 : MAGAZINE_MIN;
 }
 
 /*

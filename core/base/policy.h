@@ -58,6 +58,9 @@ struct two_intervals {
 /* All magazines are emptied so often before, if others are in the middle of something. */
 #define POLICY_SCAN_TRIES 3u
 
+/* In bytes: with so much at the start, spans have magazines where PLATFORM_CACHED_BY_MEMORY. */
+#define POLICY_CACHES_SPANS ((size_t)32 << 20)
+
 /*
  * The allocator's own records are cut from chunks of this size, in bytes, or a multiple. With
  * units of a page, that is the records of two parts (superslab/part.c).

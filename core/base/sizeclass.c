@@ -7,6 +7,8 @@
  */
 #include "base/sizeclass.h"
 
+size_t hak_cached_max = SLAB_MAX;
+
 /* The row of a class whose blocks lie in slabs, ... */
 #define SLAB_ROW(size, capacity)                                                                   \
 	{                                                                                          \

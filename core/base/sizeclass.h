@@ -51,42 +51,56 @@
 	X(32, 4096, 4608) X(33, 4608, 5120) X(34, 5120, 6144) X(35, 6144, 7168)			\
 	X(36, 7168, 8192)
 
-/*
- * The parts of slabs, then the spans that the tables lead to, then larger spans. Where spans
- * have no magazines, there are no classes of them.
- */
-#if HAK_CACHED_MAX
+/* The parts of slabs. Where memory comes page by page, more of them are whole pages. */
+#if HAK_UNIT_SIZE == 4096
+#define PART_CLASSES(X)										\
+	X(37, 8192, 10240) X(38, 10240, 12288) X(39, 12288, 14336) X(40, 14336, 16384)		\
+	X(41, 16384, 20480) X(42, 20480, 24576) X(43, 24576, 28672) X(44, 28672, 32768)
+#elif HAK_CACHED_MAX
 #define PART_CLASSES(X)										\
 	X(37, 8192, 9344) X(38, 9344, 10880) X(39, 10880, 13056) X(40, 13056, 14336)		\
 	X(41, 14336, 16384) X(42, 16384, 20480) X(43, 20480, 21760) X(44, 21760, 24576)		\
 	X(45, 24576, 28672) X(46, 28672, 32768)
-
-#define PAGE_CLASSES(X)										\
-	X(49, 32768, 36864) X(50, 36864, 40960) X(51, 40960, 45056) X(52, 45056, 49152)		\
-	X(53, 49152, 53248) X(54, 53248, 57344) X(55, 57344, 61440) X(56, 61440, 65536)
-
-#define LARGE_CLASSES(X)									\
-	X(57, 65536, 81920) X(58, 81920, 98304) X(59, 98304, 114688) X(60, 114688, 131072)	\
-	X(61, 131072, 163840) X(62, 163840, 196608) X(63, 196608, 229376) X(64, 229376, 262144)	\
-	X(65, 262144, 327680) X(66, 327680, 393216) X(67, 393216, 458752) X(68, 458752, 524288)	\
-	X(69, 524288, 655360) X(70, 655360, 786432) X(71, 786432, 917504) X(72, 917504, 1048576)
-#define TABLE_MAX ((size_t)65536) /* up to here, tables tell the class */
 #else
-#if HAK_UNIT_SIZE == 65536
 #define PART_CLASSES(X)										\
 	X(37, 8192, 9344) X(38, 9344, 10880) X(39, 10880, 13056) X(40, 13056, 16384)		\
 	X(41, 16384, 21760) X(42, 21760, 32768)
-#else
-#define PART_CLASSES(X)										\
-	X(37, 8192, 10240) X(38, 10240, 12288) X(39, 12288, 14336) X(40, 14336, 16384)		\
-	X(41, 16384, 20480) X(42, 20480, 24576) X(43, 24576, 28672) X(44, 28672, 32768)
 #endif
 
+/*
+ * Then the spans that the tables lead to, then larger spans. Where spans have no magazines, there
+ * are no classes of them.
+ */
+#define SPAN(n) (CLASS_SPAN_FIRST + (n))
+#define FROM_64K(X, n)										\
+	X(SPAN(n), 65536, 81920) X(SPAN(n + 1), 81920, 98304)					\
+	X(SPAN(n + 2), 98304, 114688) X(SPAN(n + 3), 114688, 131072)				\
+	X(SPAN(n + 4), 131072, 163840) X(SPAN(n + 5), 163840, 196608)				\
+	X(SPAN(n + 6), 196608, 229376) X(SPAN(n + 7), 229376, 262144)				\
+	X(SPAN(n + 8), 262144, 327680) X(SPAN(n + 9), 327680, 393216)				\
+	X(SPAN(n + 10), 393216, 458752) X(SPAN(n + 11), 458752, 524288)				\
+	X(SPAN(n + 12), 524288, 655360) X(SPAN(n + 13), 655360, 786432)				\
+	X(SPAN(n + 14), 786432, 917504) X(SPAN(n + 15), 917504, 1048576)
+#if HAK_CACHED_MAX && HAK_UNIT_SIZE > 4096
+#define PAGE_CLASSES(X)										\
+	X(SPAN(0), 32768, 36864) X(SPAN(1), 36864, 40960) X(SPAN(2), 40960, 45056)		\
+	X(SPAN(3), 45056, 49152) X(SPAN(4), 49152, 53248) X(SPAN(5), 53248, 57344)		\
+	X(SPAN(6), 57344, 61440) X(SPAN(7), 61440, 65536)
+#define LARGE_CLASSES(X) FROM_64K(X, 8)
+#define TABLE_OCTAVE	 16 /* up to here, tables tell the class */
+#elif HAK_CACHED_MAX
+#define PAGE_CLASSES(X)
+#define LARGE_CLASSES(X)									\
+	X(SPAN(0), 32768, 40960) X(SPAN(1), 40960, 49152)					\
+	X(SPAN(2), 49152, 57344) X(SPAN(3), 57344, 65536) FROM_64K(X, 4)
+#define TABLE_OCTAVE	 15
+#else
 #define PAGE_CLASSES(X)
 #define LARGE_CLASSES(X)
-#define TABLE_MAX SLAB_MAX
+#define TABLE_OCTAVE	 15
 #endif
 /* clang-format on */
+#define TABLE_MAX ((size_t)1 << TABLE_OCTAVE)
 
 /* How many classes are in a list. */
 #define ONE_MORE(class, below, size) +1
@@ -249,21 +263,32 @@ static inline size_t class_of_medium(size_t size)
 	return medium_class[(size + MEDIUM_STEP - 1) / MEDIUM_STEP];
 }
 
-/* The class of TABLE_MAX < @size <= HAK_CACHED_MAX. */
+/*
+ * Larger blocks have no magazines: HAK_CACHED_MAX bytes, or SLAB_MAX in a heap that has little
+ * memory (CONFIG_HAK_LARGE). It is written when the heap is made.
+ */
+extern HAK_HIDDEN size_t hak_cached_max;
+
+static inline size_t cached_max(void)
+{
+	return PLATFORM_CACHED_BY_MEMORY ? hak_cached_max : HAK_CACHED_MAX;
+}
+
+/* The class of TABLE_MAX < @size <= cached_max(). */
 static inline size_t class_of_large(size_t size)
 {
 	unsigned octave = highest_bit(size - 1);
 
-	return CLASS_SPAN_FIRST + NR_PAGE_CLASSES + 4 * (octave - 16) +
+	return CLASS_SPAN_FIRST + NR_PAGE_CLASSES + 4 * (octave - TABLE_OCTAVE) +
 	       ((size - 1) >> (octave - 2) & 3);
 }
 
-/* The class of any size; CLASS_SPAN above HAK_CACHED_MAX. */
+/* The class of any size; CLASS_SPAN above cached_max(). */
 static inline unsigned class_of(size_t size)
 {
 	size_t class;
 
-	if (size > SLAB_MAX && size > HAK_CACHED_MAX)
+	if (size > SLAB_MAX && size > cached_max())
 		return CLASS_SPAN;
 	if (size <= SMALL_MAX)
 		class = class_of_small(size);

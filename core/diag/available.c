@@ -161,11 +161,11 @@ static size_t without_rounding(size_t bytes)
 {
 	unsigned class = CLASS_LAST;
 
-	if (bytes > HAK_CACHED_MAX)
+	if (bytes > cached_max())
 		return bytes;
-	while (size_class[class].size > bytes)
+	while (class >= CLASS_SPAN_FIRST && size_class[class].size > bytes)
 		--class;
-	return size_class[class].size;
+	return class < CLASS_SPAN_FIRST ? MIN(bytes, SLAB_MAX) : size_class[class].size;
 }
 
 size_t hak_available(void)

@@ -48,6 +48,16 @@
 #endif
 
 /*
+ * Magazines for blocks above 32 KiB as well, up to 1 MiB: one block of each size on each CPU. They
+ * are used in a heap for which there are at least 32 MiB when it is made, as hak_host_supply()
+ * says. Sizes are rounded up then: four in each doubling. For bare metal: Linux has such magazines
+ * anyway.
+ */
+#ifndef CONFIG_HAK_LARGE
+#define CONFIG_HAK_LARGE 0
+#endif
+
+/*
  * For a kernel in which GS does not lead to a struct hak_cpu: it has one CPU, or another way to
  * the area of each. A header of the kernel's own, <hak_cpu.h>, then says which way. See machine.h.
  */

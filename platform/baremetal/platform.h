@@ -35,15 +35,17 @@
 /*
  * How much magazines hold: at most HAK_MAGAZINE_MAX blocks and HAK_MAGAZINE_BYTES in each, all
  * of them near slots. All magazines of a CPU together may grow by HAK_CACHE_BYTES from what
- * they begin with. Spans have no magazines, since a machine has no memory to spare for them.
+ * they begin with. Blocks above HAK_CACHED_MAX bytes have no magazines; with CONFIG_HAK_LARGE those
+ * above 32 KiB have none either in a heap that is made with less than 32 MiB.
  */
-#define HAK_MAGAZINE_MAX      96u
-#define HAK_MAGAZINE_NEAR     HAK_MAGAZINE_MAX
-#define HAK_MAGAZINE_BYTES    (48u << 10)
-#define HAK_CACHE_BYTES	      (512 << 10)
-#define HAK_CACHE_BURST_BYTES 0
-#define HAK_CACHES_BYTES      0
-#define HAK_CACHED_MAX	      0
+#define HAK_MAGAZINE_MAX	  96u
+#define HAK_MAGAZINE_NEAR	  HAK_MAGAZINE_MAX
+#define HAK_MAGAZINE_BYTES	  (48u << 10)
+#define HAK_CACHE_BYTES		  (512 << 10)
+#define HAK_CACHE_BURST_BYTES	  0
+#define HAK_CACHES_BYTES	  0
+#define HAK_CACHED_MAX		  (CONFIG_HAK_LARGE * 1024 * 1024)
+#define PLATFORM_CACHED_BY_MEMORY CONFIG_HAK_LARGE
 
 /*
  * Before NULL, blocks are made of free neighbours of a smaller class: see core/slab/gap.c. There

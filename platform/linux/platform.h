@@ -53,13 +53,14 @@
  * those of all threads together may grow by HAK_CACHES_BYTES, or by an eighth of what is live.
  * Blocks above HAK_CACHED_MAX bytes have no magazines.
  */
-#define HAK_MAGAZINE_MAX      1280u
-#define HAK_MAGAZINE_NEAR     64u
-#define HAK_MAGAZINE_BYTES    (16u << 20)
-#define HAK_CACHE_BYTES	      (4 << 20)
-#define HAK_CACHE_BURST_BYTES (16 << 20)
-#define HAK_CACHES_BYTES      (32 << 20)
-#define HAK_CACHED_MAX	      (HAK_GAPS ? 0 : 1024 * 1024)
+#define HAK_MAGAZINE_MAX	  1280u
+#define HAK_MAGAZINE_NEAR	  64u
+#define HAK_MAGAZINE_BYTES	  (16u << 20)
+#define HAK_CACHE_BYTES		  (4 << 20)
+#define HAK_CACHE_BURST_BYTES	  (16 << 20)
+#define HAK_CACHES_BYTES	  (32 << 20)
+#define HAK_CACHED_MAX		  (HAK_GAPS ? 0 : 1024 * 1024)
+#define PLATFORM_CACHED_BY_MEMORY 0
 
 /* The provider of hak_init(NULL), and of the first allocation. See provider.c. */
 extern const struct hak_provider hak_linux_provider;

@@ -23,8 +23,9 @@
 #define MOST_A_PAIR (40u + CONFIG_HAK_WINDOW)
 #endif
 #define MOST_POOLED 34u
+#define MOST_LARGE  90u /* with CONFIG_HAK_LARGE, up to 1 MiB, in a heap that has 32 MiB */
 
-static const size_t sizes[] = { 8, 16, 64, 512, 1024, 4096, 16384 };
+static const size_t sizes[] = { 8, 16, 64, 512, 1024, 4096, 16384, 40000, 262144, 1048576 };
 
 static uint64_t ticks_of(size_t size, unsigned pairs)
 {
@@ -111,6 +112,13 @@ static void pair_512(void)
 	CHECK(hundredths_of(512) <= MOST_A_PAIR * 100);
 }
 
+static void pair_large(void)
+{
+	for (size_t size = 33000; size <= 1048576; size += size / 4)
+		CHECK(hundredths_of(size) <= MOST_LARGE * 100);
+	CHECK(hundredths_of(1048576) <= MOST_LARGE * 100);
+}
+
 int main(void)
 {
 	hak_init(port_provider());
@@ -124,6 +132,8 @@ int main(void)
 	TEST_RUN(pair_16);
 	TEST_RUN(pair_64);
 	TEST_RUN(pair_512);
+	if (CONFIG_HAK_LARGE)
+		TEST_RUN(pair_large);
 	TEST_RUN(pair_pool);
 	return test_finish();
 }

@@ -8,7 +8,7 @@
 #include <hakmem/hakmem.h>
 #include <cache/magazine.h>
 
-_Static_assert(CACHE_SIZE <= 24 << 10, "what each CPU costs");
+_Static_assert(CACHE_SIZE <= (24 + 4 * CONFIG_HAK_LARGE) << 10, "what each CPU costs");
 
 /* Not printed with hak_format(): that would be linked for it. */
 static int use(void)

@@ -8,21 +8,25 @@
 #include <base/sizeclass.h>
 
 static const uint32_t sizes[] = {
-	0,    8,     16,    32,	   48,	  64,	 80,	96,    112,   128,   160,  192,	 224,
-	256,  320,   384,   448,   512,	  640,	 768,	896,   1024,  1152,  1280, 1536, 1792,
-	2048, 2304,  2560,  3072,  3584,  4096,	 4608,	5120,  6144,  7168,  8192,
-#if HAK_CACHED_MAX
-	9344, 10880, 13056, 14336, 16384, 20480, 21760, 24576, 28672, 32768,
-#elif HAK_UNIT_SIZE == 65536
-	9344, 10880, 13056, 16384, 21760, 32768,
-#else
+	0,     8,     16,    32,    48,	   64,	  80,	 96,	112,  128,  160,  192,	224,
+	256,   320,   384,   448,   512,   640,	  768,	 896,	1024, 1152, 1280, 1536, 1792,
+	2048,  2304,  2560,  3072,  3584,  4096,  4608,	 5120,	6144, 7168, 8192,
+#if HAK_UNIT_SIZE == 4096
 	10240, 12288, 14336, 16384, 20480, 24576, 28672, 32768,
+#elif HAK_CACHED_MAX
+	9344, 10880, 13056, 14336, 16384, 20480, 21760, 24576, 28672, 32768,
+#else
+	9344, 10880, 13056, 16384, 21760, 32768,
 #endif
 };
 
 /* Those of spans, from CLASS_SPAN_FIRST on. */
 static const uint32_t span_sizes[] = {
+#if HAK_UNIT_SIZE == 4096
+	40960,	49152,	57344,	65536,
+#else
 	36864,	40960,	45056,	49152,	53248,	57344,	61440,	65536,
+#endif
 	81920,	98304,	114688, 131072, 163840, 196608, 229376, 262144,
 	327680, 393216, 458752, 524288, 655360, 786432, 917504, 1048576,
 };
@@ -35,7 +39,7 @@ static unsigned naive_class(size_t size)
 		++class;
 	if (class < ARRAY_SIZE(sizes))
 		return class;
-	for (class = 0; size <= HAK_CACHED_MAX && class < ARRAY_SIZE(span_sizes); ++class)
+	for (class = 0; size <= cached_max() && class < ARRAY_SIZE(span_sizes); ++class)
 		if (span_sizes[class] >= size)
 			return CLASS_SPAN_FIRST + class;
 	return CLASS_SPAN;
@@ -154,10 +158,10 @@ static void sizeclass_waste(void)
 	for (size_t size = 129; size <= SLAB_MAX; size++) {
 		size_t block = size_class[class_of(size)].size;
 
-		CHECK((block - size) * (size <= 8192	 ? 5
-					: size <= 21760	 ? 4
-					: HAK_CACHED_MAX ? 7
-							 : 2) <=
+		CHECK((block - size) * (size <= 8192				  ? 5
+					: size <= 21760				  ? 4
+					: HAK_CACHED_MAX || HAK_UNIT_SIZE == 4096 ? 7
+										  : 2) <=
 		      block);
 	}
 	for (size_t size = HAK_MIN_ALIGN + 1; size <= 128; size++)
