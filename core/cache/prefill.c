@@ -268,9 +268,12 @@ static bool prefill_try(unsigned class, size_t n)
 /* What malloc does before it returns NULL. May there be more memory now? */
 static bool prefill_find_memory(unsigned step, size_t bytes)
 {
+	bool flushed;
+
 	switch (step) {
 	case 0:
-		return cache_flush_own(CLASS_FIRST) | (arena_release_reserve() > 0);
+		flushed = cache_flush_own(CLASS_FIRST);
+		return arena_release_reserve() > 0 || flushed;
 	case 1:
 		cache_scan(CACHE_SCAN_ALL);
 		return true;

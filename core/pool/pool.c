@@ -178,11 +178,14 @@ static bool drain(struct hak_pool *pool)
 /* What malloc does before it returns NULL, one thing after another. May there be more now? */
 static bool pool_find_memory(struct hak_pool *pool, unsigned step)
 {
+	bool flushed;
+
 	switch (step) {
 	case 0:
 		return drain(pool);
 	case 1:
-		return cache_flush_own(CLASS_FIRST) | (arena_release_reserve() > 0);
+		flushed = cache_flush_own(CLASS_FIRST);
+		return arena_release_reserve() > 0 || flushed;
 	case 2:
 		if (this_cache() == CACHE_NEVER)
 			return false;

@@ -58,7 +58,7 @@
 #define HAK_MAGAZINE_BYTES	  (16u << 20)
 #define HAK_CACHE_BYTES		  (4 << 20)
 #define HAK_CACHE_BURST_BYTES	  (16 << 20)
-#define HAK_CACHES_BYTES	  (32 << 20)
+#define HAK_CACHES_BYTES	  (32 * 1048576)
 #define HAK_CACHED_MAX		  (HAK_GAPS ? 0 : 1024 * 1024)
 #define PLATFORM_CACHED_BY_MEMORY 0
 
