@@ -173,7 +173,7 @@ _Noreturn void boot_main(const struct pvh_start_info *info)
 	 * From here on the loader's memory may be overwritten, and null faults: QEMU's pc
 	 * has it there.
 	 */
-	paging_guard(0, new_pages);
+	paging_protect(0, true, new_pages);
 	boot_memory_ticks -= cpu_read_tsc();
 	add_low_memory();
 	add_high_memory();

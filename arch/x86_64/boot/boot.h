@@ -78,6 +78,13 @@ struct interrupt_frame {
 void traps_init(struct trap_area *area);
 
 /**
+ * fault_set() - who is asked about page faults before they are reported
+ * @handler: told the address, and the instruction; runs on the stack of exceptions. If it
+ *	     returns, the fault is reported.
+ */
+void fault_set(void (*handler)(uint64_t address, uint64_t rip));
+
+/**
  * interrupt_set() - what to do on an interrupt, on every CPU
  * @vector:  FIRST_INTERRUPT to NR_VECTORS - 1
  * @handler: called with interrupts off, may allocate and free; returns the frame
@@ -105,12 +112,12 @@ void nmi_set(bool (*handler)(void));
 int paging_map(uint64_t base, uint64_t end, void *(*alloc)(size_t size));
 
 /**
- * paging_guard() - unmap the page at @address, so that using it faults
+ * paging_protect() - unmap the page at @address, so that using it faults, or map it again
  *
  * For pages that no other CPU has used. Returns 0, or -1 if there is no page
  * for a page table; then nothing has changed.
  */
-int paging_guard(uint64_t address, void *(*alloc)(size_t size));
+int paging_protect(uint64_t address, bool faults, void *(*alloc)(size_t size));
 
 /* The local APIC of the CPU that calls. */
 void lapic_init(void);

@@ -6,7 +6,7 @@
  * This file owns the entries of boot_pdpt from the fifth on. Only RAM is mapped, one to
  * one, in 2 MiB pages: a wild pointer faults instead of reaching a device that a big table
  * would have covered. These entries only ever change from absent to present, so no TLB
- * flush is needed. Only this CPU has to know of guards.
+ * flush is needed. Only this CPU has to know of pages that fault.
  *
  * It runs at start-up only, without a lock. On failure what was mapped stays, which is
  * harmless.
@@ -54,7 +54,7 @@ int paging_map(uint64_t base, uint64_t end, void *(*alloc)(size_t size))
 	return 0;
 }
 
-int paging_guard(uint64_t address, void *(*alloc)(size_t size))
+int paging_protect(uint64_t address, bool faults, void *(*alloc)(size_t size))
 {
 	uint64_t *entry = &page_directory(address, alloc)[address / SIZE_2M % 512];
 	uint64_t *table;
@@ -70,7 +70,8 @@ int paging_guard(uint64_t address, void *(*alloc)(size_t size))
 		*entry = (uintptr_t)table | PAGE_PRESENT | PAGE_WRITABLE;
 	}
 	table = (uint64_t *)(uintptr_t)(*entry & PAGE_ADDRESS);
-	table[address / BOOT_PAGE_SIZE % 512] = 0;
+	table[address / BOOT_PAGE_SIZE % 512] =
+		faults ? 0 : (address & PAGE_ADDRESS) | PAGE_PRESENT | PAGE_WRITABLE;
 	__asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
 	return 0;
 }

@@ -138,7 +138,7 @@ static void start(unsigned number, unsigned apic_id, void *(*alloc)(size_t size)
 	struct boot_cpu *cpu = alloc(sizeof(*cpu));
 	char *stack = alloc(BOOT_PAGE_SIZE + BOOT_STACK_SIZE);
 
-	if (!cpu || !stack || paging_guard((uintptr_t)stack, alloc))
+	if (!cpu || !stack || paging_protect((uintptr_t)stack, true, alloc))
 		fail("boot: no memory for CPU %u (APIC id %u)", number, apic_id);
 	__builtin_memset(cpu, 0, sizeof(*cpu));
 	cpu->apic_id = apic_id;

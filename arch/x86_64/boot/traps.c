@@ -24,7 +24,8 @@
 #include <hakmem/host.h>
 #include <machine.h>
 
-#define NR_TRAPS FIRST_INTERRUPT
+#define NR_TRAPS   FIRST_INTERRUPT
+#define PAGE_FAULT 14
 
 #define GATE_INTERRUPT 0x8e /* present, ring 0, interrupts off */
 #define GATE_TSS       0x89 /* present, ring 0, 64-bit task state, free */
@@ -58,6 +59,7 @@ struct interrupt_frame *interrupt_dispatch(struct interrupt_frame *frame);
 static struct gate idt[NR_VECTORS];
 static struct interrupt_frame *(*handlers[NR_VECTORS])(struct interrupt_frame *frame);
 static bool (*nmi_handler)(void);
+static void (*fault_handler)(uint64_t address, uint64_t rip);
 
 static const char *const trap_names[NR_TRAPS] = {
 	[0] = "divide error",
@@ -87,6 +89,8 @@ _Noreturn void trap_report(const struct trap_frame *frame)
 	const char *name = trap_names[frame->vector];
 	struct hak_line line = { 0 };
 
+	if (frame->vector == PAGE_FAULT && fault_handler)
+		fault_handler(cpu_read_cr2(), frame->rip);
 	if (depth++ == 2)
 		for (;;)
 			cpu_halt();
@@ -96,6 +100,11 @@ _Noreturn void trap_report(const struct trap_frame *frame)
 		   (unsigned long)frame->rip, (unsigned long)frame->error,
 		   (unsigned long)cpu_read_cr2(), (unsigned long)frame->rsp);
 	hak_host_panic(line.text);
+}
+
+void fault_set(void (*handler)(uint64_t address, uint64_t rip))
+{
+	fault_handler = handler;
 }
 
 /* Anything but what was asked for, by interrupt_set() or nmi_set(), is reported. */
