@@ -141,8 +141,10 @@ endif
 endif
 
 LINUX_INCLUDES := -Iinclude -Icore -Iarch/$(ARCH) -Iplatform/linux
-LINUX_NEEDED   := $(NEEDED) -fPIC $(LINUX_INCLUDES) $(if $(SAN),-fsanitize=$(SAN) \
-		  -fno-sanitize-recover=all -fno-omit-frame-pointer)
+# For samples: clang makes no unwind tables of what is freestanding.
+LINUX_NEEDED   := $(NEEDED) -fPIC -fasynchronous-unwind-tables $(LINUX_INCLUDES) \
+		  $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
+		  -fno-omit-frame-pointer)
 LINUX_CFLAGS   := $(DEFAULTS) $(CPPFLAGS) $(CFLAGS) $(LINUX_NEEDED)
 LINUX_FASTPATH := $(if $(CLANG),,-fno-tree-slsr)
 # Objects of link-time optimisation are nothing to GNU ld without its plugin.
@@ -172,8 +174,8 @@ BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack -
 # --------------------------------------------------------------------- sources
 
 CORE       := $(basename $(wildcard core/*/*.c))
-SHARED     := platform/linux/early_init platform/linux/fork_raw
-STATIC     := platform/linux/fork_static
+SHARED     := platform/linux/early_init platform/linux/fork_raw platform/linux/unwind
+STATIC     := platform/linux/fork_static platform/linux/unwind_static
 LINUX      := $(filter-out $(SHARED) $(STATIC),$(basename $(wildcard platform/linux/*.c)))
 BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c)) $(wildcard platform/baremetal/*.S)
 BOOT       := $(basename $(wildcard arch/$(ARCH)/boot/*.c)) $(wildcard arch/$(ARCH)/boot/*.S) \
@@ -309,7 +311,7 @@ $(B)/libhakmem.a $(B)/platform.a:
 # look inside. The C library keeps its own malloc there, and the sanitizers
 # theirs.
 TESTED := $(call linux_objects,$(CORE) $(filter-out platform/linux/malloc \
-	  platform/linux/mallinfo,$(LINUX)) \
+	  platform/linux/mallinfo,$(LINUX)) platform/linux/unwind \
 	  tests/test tests/port/linux)
 
 # Sources of each program, which is built for both platforms where it can be.
@@ -318,6 +320,9 @@ model   := $(basename $(wildcard tests/model/*.c)) tests/fake
 fault   := $(basename $(wildcard tests/fault/*.c)) tests/fake
 stress  := $(basename $(wildcard tests/stress/*.c))
 full    := tests/full/full tests/fake
+samples := tests/samples/samples
+guard   := tests/samples/guard tests/samples/fault_linux
+guard-image := tests/samples/guard tests/samples/fault_baremetal
 death   := $(basename $(wildcard tests/death/*.c))
 provider := tests/linux/provider
 scaling := tests/bench/scaling
@@ -333,9 +338,9 @@ last-resort := tests/smp/last_resort tests/smp/cpus
 pools   := tests/smp/pools tests/smp/cpus tests/smp/traffic
 preempt := tests/smp/preempt tests/smp/cpus tests/smp/traffic
 
-LINUX_PROGRAMS := unit model fault stress full death provider scaling idle
-IMAGES         := unit model fault scaling pair status idle smp preempt smp-cost fini region \
-		  last-resort memory-map pools
+LINUX_PROGRAMS := unit model fault stress full samples guard death provider scaling idle
+IMAGES         := unit model fault samples guard-image scaling pair status idle smp preempt \
+		  smp-cost fini region last-resort memory-map pools
 
 define linux_program
 $(L)/$(1): $$(call linux_objects,$$($(1))) $$(TESTED)

@@ -101,6 +101,12 @@ PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure lar
 $(foreach program,$(PLATFORM_IMAGES),$(eval $(call image,$(program))))
 images: $(PLATFORM_IMAGES:%=$(B)/%.elf)
 
+# A profile, as an outsider would link it: the archive has other slow paths then.
+$(B)/profile.elf: $(call bm_objects,tests/qemu/profile $(BOOT) $(IMAGE_TESTED)) \
+		  $(B)/libhakmem.a qemu/image.ld
+	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) --gc-sections $(filter %.o %.a,$^) -o $@
+images: $(B)/profile.elf
+
 # The library's words where GS points to other things: see the tests.
 smp-at := $(smp)
 cpu-at := tests/qemu/cpu_at

@@ -111,6 +111,10 @@ qemu-unit-smp-4-icount 420: qemu/run.sh $(B)/unit.elf --smp 4 --icount
 qemu-model-smp-4 60: $(MODEL_RUN) --smp 4
 qemu-model-smp-8-pc-icount 60: $(MODEL_RUN) --smp 8 --machine pc --icount
 qemu-fault-smp-4-pc 240: qemu/run.sh $(B)/fault.elf --smp 4 --machine pc
+qemu-samples 60: qemu/run.sh $(B)/samples.elf
+qemu-guard 60: qemu/run.sh $(B)/guard-image.elf
+qemu-guard-pc 60: qemu/run.sh $(B)/guard-image.elf --machine pc
+qemu-profile 60: tests/qemu/check-profile.sh $(B)/profile.elf
 qemu-smp-1 60: $(SMP_RUN) -- --cpus 1
 qemu-smp-2-icount 60: $(SMP_RUN) --smp 2 --icount -- --cpus 2
 qemu-smp-4 120: $(SMP_RUN) --smp 4 -- --cpus 4 --ops 10000000
@@ -230,11 +234,21 @@ endef
 REAPER_DEBUG := child_of_two_threads child_of_one_thread forks_while_it_is_busy \
 	main_leaves_wrapped freed_goes_at_once turns_keep_their_memory
 
+# Samples among threads.
+SAMPLES := HAKMEM_PROFILE=4096:/dev/null HAKMEM_GUARD=20
+
 define LINUX_SUITES
 lint: tests/lint/run.sh
 model-check: tests/model-check/run.sh
 unit: $(L)/unit
 unit-debug: $(O)/debug/linux/unit
+samples: $(L)/samples
+samples-debug: $(O)/debug/linux/samples
+guard: $(L)/guard
+guard-debug: $(O)/debug/linux/guard
+samples-stress: env $(SAMPLES) $(L)/stress --ops 50000
+samples-stress-tsan: env $(SAMPLES) $(O)/tsan/linux/stress --ops 10000
+samples-options 120: tests/linux/samples.sh $(L)
 unit-asan: $(O)/asan/linux/unit
 unit-ubsan: $(O)/ubsan/linux/unit
 unit-tsan: $(O)/tsan/linux/unit

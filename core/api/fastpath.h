@@ -41,6 +41,10 @@ void *malloc_large(size_t size);
 HAK_COLD NOINLINE void *malloc_slow(size_t size);
 HAK_COLD void free_slow(void *block, const char *caller);
 
+/* The last two, unless the platform links those of sampled.c, which know samples. */
+HAK_COLD void *hak_malloc_slow(size_t size);
+HAK_COLD void hak_free_slow(void *block, const char *caller);
+
 /*
  * Pop a block. NULL if the magazine is empty or seized, and also if it was seized after the
  * block was read: then the block is not ours.
@@ -71,7 +75,7 @@ static inline void *malloc_fast(size_t size)
 		return malloc_large(size);
 
 	block = pop_fast(class);
-	return likely(block) ? block : malloc_slow(size);
+	return likely(block) ? block : hak_malloc_slow(size);
 }
 
 /*
@@ -111,7 +115,7 @@ static inline void free_fast(void *block, const char *caller)
 		if (likely(push_fast(pagemap_class_in_range(address), block)))
 			return;
 	}
-	free_slow(block, caller);
+	hak_free_slow(block, caller);
 }
 
 #endif

@@ -34,6 +34,7 @@
 
 #include "base/lock.h"
 #include "cache/cache.h"
+#include "diag/trace.h"
 #include "pages/meta.h"
 #include "pool/pool.h"
 #include "reclaim/scan.h"
@@ -49,7 +50,7 @@ static bool for_each_inner_lock(bool (*visit)(struct lock *lock))
 {
 	return class_for_each_lock(visit) && pool_for_each_lock(visit) &&
 	       arena_for_each_lock(visit) && cache_for_each_lock(visit) &&
-	       meta_for_each_lock(visit);
+	       samples_for_each_lock(visit) && meta_for_each_lock(visit);
 }
 
 /* Every lock; the order does not matter when they are dropped. */

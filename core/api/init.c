@@ -9,6 +9,7 @@
 
 #include <hakmem/host.h>
 
+#include "api/sampled.h"
 #include "base/policy.h"
 #include "base/sizeclass.h"
 #include "base/usage.h"
@@ -58,10 +59,18 @@ int hak_init_with(const struct hak_options *options)
 	return HAK_INIT_DONE;
 }
 
+/* There are no samples, unless the platform links sampled.c. */
+static void no_samples(void)
+{
+}
+
+REPLACEABLE(hak_samples_fini, no_samples);
+
 void hak_fini(void)
 {
 	this_cache_set(CACHE_NONE);
 	scan_fini_begin();
+	hak_samples_fini();
 	cache_fini();
 	class_fini();
 	span_fini();

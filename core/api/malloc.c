@@ -14,10 +14,12 @@
 #include <hakmem/host.h>
 
 #include "api/fastpath.h"
+#include "api/request.h"
 #include "base/policy.h"
 #include "cache/cache.h"
 #include "cache/magazine.h"
 #include "diag/check.h"
+#include "diag/sample.h"
 #include "diag/stats.h"
 #include "pages/bug.h"
 #include "pages/meta.h"
@@ -37,21 +39,6 @@ NOINLINE void hak_free(void *block)
 }
 
 #define SIZE_LIMIT (SIZE_MAX / 2) /* PTRDIFF_MAX, which headers of kernels often lack */
-
-/**
- * struct request - what is asked for
- * @class:  the class of the block, or CLASS_SPAN
- * @size:   in bytes
- * @align:  a power of two
- * @zeros:  it is to read zero
- * @backed: set if memory stands behind most of a span already
- * @is_gap: set if it got a gap block: nobody knows whether that reads zero
- */
-struct request {
-	unsigned class;
-	size_t size, align;
-	bool zeros, backed, is_gap;
-};
 
 static void *fail(enum hak_error error)
 {
@@ -224,7 +211,7 @@ static void *alloc_with_all(struct request *request)
 }
 
 /* Before NULL, with no lock or claim held, the host is asked to free something. */
-static void *alloc_or_fail(struct request *request)
+void *request_alloc(struct request *request)
 {
 	bool possible = (request->size | request->align) <= SIZE_LIMIT;
 	void *block = possible ? alloc_with_all(request) : NULL;
@@ -240,12 +227,16 @@ static void *alloc_or_fail(struct request *request)
 	return block;
 }
 
+REPLACEABLE(hak_request_alloc, request_alloc);
+
 void *malloc_slow(size_t size)
 {
 	struct request request = { .class = class_of(size), .size = size, .align = 1 };
 
-	return alloc_or_fail(&request);
+	return request_alloc(&request);
 }
+
+REPLACEABLE(hak_malloc_slow, malloc_slow);
 
 void *malloc_large(size_t size)
 {
@@ -253,7 +244,7 @@ void *malloc_large(size_t size)
 
 	if (HAK_CACHED_MAX > TABLE_MAX && size <= cached_max())
 		block = pop_fast(class_of_large(size));
-	return likely(block) ? block : malloc_slow(size);
+	return likely(block) ? block : hak_malloc_slow(size);
 }
 
 /* @block is no block of the program. Say what it is, and stop the program. */
@@ -278,17 +269,17 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 	hak_bug(bug, caller, block, 0, 0);
 }
 
-/* Is this the class of a slab that has gap blocks? Then gap.c knows its blocks. */
+/* Is this the class of a slab that has gap blocks, or samples? Then gap.h knows its blocks. */
 static bool is_mixed(unsigned class)
 {
-	return HAK_GAPS && class == CLASS_MIXED;
+	return (HAK_GAPS || PLATFORM_SAMPLES) && class == CLASS_MIXED;
 }
 
-/* Stops the program if @block is none of a slab that has gap blocks. */
+/* Stops the program if @block is none of such a slab. */
 static void check_mixed(const void *block, const char *caller)
 {
 	struct gap gap;
-	enum hak_bug_code bug = gap_inspect(block, &gap);
+	enum hak_bug_code bug = hak_mixed_inspect(block, &gap);
 
 	if (IS_ENABLED(CONFIG_HAK_DEBUG) && !bug && check_is_cached(gap.class, block))
 		bug = HAK_BUG_DOUBLE_FREE;
@@ -335,7 +326,7 @@ static size_t usable_size(unsigned class, const void *block)
 	struct gap gap;
 
 	if (is_mixed(class))
-		return gap_inspect(block, &gap) ? 0 : gap.size;
+		return hak_mixed_inspect(block, &gap) ? 0 : gap.size;
 	return class == CLASS_SPAN ? span_size(block) : size_class[class].size;
 }
 
@@ -375,6 +366,8 @@ void free_slow(void *block, const char *caller)
 	scan_note(HAK_REAP_FREE);
 }
 
+REPLACEABLE(hak_free_slow, free_slow);
+
 /*
  * The class of blocks of @size bytes at multiples of @align. If the size of a class is a
  * multiple of @align, all its blocks lie at multiples of it, since units do. The search ends
@@ -404,6 +397,8 @@ static void check_size(const void *block, size_t align, size_t size, const char 
 	bool fits = class == CLASS_SPAN ? span_fits(block, size)
 					: class_of_aligned(align, size) == class;
 
+	if (is_mixed(class))
+		fits = size <= usable;
 	if (!fits && (!is_any_larger || size > usable))
 		hak_bug(HAK_BUG_WRONG_SIZE, caller, block, usable, size);
 }
@@ -428,7 +423,7 @@ HAK_COLD void *hak_zalloc(size_t size)
 	void *block;
 
 	/* what comes from the slabs may be known to read zero */
-	block = size <= SLAB_MAX ? hak_malloc(size) : alloc_or_fail(&request);
+	block = size <= SLAB_MAX ? hak_malloc(size) : hak_request_alloc(&request);
 	if (block && (size <= SLAB_MAX || request.is_gap))
 		__builtin_memset(block, 0, size);
 	else if (block)
@@ -452,7 +447,7 @@ HAK_COLD void *hak_aligned_alloc(size_t align, size_t size)
 	if (!is_power_of_two(align))
 		return fail(HAK_EINVAL);
 	request.class = class_of_aligned(align, size);
-	return alloc_or_fail(&request);
+	return hak_request_alloc(&request);
 }
 
 /*
@@ -483,7 +478,7 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, bool *back
 	struct request request = { .class = CLASS_SPAN, .align = 1 };
 	void *block;
 
-	if (!class_is_span(class) || size > SIZE_LIMIT / 2)
+	if (!class_is_span(class) || size > SIZE_LIMIT / 2 || (PLATFORM_SAMPLES && hak_sampling))
 		return hak_malloc(size);
 	if (NR_SPAN_CLASSES)
 		span_flush();
@@ -493,7 +488,7 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, bool *back
 		span_note_size(block, size);
 	} else {
 		request.size = size;
-		block = alloc_or_fail(&request);
+		block = hak_request_alloc(&request);
 	}
 	*backed = request.backed;
 	return block;
@@ -525,7 +520,7 @@ HAK_COLD void *hak_realloc(void *block, size_t size)
 	if (!block)
 		return hak_malloc(size);
 	if (!size) {
-		free_slow(block, "realloc");
+		hak_free_slow(block, "realloc");
 		return NULL;
 	}
 	class = class_of_block(block, "realloc");

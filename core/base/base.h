@@ -86,6 +86,13 @@ void __tsan_acquire(void *address);
 #define SANITIZER_ACQUIRE(address) ((void)(address))
 #endif
 
+/*
+ * @name is @function, unless another object that is linked defines it. What an image does not
+ * use costs it nothing so.
+ */
+#define REPLACEABLE(name, function)                                                                \
+	extern __typeof__(function) name __attribute__((weak, alias(#function)))
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Each argument is evaluated twice. */

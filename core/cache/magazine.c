@@ -153,6 +153,33 @@ void *magazine_pop(struct hak_cache *cache, unsigned class, enum alloc_which whi
 	return block;
 }
 
+/* The same, but a refill brings at most @n blocks, so that the next one comes soon. For samples. */
+void *magazine_pop_few(struct hak_cache *cache, unsigned class, unsigned n)
+{
+	struct magazine *magazine = &cache->magazine[class];
+	struct magazine_cold *cold = &cache->cold->magazine[class];
+	void **blocks, *block;
+	unsigned got;
+
+	seize_enter(cache, class);
+	block = cache->slot[magazine->top];
+	if (!block) {
+		blocks = &cache->slot[cold->base + 1];
+		n = MIN(n, (budget_limit(cache, class) + 1) / 2);
+		got = blocks_alloc(class, blocks + n, n, ALLOC_ANY);
+		__builtin_memmove(blocks, blocks + n - got, got * sizeof(*blocks));
+		magazine->top = (uint16_t)(cold->base + got);
+		block = cache->slot[magazine->top];
+		cold->batches.misses++;
+		cold->batches.refills += got > 0;
+		cold->batches.refilled += got;
+	}
+	if (block)
+		magazine->top--;
+	seize_leave(cache);
+	return block;
+}
+
 /**
  * magazine_push() - put a block into a magazine, which is spilled if it is full
  *

@@ -10,6 +10,7 @@
 #include "superslab/superslab.h"
 
 HAK_COLD void *magazine_pop(struct hak_cache *cache, unsigned class, enum alloc_which which);
+void *magazine_pop_few(struct hak_cache *cache, unsigned class, unsigned n);
 HAK_COLD bool magazine_push(struct hak_cache *cache, unsigned class, void *block);
 HAK_COLD bool magazine_flush(struct hak_cache *cache, unsigned class);
 HAK_COLD void magazine_hand_over(struct hak_cache *cache, unsigned class, unsigned keep);

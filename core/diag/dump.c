@@ -45,7 +45,7 @@ static char letter_of(const struct superslab *superslab, unsigned index)
 		return window->unbacked >> bit & 1 ? '.' : '-';
 	if (class == CLASS_SPAN_REST)
 		return '=';
-	if (HAK_GAPS && class == CLASS_MIXED)
+	if ((HAK_GAPS || PLATFORM_SAMPLES) && class == CLASS_MIXED)
 		return 'g';
 	if (class == CLASS_BITMAP_512 || class == CLASS_BITMAP_1024)
 		return 'b';

@@ -283,3 +283,5 @@ void gap_free(void *block)
 	atomic_fetch_add_explicit(&sc->uncached[UNCACHED_FREE], gap.n, memory_order_relaxed);
 	class_note_freed(sc, slab, gap.n);
 }
+
+REPLACEABLE(hak_mixed_inspect, gap_inspect);

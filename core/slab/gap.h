@@ -28,4 +28,7 @@ struct gap {
 
 HAK_COLD enum hak_bug_code gap_inspect(const void *block, struct gap *gap);
 
+/* The same, unless the platform links that of sampled.c: samples lie in such slabs, too. */
+HAK_COLD enum hak_bug_code hak_mixed_inspect(const void *block, struct gap *gap);
+
 #endif

@@ -29,7 +29,8 @@ _Static_assert(!HAK_METADATA_APART || HAK_GUARD == UNIT_SIZE, "the guards of bit
  * @bitmap: a bit for each block, 1 if it is free and its pages are backed: @inline_bits, or
  *	    the descriptors of the slab's other units, or a block of CLASS_BITMAP_*. Where there
  *	    may be gap blocks, it is followed by another one, with a bit for each block that is
- *	    not the first of its gap block. [owner]
+ *	    not the first of its gap block. Of a span with samples, a struct sample_pool
+ *	    (diag/sample.h). [owner]
  * @inline_bits: the bitmap of a class with few blocks [class]
  * @span_pages:  length of the span that starts here, in pages [owner]
  * @span_needed: how many of these its size takes; the rest is room to grow into [owner]

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the allocator needs of its surroundings besides pages: eleven functions, which are found
+ * What the allocator needs of its surroundings besides pages: thirteen functions, which are found
  * when the program or the image is linked. The Linux library and the bare-metal archive bring
  * them along. A kernel that has better ones defines these before it links the archive.
  *
  * None of them may call the allocator, but for hak_host_reap(), hak_host_pressure() and
- * hak_host_low_water(). If interrupt handlers allocate, all but the last two are called in
- * interrupt handlers, and with interrupts off.
+ * hak_host_low_water(). If interrupt handlers allocate, all but those two are called in interrupt
+ * handlers, and all but the last four with interrupts off.
  */
 #ifndef HAK_HOST_H
 #define HAK_HOST_H
@@ -154,6 +154,32 @@ bool hak_host_pressure(size_t bytes);
  * itself, either. It is called once, and again when more memory was free meanwhile.
  */
 void hak_host_low_water(void);
+
+/**
+ * hak_host_trace() - whom was the caller called by?
+ * @frame:  where the frame of the function is whose caller comes first: the word there is the
+ *	    caller's frame pointer, and the next one its return address
+ * @frames: is filled in with return addresses, the innermost first
+ * @most:   of them
+ *
+ * Only samples call it (samples.h), with nothing held, and interrupts as the caller of malloc or
+ * free has them. It may not call the allocator. Returns how many it has found. That of the
+ * bare-metal library follows frame pointers, in the 16 KiB above the stack pointer at most. Linux
+ * has the unwinder of gcc, and takes no note of @frame.
+ */
+unsigned hak_host_trace(const void *frame, void **frames, unsigned most);
+
+/**
+ * hak_host_protect() - let accesses to some pages fault, or no longer
+ * @base:    of whole pages of the heap, of HAK_GRANULE bytes each
+ * @size:    in bytes
+ * @faults:  false: they can be read and written again, and have their contents
+ *
+ * Only guarded samples call it (hak_guard_start()), with nothing held. Returns false if it
+ * cannot: nothing has changed then. That of the bare-metal library returns false. A kernel with
+ * page tables changes the entries of these pages, and has all CPUs forget what they know of them.
+ */
+bool hak_host_protect(void *base, size_t size, bool faults);
 
 #ifdef __cplusplus
 }

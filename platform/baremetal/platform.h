@@ -29,6 +29,16 @@
  */
 #define HAK_LEAF_BITS 25
 
+/*
+ * Samples (diag/sample.h): a block is one only in images that ask for it, so the core does
+ * not ask. How many slices of 16 KiB are for what is known of
+ * them, at most; how many chains of stacks there are; how many pages are for guarded blocks.
+ */
+#define PLATFORM_SAMPLES   0
+#define HAK_SAMPLE_RECORDS 16u
+#define HAK_SAMPLE_BUCKETS 256u
+#define HAK_GUARD_PAGES	   32u
+
 /* In bytes. C asks for no more than what the largest object that fits into a block needs. */
 #define HAK_MIN_ALIGN 8
 

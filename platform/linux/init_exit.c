@@ -40,7 +40,7 @@ static void keep_stderr(void)
 }
 
 /* The file, or -1: the program may have closed it, and another may have its number. */
-static int kept_stderr(void)
+int hak_kept_stderr(void)
 {
 	struct stat now;
 
@@ -56,7 +56,8 @@ __attribute__((constructor)) static void begin(void)
 
 	hak_options_read();
 	hak_reaper_configure();
-	if (hak_option(HAK_OPTION_STATS))
+	hak_samples_begin();
+	if (hak_option(HAK_OPTION_STATS) || hak_option(HAK_OPTION_LEAKS))
 		keep_stderr();
 	errno = saved;
 }
@@ -108,13 +109,12 @@ static int find_links(char *name, bool *is_link)
 	}
 }
 
-/* Does not wait for a reader, if it is a pipe. Returns the file, or -1 and sets errno. */
-static int open_stats(const char *text)
+int hak_open_output(const char *text, int flags)
 {
-	int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	char *name = file_name(text);
 	bool is_link = false;
 
+	flags |= O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	errno = name ? find_links(name, &is_link) : ENAMETOOLONG;
 	if (errno)
 		return -1;
@@ -137,16 +137,18 @@ __attribute__((destructor)) static void end(void)
 	const char *text = hak_option_text(HAK_OPTION_STATS);
 	int file, saved = errno;
 
+	hak_samples_end();
+	errno = saved;
 	if (!hak_option(HAK_OPTION_STATS))
 		return;
-	file = text ? open_stats(text) : kept_stderr();
+	file = text ? hak_open_output(text, O_APPEND) : hak_kept_stderr();
 	if (file >= 0) {
 		print_stats(file);
 		syscall(SYS_close, file);
 	} else if (text) {
 		int failure = errno;
 
-		hak_say_to(kept_stderr(), "cannot append to %s (errno %d)", text, failure);
+		hak_say_to(hak_kept_stderr(), "cannot append to %s (errno %d)", text, failure);
 	}
 	errno = saved;
 }

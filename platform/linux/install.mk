@@ -16,7 +16,7 @@ DESTDIR    ?=
 INSTALL    ?= install
 STRIP      ?= strip
 
-PUBLIC_HEADERS := $(addprefix include/hakmem/,hakmem.h pool.h stats.h provider.h)
+PUBLIC_HEADERS := $(addprefix include/hakmem/,hakmem.h pool.h samples.h stats.h provider.h)
 MAN_PAGES      := $(wildcard platform/linux/man/*.[1-9])
 man_directory = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))
 

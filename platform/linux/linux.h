@@ -45,6 +45,28 @@ void hak_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void hak_say_to(int file, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void hak_say_line(const char *line);
 
+/* Samples, as the environment asks for them: at the start, in a child of fork(), at the end. */
+void hak_samples_begin(void);
+void hak_samples_end(void);
+
+/* How gcc's unwinder is called; NULL: there is none. */
+struct _Unwind_Context;
+struct hak_unwinder {
+	int (*backtrace)(int (*visit)(struct _Unwind_Context *context, void *ctx), void *ctx);
+	uintptr_t (*ip)(struct _Unwind_Context *context);
+	uintptr_t (*start)(struct _Unwind_Context *context); /* of the function */
+};
+bool hak_unwinder_find(struct hak_unwinder *unwinder);
+
+/*
+ * The file of this name, with the number of the process for each %p. Does not wait for a reader, if
+ * it is a pipe. Returns -1 and sets errno. @flags: O_APPEND, or O_TRUNC.
+ */
+int hak_open_output(const char *text, int flags);
+
+/* What was stderr at the start, for statistics and leaks; or -1. */
+int hak_kept_stderr(void);
+
 /* Text on its way to a file: the sink hak_output_append() collects it. */
 struct hak_output {
 	int file;
@@ -53,6 +75,7 @@ struct hak_output {
 };
 
 void hak_output_begin(struct hak_output *out, const char *what);
+void hak_output_name(struct hak_output *out); /* "hakmem: NAME[PID]: " */
 void hak_output_append(void *ctx, const char *text, size_t length);
 void hak_output_flush(struct hak_output *out);
 

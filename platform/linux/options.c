@@ -19,14 +19,16 @@
 
 #include "linux.h"
 
-#define PREFIX	  "HAKMEM_"
-#define TEXT_MOST 64 /* of what others wrote, so that the end of a line has room */
+#define PREFIX	    "HAKMEM_"
+#define NUMBER_MOST 999999999
+#define TEXT_MOST   64 /* of what others wrote, so that the end of a line has room */
 
 enum type {
-	SWITCH, /* 0 or 1 */
-	NUMBER, /* from least to most */
-	CHOICE, /* one of the words; the value is its index */
-	OUTPUT, /* 0, 1, or the name of a file */
+	SWITCH,	 /* 0 or 1 */
+	NUMBER,	 /* from least to most */
+	CHOICE,	 /* one of the words; the value is its index */
+	OUTPUT,	 /* 0, 1, or the name of a file */
+	SAMPLES, /* from least to most, and perhaps a colon and the name of a file */
 };
 
 static struct option {
@@ -36,10 +38,30 @@ static struct option {
 	const char *const *words; /* ends with NULL */
 	const char *text;
 } options[HAK_NR_OPTIONS] = {
+	[HAK_OPTION_GUARD] = {
+		.name = "HAKMEM_GUARD",
+		.help = "N: one block of N is guarded by pages that fault; 0: none",
+		.type = NUMBER, .most = NUMBER_MOST,
+	},
 	[HAK_OPTION_HELP] = {
 		.name = "HAKMEM_HELP",
 		.help = "1: print this table",
 		.type = SWITCH, .most = 1,
+	},
+	[HAK_OPTION_LEAKS] = {
+		.name = "HAKMEM_LEAKS",
+		.help = "what is live at exit, by stack; 1: all blocks, N: samples of N bytes",
+		.type = NUMBER, .most = NUMBER_MOST,
+	},
+	[HAK_OPTION_PROFILE] = {
+		.name = "HAKMEM_PROFILE",
+		.help = "a heap profile with a sample for so many bytes, at exit, to FILE",
+		.type = SAMPLES, .most = NUMBER_MOST, .text = "hakmem.%p.heap",
+	},
+	[HAK_OPTION_PROFILE_SIGNAL] = {
+		.name = "HAKMEM_PROFILE_SIGNAL",
+		.help = "the profile is written by this signal, too; 0: by none",
+		.type = NUMBER, .most = 64,
 	},
 	[HAK_OPTION_PURGE_DELAY_MS] = {
 		.name = "HAKMEM_PURGE_DELAY_MS",
@@ -70,8 +92,8 @@ static struct option {
 	},
 };
 
-/* This is a copy: some programs write over their environment, to change their name. */
-static char file_name[PATH_MAX];
+/* These are copies: some programs write over their environment, to change their name. */
+static char file_names[2][PATH_MAX];
 
 static bool parse_number(const char *text, long *value)
 {
@@ -90,19 +112,45 @@ static bool parse_number(const char *text, long *value)
 	return true;
 }
 
+/* Is this the name of a file? Then a copy of it is made. */
+static bool parse_file(struct option *option, const char *text)
+{
+	char *copy = file_names[option->type == SAMPLES];
+
+	if (!*text || strlen(text) >= sizeof(file_names[0]))
+		return false;
+	option->text = strcpy(copy, text);
+	return true;
+}
+
+/* BYTES or BYTES:FILE */
+static bool parse_samples(struct option *option, const char *text, long *value)
+{
+	char number[16] = "";
+	size_t length = strcspn(text, ":");
+
+	if (length >= sizeof(number))
+		return false;
+	memcpy(number, text, length);
+	return parse_number(number, value) &&
+	       (!text[length] || parse_file(option, text + length + 1));
+}
+
 static bool options_parse(struct option *option, const char *text)
 {
-	long value;
+	long value = 1;
 
 	if (option->type == CHOICE) {
 		for (value = 0; option->words[value]; value++)
 			if (!strcmp(option->words[value], text))
 				break;
+	} else if (option->type == SAMPLES) {
+		if (!parse_samples(option, text, &value))
+			return false;
 	} else if (!parse_number(text, &value)) {
-		if (option->type != OUTPUT || !*text || strlen(text) >= sizeof(file_name))
+		if (option->type != OUTPUT || !parse_file(option, text))
 			return false;
 		value = 1;
-		option->text = strcpy(file_name, text);
 	}
 	if (value < option->least || value > option->most)
 		return false;
@@ -110,12 +158,14 @@ static bool options_parse(struct option *option, const char *text)
 	return true;
 }
 
-/* What a value can be: "0|1", "-1..60000", "default|never|always", "0|1|FILE". */
+/* What a value can be: "0|1", "-1..60000", "default|never|always", "0|1|FILE", "0..9[:FILE]". */
 static void format_range(struct hak_line *line, const struct option *option)
 {
 	switch (option->type) {
 	case NUMBER:
-		hak_format(hak_line_append, line, "%ld..%ld", option->least, option->most);
+	case SAMPLES:
+		hak_format(hak_line_append, line, "%ld..%ld%s", option->least, option->most,
+			   option->type == SAMPLES ? "[:FILE]" : "");
 		break;
 	case CHOICE:
 		for (unsigned i = 0; option->words[i]; i++)
@@ -130,7 +180,7 @@ static void format_value(struct hak_line *line, const struct option *option)
 {
 	if (option->type == CHOICE)
 		hak_format(hak_line_append, line, "%s", option->words[option->value]);
-	else if (option->text)
+	else if (option->text && option->type == OUTPUT)
 		hak_line_append(line, option->text, strnlen(option->text, TEXT_MOST));
 	else
 		hak_format(hak_line_append, line, "%ld", option->value);

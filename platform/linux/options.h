@@ -4,7 +4,11 @@
 
 /* What can be chosen by the environment of a program; the table is in options.c. */
 enum hak_option {
+	HAK_OPTION_GUARD,
 	HAK_OPTION_HELP,
+	HAK_OPTION_LEAKS,
+	HAK_OPTION_PROFILE,
+	HAK_OPTION_PROFILE_SIGNAL,
 	HAK_OPTION_PURGE_DELAY_MS,
 	HAK_OPTION_REAPER,
 	HAK_OPTION_STATS,
@@ -31,7 +35,7 @@ void hak_options_read(void);
 /* Its value, or its default before hak_options_read(). */
 long hak_option(enum hak_option option);
 
-/* As it stands in the environment: of those that can be the name of a file; or NULL. */
+/* The name of a file as it stands in the environment, of those that can have one; or NULL. */
 const char *hak_option_text(enum hak_option option);
 
 #endif

@@ -57,7 +57,7 @@ static void write_all(int file, const char *text, size_t length)
 }
 
 /* "hakmem: NAME[PID]: " */
-static void begin(struct hak_output *out)
+void hak_output_name(struct hak_output *out)
 {
 	const char *name = program_invocation_short_name; /* empty before libc is ready */
 
@@ -72,7 +72,7 @@ static void say(int file, const char *format, va_list args)
 {
 	struct hak_output out = { .file = file };
 
-	begin(&out);
+	hak_output_name(&out);
 	hak_vformat(hak_output_append, &out, format, args);
 	hak_output_append(&out, "\n", 1);
 	hak_output_flush(&out);
@@ -149,6 +149,6 @@ void hak_output_append(void *ctx, const char *text, size_t length)
 /* A longer text starts with the process that it is from. */
 void hak_output_begin(struct hak_output *out, const char *what)
 {
-	begin(out);
+	hak_output_name(out);
 	hak_format(hak_output_append, out, "%s\n", what);
 }

@@ -38,6 +38,15 @@
  */
 #define HAK_LEAF_BITS (HAK_GAPS ? 28 : 32)
 
+/*
+ * Samples (diag/sample.h): may any block be one? How many slices of 16 KiB are for what is known of
+ * them, at most; how many chains of stacks there are; how many pages are for guarded blocks.
+ */
+#define PLATFORM_SAMPLES   1
+#define HAK_SAMPLE_RECORDS 48u
+#define HAK_SAMPLE_BUCKETS 2048u
+#define HAK_GUARD_PAGES	   128u
+
 /* In bytes. glibc aligns even a single byte to 16, and programs rely on it. */
 #define HAK_MIN_ALIGN 16
 

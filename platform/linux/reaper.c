@@ -360,11 +360,13 @@ static void wake(void)
 		hak_host_wake(&reaper.asleep);
 }
 
+_Static_assert(CALLS <= UINT8_MAX + 1, "they are counted in a byte");
+
 /* A slow path has come by while there is a thread. */
 static void wake_if_needed(void)
 {
-	/* short: of the memory for such variables there is little where a program opens us */
-	static __thread uint16_t calls __attribute__((tls_model("initial-exec")));
+	/* a byte: of the memory for such variables there is little where a program opens us */
+	static __thread uint8_t calls __attribute__((tls_model("initial-exec")));
 	unsigned asleep = reaper.asleep;
 	bool turn = ++calls % CALLS == 0;
 

@@ -33,7 +33,8 @@ test_destdir()
 	same destdir-files "./opt/man/man1/hakmem-run.1 ./opt/man/man3/hakmem.3\
  ./opt/man/man7/hakmem.7 ./opt/x/bin/hakmem-run\
  ./opt/x/include/hakmem/hakmem.h ./opt/x/include/hakmem/pool.h ./opt/x/include/hakmem/provider.h\
- ./opt/x/include/hakmem/stats.h ./$lib/cmake/hakmem/hakmem-config-version.cmake\
+ ./opt/x/include/hakmem/samples.h ./opt/x/include/hakmem/stats.h\
+ ./$lib/cmake/hakmem/hakmem-config-version.cmake\
  ./$lib/cmake/hakmem/hakmem-config.cmake ./$lib/libhakmem-$version.debug\
  ./$lib/libhakmem.a ./$lib/libhakmem.so ./$lib/libhakmem.so.1 ./$lib/libhakmem.so.$version\
  ./$lib/pkgconfig/hakmem.pc " "$(files_in "$staged")"
@@ -211,7 +212,7 @@ test_kernel()
 	same kernel-files "./include/hakmem/balloon.h ./include/hakmem/config.h\
  ./include/hakmem/frames.h ./include/hakmem/hakmem.h ./include/hakmem/host.h\
  ./include/hakmem/machine.h ./include/hakmem/pool.h ./include/hakmem/provider.h\
- ./include/hakmem/stats.h\
+ ./include/hakmem/samples.h ./include/hakmem/stats.h\
  ./lib/libhakmem.a ./lib/pkgconfig/hakmem-baremetal.pc " "$(files_in "$scratch/kernel")"
 	for header in "$scratch"/kernel/include/hakmem/*.h; do
 		header=${header##*/}

@@ -18,9 +18,9 @@ layers='
 	3 slab		slab class gap blocks
 	4 cache		layout slots budget seize magazine cache prefill
 	5 reclaim	purge scan
-	5 diag		stats available resident row dump check
+	5 diag		stats available resident row dump check sampled trace sample guard profile
 	6 pool		layout slabs magazine pool registry stats fixed
-	7 api		fastpath init fork malloc aligned
+	7 api		request fastpath sampled init fork malloc aligned
 '
 
 # The rank of a folder, and the place in it of a unit: FOLDER/NAME, both .c and .h.

@@ -18,6 +18,7 @@ locks='
 	superslab/arena	LOCK_ARENA
 	pages/meta	LOCK_META
 	cache/cache	LOCK_META
+	diag/trace	LOCK_META
 	cache/layout	claim
 	pool/layout	LOCK_CLASS
 	pool/registry	LOCK_CLASS

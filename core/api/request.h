@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is asked for in the slow path of malloc: see malloc.c.
+ */
+#ifndef HAKMEM_API_REQUEST_H
+#define HAKMEM_API_REQUEST_H
+
+#include "base/base.h"
+
+/**
+ * struct request - what is asked for
+ * @class:  the class of the block, or CLASS_SPAN
+ * @size:   in bytes
+ * @align:  a power of two
+ * @zeros:  it is to read zero
+ * @backed: set if memory stands behind most of a span already
+ * @is_gap: set if it got a gap block: nobody knows whether that reads zero
+ */
+struct request {
+	unsigned class;
+	size_t size, align;
+	bool zeros, backed, is_gap;
+};
+
+/* The slow path of every request. NULL if there is no memory, and the host has been told why. */
+HAK_COLD void *request_alloc(struct request *request);
+
+/* The same, unless the platform links that of sampled.c, which now and then makes a sample. */
+HAK_COLD void *hak_request_alloc(struct request *request);
+
+#endif
