@@ -123,27 +123,36 @@ int hak_open_output(const char *text, int flags)
 	return (int)syscall(SYS_openat, AT_FDCWD, name, flags, 0666);
 }
 
-static void print_stats(int file)
+/* JSON is for programs: one object in a line, and nothing else. */
+static void print_stats(int file, bool json)
 {
 	struct hak_output out = { .file = file };
 
-	hak_output_begin(&out, "statistics at exit");
-	hak_stats_text(hak_output_append, &out);
+	if (json) {
+		hak_stats_json(hak_output_append, &out);
+	} else {
+		hak_output_begin(&out, "statistics at exit");
+		hak_stats_text(hak_output_append, &out);
+	}
 	hak_output_flush(&out);
 }
 
 __attribute__((destructor)) static void end(void)
 {
+	static const char prefix[] = "json:";
 	const char *text = hak_option_text(HAK_OPTION_STATS);
+	bool json = text && !strncmp(text, prefix, sizeof(prefix) - 1);
 	int file, saved = errno;
 
 	hak_samples_end();
 	errno = saved;
 	if (!hak_option(HAK_OPTION_STATS))
 		return;
+	if (json)
+		text += sizeof(prefix) - 1;
 	file = text ? hak_open_output(text, O_APPEND) : hak_kept_stderr();
 	if (file >= 0) {
-		print_stats(file);
+		print_stats(file, json);
 		syscall(SYS_close, file);
 	} else if (text) {
 		int failure = errno;

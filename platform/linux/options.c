@@ -76,7 +76,7 @@ static struct option {
 	},
 	[HAK_OPTION_STATS] = {
 		.name = "HAKMEM_STATS",
-		.help = "statistics at exit, on stderr or appended to FILE; %p there: the pid",
+		.help = "statistics at exit, on stderr or appended to [json:]FILE; %p: the pid",
 		.type = OUTPUT, .most = 1,
 	},
 	[HAK_OPTION_THP] = {

@@ -188,6 +188,14 @@ test_stats()
 	with HAKMEM_STATS="$scratch/stats" -- "$scratch/probe"
 	runs=$(grep -cE "${who}statistics at exit" "$scratch/stats")
 	[ "$runs" -eq 2 ] && echo "ok stats-are-appended" || fail "stats-are-appended: $runs runs"
+	with HAKMEM_STATS="json:$scratch/json" -- "$scratch/probe"
+	expect stats-as-json 0
+	with HAKMEM_STATS="json:$scratch/json" -- "$scratch/probe"
+	runs=$(grep -cE '^\{"version":[0-9]+,.*"classes":\[.*\]\}$' "$scratch/json")
+	[ "$runs $(wc -l <"$scratch/json")" = '2 2' ] && echo "ok stats-as-json-lines" ||
+		fail "stats-as-json-lines: $runs runs"
+	with HAKMEM_STATS=json: -- "$scratch/probe"
+	expect stats-as-json-nowhere 1 "${who}cannot append to  \(errno 2\)$"
 	with HAKMEM_STATS="$scratch/no/such/file" -- "$scratch/probe"
 	expect stats-nowhere 1 "${who}cannot append to $scratch/no/such/file \(errno 2\)$"
 	with HAKMEM_STATS="$scratch/no/such/file" -- "$scratch/probe" close
