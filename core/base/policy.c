@@ -114,10 +114,17 @@ static unsigned doubled(unsigned limit, unsigned most)
 	return limit < most ? MIN(limit * 2 + (HAK_CACHES_BYTES && !limit), most) : limit;
 }
 
-/* A quarter less than the limit, but at least @least. */
-static unsigned lowered(unsigned limit, unsigned least)
+/*
+ * A quarter less than the limit, but at least @least. What does not fit any more leaves the
+ * magazine at once, so where batches are small, it is at most half of one.
+ */
+static unsigned lowered(unsigned limit, unsigned least, unsigned batch)
 {
-	return MAX(limit - limit / 4, least);
+	unsigned less = limit / 4;
+
+	if (HAK_CACHE_BURST_BYTES == 0)
+		less = MIN(less, batch / 2);
+	return MAX(limit - less, least);
 }
 
 /**
@@ -127,7 +134,7 @@ static unsigned lowered(unsigned limit, unsigned least)
  * @batch:    the most blocks that move at once
  * @event:    what happened to the magazine
  *
- * A refill doubles the limit, up to two batches: the blocks are about to be used, and larger
+ * A refill doubles the limit, up to the usual one: the blocks are about to be used, and larger
  * batches cost less for each block. A refill that fetches blocks which were spilled a moment
  * ago doubles the limit up to the capacity: with a higher limit, neither would have been
  * necessary. When allocations and frees keep pace again, each refill takes a quarter off the
@@ -140,22 +147,24 @@ static unsigned lowered(unsigned limit, unsigned least)
 unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 			   enum magazine_event event)
 {
-	unsigned usual = capacity / 2 < batch ? capacity : batch * 2;
+	unsigned usual = policy_usual(capacity, batch);
 	unsigned least = MAX(usual / 2, MIN(usual, MAGAZINE_MIN));
 
 	hak_assert(limit <= capacity && batch);
+	if (HAK_CACHE_BURST_BYTES == 0 && event < MAGAZINE_SPILL)
+		event = MAGAZINE_REFILL; /* all that the others do is for bursts */
 	switch (event) {
 	case MAGAZINE_REFILL_MISSED:
 		limit = doubled(limit, capacity);
 		break;
 	case MAGAZINE_REFILL_STEADY:
-		limit = limit > usual ? lowered(limit, usual) : doubled(limit, usual);
+		limit = limit > usual ? lowered(limit, usual, batch) : doubled(limit, usual);
 		break;
 	case MAGAZINE_REFILL:
 		limit = doubled(limit, usual);
 		break;
 	case MAGAZINE_SPILL_AGAIN:
-		limit = lowered(limit, least);
+		limit = lowered(limit, least, batch);
 		break;
 	case MAGAZINE_SPILL:
 		limit = MAX(limit, least);
@@ -172,9 +181,9 @@ unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
  * @batch: the most blocks that move at once
  * @all:   the program frees and hardly allocates: nothing of this will be wanted back
  *
- * If @all, that is a batch. If not, it is half of a batch, or as many as leave half of the
- * limit, if that is less: a program that wants blocks back then still finds some, and after a
- * few turns spills no more. In any case it is so many that one more block fits.
+ * If @all, or if batches are small, that is a batch. If not, it is half of a batch, or as many as
+ * leave half of the limit, if that is less: a program that wants blocks back then still finds some,
+ * and after a few turns spills no more. In any case it is so many that one more block fits.
  *
  * Returns 1 .. @held.
  */
@@ -183,7 +192,7 @@ unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all)
 	unsigned most = MIN(batch, held), least = held - limit + 1;
 
 	hak_assert(held && limit <= held);
-	if (!all)
+	if (!all && HAK_CACHE_BURST_BYTES)
 		most = MIN((batch + 1) / 2, held - limit / 2);
 	hak_assert(most <= held && least <= held);
 	return MAX(most, least);

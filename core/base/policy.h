@@ -90,7 +90,15 @@ enum magazine_event {
 	MAGAZINE_SPILL_AGAIN, /* hardly anything but frees since the last spill */
 };
 
-/* Numbers of blocks. */
+/*
+ * Numbers of blocks. What a magazine may hold if there are no bursts: two batches; and all that it
+ * can if the platform leaves no budget for bursts.
+ */
+static inline unsigned policy_usual(unsigned capacity, unsigned batch)
+{
+	return HAK_CACHE_BURST_BYTES == 0 || capacity / 2 < batch ? capacity : batch * 2;
+}
+
 uint64_t policy_caches(uint64_t least, uint64_t live);
 HAK_COLD unsigned policy_first_limit(unsigned class);
 HAK_COLD unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,

@@ -159,18 +159,16 @@ static inline unsigned class_after(unsigned class)
 	((size) > HAK_CACHED_MAX ? 0u : MAGAZINE_FIT(size) < 1u ? 1u : MAGAZINE_FIT(size))
 
 /*
- * The most blocks, and the most bytes, that move between a magazine and the slabs at once.
- * With fewer blocks, threads that pass blocks on to each other would take more locks. With
- * fewer bytes, all classes would fill their budget, and more memory would stay in magazines.
- * With more bytes, a few classes of large blocks would use up the budget of all. If nearly each
- * block needs a slab of its own, only BATCH_SLABS move, so that no call takes long.
+ * The most blocks, and the most bytes, that move between a magazine and the slabs at once: see
+ * HAK_BATCH_MOST. With fewer bytes, all classes would fill their budget, and more memory would stay
+ * in magazines. With more bytes, a few classes of large blocks would use up the budget of all. If
+ * nearly each block needs a slab of its own, only BATCH_SLABS move, so that no call takes long.
  */
-#define BATCH_MOST  512u
 #define BATCH_BYTES (256u << 10)
 #define BATCH_SLABS 2u
 #define BATCH_FIT(size)                                                                            \
 	(UNITS_PER_SLAB > 1 && (size) > 2 * UNIT_SIZE ? BATCH_SLABS                                \
-	 : BATCH_BYTES / (size) > BATCH_MOST	      ? BATCH_MOST                                 \
+	 : BATCH_BYTES / (size) > HAK_BATCH_MOST      ? HAK_BATCH_MOST                             \
 	 : BATCH_BYTES / (size) < 1u		      ? 1u                                         \
 						      : BATCH_BYTES / (size))
 

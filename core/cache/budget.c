@@ -95,8 +95,8 @@ void budget_set_limit(struct hak_cache *cache, unsigned class, unsigned limit)
 }
 
 /*
- * Take half of what a magazine may hold beyond its first limit, if it is open and has
- * no more than usual. (A class without a magazine has a limit of 0.)
+ * Take half of what a magazine may hold beyond its first limit, or a batch where batches are
+ * small, if it is open and has no more than usual. (A class without a magazine has a limit of 0.)
  */
 static void shrink(struct hak_cache *cache, unsigned class)
 {
@@ -107,7 +107,8 @@ static void shrink(struct hak_cache *cache, unsigned class)
 
 	if (cold->seized_top || limit <= first || burst_of(class, limit))
 		return;
-	limit -= (limit - first + 1) / 2;
+	limit -= HAK_CACHE_BURST_BYTES ? (limit - first + 1) / 2
+				       : MIN(limit - first, size_class[class].batch);
 	if (held > limit)
 		slots_free(cache, class, held - limit);
 	budget_set_limit(cache, class, limit);

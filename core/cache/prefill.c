@@ -231,7 +231,7 @@ static void unfill_magazine(struct hak_cache *cache, unsigned class, unsigned he
 static bool prefill_class(struct hak_cache *cache, unsigned class, size_t n)
 {
 	struct magazine_cold *cold = &cache->cold->magazine[class];
-	unsigned usual = MIN(size_class[class].capacity, 2u * size_class[class].batch);
+	unsigned usual = policy_usual(size_class[class].capacity, size_class[class].batch);
 	unsigned held = slots_held(cache, class), limit = budget_limit(cache, class);
 	unsigned want = MAX((unsigned)MIN(n, MAX(usual, limit)), held);
 	struct promise *promise = promise_of(cache, class);

@@ -260,13 +260,16 @@ void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
 	for_each_magazine(class)
 	{
 		struct magazine_cold *cold = &cache->cold->magazine[class];
-		bool promised = cold->excess == PROMISED;
 
+		if (cold->excess == PROMISED) {
+			cold->excess = 0;
+			continue;
+		}
 		if (!sure || !seize_confirm(cache, class))
 			cold->excess = 0;
 		else
 			settle(cache, class);
-		quiet &= promised || (cold->seized_top && cold->excess == cold->kept);
+		quiet &= cold->seized_top && cold->excess == cold->kept;
 		excess[class] |= cold->excess > 0;
 	}
 	cache->cold->quiet = quiet;

@@ -401,28 +401,33 @@ enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detai
  * class_free() - free blocks of a class
  *
  * Slabs that become empty go back to their SuperSlabs. A block that is none, or that is free
- * already, is noted by bug_note(), and stops the program soon. Returns how many blocks of the
- * class are outstanding then: in use, or in a magazine.
+ * already, is noted by bug_note(), and stops the program soon. The lock is dropped after each
+ * batch. Returns how many blocks of the class are outstanding then: in use, or in a magazine.
  */
 uint64_t class_free(unsigned class, void *const *blocks, unsigned n)
 {
 	struct slab_class *sc = class_find(class);
-	struct list_node *emptied = NULL;
-	enum hak_bug_code bug = HAK_BUG_NONE;
 	uint64_t outstanding;
-	unsigned done;
-	size_t detail;
 
-	lock_lock(&sc->lock, LOCK_CLASS);
-	done = class_free_run(sc, class, blocks, n, &emptied);
-	if (unlikely(done < n))
-		bug = inspect(class, blocks[done], &detail);
-	outstanding = sc->allocated - sc->freed;
-	leave_class(emptied);
-	lock_unlock(&sc->lock, LOCK_CLASS);
-	if (unlikely(bug))
-		bug_note(bug, blocks[done], size_class[class].size, detail);
-	free_slabs(emptied, class);
+	do {
+		unsigned now = MIN(n, size_class[class].batch), done;
+		struct list_node *emptied = NULL;
+		enum hak_bug_code bug = HAK_BUG_NONE;
+		size_t detail;
+
+		lock_lock(&sc->lock, LOCK_CLASS);
+		done = class_free_run(sc, class, blocks, now, &emptied);
+		if (unlikely(done < now))
+			bug = inspect(class, blocks[done], &detail);
+		outstanding = sc->allocated - sc->freed;
+		leave_class(emptied);
+		lock_unlock(&sc->lock, LOCK_CLASS);
+		if (unlikely(bug))
+			bug_note(bug, blocks[done], size_class[class].size, detail);
+		free_slabs(emptied, class);
+		blocks += now;
+		n -= now;
+	} while (n);
 	return outstanding;
 }
 

@@ -504,7 +504,7 @@ static void collect_empty(struct superslab *superslab, size_t reserve, struct li
 
 /*
  * Units in a row are unused from now on. If a SuperSlab is: see collect_empty(). Only the last
- * unit may have slack that is claimed.
+ * unit may have slack that is claimed. Where units are pages, they are all in one SuperSlab.
  */
 static void free_units(uintptr_t base, size_t units, struct list_node **chain)
 {
@@ -526,15 +526,17 @@ static void free_units(uintptr_t base, size_t units, struct list_node **chain)
 	hak_assert(units - run <= 1);
 	if (run)
 		runs_add(first, run);
-	for (base &= ~(SUPERSLAB_SIZE - 1); base < end; base += SUPERSLAB_SIZE) {
+	base &= ~(SUPERSLAB_SIZE - 1);
+	do {
 		size_t before = hak_arena.counters.active;
 		struct superslab *superslab = pagemap_superslab(base);
 
+		base += SUPERSLAB_SIZE;
 		if (!superslab_is_empty(superslab))
 			continue;
 		collect_empty(superslab, reserve, chain);
 		reserve += before == hak_arena.counters.active;
-	}
+	} while (UNITS_PER_SLAB == 1 && base < end);
 }
 
 /* Some units of a window are unused from now on. */
@@ -553,17 +555,24 @@ void superslab_free_part(struct superslab *superslab, struct window *window, uni
  * superslab_free() - free a run of units
  *
  * Their class bytes become 0 here, before anybody else can allocate them. SuperSlabs that
- * become empty are released, but for the reserve.
+ * become empty are released, but for the reserve. Where units are pages, each SuperSlab is freed by
+ * itself, so that interrupts are not off for long.
  */
 void superslab_free(uintptr_t base, size_t units)
 {
-	struct list_node *chain = NULL;
+	do {
+		size_t left = UNITS_PER_SUPERSLAB - base / UNIT_SIZE % UNITS_PER_SUPERSLAB;
+		size_t part = UNITS_PER_SLAB > 1 && units > left ? left : units;
+		struct list_node *chain = NULL;
 
-	pagemap_set_class(base, units, CLASS_NONE);
-	arena_lock();
-	free_units(base, units, &chain);
-	arena_unlock();
-	arena_release(chain);
+		pagemap_set_class(base, part, CLASS_NONE);
+		arena_lock();
+		free_units(base, part, &chain);
+		arena_unlock();
+		arena_release(chain);
+		base += part * UNIT_SIZE;
+		units -= part;
+	} while (units);
 }
 
 /*

@@ -58,6 +58,12 @@
 #define PLATFORM_CACHED_BY_MEMORY CONFIG_HAK_LARGE
 
 /*
+ * At most so many blocks move between a magazine and the slabs in one call, and under one lock.
+ * Each costs some 100 instructions where all lie in different slabs, so calls stay short.
+ */
+#define HAK_BATCH_MOST 6u
+
+/*
  * Before NULL, blocks are made of free neighbours of a smaller class: see core/slab/gap.c. There
  * is no more memory to be had on a machine, and what there is must do.
  */

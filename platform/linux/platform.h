@@ -71,6 +71,12 @@
 #define HAK_CACHED_MAX		  (HAK_GAPS ? 0 : 1024 * 1024)
 #define PLATFORM_CACHED_BY_MEMORY 0
 
+/*
+ * At most so many blocks move between a magazine and the slabs at once. With fewer, threads that
+ * pass blocks on to each other would take more locks.
+ */
+#define HAK_BATCH_MOST 512u
+
 /* The provider of hak_init(NULL), and of the first allocation. See provider.c. */
 extern const struct hak_provider hak_linux_provider;
 

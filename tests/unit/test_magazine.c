@@ -199,6 +199,54 @@ static void magazine_attach(void)
 /* Of these all blocks are in the first slab. */
 #define ROUNDS 8u
 
+/* Where batches are small, and there are no bursts: all of the capacity is usual. */
+static void magazine_small_limits(void)
+{
+	if (HAK_CACHE_BURST_BYTES)
+		return;
+	CHECK(policy_usual(96, 6) == 96 && policy_usual(8, 6) == 8);
+	CHECK(policy_next_limit(8, 96, 6, MAGAZINE_REFILL) == 16);
+	CHECK(policy_next_limit(64, 96, 6, MAGAZINE_REFILL_STEADY) == 96);
+	CHECK(policy_next_limit(96, 96, 6, MAGAZINE_SPILL_AGAIN) == 93);
+	CHECK(policy_next_limit(49, 96, 6, MAGAZINE_SPILL_AGAIN) == 48);
+	CHECK(policy_next_limit(8, 8, 2, MAGAZINE_SPILL_AGAIN) == 8);
+	CHECK(policy_next_limit(1, 8, 2, MAGAZINE_SPILL_AGAIN) == 8);
+	CHECK(policy_next_limit(8, 96, 6, MAGAZINE_SPILL) == 48);
+	CHECK(policy_spill(96, 96, 6, false) == 6 && policy_spill(96, 93, 6, true) == 6);
+	CHECK(policy_spill(3, 3, 6, true) == 3 && policy_spill(20, 10, 6, true) == 11);
+}
+
+/* No call moves more than a batch of a class, and what another gives up for it. */
+static void magazine_batches(void)
+{
+	unsigned batch = size_class[CLASS_64].batch;
+	uint64_t random = 5, before;
+	unsigned n = 0;
+
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
+	for (unsigned ops = 0; ops < 20000; ops++) {
+		uint64_t r = test_random(&random) >> 33;
+
+		before = class_outstanding(CLASS_64);
+		if (n < 4000 && (r % 4 < 2 || !n)) {
+			CHECK((blocks[n++] = hak_malloc(64)));
+			CHECK(class_outstanding(CLASS_64) - before <= batch);
+		} else {
+			unsigned i = (unsigned)(r >> 8) % n;
+
+			hak_free(blocks[i]);
+			blocks[i] = blocks[--n];
+			CHECK(before - class_outstanding(CLASS_64) <= batch);
+		}
+	}
+	while (n > 1)
+		hak_free(blocks[--n]);
+	hak_free(blocks[0]);
+	hak_flush();
+	CHECK(class_outstanding(CLASS_64) == 0 && !hak_check());
+	CHECK(unit_close());
+}
+
 /* Refills fetch half of the limit, which doubles; blocks rise in address. */
 static void magazine_refills(void)
 {
@@ -826,19 +874,21 @@ static void magazine_spans_are_used(void)
 
 void unit_magazine(void)
 {
-	TEST_RUN(magazine_limits);
+	TEST_RUN_BURSTS(magazine_limits);
 	TEST_RUN(magazine_stand_in);
 	TEST_RUN(magazine_attach);
-	TEST_RUN(magazine_refills);
+	TEST_RUN(magazine_small_limits);
+	TEST_RUN(magazine_batches);
+	TEST_RUN_BURSTS(magazine_refills);
 	TEST_RUN(magazine_last_in_first_out);
 	TEST_RUN(magazine_push_twice);
-	TEST_RUN(magazine_spills);
-	TEST_RUN(magazine_adapts);
+	TEST_RUN_BURSTS(magazine_spills);
+	TEST_RUN_BURSTS(magazine_adapts);
 	TEST_RUN(magazine_room);
-	TEST_RUN(magazine_only_frees);
+	TEST_RUN_BURSTS(magazine_only_frees);
 	TEST_RUN(magazine_last_free);
-	TEST_RUN(magazine_first_spill);
-	TEST_RUN(magazine_slow_spill);
+	TEST_RUN_BURSTS(magazine_first_spill);
+	TEST_RUN_BURSTS(magazine_slow_spill);
 	TEST_RUN_SLABS(magazine_back_and_forth);
 	TEST_RUN(magazine_shared_budget);
 	TEST_RUN(magazine_next_owner);

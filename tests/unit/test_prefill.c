@@ -7,6 +7,7 @@
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
 #include <hakmem/stats.h>
+#include <base/policy.h>
 #include <cache/budget.h>
 #include <cache/cache.h>
 #include <slab/class.h>
@@ -50,7 +51,7 @@ static size_t take_all(void)
 /* All next allocations take the fast path, as far as the magazine reaches. */
 static void prefill_fast(void)
 {
-	unsigned most = MIN(size_class[CLASS_64].capacity, 2u * size_class[CLASS_64].batch);
+	unsigned most = policy_usual(size_class[CLASS_64].capacity, size_class[CLASS_64].batch);
 	uint64_t before;
 
 	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));

@@ -87,6 +87,13 @@ void unit_pagemap(void);
 			TEST_RUN(test);                                                            \
 	} while (0)
 
+/* A test that tells numbers by the large batches of a platform with bursts. */
+#define TEST_RUN_BURSTS(test)                                                                      \
+	do {                                                                                       \
+		if (HAK_CACHE_BURST_BYTES > 0)                                                     \
+			TEST_RUN(test);                                                            \
+	} while (0)
+
 void unit_superslab(void);
 void unit_units(void);
 void unit_class(void);
