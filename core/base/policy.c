@@ -223,10 +223,10 @@ bool policy_gap_first(size_t size)
 	return size > GAP_FIRST_LEAST;
 }
 
-/* The provider has no more. Are the @unused slabs too few to be given to small blocks? */
+/* Of @all units that there are, or could be had. Are the @unused too few for small blocks? */
 bool policy_is_scarce(uint64_t unused, uint64_t all)
 {
-	return unused < all / 5;
+	return unused < all / 4;
 }
 
 /*

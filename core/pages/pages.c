@@ -18,7 +18,7 @@
 #include "base/lock.h"
 
 struct pages_counters pages_counters;
-_Atomic bool pages_exhausted;
+_Atomic size_t pages_left = SIZE_MAX;
 uintptr_t hak_window_base;
 bool pages_purgeable;
 
@@ -51,7 +51,7 @@ void pages_detach(void)
 {
 	atomic_store_explicit(&attached, NULL, memory_order_relaxed);
 	pages_counters = (struct pages_counters){ 0 };
-	pages_exhausted = false;
+	pages_left = SIZE_MAX;
 	pages_set_window(0);
 }
 
@@ -99,11 +99,11 @@ bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping
 		if (!provider)
 			return false;
 	}
-	*out = (struct hak_mapping){ 0 };
+	*out = (struct hak_mapping){ .left = SIZE_MAX };
 	if (provider->map(provider->ctx, size, align, want, out)) {
 		pages_count(&pages_counters.failures, 1);
 		if (size == SUPERSLAB_SIZE)
-			pages_exhausted = true;
+			pages_left = 0;
 		return false;
 	}
 	if (!mapping_is_sound(out, size, align)) {
@@ -114,8 +114,8 @@ bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping
 	}
 	if (!PLATFORM_PURGES && !pages_purgeable)
 		out->flags &= ~HAK_PAGES_PURGE;
-	if (size == SUPERSLAB_SIZE)
-		pages_exhausted = false;
+	if (want == HAK_WANT_HEAP)
+		pages_left = out->left;
 	pages_count(&pages_counters.maps, 1);
 	pages_count(&pages_counters.requested, size);
 	pages_count(&pages_counters.mapped, size);
@@ -137,7 +137,7 @@ bool pages_unmap(void *base, size_t size)
 	assert_pages(provider, base, size);
 	if (!provider->unmap || provider->unmap(provider->ctx, base, size))
 		return false;
-	pages_exhausted = false;
+	pages_left = SIZE_MAX; /* until it is asked again */
 	pages_count(&pages_counters.unmaps, 1);
 	mapped = atomic_fetch_sub_explicit(&pages_counters.mapped, size, memory_order_relaxed);
 	hak_assert(mapped >= size);

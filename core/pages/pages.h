@@ -26,8 +26,11 @@ struct pages_counters {
 
 extern HAK_HIDDEN struct pages_counters pages_counters;
 
-/* Has the provider had no SuperSlab when it was asked last, and got none back since? Racy. */
-extern HAK_HIDDEN _Atomic bool pages_exhausted;
+/*
+ * How many bytes for blocks did the provider have when it was asked last? SIZE_MAX if it did not
+ * tell, or has got some back since. Racy.
+ */
+extern HAK_HIDDEN _Atomic size_t pages_left;
 
 /*
  * The lowest address that a mapping may have: with CONFIG_HAK_WINDOW it is written when the heap

@@ -102,10 +102,10 @@ bool arena_keeps_blocks(void)
 /* Are units to be kept for what needs whole ones? Read without the lock, so only a hint. */
 NO_SANITIZE_THREAD bool arena_is_scarce(void)
 {
-	uint64_t all = READ_ONCE(hak_arena.counters.active) * UNITS_PER_SUPERSLAB;
+	uint64_t active = READ_ONCE(hak_arena.counters.active) * UNITS_PER_SUPERSLAB;
+	uint64_t all = active + pages_left / UNIT_SIZE;
 
-	return pages_exhausted &&
-	       policy_is_scarce(all - READ_ONCE(hak_arena.counters.units_used), all);
+	return policy_is_scarce(all - READ_ONCE(hak_arena.counters.units_used), all);
 }
 
 /* Enter a SuperSlab, new or refused by the provider, into the lists and the page map. */

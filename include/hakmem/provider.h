@@ -59,6 +59,7 @@ enum hak_want {
 struct hak_mapping {
 	void *base;
 	unsigned flags; /* HAK_PAGES_* */
+	size_t left;	/* so many more bytes there are for blocks; as it is if nobody knows */
 };
 
 /**

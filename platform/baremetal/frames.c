@@ -319,6 +319,7 @@ static HAK_COLD int frames_map(void *ctx, size_t size, size_t align, enum hak_wa
 	frames_lock();
 	base = in_pages ? take_pages(count, step, want == HAK_WANT_DESCRIPTOR)
 			: take_whole(count, step);
+	out->left = frames.nr_free * FRAME_SIZE;
 	frames_unlock();
 	if (!base)
 		return -1;

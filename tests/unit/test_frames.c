@@ -118,6 +118,8 @@ static uintptr_t map(size_t size, size_t align, enum hak_want want)
 
 	if (hak_frames_provider.map(NULL, size, align, want, &mapping))
 		return 0;
+	if (mapping.left != hak_frames_free() * FRAME_SIZE)
+		test_fail(__FILE__, __LINE__, "it says how much there is left");
 	return (uintptr_t)mapping.base;
 }
 
