@@ -96,8 +96,10 @@ largest := tests/qemu/largest
 peaks   := tests/qemu/peaks
 array   := tests/qemu/array
 parts   := tests/qemu/parts
+small   := tests/small/small
+soak    := tests/small/soak
 PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure largest peaks array \
-		   parts
+		   parts small soak
 $(foreach program,$(PLATFORM_IMAGES),$(eval $(call image,$(program))))
 images: $(PLATFORM_IMAGES:%=$(B)/%.elf)
 
@@ -106,6 +108,11 @@ $(B)/profile.elf: $(call bm_objects,tests/qemu/profile $(BOOT) $(IMAGE_TESTED)) 
 		  $(B)/libhakmem.a qemu/image.ld
 	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) --gc-sections $(filter %.o %.a,$^) -o $@
 images: $(B)/profile.elf
+
+# A long uptime: 100 million operations, ten minutes or more.
+qemu-soak: $(B)/soak.elf
+	@qemu/run.sh $< --memory 80M --timeout 7200 -- 50 100 1000
+.PHONY: qemu-soak
 
 # The library's words where GS points to other things: see the tests.
 smp-at := $(smp)

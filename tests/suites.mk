@@ -91,6 +91,7 @@ qemu-builds:
 # What runs in QEMU.
 MODEL_RUN := qemu/run.sh $(B)/model.elf --memory 256M
 SMP_RUN := qemu/run.sh $(B)/smp.elf --memory 40M
+SOAK_RUN := qemu/run.sh $(B)/soak.elf
 PARTS_RUN := qemu/run.sh $(B)/parts.elf
 LARGEST_RUN := qemu/run.sh $(B)/largest.elf
 LAST_RESORT_RUN := qemu/run.sh $(B)/last-resort.elf
@@ -159,6 +160,8 @@ qemu-c++-pc 60: qemu/run.sh $(B)/cxx.elf --machine pc --icount
 qemu-array 60: qemu/run.sh $(B)/array.elf --icount
 qemu-array-pc 60: qemu/run.sh $(B)/array.elf --machine pc --icount
 qemu-c++-replaced 60: qemu/run.sh $(B)/cxx-replaced.elf
+qemu-small 60: qemu/run.sh $(B)/small.elf --memory 18M
+qemu-soak-50 240: $(SOAK_RUN) --memory 80M -- 50 10 100
 qemu-parts-3-mib-pc 60: $(PARTS_RUN) --memory 3M --machine pc -- 85
 qemu-parts-4-mib 60: $(PARTS_RUN) --memory 4M -- 85
 qemu-parts-4-mib-pc 60: $(PARTS_RUN) --memory 4M --machine pc -- 85
