@@ -507,7 +507,7 @@ static void move_block(unsigned class, void *from, void *to, size_t size, bool b
 	if (PLATFORM_MOVES && !backed && class_is_span(class))
 		done = span_move(from, to, size);
 	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
-	hak_free(from);
+	free_fast(from, "realloc");
 }
 
 HAK_COLD void *hak_realloc(void *block, size_t size)
