@@ -814,11 +814,11 @@ static void fixed_before(void)
 
 /* A block of 200000 bytes: a whole class, where spans have magazines, else whole pages. */
 #if HAK_CACHED_MAX
-#define SPAN	   "229376"
+#define LENGTH	   "229376"
 #define SPAN_FREED AT_FLUSH
 #define SPAN_SIZED SIZED
 #else
-#define SPAN	   "200704"
+#define LENGTH	   "200704"
 #define SPAN_FREED AT_ONCE
 #define SPAN_SIZED "free_sized"
 #endif
@@ -853,17 +853,18 @@ static const struct crime crimes[] = {
 	CRIME(interior_of_large_block, AT_FLUSH, "free",
 	      "4096 bytes inside a block of 32768 bytes"),
 	CRIME(interior_by_new_thread, AT_ONCE, "free", "16 bytes inside a block of 64 bytes"),
-	CRIME(interior_of_span, SPAN_FREED, "free", "4096 bytes inside a block of " SPAN " bytes"),
+	CRIME(interior_of_span, SPAN_FREED, "free",
+	      "4096 bytes inside a block of " LENGTH " bytes"),
 	CRIME(interior_of_large_span, AT_ONCE, "free",
 	      "4096 bytes inside a block of 2002944 bytes"),
 	CRIME(interior_of_span_second_slab, AT_ONCE, "free",
-	      "65536 bytes inside a block of " SPAN " bytes"),
+	      "65536 bytes inside a block of " LENGTH " bytes"),
 	CRIME(interior_of_span_last_slab, AT_ONCE, "free",
-	      "196624 bytes inside a block of " SPAN " bytes"),
+	      "196624 bytes inside a block of " LENGTH " bytes"),
 	CRIME(interior_of_span_other_superslab, AT_ONCE, "free",
 	      "4194304 bytes inside a block of 5242880 bytes"),
 #if HAK_CACHED_MAX
-	CRIME(span_twice, AT_ONCE, "free", "double free of a block of " SPAN " bytes"),
+	CRIME(span_twice, AT_ONCE, "free", "double free of a block of " LENGTH " bytes"),
 	CRIME(largest_span_of_class_twice, AT_ONCE, "free",
 	      "double free of a block of 1048576 bytes"),
 #endif
@@ -887,7 +888,7 @@ static const struct crime crimes[] = {
 	CRIME(realloc_foreign, AT_ONCE, "realloc", MAPPED),
 	CRIME(realloc_interior, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),
 	CRIME(realloc_interior_of_span, AT_ONCE, "realloc",
-	      "65536 bytes inside a block of " SPAN " bytes"),
+	      "65536 bytes inside a block of " LENGTH " bytes"),
 	CRIME(realloc_to_nothing, AT_ONCE, "realloc", "24 bytes inside a block of 64 bytes"),
 	CRIME(realloc_of_freed, AT_ONCE, "realloc", "double free of a block of 64 bytes"),
 	CRIME(realloc_of_freed_in_place, IN_DEBUG, "realloc", "double free of a block of 64 bytes"),
@@ -902,7 +903,7 @@ static const struct crime crimes[] = {
 	CRIME(usable_size_of_freed, IN_DEBUG, "usable_size", "double free of a block of 64 bytes"),
 	CRIME(free_sized_foreign, AT_ONCE, "free_sized", MAPPED),
 	CRIME(free_sized_interior_of_span, SPAN_FREED, SPAN_SIZED,
-	      "16 bytes inside a block of " SPAN " bytes"),
+	      "16 bytes inside a block of " LENGTH " bytes"),
 	CRIME(free_sized_wrong, IN_DEBUG, "free_sized", "size 65 given for a block of 64 bytes"),
 	CRIME(free_sized_smaller_class, IN_DEBUG, "free_sized",
 	      "size 48 given for a block of 64 bytes"),
@@ -911,7 +912,7 @@ static const struct crime crimes[] = {
 	CRIME(free_aligned_sized_wrong, IN_DEBUG, "free_aligned_sized",
 	      "size 10 given for a block of 256 bytes"),
 	CRIME(free_sized_wrong_span, IN_DEBUG, "free_sized",
-	      "size 229377 given for a block of " SPAN " bytes"),
+	      "size 229377 given for a block of " LENGTH " bytes"),
 	CRIME(pool_wrong, AT_ONCE, "hak_pool_free", "an object of pool first (pool second)"),
 	CRIME(pool_wrong_checked, AT_ONCE, "hak_pool_free",
 	      "an object of pool first (pool second)"),
