@@ -31,7 +31,7 @@ static _Atomic size_t nulls;
 /* So many of @n can be had at least, if there is something in magazines. */
 static size_t most_of(size_t n)
 {
-	return n - n / 8;
+	return n - n / 4;
 }
 
 /* Chains of blocks, so that no memory is needed for a list of them. */
