@@ -262,7 +262,8 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 		hak_bug(HAK_BUG_INTERIOR, caller, block, span_size(start),
 			address - (uintptr_t)start);
 	}
-	if (class == CLASS_BITMAP_512 || class == CLASS_BITMAP_1024 || meta_has(block))
+	if (class == CLASS_BITMAP_512 || class == CLASS_BITMAP_1024 || meta_has(block) ||
+	    (meta_is_apart(META_SUPERSLAB) && arena_describes_at(block)))
 		bug = HAK_BUG_INTERNAL;
 	else if (pagemap_superslab(address))
 		bug = HAK_BUG_UNUSED;

@@ -192,7 +192,7 @@ unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all)
 	unsigned most = MIN(batch, held), least = held - limit + 1;
 
 	hak_assert(held && limit <= held);
-	if (!all && HAK_CACHE_BURST_BYTES)
+	if (!all && HAK_CACHE_BURST_BYTES > 0)
 		most = MIN((batch + 1) / 2, held - limit / 2);
 	hak_assert(most <= held && least <= held);
 	return MAX(most, least);

@@ -324,6 +324,19 @@ struct superslab *arena_next(struct superslab *superslab)
 	return superslab->all.next ? list_entry(superslab->all.next, struct superslab, all) : NULL;
 }
 
+/* Does an address lie in the descriptor of a SuperSlab? */
+bool arena_describes_at(const void *address)
+{
+	struct superslab *superslab;
+
+	arena_lock();
+	superslab = arena_first();
+	while (superslab && (uintptr_t)address - (uintptr_t)superslab >= sizeof(*superslab))
+		superslab = arena_next(superslab);
+	arena_unlock();
+	return superslab;
+}
+
 void arena_read_counters(struct arena_counters *counters)
 {
 	arena_lock();

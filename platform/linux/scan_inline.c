@@ -65,17 +65,14 @@ static NO_SANITIZE_THREAD uint64_t allocated_bytes(void)
 {
 	uint64_t bytes = 0;
 
-	for_each_class(class)
-	{
-		bool spans = class_has_spans(class);
-		const struct slab_class *sc = spans ? NULL : class_find(class);
+	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; class ++) {
+		const struct slab_class *sc = class_find(class);
 
-		if (spans)
-			bytes += hak_spans.allocated[class - CLASS_SPAN_FIRST] *
-				 size_class[class].size;
-		else if (sc)
+		if (sc)
 			bytes += READ_ONCE(sc->allocated) * size_class[class].size;
 	}
+	for_each_span_class(class) bytes +=
+		hak_spans.allocated[class - CLASS_SPAN_FIRST] * size_class[class].size;
 	return bytes;
 }
 

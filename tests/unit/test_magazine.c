@@ -635,7 +635,7 @@ static void magazine_shared_budget(void)
 	struct hak_cache *cache[3];
 	uint64_t spills;
 
-	if (!HAK_CACHES_BYTES)
+	if (!HAK_CACHES_BYTES || !NR_SPAN_CLASSES)
 		return;
 	CHECK(unit_open(128 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(class_alloc(class, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
