@@ -812,6 +812,11 @@ static void fixed_before(void)
 /* when the block reaches its slab, nobody knows any more who has freed it */
 #define SIZED (IS_ENABLED(CONFIG_HAK_DEBUG) ? "free_sized" : "free")
 
+/* Where units are pages, a slab has one such block, and is not in use once that is free. */
+#define LARGE_TWICE                                                                                \
+	(HAK_GAPS && !IS_ENABLED(CONFIG_HAK_DEBUG) ? UNUSED                                        \
+						   : "double free of a block of 32768 bytes")
+
 /* A block of 200000 bytes: a whole class, where spans have magazines, else whole pages. */
 #if HAK_CACHED_MAX
 #define LENGTH	   "229376"
@@ -842,8 +847,7 @@ static const struct crime crimes[] = {
 	      "double free of a block of 64 bytes"),
 	CRIME(double_free_of_seized, AT_ONCE, "free", "double free of a block of 64 bytes"),
 	CRIME(double_free_not_in_a_row, AT_FLUSH, "free", "double free of a block of 64 bytes"),
-	CRIME(double_free_of_large_not_in_a_row, AT_FLUSH, "free",
-	      "double free of a block of 32768 bytes"),
+	CRIME(double_free_of_large_not_in_a_row, AT_FLUSH, "free", LARGE_TWICE),
 	CRIME(double_free_after_flush, AT_FLUSH, "free", "double free of a block of 1024 bytes"),
 	CRIME(double_free_among_neighbours, AT_FLUSH, "free", "double free of a block of 64 bytes"),
 	CRIME(double_free_after_its_slab, AT_ONCE, "free", UNUSED),

@@ -236,7 +236,7 @@ static void provider_runs_out(void)
 	CHECK(errno == 77);
 }
 
-#define BLOCK (3 * MIB / 2) /* one in each SuperSlab */
+#define BLOCK (2 * MIB) /* all of a SuperSlab */
 
 /* Let the heap grow until more is mapped than it asked for; how many SuperSlabs that is. */
 static size_t grow_until_ahead(void)
