@@ -461,6 +461,7 @@ help:
 	@echo '                  boot it with qemu/run.sh case.elf'
 	@echo '  qemu-bench      what the library costs an image, beside newlib, and what is'
 	@echo '                  required'
+	@echo '  qemu-soak       100 million operations in an image of 80 MiB; ten minutes or more'
 	@echo '  install-baremetal PREFIX=DIR'
 	@echo '                  the bare-metal archive, its headers, and hakmem-baremetal.pc for'
 	@echo '                  pkg-config; uninstall-baremetal removes them'
