@@ -80,7 +80,7 @@ qemu-builds:
 	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
 	+@$(FAR_BUILD) $(FAR)/window.elf
 	+@$(ONLY_CPU_BUILD) $(ONLY_CPU)/only_cpu.elf
-	+@$(LARGE_BUILD) $(addprefix $(LARGE)/,unit.elf pair.elf smp.elf)
+	+@$(LARGE_BUILD) $(LARGE)/pair.elf
 	+@$(NANOS_BUILD) $(NANOS)/nanos.elf
 	+@$(SOLO5_BUILD) $(SOLO5)/solo5.elf
 	+@$(LTO_BUILD) $(LTO)/scaling.elf
@@ -185,9 +185,7 @@ qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
 qemu-idle 90: qemu/run.sh $(B)/idle.elf --memory 256M
 qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
-qemu-large-unit 240: qemu/run.sh $(LARGE)/unit.elf
 qemu-large-pair 60: qemu/run.sh $(LARGE)/pair.elf --icount
-qemu-large-smp-4 120: qemu/run.sh $(LARGE)/smp.elf --memory 40M --smp 4 -- --cpus 4
 qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf $(O)/debug/baremetal/status.elf
 qemu-balloon 600: tests/qemu/check-balloon.sh $(B)/balloon.elf
 qemu-balloon-silent 60: qemu/run.sh $(B)/silent.elf --qemu '-icount shift=10,sleep=off'
@@ -271,7 +269,6 @@ fault: $(L)/fault
 fault-debug: $(O)/debug/linux/fault
 fault-asan: $(O)/asan/linux/fault
 fault-ubsan: $(O)/ubsan/linux/fault
-fault-tsan: $(O)/tsan/linux/fault
 fault-gaps: $(O)/gaps/linux/fault
 fault-gaps-debug: $(O)/gaps-debug/linux/fault
 stress: $(L)/stress
@@ -318,6 +315,9 @@ endef
 
 # What CI has no time for.
 define LONG_SUITES
+fault-tsan 1200: $(O)/tsan/linux/fault
+qemu-large-unit 240: qemu/run.sh $(LARGE)/unit.elf
+qemu-large-smp-4 120: qemu/run.sh $(LARGE)/smp.elf --memory 40M --smp 4 -- --cpus 4
 model-long 3600: $(L)/model --ops 500000000
 model-debug-long 3600: $(O)/debug/linux/model --ops 50000000
 stress-long 1200: $(L)/stress --seconds 600
@@ -338,6 +338,7 @@ linux-test: test-builds
 	@echo "$$LINUX_SUITES" | $(RUN)
 
 test-long: test-builds
+	+@$(LARGE_BUILD) $(addprefix $(LARGE)/,unit.elf smp.elf)
 	@echo "$$LONG_SUITES" | $(RUN)
 
 .PHONY: test-tools lint-tools format-tools test-builds test-programs qemu-builds test check \
