@@ -49,7 +49,8 @@ FRAMES_FIELDS = {
 }
 
 # Variables of the library whose numbers may look like addresses of blocks.
-COUNTERS = ("pages_counters", "hak_arena", "hak_spans", "'diag/stats.c'::failures")
+COUNTERS = ("pages_counters", "hak_arena", "hak_frames_state", "hak_spans",
+            "'diag/stats.c'::failures")
 
 
 def value(expression):
@@ -569,8 +570,8 @@ kept in some other form, or in memory that was not searched."""
         frames = value("&hak_frames_state").cast(library_type("frames").pointer()).dereference()
         first = window()
         end = int(frames["end"])
-        known = words_of(int(frames["known"]), -(-end // 64) * 8)
-        free = words_of(int(frames["free"]), -(-end // 64) * 8)
+        known = words_of(int(frames["known"].address), -(-end // 64) * 8)
+        free = words_of(int(frames["free"].address), -(-end // 64) * 8)
         splits = {}
         work = [frames["root"]]
         while work:
@@ -600,6 +601,9 @@ kept in some other form, or in memory that was not searched."""
         while int(chunk):
             holes.append((int(chunk), int(chunk) + int(chunk["size"])))
             chunk = chunk["next"]
+        for superslab in heap.superslabs:
+            size = superslab.type.sizeof
+            holes.append((int(superslab.address), int(superslab.address) + size))
         for name in COUNTERS:
             try:
                 variable = gdb.parse_and_eval(name)

@@ -452,6 +452,7 @@ bool fake_open(struct fake *fake, const struct fake_options *options)
 	hak_purge_enable();
 	*fake = (struct fake){ .busy = ATOMIC_FLAG_INIT, .options = *options };
 	fake->provider = (struct hak_provider){
+		.small_records = true,
 		.name = "fake",
 		.ctx = fake,
 		.map = fake_map,

@@ -156,16 +156,22 @@ static NO_SANITIZE_THREAD size_t largest_block(void)
 	return 0;
 }
 
-/* A span that has a class is as long as its class says: the longest that @bytes suffice for. */
+/* A block that has a class is as long as its class says: the longest that @bytes suffice for. */
 static size_t without_rounding(size_t bytes)
 {
 	unsigned class = CLASS_LAST;
 
-	if (bytes > cached_max())
+	if (bytes > SLAB_MAX && bytes > cached_max())
 		return bytes;
-	while (class >= CLASS_SPAN_FIRST && size_class[class].size > bytes)
-		--class;
-	return class < CLASS_SPAN_FIRST ? MIN(bytes, SLAB_MAX) : size_class[class].size;
+	while (size_class[class].size > bytes)
+		class = class == CLASS_SPAN_FIRST ? CLASS_SLAB_LAST : class - 1;
+	return size_class[class].size;
+}
+
+/* The longest run of unused units, of which a slab may use what lies in one SuperSlab. */
+static size_t usable_run(size_t units)
+{
+	return units * UNIT_SIZE > SLAB_MAX ? units : DIV_ROUND_UP(units, 2);
 }
 
 size_t hak_available(void)
@@ -183,7 +189,7 @@ size_t hak_available(void)
 		 MAX(in_a_row(&supply), without_records(supply.bytes / SUPERSLAB_SIZE, 0, &supply));
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; class ++)
 		bytes += free_blocks(class) * size_class[class].size;
-	return bytes;
+	return MAX(bytes, largest_block()); /* which may lie in the caller's magazine */
 }
 
 size_t hak_largest(void)
@@ -197,6 +203,6 @@ size_t hak_largest(void)
 	if (supply.largest == SIZE_MAX)
 		return SIZE_MAX;
 	bytes = in_a_row(&supply) * SUPERSLAB_SIZE;
-	bytes = MAX(bytes, free.longest * UNIT_SIZE);
-	return bytes ? without_rounding(bytes) : largest_block();
+	bytes = MAX(bytes, usable_run(free.longest) * UNIT_SIZE);
+	return MAX(bytes ? without_rounding(bytes) : 0, largest_block());
 }

@@ -13,8 +13,8 @@
  * records. An allocator that can do more would have to be as good as the one it serves, and
  * all records together take about a thousandth of the heap at its largest.
  *
- * Descriptors are not that small where units are pages. There each is a mapping of its own,
- * and meta_trim() unmaps those that are freed.
+ * Descriptors are not that small where units are pages. There each is a mapping of its own, and
+ * meta_trim() unmaps those that are freed, if the provider has @small_records.
  *
  *	next <= end, and both lie in one chunk, or are NULL
  *	from next to end all bytes are zero
@@ -36,8 +36,12 @@
 /* Nobody touches so much at both ends of a chunk: see hakmem/provider.h. */
 #define GUARD (HAK_METADATA_APART * HAK_GUARD)
 
-/* With guards a chunk is at least as long as all that is mapped divided by this. */
-#define MAPPED_PER_CHUNK 1024
+/*
+ * With guards a chunk is at least as long as all that is mapped divided by the first. Where
+ * descriptors are long and lie in chunks, it is the second: a provider of frames uses one for each.
+ */
+#define MAPPED_PER_CHUNK      1024
+#define MAPPED_PER_LONG_CHUNK 16
 
 /* What a chunk begins with, behind its guard; its records follow. */
 struct chunk {
@@ -128,10 +132,12 @@ static struct chunk *chunk_of(uintptr_t address)
 static bool map_chunk(enum meta_kind kind, size_t need)
 {
 	size_t least = ALIGN_UP(need + META_ALIGN, HAK_GRANULE);
-	size_t more = GUARD ? pages_counters.mapped / MAPPED_PER_CHUNK : 0;
-	size_t size = DIV_ROUND_UP(MAX(least, more), POLICY_META_CHUNK) * POLICY_META_CHUNK;
+	size_t more = GUARD ? pages_counters.mapped / MAPPED_PER_CHUNK : 0, size;
 	struct hak_mapping mapping;
 
+	if (UNITS_PER_SLAB > 1 && !meta_is_apart(META_SUPERSLAB))
+		more = pages_counters.mapped / MAPPED_PER_LONG_CHUNK;
+	size = DIV_ROUND_UP(MAX(least, more), POLICY_META_CHUNK) * POLICY_META_CHUNK;
 	if (!pages_map(size + 2 * GUARD, HAK_GRANULE, HAK_WANT_META, &mapping)) {
 		size = least;
 		if (kind == META_CACHE ||

@@ -6,6 +6,7 @@
 #define HAKMEM_PAGES_META_H
 
 #include "base/lock.h"
+#include "pages/pages.h"
 
 /* What a record is for. All records of a kind that are freed have the same size. */
 enum meta_kind {
@@ -28,7 +29,7 @@ enum meta_kind {
 /* Is a record of this kind a mapping of its own? */
 static inline bool meta_is_apart(enum meta_kind kind)
 {
-	return UNITS_PER_SLAB > 1 && kind == META_SUPERSLAB;
+	return UNITS_PER_SLAB > 1 && kind == META_SUPERSLAB && pages_small_records();
 }
 
 HAK_COLD void *meta_alloc(enum meta_kind kind, size_t size);

@@ -61,6 +61,14 @@ static const struct hak_provider *provider_get(void)
 	return atomic_load_explicit(&attached, memory_order_acquire);
 }
 
+/* Does the provider say so? */
+bool pages_small_records(void)
+{
+	const struct hak_provider *provider = provider_get();
+
+	return provider && provider->small_records;
+}
+
 /* The provider is called for whole pages, and with no lock held. */
 static void assert_pages(const struct hak_provider *provider, const void *base, size_t size)
 {

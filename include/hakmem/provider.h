@@ -19,6 +19,7 @@
 #ifndef HAK_PROVIDER_H
 #define HAK_PROVIDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -91,6 +92,11 @@ struct hak_mapping {
  *	behind them now, which costs less than a page fault for each. A hint: the contents
  *	stay, and whether it fails is not asked. May be NULL. Not called on bare metal.
  *
+ * @small_records: map() of records takes no more than their pages from the machine, and unmap()
+ *	takes these back. Descriptors of SuperSlabs (33 KiB on bare metal) are then mapped one by
+ *	one as HAK_WANT_DESCRIPTOR, and unmapped when they are free. False, as for a provider of
+ *	frames of 2 MiB: they lie among other records, and stay.
+ *
  * @resident: how many of the @size bytes at @base are backed by memory? Returns 0 and sets
  *	@bytes; or another value if a part of the range is not mapped. Any address that is
  *	aligned to a page may be asked for. For statistics and reports only. May be NULL.
@@ -105,6 +111,7 @@ struct hak_provider {
 	int (*move)(void *ctx, void *from, void *to, size_t size);
 	void (*populate)(void *ctx, void *base, size_t size);
 	int (*resident)(void *ctx, const void *base, size_t size, size_t *bytes);
+	bool small_records;
 };
 
 /**

@@ -405,6 +405,7 @@ const struct hak_provider hak_frames_provider = {
 	.name = "frames",
 	.map = frames_map,
 	.unmap = frames_unmap,
+	.small_records = true,
 	.purge = frames_purge,
 };
 

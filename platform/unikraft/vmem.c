@@ -44,5 +44,6 @@ const struct hak_provider hakmem_provider = {
 	.name = "unikraft",
 	.map = vmem_map,
 	.unmap = vmem_unmap,
+	.small_records = true,
 	.purge = vmem_purge,
 };
