@@ -173,9 +173,9 @@ qemu-stack-irqsave 60: qemu/run.sh $(IRQSAVE)/stack.elf --memory 64M --balloon
 qemu-pressure 60: $(PRESSURE_RUN)
 qemu-pressure-smp-4 180: $(PRESSURE_RUN) --smp 4
 qemu-pressure-smp-4-pc-icount 120: $(PRESSURE_RUN) --smp 4 --machine pc --icount
-qemu-largest-8-mib 60: $(LARGEST_RUN) --memory 8M --icount -- 6000
-qemu-largest-16-mib-pc 60: $(LARGEST_RUN) --memory 16M --machine pc --icount -- 6000
-qemu-largest-64-mib 60: $(LARGEST_RUN) --memory 64M --icount -- 8000
+qemu-largest-8-mib 60: $(LARGEST_RUN) --memory 8M --icount -- 15000
+qemu-largest-16-mib-pc 60: $(LARGEST_RUN) --memory 16M --machine pc --icount -- 15000
+qemu-largest-64-mib 60: $(LARGEST_RUN) --memory 64M --icount -- 15000
 qemu-largest-300-mib 90: $(LARGEST_RUN) --memory 300M --smp 2
 qemu-largest-3-gib 120: $(LARGEST_RUN) --memory 3G
 qemu-largest-6-gib-pc 120: $(LARGEST_RUN) --memory 6G --machine pc

@@ -189,7 +189,8 @@ size_t hak_available(void)
 		 MAX(in_a_row(&supply), without_records(supply.bytes / SUPERSLAB_SIZE, 0, &supply));
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; class ++)
 		bytes += free_blocks(class) * size_class[class].size;
-	return MAX(bytes, largest_block()); /* which may lie in the caller's magazine */
+	/* one may lie in the caller's magazine */
+	return bytes < SLAB_MAX ? MAX(bytes, largest_block()) : bytes;
 }
 
 size_t hak_largest(void)
@@ -204,5 +205,7 @@ size_t hak_largest(void)
 		return SIZE_MAX;
 	bytes = in_a_row(&supply) * SUPERSLAB_SIZE;
 	bytes = MAX(bytes, usable_run(free.longest) * UNIT_SIZE);
+	if (bytes > SLAB_MAX)
+		return without_rounding(bytes);
 	return MAX(bytes ? without_rounding(bytes) : 0, largest_block());
 }
