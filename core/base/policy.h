@@ -33,7 +33,8 @@ struct two_intervals {
 
 /*
  * Descriptors of up to so many SuperSlabs are made before it is known whether there is memory
- * for these. Descriptors never go back, so a larger request asks for its memory first.
+ * for these. More of them would take memory that may stay theirs, so a larger request asks for its
+ * memory first.
  */
 #define POLICY_EARLY_DESCRIPTORS 16u
 

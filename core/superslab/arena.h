@@ -82,8 +82,8 @@ HAK_COLD void arena_age(void);
 HAK_COLD bool arena_keeps_blocks(void);
 HAK_COLD bool arena_is_scarce(void);
 
-HAK_COLD HAK_COLD bool arena_describes_at(const void *address);
-void arena_read_counters(struct arena_counters *counters);
+HAK_COLD bool arena_describes_at(const void *address);
+HAK_COLD void arena_read_counters(struct arena_counters *counters);
 void arena_fini(void);
 
 #endif

@@ -131,7 +131,7 @@ static void init_superslabs(struct list_node *chain, const struct hak_mapping *m
 /*
  * Map @count SuperSlabs and make all the records for them. NULL if there is no memory for one
  * of these. Descriptors are made first, because some providers take no memory back. If there
- * are many they are made last, because the memory of records does not go back either.
+ * are many they are made last, because the memory of records may stay theirs.
  */
 struct list_node *descriptor_map(size_t count, size_t align, bool metadata)
 {
