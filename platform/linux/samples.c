@@ -21,41 +21,14 @@
 
 #include "api/fastpath.h"
 #include "api/fork.h"
-#include "api/sampled.h"
+#include "api/sampled_paths.h"
 #include "diag/sample.h"
 #include "diag/sampled.h"
 #include "diag/trace.h"
 #include "linux.h"
 #include "options.h"
 
-#define FRAME __builtin_frame_address(0)
-
-/* ----------------------------------------------------------------- the slow paths */
-
-void *hak_malloc_slow(size_t size)
-{
-	return likely(!hak_sampling) ? malloc_slow(size) : hak_sampled_malloc(size, FRAME);
-}
-
-void *hak_request_alloc(struct request *request)
-{
-	return hak_sampled_request(request, FRAME);
-}
-
-void hak_free_slow(void *block, const char *caller)
-{
-	hak_sampled_free(block, caller, FRAME);
-}
-
-enum hak_bug_code hak_mixed_inspect(const void *block, struct gap *gap)
-{
-	return hak_sampled_inspect(block, gap, FRAME);
-}
-
-void hak_samples_fini(void)
-{
-	hak_sampled_fini();
-}
+/* -------------------------------------------------------------------------- pages */
 
 bool hak_host_protect(void *base, size_t size, bool faults)
 {
@@ -314,7 +287,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	unsigned n;
 
 	if (info->si_code > 0 && !is_reported) {
-		n = hak_host_trace(FRAME, frames, TRACE_MOST);
+		n = hak_host_trace(__builtin_frame_address(0), frames, TRACE_MOST);
 		if (hak_guard_report(info->si_addr, frames, n, append_report, &out))
 			is_reported = true;
 		hak_output_flush(&out);

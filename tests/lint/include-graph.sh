@@ -20,7 +20,7 @@ layers='
 	5 reclaim	purge scan
 	5 diag		stats available resident row dump check sampled trace sample guard profile
 	6 pool		layout slabs magazine pool registry stats fixed
-	7 api		request fastpath sampled init fork malloc aligned
+	7 api		request fastpath sampled sampled_paths init fork malloc aligned
 '
 
 # The rank of a folder, and the place in it of a unit: FOLDER/NAME, both .c and .h.
