@@ -183,17 +183,23 @@ static void first_malloc(void)
 	free(block);
 }
 
-static void slow_paths(void)
+/* Blocks of which a magazine holds few. */
+static void step_through_slow_paths(void)
 {
-	static void *block[12];
+	void *block[12];
 
-	free(malloc(100));
 	start_steps();
 	for (unsigned i = 0; i < 12; i++)
 		block[i] = malloc(30000);
 	for (unsigned i = 0; i < 12; i++)
 		free(block[i]);
 	stepping = false;
+}
+
+static void slow_paths(void)
+{
+	free(malloc(100));
+	step_through_slow_paths();
 	if (is_child)
 		_exit(judge_child());
 }
@@ -298,17 +304,9 @@ static void steps_of_large_blocks(void)
 /* So many children, as a rule where the other thread forks as well. */
 static void *fork_together(void *unused)
 {
-	void *block[12];
-
 	free(malloc(100));
-	while (own_children < TOGETHER && !is_child) {
-		start_steps();
-		for (unsigned i = 0; i < 12; i++)
-			block[i] = malloc(30000);
-		for (unsigned i = 0; i < 12; i++)
-			free(block[i]);
-		stepping = false;
-	}
+	while (own_children < TOGETHER && !is_child)
+		step_through_slow_paths();
 	if (is_child)
 		_exit(judge_child());
 	return unused;

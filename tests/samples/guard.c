@@ -10,22 +10,12 @@
 #include <pages/pagemap.h>
 
 #include "fault.h"
+#include "text.h"
 
 #define SLOTS ((HAK_GUARD_PAGES - 1) / 2)
 #define PAGE  4096
 
 static char *blocks[SLOTS + 8];
-
-static char text[8192];
-static size_t length;
-
-static void collect(void *ctx, const char *piece, size_t n)
-{
-	(void)ctx;
-	for (size_t i = 0; i < n && length < sizeof(text) - 1; i++)
-		text[length++] = piece[i];
-	text[length] = '\0';
-}
 
 static bool says(const char *part)
 {

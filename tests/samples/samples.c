@@ -15,6 +15,8 @@
 #include <hakmem/samples.h>
 #include <pages/pagemap.h>
 
+#include "text.h"
+
 #define MIB	  ((size_t)1 << 20)
 #define MOST_CODE 64 /* bytes of a function that allocates */
 
@@ -368,17 +370,6 @@ static void samples_run_out(void)
 }
 
 /* ------------------------------------------------------------------------- the text */
-
-static char text[4096];
-static size_t length;
-
-static void collect(void *ctx, const char *piece, size_t n)
-{
-	(void)ctx;
-	for (size_t i = 0; i < n && length < sizeof(text) - 1; i++)
-		text[length++] = piece[i];
-	text[length] = '\0';
-}
 
 static bool begins_with(const char *with)
 {
