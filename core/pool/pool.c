@@ -399,8 +399,11 @@ bool hak_pool_prefill(struct hak_pool *pool, size_t n)
 size_t hak_pool_shrink(struct hak_pool *pool)
 {
 	struct list_node *emptied = NULL;
-	size_t slabs = pool->slabs;
+	size_t slabs;
 
+	pool_lock(pool);
+	slabs = pool->slabs;
+	pool_unlock(pool);
 	drain(pool);
 	pool_lock(pool);
 	pool->keep = 0;
