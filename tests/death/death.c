@@ -184,6 +184,15 @@ static void double_free_not_in_a_row(void)
 	hak_free(suspect(block));
 }
 
+static void double_free_of_8192_not_in_a_row(void)
+{
+	void *block = allocate(8192), *other = allocate(8192);
+
+	hak_free(block);
+	hak_free(other);
+	hak_free(suspect(block));
+}
+
 static void double_free_of_large_not_in_a_row(void)
 {
 	void *block = allocate(32768), *other = allocate(32768);
@@ -847,6 +856,8 @@ static const struct crime crimes[] = {
 	      "double free of a block of 64 bytes"),
 	CRIME(double_free_of_seized, AT_ONCE, "free", "double free of a block of 64 bytes"),
 	CRIME(double_free_not_in_a_row, AT_FLUSH, "free", "double free of a block of 64 bytes"),
+	CRIME(double_free_of_8192_not_in_a_row, AT_FLUSH, "free",
+	      "double free of a block of 8192 bytes"),
 	CRIME(double_free_of_large_not_in_a_row, AT_FLUSH, "free", LARGE_TWICE),
 	CRIME(double_free_after_flush, AT_FLUSH, "free", "double free of a block of 1024 bytes"),
 	CRIME(double_free_among_neighbours, AT_FLUSH, "free", "double free of a block of 64 bytes"),
@@ -968,10 +979,13 @@ static void get_to_slab_by_scan(void)
 		;
 }
 
-/* So many of its size are allocated and freed that it has to leave the magazine. */
+/*
+ * So many of its size are allocated and freed that it has to leave the magazine. The sizes are
+ * those of all crimes that are seen late: a magazine does not spill for other classes.
+ */
 static void get_to_slab_by_spill(void)
 {
-	static const size_t sizes[] = { 48, 64, 1000, 32768, 200000 };
+	static const size_t sizes[] = { 48, 64, 1000, 8192, 32768, 200000 };
 	static void *block[3000];
 
 	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
