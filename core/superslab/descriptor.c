@@ -14,6 +14,11 @@
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 
+uintptr_t slab_base(const struct slab *slab)
+{
+	return slab_superslab(slab)->base + slab->index * UNIT_SIZE;
+}
+
 /* The slab, span or unit that an address lies in; NULL if it is in no SuperSlab. */
 struct slab *address_to_slab(uintptr_t address)
 {

@@ -203,10 +203,7 @@ static inline struct superslab *slab_superslab(const struct slab *slab)
 	return list_entry(slab - slab->index, struct superslab, slab);
 }
 
-static inline uintptr_t slab_base(const struct slab *slab)
-{
-	return slab_superslab(slab)->base + slab->index * UNIT_SIZE;
-}
+HAK_COLD uintptr_t slab_base(const struct slab *slab);
 
 /* How many units has a slab? */
 static inline unsigned slab_units(const struct slab *slab)

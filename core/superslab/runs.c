@@ -151,7 +151,8 @@ static struct slab *first_of(const struct slab *unit)
 void runs_remove(struct slab *unit, size_t units)
 {
 	struct slab *first = first_of(unit);
-	size_t below = (slab_base(unit) - slab_base(first)) / UNIT_SIZE;
+	size_t below = (slab_superslab(unit)->base - slab_superslab(first)->base) / UNIT_SIZE +
+		       unit->index - first->index;
 	size_t above = first->run - below - units;
 
 	hak_assert(below + units <= first->run);

@@ -139,10 +139,9 @@ static bool has_pages(const struct superslab *superslab)
  * Units that were allocated become one slab. The pages of the others are now noted in the first.
  * (With units of 64 KiB there are no others.)
  */
-static void join_units(uintptr_t base, unsigned units)
+static void join_units(struct slab *slab, unsigned units)
 {
-	struct superslab *superslab = pagemap_superslab(base);
-	struct slab *slab = superslab_slab(superslab, base);
+	struct superslab *superslab = slab_superslab(slab);
 
 	slab->units = (uint16_t)units;
 	for (unsigned i = 1; i < units; i++) {
@@ -178,11 +177,11 @@ void superslab_clear_units(struct slab *slab, unsigned n)
 static void alloc_at(struct request *request, uintptr_t base)
 {
 	bool counts = request->counts && !asks_for(request, ALLOC_POPULATED, PLATFORM_POPULATES);
+	struct slab *first = address_to_slab(base);
 	size_t left = request->units;
-	uintptr_t start = base;
 
 	if (left)
-		runs_remove(address_to_slab(base), left);
+		runs_remove(first, left);
 	while (left) {
 		struct superslab *superslab = pagemap_superslab(base);
 		struct window *window = superslab_window(superslab, base);
@@ -208,7 +207,7 @@ static void alloc_at(struct request *request, uintptr_t base)
 	if (PLATFORM_SCANS)
 		hak_arena.taken.now += request->units;
 	if (UNITS_PER_SLAB > 1 && request->counts)
-		join_units(start, (unsigned)request->units);
+		join_units(first, (unsigned)request->units);
 }
 
 /*
@@ -506,11 +505,10 @@ static void collect_empty(struct superslab *superslab, size_t reserve, struct li
  * Units in a row are unused from now on. If a SuperSlab is: see collect_empty(). Only the last
  * unit may have slack that is claimed. Where units are pages, they are all in one SuperSlab.
  */
-static void free_units(uintptr_t base, size_t units, struct list_node **chain)
+static void free_units(struct slab *first, size_t units, struct list_node **chain)
 {
 	size_t reserve = hak_arena.counters.reserve, left = units, run = 0;
-	struct slab *first = address_to_slab(base);
-	uintptr_t end = base + units * UNIT_SIZE;
+	uintptr_t base = slab_base(first), end = base + units * UNIT_SIZE;
 
 	for (uintptr_t next = base; left;) {
 		unsigned n;
@@ -543,11 +541,11 @@ static void free_units(uintptr_t base, size_t units, struct list_node **chain)
 void superslab_free_part(struct superslab *superslab, struct window *window, unit_mask part,
 			 struct list_node **chain)
 {
-	const struct slab *units = superslab_window_units(superslab, window);
+	struct slab *units = superslab_window_units(superslab, window);
 
 	for (unit_mask run; part; part ^= run) {
 		run = lowest_run(part);
-		free_units(slab_base(units + lowest_bit(run)), count_bits(run), chain);
+		free_units(units + lowest_bit(run), count_bits(run), chain);
 	}
 }
 
@@ -567,7 +565,7 @@ void superslab_free(uintptr_t base, size_t units)
 
 		pagemap_set_class(base, part, CLASS_NONE);
 		arena_lock();
-		free_units(base, part, &chain);
+		free_units(address_to_slab(base), part, &chain);
 		arena_unlock();
 		arena_release(chain);
 		base += part * UNIT_SIZE;
@@ -588,7 +586,7 @@ static struct list_node *free_first_slabs(struct list_node *slabs, struct list_n
 	if (UNITS_PER_SLAB > 1) {
 		slabs = slabs->next;
 		split_units(slab);
-		free_units(slab_base(slab), slab->units, chain);
+		free_units(slab, slab->units, chain);
 		return slabs;
 	}
 	do {
