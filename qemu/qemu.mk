@@ -185,7 +185,6 @@ endif
 # ------------------------------------------------------------------------ size
 
 # As a kernel would link it that wants what it uses, and nothing else.
-$(B)/size.elf $(B)/family.elf: $(B)/%.elf: $(B)/obj/tests/qemu/%.o $(call bm_objects,$(BOOT)) \
-		$(B)/libhakmem.a qemu/image.ld
-	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) --gc-sections -Map=$(B)/$*.map \
-		$(filter %.o %.a,$^) -o $@
+$(B)/size.elf $(B)/family.elf: $(B)/%.elf: $(B)/obj/tests/qemu/%.o $(B)/libhakmem.a
+	$(call say,LD,$@)$(BM_LD) -nostdlib -e kernel_main --gc-sections -z noexecstack \
+		-Map=$(B)/$*.map $^ -o $@

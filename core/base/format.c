@@ -3,8 +3,9 @@
  * A small printf. The text goes to a sink piece by piece as it is made, so there is no buffer
  * that could overflow, and nothing is allocated.
  *
- * It is for places that have no C library, or must not call it, because it might allocate:
- * the statistics, and the report of a bug.
+ * It is for places that have no C library, or must not call it, because it might allocate: the
+ * statistics above all. The report of a bug, which every image has, does with hak_print_text() and
+ * hak_print_number(), so an image that prints nothing else links no printf.
  *
  * Lock: none. Failure: none; a conversion that is not known is printed as it stands.
  */
@@ -41,23 +42,48 @@ static const char *format_parse(const char *format, struct conversion *conv)
 	}
 }
 
-/*
- * The text of a number: it is written from the end of the buffer towards its start, so the
- * characters of @sign are given from the last to the first.
- */
+/* Write the digits of a number before @end. Returns where they begin. */
+static HAK_COLD NOINLINE char *digits(char *end, uint64_t value, unsigned radix)
+{
+	do {
+		*--end = "0123456789abcdef"[value % radix];
+		value /= radix;
+	} while (value);
+	return end;
+}
+
+/* The text of a number. The characters of @sign are given from the last to the first. */
 static const char *number(struct conversion *conv, uint64_t value, unsigned radix, const char *sign)
 {
 	char *at = conv->number + NUMBER_MOST - 1;
 
 	*at = '\0';
-	do {
-		*--at = "0123456789abcdef"[value % radix];
-		value /= radix;
-	} while (value);
+	at = digits(at, value, radix);
 	while (sign[conv->sign])
 		*--at = sign[conv->sign++];
 	hak_assert(at >= conv->number);
 	return at;
+}
+
+static HAK_COLD size_t length_of(const char *text)
+{
+	size_t length = 0;
+
+	while (text[length])
+		length++;
+	return length;
+}
+
+void hak_print_text(hak_sink *sink, void *ctx, const char *text)
+{
+	sink(ctx, text, length_of(text));
+}
+
+void hak_print_number(hak_sink *sink, void *ctx, uint64_t value, unsigned radix)
+{
+	char buffer[NUMBER_MOST], *end = buffer + NUMBER_MOST, *start = digits(end, value, radix);
+
+	sink(ctx, start, (size_t)(end - start));
 }
 
 /* Fill up to @width characters, if @length were printed. */
@@ -118,8 +144,7 @@ void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args)
 			sink(ctx, start, (size_t)(format - start));
 			continue;
 		}
-		for (length = 0; text[length];)
-			length++;
+		length = length_of(text);
 		if (conv.left) {
 			sink(ctx, text, length);
 			pad(sink, ctx, ' ', length, conv.width);

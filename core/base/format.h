@@ -35,4 +35,8 @@ void hak_format(hak_sink *sink, void *ctx, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 HAK_COLD void hak_vformat(hak_sink *sink, void *ctx, const char *format, va_list args);
 
+/* A string, and a number with a radix of 10 or 16, for who prints nothing else. */
+HAK_COLD void hak_print_text(hak_sink *sink, void *ctx, const char *text);
+HAK_COLD void hak_print_number(hak_sink *sink, void *ctx, uint64_t value, unsigned radix);
+
 #endif

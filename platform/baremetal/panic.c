@@ -24,6 +24,10 @@ HAK_COLD _Noreturn void hak_host_panic(const char *line)
 	if (!atomic_compare_exchange_strong(&whose, &nobody, mine) && nobody != mine)
 		for (;;)
 			cpu_halt();
-	hak_format(hak_console_sink, NULL, "cpu %u: %s\n", mine - 1, line);
+	hak_print_text(hak_console_sink, NULL, "cpu ");
+	hak_print_number(hak_console_sink, NULL, mine - 1, 10);
+	hak_print_text(hak_console_sink, NULL, ": ");
+	hak_print_text(hak_console_sink, NULL, line);
+	hak_print_text(hak_console_sink, NULL, "\n");
 	hak_machine_exit(HAK_EXIT_PANIC);
 }

@@ -18,8 +18,8 @@ set -u
 map=$1
 image=$2
 family=$3
-most_text=28672
-most_family=27904
+most_text=27904
+most_family=27000
 most_constants=2048
 most_data=35840
 failed=0

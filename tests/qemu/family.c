@@ -4,7 +4,7 @@
  */
 #include "family.h"
 
-int main(void)
+void kernel_main(void)
 {
-	return use_family();
+	hak_machine_exit(use_family());
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that uses malloc's family, for images whose size is measured. It prints nothing:
- * hak_format() would be linked for that.
+ * A kernel that uses malloc's family, whose size is measured. It is linked and not run: it has no
+ * boot of its own, since the kernel's boot is not what the library costs. That of the images here
+ * would link hak_format(), and more.
  */
 #ifndef HAKMEM_TESTS_FAMILY_H
 #define HAKMEM_TESTS_FAMILY_H
@@ -9,12 +10,19 @@
 #include <frames.h>
 
 #include <hakmem/hakmem.h>
+#include <machine.h>
+
+void kernel_main(void);
 
 /* Returns 0 if all went well. */
 static inline int use_family(void)
 {
+	static struct hak_cpu cpu;
 	void *block, *other;
 
+	hak_console_init();
+	hak_cpu_init(&cpu, 0);
+	hak_region_add(16 << 20, 64 << 20);
 	if (!hak_init(&hak_frames_provider))
 		return 1;
 	block = hak_malloc(100);

@@ -24,7 +24,7 @@ static int use(void)
 	return result || hak_owns(&block);
 }
 
-int main(void)
+void kernel_main(void)
 {
-	return use();
+	hak_machine_exit(use());
 }

@@ -92,6 +92,20 @@ static void format_pieces(void)
 	CHECK(unit_text.length == 7);
 }
 
+/* What the report of a bug does with. */
+static void format_print(void)
+{
+	unit_text.length = 0;
+	hak_print_text(unit_sink, &unit_text, "");
+	hak_print_text(unit_sink, &unit_text, "a=");
+	hak_print_number(unit_sink, &unit_text, 0, 10);
+	hak_print_text(unit_sink, &unit_text, ";");
+	hak_print_number(unit_sink, &unit_text, UINT64_MAX, 10);
+	hak_print_text(unit_sink, &unit_text, ";");
+	hak_print_number(unit_sink, &unit_text, 0xfedcba9876543210, 16);
+	CHECK(unit_text_is("a=0;18446744073709551615;fedcba9876543210"));
+}
+
 void unit_format(void)
 {
 	TEST_RUN(format_plain);
@@ -100,4 +114,5 @@ void unit_format(void)
 	TEST_RUN(format_width);
 	TEST_RUN(format_unknown);
 	TEST_RUN(format_pieces);
+	TEST_RUN(format_print);
 }
