@@ -220,6 +220,7 @@ qemu-members 120: tests/qemu/check-members.sh $(B)/libhakmem.a
 qemu-size 60: tests/qemu/check-size.sh $(B)/size.map $(B)/size.elf $(B)/family.map
 qemu-newlib 60: qemu/run.sh $(B)/newlib.elf
 qemu-newlib-pc 60: qemu/run.sh $(B)/newlib.elf --machine pc
+qemu-unikraft-sources 60: tests/kernels/unikraft/sources.sh $(B)/obj
 qemu-unikraft 60: qemu/run.sh $(B)/unikraft.elf --memory 64M
 qemu-unikraft-vmem 60: qemu/run.sh $(B)/unikraft-vmem.elf --memory 64M
 qemu-nanos 60: qemu/run.sh $(NANOS)/nanos.elf --memory 512M
