@@ -28,6 +28,8 @@ ONLY_CPU_BUILD := $(MAKE) O=$(O)/only-cpu BM_FLAGS='-mcmodel=kernel -Itests/qemu
 ONLY_CPU     := $(O)/only-cpu/baremetal
 LARGE_BUILD  := $(MAKE) O=$(O)/large CONFIG_HAK_LARGE=y DEBUG= SAN=
 LARGE        := $(O)/large/baremetal
+MANY_BUILD   := $(MAKE) O=$(O)/many BM_FLAGS=-DBOOT_MAX_CPUS=64 DEBUG= SAN=
+MANY_RUN     := qemu/run.sh $(O)/many/baremetal/smp-cost.elf --machine pc --memory 1G --icount
 NANOS_BUILD  := $(MAKE) O=$(O)/nanos BM_FLAGS=-fpie HAK_CPU_AT=40 CONFIG_HAK_WINDOW=y \
 		CONFIG_HAK_IRQSAVE=y DEBUG= SAN=
 NANOS        := $(O)/nanos/baremetal
@@ -319,6 +321,10 @@ define LONG_SUITES
 fault-tsan 1200: $(O)/tsan/linux/fault
 qemu-large-unit 240: qemu/run.sh $(LARGE)/unit.elf
 qemu-large-smp-4 120: qemu/run.sh $(LARGE)/smp.elf --memory 40M --smp 4 -- --cpus 4
+qemu-smp-cost-8 60: $(MANY_RUN) --smp 8
+qemu-smp-cost-16 60: $(MANY_RUN) --smp 16
+qemu-smp-cost-32 180: $(MANY_RUN) --smp 32
+qemu-smp-cost-64 600: $(MANY_RUN) --smp 64
 model-long 3600: $(L)/model --ops 500000000
 model-debug-long 3600: $(O)/debug/linux/model --ops 50000000
 stress-long 1200: $(L)/stress --seconds 600
@@ -340,6 +346,7 @@ linux-test: test-builds
 
 test-long: test-builds
 	+@$(LARGE_BUILD) $(addprefix $(LARGE)/,unit.elf smp.elf)
+	+@$(MANY_BUILD) $(O)/many/baremetal/smp-cost.elf
 	@echo "$$LONG_SUITES" | $(RUN)
 
 .PHONY: test-tools lint-tools format-tools test-builds test-programs qemu-builds test check \
