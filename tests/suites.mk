@@ -325,6 +325,7 @@ qemu-smp-cost-8 60: $(MANY_RUN) --smp 8
 qemu-smp-cost-16 60: $(MANY_RUN) --smp 16
 qemu-smp-cost-32 180: $(MANY_RUN) --smp 32
 qemu-smp-cost-64 600: $(MANY_RUN) --smp 64
+larson 600: tests/bench/larson.sh $(L)
 model-long 3600: $(L)/model --ops 500000000
 model-debug-long 3600: $(O)/debug/linux/model --ops 50000000
 stress-long 1200: $(L)/stress --seconds 600

@@ -123,7 +123,7 @@ int main(int argc, char **argv)
 		if (!options_parse(options, ARRAY_SIZE(options), argv[i]))
 			usage();
 	if (!parameters.size || !parameters.least || parameters.most < parameters.least ||
-	    !parameters.live || !parameters.threads || parameters.threads > 64)
+	    !parameters.live || !parameters.threads || parameters.threads > THREADS_MOST)
 		usage();
 	workload->prepare();
 	ns = run(workload, &ops);

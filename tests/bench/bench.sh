@@ -137,6 +137,7 @@ add_others()
 	steady "larson 2 threads" 0 "larson threads=2 least=10 most=500"
 	steady "larson 2 threads 8..1000" 0 "larson threads=2 least=8 most=1000"
 	steady "larson 8 threads" 0 "larson threads=8 least=10 most=500"
+	steady "larson 256 threads" 0 "larson threads=256 least=10 most=500"
 	steady "exchange 1 to 1" 0 "exchange threads=2 most=512"
 	steady "exchange 4 to 4" 0 "exchange threads=8 most=512"
 	steady "churn 2" 0 "churn"

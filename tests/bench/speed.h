@@ -12,6 +12,8 @@
 
 #include <stdlib.h>
 
+#define THREADS_MOST 256u
+
 struct parameters {
 	uint64_t ms;	  /* how long, unless a step alone takes longer */
 	uint64_t ops;	  /* if not 0: how many operations instead */

@@ -30,7 +30,6 @@
 
 #include "speed.h"
 
-#define THREADS_MOST   64u
 #define LARSON_BLOCKS  1000u
 #define LARSON_ROUNDS  20u
 #define RING	       4096u
