@@ -5,8 +5,9 @@
  * them along. A kernel that has better ones defines these before it links the archive.
  *
  * None of them may call the allocator, but for hak_host_reap(), hak_host_pressure() and
- * hak_host_low_water(). If interrupt handlers allocate, all but those two are called in interrupt
- * handlers, and all but the last four with interrupts off.
+ * hak_host_low_water(). If interrupt handlers allocate, all may be called there but the last two
+ * of these. The functions above hak_host_supply() are also called with interrupts off; the others
+ * have interrupts as the caller of the allocator has them.
  */
 #ifndef HAK_HOST_H
 #define HAK_HOST_H

@@ -29,7 +29,7 @@ functions()
 {
 	local header name
 
-	for header in include/hakmem/{hakmem,samples,stats}.h; do
+	for header in include/hakmem/{hakmem,pool,samples,stats}.h; do
 		grep -q '^HAK_API ' $header || echo "$header: no function was found"
 		for name in $(sed -n 's/^HAK_API .*[ *]\(hak_[a-z_]*\)(.*/\1/p' $header); do
 			grep -q "^\.Nm $name\( ,\)\?\$" $pages/hakmem.3 ||

@@ -381,8 +381,8 @@ prepare_manual()
 	prepare ''
 	mkdir -p "$tree/platform/linux/man"
 	echo '	.name = "HAKMEM_ONE", "HAKMEM_",' >"$tree/platform/linux/options.c"
-	echo 'HAK_API void *hak_one(int x);' | tee "$tree/include/hakmem/samples.h" \
-		"$tree/include/hakmem/stats.h" >"$tree/include/hakmem/hakmem.h"
+	echo 'HAK_API void *hak_one(int x);' | tee "$tree"/include/hakmem/{hakmem,pool,samples}.h \
+		>"$tree/include/hakmem/stats.h"
 	echo '.It Ev HAKMEM_ONE' >"$tree/platform/linux/man/hakmem.7"
 	printf '.Nm hak_one ,\n.Fn hak_one "int x"\n' >"$tree/platform/linux/man/hakmem.3"
 }
