@@ -405,7 +405,8 @@ endif
 
 PACKAGES      := gcc g++ libc6-dev make binutils qemu-system-x86
 TEST_PACKAGES := $(PACKAGES) newlib-source xz-utils valgrind clang lld llvm clang-format \
-		 musl-tools musl-dev gdb pkgconf mandoc man-db spin qemu-user cmake codespell
+		 musl-tools musl-dev gdb pkgconf mandoc man-db spin qemu-user cmake codespell \
+		 python3
 
 setup:
 	@tests/setup.sh $(PACKAGES)

@@ -6,16 +6,20 @@ What GDB can tell about the heap of a stopped image (or process, or core dump).
     (gdb) hak heap            classes and SuperSlabs
     (gdb) hak block ADDRESS   what lies there
     (gdb) hak leaks           live blocks that nothing points to
+    (gdb) hak map FILE        where everything lies, for hakmem-map
 
 It reads memory and calls nothing, so it works wherever the image was stopped,
 over QEMU's stub too. It needs the debug information of the library (built with
 -g, as it is by default), from which it takes all it knows of the structures. A
 field that it does not find there is an error that names it. `hak heap` prints
-what hak_dump() prints (core/diag/dump.c); tests/qemu/check-debug.sh compares them.
+what hak_dump() prints (core/diag/dump.c), and `hak map` writes what hak_dump_json() does
+(core/diag/dump_json.c); tests/qemu/check-debug.sh compares them.
 """
 
 import array
 import collections
+import itertools
+import json
 import re
 
 import gdb
@@ -24,6 +28,7 @@ PAGE = 4096
 SUPERSLAB = 2 << 20
 SLAB = 64 << 10
 SMALL_MAX = 1024
+SLAB_OF_POOL = 0xffff
 
 # What is read of the structures: if a version of the library has other fields, the first
 # command says so.
@@ -385,6 +390,11 @@ class Heap:
         return slab.extent((block - slab.base) // slab.size)[1]
 
 
+def pagemap_number(address):
+    """Which 2 MiB an address lies in, for the page map."""
+    return address // SUPERSLAB
+
+
 def plural(n, what):
     return "%d %s%s" % (n, what, "" if n == 1 else "s")
 
@@ -428,7 +438,7 @@ def page_tables():
 
 
 class Hak(gdb.Command):
-    """The heap of hakmem: hak heap, hak block ADDRESS, hak leaks."""
+    """The heap of hakmem: hak heap, hak block ADDRESS, hak leaks, hak map FILE."""
 
     def __init__(self):
         super().__init__("hak", gdb.COMMAND_DATA, gdb.COMPLETE_NONE, True)
@@ -470,6 +480,110 @@ for each slab."""
         print("0x%016x  %4d %4d %6d %6d  %s" % (
             int(superslab["base"]), len(units) - len(unused), len(unused) - unbacked, unbacked,
             pages, heap.letters(superslab)))
+
+
+class HakMap(gdb.Command):
+    """Write where everything lies, as hak_dump_json() does: hak map FILE. The program
+hakmem-map draws it.
+
+Of a process, the system is not asked how much of large blocks is backed by memory."""
+
+    def __init__(self):
+        super().__init__("hak map", gdb.COMMAND_DATA, gdb.COMPLETE_FILENAME)
+
+    def invoke(self, argument, from_tty):
+        if not argument:
+            raise gdb.GdbError("hak map: to which FILE?")
+        heap = Heap()
+        magazines = collections.Counter(pagemap_number(block) for block in heap.cached)
+        lines = []
+        for superslab in heap.superslabs:
+            base = int(superslab["base"])
+            lines.append(self.text({
+                "base": hex(base), "in_magazines": magazines[pagemap_number(base)],
+                "cells": list(self.cells(heap, superslab))}) + "\n")
+        head = self.text({"hakmem_dump": 1, "unit_bytes": heap.unit_size, "page_bytes": PAGE,
+                          "superslabs": []})
+        try:
+            with open(argument, "w", encoding="ascii") as file:
+                file.write(head[:-2] + "\n" + ",".join(lines) + "]}\n")
+        except OSError as error:
+            raise gdb.GdbError("hak map: %s: %s" % (argument, error.strerror))
+
+    @staticmethod
+    def text(record):
+        return json.dumps(record, separators=(",", ":"))
+
+    def cells(self, heap, superslab):
+        units = heap.units(superslab)
+        at = 0
+        while at < len(units):
+            kind = self.unused(heap, superslab, at)
+            cell = {"at": at, "units": 0, "kind": kind or "busy", "pages": 0, "unbacked": 0}
+            if kind:
+                each = self.unbacked(superslab, at)
+                alike = itertools.takewhile(
+                    lambda i: self.unused(heap, superslab, i) == kind
+                    and self.unbacked(superslab, i) == each, units[at:])
+                whole = each in (0, heap.unit_size // PAGE)
+                cell["units"] = len(list(alike)) if whole else 1
+                cell["unbacked"] = each * cell["units"]
+            else:
+                self.used(heap, superslab, cell)
+            cell["pages"] = cell["units"] * heap.unit_size // PAGE
+            yield cell
+            at += cell["units"]
+
+    @staticmethod
+    def unbacked(superslab, at):
+        return bits(int(superslab["slab"][at]["unbacked"]))
+
+    @staticmethod
+    def unused(heap, superslab, at):
+        if not heap.has(superslab, at):
+            return "absent"
+        if heap.is_guard(superslab, at):
+            return "guard"
+        return "free" if heap.bit(superslab, "unused", at) else None
+
+    def used(self, heap, superslab, cell):
+        """What begins with a unit in use."""
+        at = cell["at"]
+        base = int(superslab["base"])
+        record = superslab["slab"][at]
+        klass = heap.class_at(base + at * heap.unit_size)
+        slab_class = int(record["class"])
+        units = 1 if heap.unit_size == SLAB else int(record["units"])
+        large = heap.span_first <= slab_class <= heap.span
+        if klass == heap.mixed and large:
+            cell["kind"] = "samples"
+            cell["units"] = -(-int(record["span_pages"]) * PAGE // heap.unit_size)
+        elif klass == heap.mixed or 0 < klass <= heap.slab_last or \
+                heap.bitmap_512 <= klass <= heap.bitmap_1024:
+            bitmaps = heap.bitmap_512 <= klass <= heap.bitmap_1024
+            cell["kind"] = "bitmaps" if bitmaps else "slab"
+            cell["units"] = units
+        elif heap.span_first <= klass <= heap.span:
+            cell["kind"] = "large"
+        elif klass == heap.span_rest:
+            cell["kind"] = "rest"
+        elif int(record["gaps"]) == SLAB_OF_POOL:
+            cell["kind"] = "pool"
+            cell["units"] = units
+        cell["unbacked"] = self.unbacked(superslab, at)
+        if not cell["units"]:
+            end = at + 1
+            while end < len(heap.units(superslab)) and not self.unused(heap, superslab, end) \
+                    and heap.class_at(base + end * heap.unit_size) == heap.span_rest:
+                cell["unbacked"] += self.unbacked(superslab, end)
+                end += 1
+            cell["units"] = end - at
+        if cell["kind"] == "large":
+            cell["block_bytes"] = int(record["span_pages"]) * PAGE
+        if cell["kind"] in ("slab", "bitmaps"):
+            cell["block_bytes"] = heap.classes[slab_class]
+            cell["blocks"] = int(record["blocks"])
+            cell["used"] = cell["blocks"] - int(record["free"]) - int(record["unbacked_blocks"])
 
 
 class HakBlock(gdb.Command):
@@ -680,4 +794,5 @@ kept in some other form, or in memory that was not searched."""
 Hak()
 HakHeap()
 HakBlock()
+HakMap()
 HakLeaks()

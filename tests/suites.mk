@@ -53,7 +53,7 @@ CLANG_BARE_BUILD := $(MAKE) O=$(O)/clang-nostdinc LLVM=1 CC=clang $(BARE_FLAGS) 
 GAPS_PROGRAMS := unit model fault full death
 
 test-tools: TOOLS := gcc g++ clang ld.lld llvm-ar clang-format valgrind qemu-system-x86_64 xz gdb \
-		     musl-gcc pkg-config mandoc man spin cmake codespell
+		     musl-gcc pkg-config mandoc man spin cmake codespell python3
 lint-tools: TOOLS := gcc g++ clang-format mandoc codespell
 format-tools: TOOLS := clang-format
 test-tools lint-tools format-tools:
@@ -253,6 +253,7 @@ guard-debug: $(O)/debug/linux/guard
 samples-stress: env $(SAMPLES) $(L)/stress --ops 50000
 samples-stress-tsan: env $(SAMPLES) $(O)/tsan/linux/stress --ops 10000
 samples-options 120: tests/linux/samples.sh $(L)
+map 120: tests/linux/map.sh $(L)
 unit-asan: $(O)/asan/linux/unit
 unit-ubsan: $(O)/ubsan/linux/unit
 unit-tsan: $(O)/tsan/linux/unit

@@ -147,6 +147,32 @@ HAK_API void hak_stats_json(hak_sink *sink, void *ctx);
  */
 HAK_API void hak_dump(hak_sink *sink, void *ctx);
 
+/**
+ * hak_dump_json() - write where everything lies, for hakmem-map, which draws it
+ * @sink: gets the text
+ * @ctx:  is handed to the sink
+ *
+ * One JSON object: "hakmem_dump" is the version of the form, 1; "unit_bytes" and "page_bytes" are
+ * lengths; "superslabs" has an object for each SuperSlab, which is a line: "base" is its address,
+ * "in_magazines" how many of its blocks lie in magazines, and "cells" is what it consists of. A
+ * cell is "units" units from unit "at" on, which have "pages" pages, "unbacked" of them without
+ * memory. Its "kind" is
+ *
+ *	slab	 blocks of "block_bytes": "blocks" of them, "used" of these in use or in magazines
+ *	large	 a large block of "block_bytes", or the part of it that lies in this SuperSlab
+ *	rest	 a further part of it, in another SuperSlab
+ *	free	 nobody has these units
+ *	pool	 the objects of a pool
+ *	bitmaps	 which blocks of slabs are free; as slab
+ *	samples	 guarded blocks, and records of samples
+ *	busy	 somebody is about to use or to free these units
+ *	guard	 pages that fault, around bitmaps
+ *	absent	 what a SuperSlab lacks of its 2 MiB
+ *
+ * The provider is asked how much of large blocks is backed. Not from an interrupt handler.
+ */
+HAK_API void hak_dump_json(hak_sink *sink, void *ctx);
+
 #ifdef __cplusplus
 }
 #endif

@@ -57,6 +57,7 @@ __attribute__((constructor)) static void begin(void)
 	hak_options_read();
 	hak_reaper_configure();
 	hak_samples_begin();
+	hak_dump_begin();
 	if (hak_option(HAK_OPTION_STATS) || hak_option(HAK_OPTION_LEAKS))
 		keep_stderr();
 	errno = saved;
@@ -145,6 +146,7 @@ __attribute__((destructor)) static void end(void)
 	int file, saved = errno;
 
 	hak_samples_end();
+	hak_dump_end();
 	errno = saved;
 	if (!hak_option(HAK_OPTION_STATS))
 		return;

@@ -20,12 +20,16 @@ PUBLIC_HEADERS := $(addprefix include/hakmem/,hakmem.h pool.h samples.h stats.h 
 MAN_PAGES      := $(wildcard platform/linux/man/*.[1-9])
 man_directory = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))
 
+# What users call.
+SCRIPTS := hakmem-run hakmem-map
+
 CMAKE_FILES := hakmem-config.cmake hakmem-config-version.cmake
 # Beside the library, where debuggers look for it; ldconfig would take a name with .so in it
 # for a library.
 DEBUG_FILE := libhakmem-$(VERSION).debug
 
-INSTALLED := $(BINDIR)/hakmem-run $(LIBDIR)/pkgconfig/hakmem.pc $(LIBDIR)/libhakmem.a \
+INSTALLED := $(addprefix $(BINDIR)/,$(SCRIPTS)) \
+	     $(LIBDIR)/pkgconfig/hakmem.pc $(LIBDIR)/libhakmem.a \
 	     $(LIBDIR)/libhakmem.so.$(VERSION) $(LIBDIR)/$(SONAME) $(LIBDIR)/libhakmem.so \
 	     $(addprefix $(LIBDIR)/cmake/hakmem/,$(CMAKE_FILES)) \
 	     $(if $(STRIP),$(LIBDIR)/$(DEBUG_FILE)) \
@@ -64,8 +68,8 @@ install: linux
 	$(INSTALL) -m 644 $(L)/hakmem.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
 	$(foreach file,$(CMAKE_FILES),$(fill_in) platform/linux/$(file).in >$(L)/$(file) && \
 		$(INSTALL) -m 644 $(L)/$(file) $(DESTDIR)$(LIBDIR)/cmake/hakmem/ &&) :
-	$(fill_in) platform/linux/hakmem-run.in >$(L)/hakmem-run
-	$(INSTALL) -m 755 $(L)/hakmem-run $(DESTDIR)$(BINDIR)/
+	$(foreach script,$(SCRIPTS),$(fill_in) platform/linux/$(script).in >$(L)/$(script) && \
+		$(INSTALL) -m 755 $(L)/$(script) $(DESTDIR)$(BINDIR)/ &&) :
 
 # Of the directories only the one that is ours.
 uninstall:

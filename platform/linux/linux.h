@@ -49,6 +49,15 @@ void hak_say_line(const char *line);
 void hak_samples_begin(void);
 void hak_samples_end(void);
 
+/* A signal is handled from now on, on the alternate stack if there is one. A line says if not. */
+void hak_handle(int number, void (*handler)(int number));
+
+/* HAKMEM_DUMP: at the start, when a slow path is over and one is due, at the end. */
+void hak_dump_begin(void);
+void hak_dump_if_due(void);
+void hak_dump_end(void);
+extern _Atomic bool hak_dump_due;
+
 /* How gcc's unwinder is called; NULL: there is none. */
 struct _Unwind_Context;
 struct hak_unwinder {

@@ -37,7 +37,18 @@ static struct option {
 	long least, most, value;  /* the value is the default at first */
 	const char *const *words; /* ends with NULL */
 	const char *text;
+	unsigned file; /* which copy is of its name */
 } options[HAK_NR_OPTIONS] = {
+	[HAK_OPTION_DUMP] = {
+		.name = "HAKMEM_DUMP",
+		.help = "where all lies at exit, appended to FILE, for hakmem-map; %p: the pid",
+		.type = OUTPUT, .most = 1, .text = "hakmem.%p.dump", .file = 1,
+	},
+	[HAK_OPTION_DUMP_SIGNAL] = {
+		.name = "HAKMEM_DUMP_SIGNAL",
+		.help = "the same by this signal, too; 0: by none",
+		.type = NUMBER, .most = 64,
+	},
 	[HAK_OPTION_GUARD] = {
 		.name = "HAKMEM_GUARD",
 		.help = "N: one block of N is guarded by pages that fault; 0: none",
@@ -56,7 +67,7 @@ static struct option {
 	[HAK_OPTION_PROFILE] = {
 		.name = "HAKMEM_PROFILE",
 		.help = "a heap profile with a sample for so many bytes, at exit, to FILE",
-		.type = SAMPLES, .most = NUMBER_MOST, .text = "hakmem.%p.heap",
+		.type = SAMPLES, .most = NUMBER_MOST, .text = "hakmem.%p.heap", .file = 2,
 	},
 	[HAK_OPTION_PROFILE_SIGNAL] = {
 		.name = "HAKMEM_PROFILE_SIGNAL",
@@ -93,7 +104,7 @@ static struct option {
 };
 
 /* These are copies: some programs write over their environment, to change their name. */
-static char file_names[2][PATH_MAX];
+static char file_names[3][PATH_MAX];
 
 static bool parse_number(const char *text, long *value)
 {
@@ -115,7 +126,7 @@ static bool parse_number(const char *text, long *value)
 /* Is this the name of a file? Then a copy of it is made. */
 static bool parse_file(struct option *option, const char *text)
 {
-	char *copy = file_names[option->type == SAMPLES];
+	char *copy = file_names[option->file];
 
 	if (!*text || strlen(text) >= sizeof(file_names[0]))
 		return false;
@@ -180,7 +191,7 @@ static void format_value(struct hak_line *line, const struct option *option)
 {
 	if (option->type == CHOICE)
 		hak_format(hak_line_append, line, "%s", option->words[option->value]);
-	else if (option->text && option->type == OUTPUT)
+	else if (option->text && option->value && option->type == OUTPUT)
 		hak_line_append(line, option->text, strnlen(option->text, TEXT_MOST));
 	else
 		hak_format(hak_line_append, line, "%ld", option->value);

@@ -4,6 +4,8 @@
 
 /* What can be chosen by the environment of a program; the table is in options.c. */
 enum hak_option {
+	HAK_OPTION_DUMP,
+	HAK_OPTION_DUMP_SIGNAL,
 	HAK_OPTION_GUARD,
 	HAK_OPTION_HELP,
 	HAK_OPTION_LEAKS,

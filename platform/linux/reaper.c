@@ -380,6 +380,10 @@ static void wake_if_needed(void)
 
 void hak_host_reap(enum hak_reap_why why)
 {
+	if (unlikely(hak_dump_due))
+		hak_dump_if_due();
+	if (unlikely(hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0))
+		return;
 	switch ((enum reaper_state)reaper.state) {
 	case REAPER_EARLY:
 	case REAPER_LOST:
@@ -439,6 +443,7 @@ void hak_reaper_configure(void)
 	policy_set_mode(RELEASE_LATER);
 	if (hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0) {
 		policy_set_mode(RELEASE_NEVER);
-		scan_awake = true; /* as far as the core is concerned */
+		/* as far as the core is concerned; unless it has to come by for a dump */
+		scan_awake = !hak_option(HAK_OPTION_DUMP_SIGNAL);
 	}
 }

@@ -305,12 +305,19 @@ static void on_profile_signal(int number)
 	errno = saved;
 }
 
-static void handle(int number, struct sigaction action, struct sigaction *before)
+static void handle_as(int number, struct sigaction action, struct sigaction *before)
 {
 	sigfillset(&action.sa_mask);
 	sigdelset(&action.sa_mask, SIGSEGV);
 	if (sigaction(number, &action, before))
 		hak_say("signal %d cannot be handled (errno %d)", number, errno);
+}
+
+void hak_handle(int number, void (*handler)(int number))
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART | SA_ONSTACK };
+
+	handle_as(number, action, NULL);
 }
 
 /* -------------------------------------------------------------------- start and end */
@@ -336,15 +343,13 @@ static void begin_guards(size_t one_in)
 
 	find_unwinder();
 	if (hak_sampled_guard(one_in))
-		handle(SIGSEGV, fault, &before_fault);
+		handle_as(SIGSEGV, fault, &before_fault);
 	else
 		hak_say("HAKMEM_GUARD: no page can be made to fault: nothing is guarded");
 }
 
 void hak_samples_begin(void)
 {
-	struct sigaction profile = { .sa_handler = on_profile_signal,
-				     .sa_flags = SA_RESTART | SA_ONSTACK };
 	long bytes = hak_option(HAK_OPTION_PROFILE), leaks = hak_option(HAK_OPTION_LEAKS);
 	long number = hak_option(HAK_OPTION_PROFILE_SIGNAL);
 
@@ -356,7 +361,7 @@ void hak_samples_begin(void)
 		hak_flush(); /* what other constructors have freed would serve without a miss */
 	}
 	if (bytes && number)
-		handle((int)number, profile, NULL);
+		hak_handle((int)number, on_profile_signal);
 	if (hak_option(HAK_OPTION_GUARD))
 		begin_guards((size_t)hak_option(HAK_OPTION_GUARD));
 }

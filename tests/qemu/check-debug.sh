@@ -63,7 +63,8 @@ STOP=stop_here debug "$image" '--smp 2' "$scratch/gdb" \
 	-ex 'hak heap' -ex 'hak block small' -ex 'hak block (char *)large + 70000' \
 	-ex 'hak block freed[3]' -ex 'hak block &small' -ex 'hak block' \
 	-ex 'hak block (char *)small + 32 * 65536' \
-	-ex 'hak leaks' -ex 'delete' -ex 'continue'
+	-ex 'hak leaks' -ex "hak map $scratch/map" -ex 'hak map' -ex 'hak map /no/such' \
+	-ex 'delete' -ex 'continue'
 
 # One SuperSlab is a part.
 has heap "$scratch/gdb" '^ +48 +100 +[0-9]+ +16 +7%$' '^ +32 +0 +64 +16 ' '^ +512 +8 ' \
@@ -80,6 +81,11 @@ has dump "$scratch/console" '^ +48 +100 +[0-9]+ +16 ' '^check: clean'
 dump_of "$scratch/gdb" >"$scratch/seen"
 dump_of "$scratch/console" >"$scratch/printed"
 check debug_heap_is_dump diff "$scratch/printed" "$scratch/seen"
+has map_file "$scratch/gdb" 'hak map: to which FILE' 'hak map: /no/such: No such file'
+tr -d '\r' <"$scratch/console" | sed -n '/^{"hakmem_dump"/,/^\]}/p' >"$scratch/printed"
+check debug_map_is_dump diff "$scratch/printed" "$scratch/map"
+check debug_map_is_drawn bash -c "python3 '$root/platform/linux/hakmem-map.in' '$scratch/console' |
+	grep -q 'blocks of 48 bytes: 1[0-9][0-9] of '"
 
 # What `make qemu-debug` begins with: the heap of the demo, full.
 STOP=free_all debug "$demo" '' "$scratch/gdb" -ex 'hak heap' -ex 'hak leaks'

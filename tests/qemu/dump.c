@@ -101,6 +101,7 @@ static void show(void)
 {
 	stop_here();
 	hak_dump(hak_console_sink, NULL);
+	hak_dump_json(hak_console_sink, NULL);
 }
 
 static _Atomic bool ready, done;
