@@ -82,7 +82,7 @@ qemu-builds:
 	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
 	+@$(FAR_BUILD) $(FAR)/window.elf
 	+@$(ONLY_CPU_BUILD) $(ONLY_CPU)/only_cpu.elf
-	+@$(LARGE_BUILD) $(LARGE)/pair.elf
+	+@$(LARGE_BUILD) $(addprefix $(LARGE)/,unit.elf pair.elf)
 	+@$(NANOS_BUILD) $(NANOS)/nanos.elf
 	+@$(SOLO5_BUILD) $(SOLO5)/solo5.elf
 	+@$(LTO_BUILD) $(LTO)/scaling.elf
@@ -187,6 +187,7 @@ qemu-1-gib-block 60: qemu/run.sh $(B)/scaling.elf --memory 2G -- 1 1073741824
 qemu-16-mib-machine 60: qemu/run.sh $(B)/scaling.elf --memory 16M -- 100000
 qemu-idle 90: qemu/run.sh $(B)/idle.elf --memory 256M
 qemu-pair 60: qemu/run.sh $(B)/pair.elf --icount
+qemu-large-unit 240: qemu/run.sh $(LARGE)/unit.elf
 qemu-large-pair 60: qemu/run.sh $(LARGE)/pair.elf --icount
 qemu-status 180: tests/qemu/check-status.sh $(B)/status.elf $(O)/debug/baremetal/status.elf
 qemu-balloon 600: tests/qemu/check-balloon.sh $(B)/balloon.elf
@@ -320,7 +321,6 @@ endef
 # What CI has no time for.
 define LONG_SUITES
 fault-tsan 1200: $(O)/tsan/linux/fault
-qemu-large-unit 240: qemu/run.sh $(LARGE)/unit.elf
 qemu-large-smp-4 120: qemu/run.sh $(LARGE)/smp.elf --memory 40M --smp 4 -- --cpus 4
 qemu-smp-cost-8 60: $(MANY_RUN) --smp 8
 qemu-smp-cost-16 60: $(MANY_RUN) --smp 16
@@ -347,7 +347,7 @@ linux-test: test-builds
 	@echo "$$LINUX_SUITES" | $(RUN)
 
 test-long: test-builds
-	+@$(LARGE_BUILD) $(addprefix $(LARGE)/,unit.elf smp.elf)
+	+@$(LARGE_BUILD) $(LARGE)/smp.elf
 	+@$(MANY_BUILD) $(O)/many/baremetal/smp-cost.elf
 	@echo "$$LONG_SUITES" | $(RUN)
 

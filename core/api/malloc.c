@@ -75,7 +75,7 @@ static bool reclaim(void)
 {
 	bool flushed = cache_flush_own(CLASS_FIRST);
 
-	if (NR_SPAN_CLASSES)
+	if (SPANS_WAIT)
 		flushed |= span_flush();
 	return arena_release_reserve() || flushed;
 }
@@ -152,7 +152,7 @@ static void *try_backed(struct request *request)
 {
 	void *block = NULL;
 
-	if (request->class == CLASS_SPAN && !request->zeros)
+	if (SPANS_WAIT && request->class == CLASS_SPAN && !request->zeros)
 		block = span_reuse(request->size, request->align);
 	if (!block)
 		return try_alloc(request, ALLOC_BACKED);
@@ -175,7 +175,7 @@ static void *alloc(struct request *request)
 		block = try_without_new_slab(request);
 	} else if (NR_SPAN_CLASSES) {
 		block = try_backed(request);
-		if (!block)
+		if (SPANS_WAIT && !block)
 			span_flush();
 		if (!block && cache_has_own_spans())
 			cache_flush_own(CLASS_SPAN_FIRST);
@@ -256,8 +256,7 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 
 	if (class_is_span(class) || class == CLASS_SPAN_REST) {
 		start = span_start(block);
-		if (NR_SPAN_CLASSES &&
-		    !class_is_span(pagemap_class((uintptr_t)start))) /* it waits */
+		if (SPANS_WAIT && !class_is_span(pagemap_class((uintptr_t)start))) /* it waits */
 			hak_bug(HAK_BUG_UNUSED, caller, block, 0, 0);
 		hak_bug(HAK_BUG_INTERIOR, caller, block, span_size(start),
 			address - (uintptr_t)start);
@@ -360,7 +359,7 @@ void free_slow(void *block, const char *caller)
 		gap_free(block);
 		bug_report_noted();
 	} else if (class == CLASS_SPAN) {
-		NR_SPAN_CLASSES ? span_free_later(block) : span_free(block);
+		SPANS_WAIT ? span_free_later(block) : span_free(block);
 	} else {
 		free_class(class, block, caller);
 	}
@@ -481,7 +480,7 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, bool *back
 
 	if (!class_is_span(class) || size > SIZE_LIMIT / 2 || (PLATFORM_SAMPLES && hak_sampling))
 		return hak_malloc(size);
-	if (NR_SPAN_CLASSES)
+	if (SPANS_WAIT)
 		span_flush();
 	request.size = size + policy_growth(size, usable);
 	block = try_alloc(&request, ALLOC_TO_GROW);
@@ -554,7 +553,7 @@ bool hak_owns(const void *address)
 {
 	unsigned class = pagemap_class((uintptr_t)address);
 
-	if (NR_SPAN_CLASSES && class == CLASS_SPAN_REST) /* it may wait */
+	if (SPANS_WAIT && class == CLASS_SPAN_REST) /* it may wait */
 		class = pagemap_class((uintptr_t)span_start(address));
 	return class != CLASS_NONE && class != CLASS_BITMAP_512 && class != CLASS_BITMAP_1024;
 }

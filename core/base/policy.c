@@ -50,7 +50,7 @@ bool policy_keeps(size_t reserve, size_t active)
 /* May a large block of so many units wait for the next one? Only where a scan comes by. */
 bool policy_waits(size_t units)
 {
-	return NR_SPAN_CLASSES && units <= POLICY_RESERVE_MOST * UNITS_PER_SUPERSLAB &&
+	return units <= POLICY_RESERVE_MOST * UNITS_PER_SUPERSLAB &&
 	       atomic_load_explicit(&release_mode, memory_order_relaxed) == RELEASE_LATER;
 }
 

@@ -58,7 +58,7 @@ NO_SANITIZE_THREAD enum scan_state scan_step(size_t budget, unsigned ages)
 	lock_lock(&scan.lock, LOCK_SCAN);
 	if (!scan.begun) {
 		scan.again = cache_scan(CACHE_SCAN_IDLE);
-		if (NR_SPAN_CLASSES)
+		if (SPANS_WAIT)
 			scan.again |= span_scan();
 		first = true;
 		scan.begun = true;
@@ -100,7 +100,7 @@ size_t scan_all(bool own)
 	uint64_t before = scan_given_back();
 
 	lock_lock(&scan.lock, LOCK_SCAN);
-	if (NR_SPAN_CLASSES)
+	if (SPANS_WAIT)
 		span_flush();
 	if (own)
 		cache_flush_own(CLASS_FIRST);

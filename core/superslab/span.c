@@ -15,10 +15,11 @@
  *	live_pages	   ==  sum of the lengths of those of CLASS_SPAN
  *	live_units	   ==  units that these take
  *
- * The span of CLASS_SPAN that was freed last waits with all its units for a request of its length,
- * so that a program which frees and allocates a large block by turns pays nothing for each unit.
- * Its first unit has no class meanwhile: the page map says that it is not in use. It is freed
- * when a request needs memory and it does not fit, or if it still waits at the second scan.
+ * Where scans come by, the span of CLASS_SPAN that was freed last waits with all its units for a
+ * request of its length, so that a program which frees and allocates a large block by turns pays
+ * nothing for each unit. Its first unit has no class meanwhile: the page map says that it is not in
+ * use. It is freed when a request needs memory and it does not fit, or if it still waits at the
+ * second scan.
  *
  * Lock: none of its own. The units of a span are its owner's, like the bytes in it;
  * superslab.c allocates and frees them. Who takes `waiting` out by an exchange owns that span.
@@ -396,6 +397,6 @@ const void *span_start(const void *address)
 void span_fini(void)
 {
 	__builtin_memset(&hak_spans, 0, sizeof(hak_spans));
-	if (NR_SPAN_CLASSES)
+	if (SPANS_WAIT)
 		waiting = 0;
 }

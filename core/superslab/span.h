@@ -27,7 +27,8 @@ extern HAK_HIDDEN struct spans {
 void *span_alloc(size_t size, size_t align, enum alloc_which which, bool *backed);
 HAK_COLD void span_free(void *block);
 
-/* The one that was freed last waits for a while. */
+/* The one that was freed last waits for a while: where spans have magazines, and scans come by. */
+#define SPANS_WAIT (NR_SPAN_CLASSES && PLATFORM_SCANS)
 void span_free_later(void *block);
 void *span_reuse(size_t size, size_t align);
 bool span_flush(void);

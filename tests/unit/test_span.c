@@ -107,7 +107,7 @@ static void span_waits(void)
 	size_t size = 70 * SLAB_SIZE - 3 * PAGE_SIZE;
 	char *block, *other;
 
-	if (!NR_SPAN_CLASSES)
+	if (!SPANS_WAIT)
 		return;
 	CHECK(unit_open(32 * MIB, 0, FAKE_PURGE_ZERO));
 	policy_set_mode(RELEASE_LATER);

@@ -4,6 +4,7 @@
  */
 #include "unit.h"
 
+#include <base/policy.h>
 #include <hakmem/hakmem.h>
 #include <pages/pagemap.h>
 #include <superslab/span.h>
@@ -22,7 +23,8 @@ bool unit_open_aligned(size_t capacity, size_t align, unsigned flags, enum fake_
 		.purge = purge,
 	};
 
-	if (is_open) {
+	if (is_open) { /* a test has failed */
+		policy_set_mode(RELEASE_AT_ONCE);
 		hak_fini();
 		fake_close(&unit_fake);
 		is_open = false;
