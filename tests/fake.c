@@ -482,6 +482,7 @@ bool fake_init(struct fake *fake)
 		.size = sizeof(options),
 		.provider = &fake->provider,
 		.window_base = IS_ENABLED(CONFIG_HAK_WINDOW) ? (uintptr_t)fake->arena - middle : 0,
+		.large = HAK_CACHED_MAX ? HAK_LARGE_ALWAYS : HAK_LARGE_BY_MEMORY,
 	};
 
 	return hak_init_with(&options) == HAK_INIT_DONE;

@@ -10,7 +10,6 @@
 #include <hakmem/host.h>
 
 #include "api/sampled.h"
-#include "base/policy.h"
 #include "base/sizeclass.h"
 #include "base/usage.h"
 #include "cache/cache.h"
@@ -22,13 +21,19 @@
 #include "superslab/arena.h"
 #include "superslab/span.h"
 
-/* Have spans magazines in this heap? Not if there is little memory for them. */
-static void choose_cached(void)
+/* Can this library do what @large asks for? */
+static bool may_be_large(size_t large)
 {
-	struct hak_supply supply;
+	if (PLATFORM_CACHED_BY_MEMORY)
+		return large <= HAK_LARGE_NEVER;
+	return large == HAK_LARGE_BY_MEMORY ||
+	       large == (HAK_CACHED_MAX ? HAK_LARGE_ALWAYS : HAK_LARGE_NEVER);
+}
 
-	hak_host_supply(NULL, &supply);
-	hak_cached_max = supply.bytes >= POLICY_CACHES_SPANS ? HAK_CACHED_MAX : SLAB_MAX;
+static void choose_large(size_t large)
+{
+	hak_cached_max.most = large == HAK_LARGE_NEVER ? SLAB_MAX : HAK_CACHED_MAX;
+	hak_cached_max.now = large == HAK_LARGE_ALWAYS ? HAK_CACHED_MAX : SLAB_MAX;
 }
 
 bool hak_init(const struct hak_provider *provider)
@@ -37,7 +42,7 @@ bool hak_init(const struct hak_provider *provider)
 	if (!pages_attach(provider ? provider : platform_provider()))
 		return false;
 	if (PLATFORM_CACHED_BY_MEMORY)
-		choose_cached();
+		choose_large(HAK_LARGE_BY_MEMORY);
 	return true;
 }
 
@@ -49,6 +54,8 @@ int hak_init_with(const struct hak_options *options)
 	if (options->size < sizeof(given.size) || options->size > sizeof(given))
 		return HAK_INIT_OPTIONS;
 	__builtin_memcpy(&given, options, options->size);
+	if (!may_be_large(given.large))
+		return HAK_INIT_LARGE;
 	if (IS_ENABLED(CONFIG_HAK_WINDOW))
 		window = given.window_base & ~(((uintptr_t)1 << HAK_LEAF_BITS) - 1);
 	if (!pages_reach(window, given.window_base, MAX(given.window_size, 1)))
@@ -56,6 +63,8 @@ int hak_init_with(const struct hak_options *options)
 	if (!hak_init(given.provider))
 		return HAK_INIT_PROVIDER;
 	pages_set_window(window);
+	if (PLATFORM_CACHED_BY_MEMORY)
+		choose_large(given.large);
 	return HAK_INIT_DONE;
 }
 

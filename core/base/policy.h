@@ -59,7 +59,7 @@ struct two_intervals {
 /* All magazines are emptied so often before, if others are in the middle of something. */
 #define POLICY_SCAN_TRIES 3u
 
-/* In bytes: with so much at the start, spans have magazines where PLATFORM_CACHED_BY_MEMORY. */
+/* In bytes: once the provider has so much, spans have magazines: PLATFORM_CACHED_BY_MEMORY. */
 #define POLICY_CACHES_SPANS ((size_t)32 << 20)
 
 /*

@@ -7,7 +7,7 @@
  */
 #include "base/sizeclass.h"
 
-size_t hak_cached_max = SLAB_MAX;
+struct cached_max hak_cached_max = { .now = SLAB_MAX, .most = HAK_CACHED_MAX };
 
 /* The row of a class whose blocks lie in slabs, ... */
 #define SLAB_ROW(size, capacity)                                                                   \

@@ -262,14 +262,17 @@ static inline size_t class_of_medium(size_t size)
 }
 
 /*
- * Larger blocks have no magazines: HAK_CACHED_MAX bytes, or SLAB_MAX in a heap that has little
- * memory (CONFIG_HAK_LARGE). It is written when the heap is made.
+ * Larger blocks have no magazines: more than HAK_CACHED_MAX bytes, or than @now with
+ * PLATFORM_CACHED_BY_MEMORY. That is SLAB_MAX until the provider says that it has much memory, and
+ * becomes @most then: see pages.c. Blocks of CLASS_SPAN stay what they are.
  */
-extern HAK_HIDDEN size_t hak_cached_max;
+extern HAK_HIDDEN struct cached_max {
+	size_t now, most;
+} hak_cached_max;
 
 static inline size_t cached_max(void)
 {
-	return PLATFORM_CACHED_BY_MEMORY ? hak_cached_max : HAK_CACHED_MAX;
+	return PLATFORM_CACHED_BY_MEMORY ? READ_ONCE(hak_cached_max.now) : HAK_CACHED_MAX;
 }
 
 /* The class of TABLE_MAX < @size <= cached_max(). */

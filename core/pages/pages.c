@@ -16,6 +16,8 @@
 #include <hakmem/host.h>
 
 #include "base/lock.h"
+#include "base/policy.h"
+#include "base/sizeclass.h"
 
 struct pages_counters pages_counters;
 _Atomic size_t pages_left = SIZE_MAX;
@@ -85,6 +87,14 @@ static bool mapping_is_sound(const struct hak_mapping *mapping, size_t size, siz
 	       (!IS_ENABLED(CONFIG_HAK_WINDOW) || base + size > base);
 }
 
+/* The provider has mapped @size bytes, and has so many @left. */
+static void note_left(size_t left, size_t size)
+{
+	pages_left = left;
+	if (PLATFORM_CACHED_BY_MEMORY && left != SIZE_MAX && left + size >= POLICY_CACHES_SPANS)
+		WRITE_ONCE(hak_cached_max.now, hak_cached_max.most);
+}
+
 /**
  * pages_map() - get memory
  * @size:  in bytes, a multiple of HAK_GRANULE
@@ -123,7 +133,7 @@ bool pages_map(size_t size, size_t align, enum hak_want want, struct hak_mapping
 	if (!PLATFORM_PURGES && !pages_purgeable)
 		out->flags &= ~HAK_PAGES_PURGE;
 	if (want == HAK_WANT_HEAP)
-		pages_left = out->left;
+		note_left(out->left, size);
 	pages_count(&pages_counters.maps, 1);
 	pages_count(&pages_counters.requested, size);
 	pages_count(&pages_counters.mapped, size);

@@ -49,9 +49,9 @@
 
 /*
  * Magazines for blocks above 32 KiB as well, up to 1 MiB: one block of each size on each CPU. They
- * are used in a heap for which there are at least 32 MiB when it is made, as hak_host_supply()
- * says. Sizes are rounded up then: four in each doubling. For bare metal: Linux has such magazines
- * anyway.
+ * are used once the provider says that it has at least 32 MiB (`left` of struct hak_mapping), or as
+ * struct hak_options says. Sizes are rounded up then: four in each doubling. For bare metal: Linux
+ * has such magazines anyway.
  */
 #ifndef CONFIG_HAK_LARGE
 #define CONFIG_HAK_LARGE 0

@@ -57,6 +57,13 @@ struct hak_provider;
  */
 HAK_API bool hak_init(const struct hak_provider *provider);
 
+/* Have blocks of 32 KiB to 1 MiB magazines, too? */
+enum hak_large {
+	HAK_LARGE_BY_MEMORY, /* on Linux; elsewhere once the provider says that it has 32 MiB */
+	HAK_LARGE_ALWAYS,
+	HAK_LARGE_NEVER,
+};
+
 /**
  * struct hak_options - what can be chosen when the heap is made
  * @size:        sizeof(struct hak_options). Fields are added at the end, never moved, and 0 or
@@ -67,12 +74,15 @@ HAK_API bool hak_init(const struct hak_provider *provider);
  *		 window lies below 2^HAK_ADDRESS_BITS.
  * @window_size: how far the heap may reach from there on, in bytes; 0 if it does not matter.
  *		 A library for more than 2^HAK_ADDRESS_BITS bytes is built with another value.
+ * @large:       an enum hak_large. All but 0 need a library that has both: on bare metal one that
+ *		 was built with CONFIG_HAK_LARGE. On Linux blocks up to 1 MiB always have magazines.
  */
 struct hak_options {
 	size_t size;
 	const struct hak_provider *provider;
 	uintptr_t window_base;
 	size_t window_size;
+	size_t large;
 };
 
 /* What hak_init_with() says. Below 0, nothing has changed. */
@@ -80,6 +90,7 @@ enum hak_init_result {
 	HAK_INIT_OPTIONS = -1,	/* @size is too small, or of a newer library */
 	HAK_INIT_WINDOW = -2,	/* the library was not built for such a window */
 	HAK_INIT_PROVIDER = -3, /* there is a provider already, or this one lacks map() */
+	HAK_INIT_LARGE = -4,	/* this library has no such magazines, or always has them */
 	HAK_INIT_DONE = 0,
 };
 

@@ -46,7 +46,7 @@
  * How much magazines hold: at most HAK_MAGAZINE_MAX blocks and HAK_MAGAZINE_BYTES in each, all
  * of them near slots. All magazines of a CPU together may grow by HAK_CACHE_BYTES from what
  * they begin with. Blocks above HAK_CACHED_MAX bytes have no magazines; with CONFIG_HAK_LARGE those
- * above 32 KiB have none either in a heap that is made with less than 32 MiB.
+ * above 32 KiB have none either before the provider has had 32 MiB.
  */
 #define HAK_MAGAZINE_MAX	  96u
 #define HAK_MAGAZINE_NEAR	  HAK_MAGAZINE_MAX

@@ -223,6 +223,66 @@ static void pages_options(void)
 	pages_detach();
 }
 
+/* What a provider has left, which maps two SuperSlabs. */
+static int map_and_tell(void *ctx, size_t size, size_t align, enum hak_want want,
+			struct hak_mapping *out)
+{
+	(void)size;
+	(void)align;
+	(void)want;
+	out->base = (void *)(pages_window() + 2 * MIB);
+	out->left = *(size_t *)ctx;
+	return 0;
+}
+
+/*
+ * Have large blocks magazines, with an option, when the heap is made; and when the provider has
+ * had these two amounts left? As bits from the highest on; or what hak_init_with() says. Where they
+ * have, their lengths are those of classes.
+ */
+static int large(size_t option, size_t left, size_t left_then)
+{
+	size_t now = left;
+	const struct hak_provider provider = { .name = "left", .ctx = &now, .map = map_and_tell };
+	const struct hak_options options = {
+		.size = sizeof(options),
+		.provider = &provider,
+		.large = option,
+	};
+	int result = hak_init_with(&options);
+	struct hak_mapping mapping;
+
+	if (result != HAK_INIT_DONE)
+		return result;
+	result = hak_good_size(65537) == 81920;
+	for (unsigned i = 0; i < 2; i++, now = left_then) {
+		CHECK_OR(pages_map(4 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping), -100);
+		result = result << 1 | (hak_good_size(65537) == 81920);
+	}
+	pages_detach();
+	return result;
+}
+
+/* Magazines for large blocks: asked for, or where the provider says that it has 32 MiB. */
+static void pages_large(void)
+{
+	const size_t much = 28 * MIB, little = much - PAGE_SIZE;
+	int always = HAK_CACHED_MAX ? 7 : HAK_INIT_LARGE;
+
+	CHECK(large(HAK_LARGE_ALWAYS, 0, 0) == always);
+	CHECK(large(HAK_LARGE_NEVER + 1, 0, 0) == HAK_INIT_LARGE);
+	if (!PLATFORM_CACHED_BY_MEMORY) {
+		CHECK(large(HAK_LARGE_BY_MEMORY, much, much) == (HAK_CACHED_MAX ? 7 : 0));
+		CHECK(large(HAK_LARGE_NEVER, 0, 0) == (HAK_CACHED_MAX ? HAK_INIT_LARGE : 0));
+		return;
+	}
+	CHECK(large(HAK_LARGE_NEVER, much, much) == 0);
+	CHECK(large(HAK_LARGE_BY_MEMORY, little, little) == 0);
+	CHECK(large(HAK_LARGE_BY_MEMORY, SIZE_MAX, SIZE_MAX) == 0); /* nobody knows */
+	CHECK(large(HAK_LARGE_BY_MEMORY, much, little) == 3);
+	CHECK(large(HAK_LARGE_BY_MEMORY, little, much) == 1);
+}
+
 static void pages_refused_unmap(void)
 {
 	struct hak_mapping mapping;
@@ -302,6 +362,7 @@ void unit_pages(void)
 	TEST_RUN(pages_windows);
 	TEST_RUN(pages_end_of_all);
 	TEST_RUN(pages_options);
+	TEST_RUN(pages_large);
 	TEST_RUN(pages_refused_unmap);
 	TEST_RUN(pages_purging);
 	TEST_RUN(pages_residence);
