@@ -246,6 +246,7 @@ $(L)/obj/$(OPERATORS).o: $(OPERATORS).cc $(FLAGS_STAMP)
 $(L)/libhakmem.so: $(LIBRARY) $(call linux_objects,$(SHARED)) $(L)/obj/$(OPERATORS).o \
 		platform/linux/exports.map
 	$(call say,LD,$@)$(LINUX_LINK) -shared -Wl,-z,nodelete,-z,initfirst \
+		-Wl,--sort-section=name \
 		-Wl,-soname,$(SONAME) \
 		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
 		$(filter %.o,$^) -o $@

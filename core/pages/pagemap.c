@@ -27,7 +27,7 @@
 
 #include "base/sizeclass.h"
 
-struct pagemap pagemap;
+PLATFORM_SPARSE struct pagemap pagemap;
 
 /**
  * pagemap_add_leaf() - add the leaf for an address

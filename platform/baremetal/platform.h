@@ -76,6 +76,9 @@
  */
 #define HAK_COLD __attribute__((cold))
 
+/* For large arrays of which little is ever touched. All of an image is memory. */
+#define PLATFORM_SPARSE
+
 /* The provider of this platform cannot move frames; that of a kernel may. */
 #define PLATFORM_MOVES CONFIG_HAK_MOVE
 

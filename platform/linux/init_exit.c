@@ -66,7 +66,7 @@ __attribute__((constructor)) static void begin(void)
 /* The name of the file, with the number of the process for each %p; NULL if it is too long. */
 static char *file_name(const char *text)
 {
-	static char name[PATH_MAX];
+	static PLATFORM_SPARSE char name[PATH_MAX];
 	size_t length = 0;
 
 	for (; *text; text++) {

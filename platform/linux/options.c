@@ -104,7 +104,7 @@ static struct option {
 };
 
 /* These are copies: some programs write over their environment, to change their name. */
-static char file_names[3][PATH_MAX];
+static PLATFORM_SPARSE char file_names[3][PATH_MAX];
 
 static bool parse_number(const char *text, long *value)
 {

@@ -141,6 +141,12 @@ static inline unsigned this_held_now(void)
 /* The provider can purge. */
 #define PLATFORM_PURGES 1
 
+/*
+ * For large arrays of which little is ever touched: they come behind all other data, so that what
+ * is touched lies on few pages.
+ */
+#define PLATFORM_SPARSE __attribute__((section(".bss.sparse")))
+
 /* Nothing: smaller code would make large blocks slower, and a process has the memory. */
 #define HAK_COLD
 

@@ -230,7 +230,7 @@ static void sleep_unless_needed(unsigned *least, unsigned *pause)
  */
 static void be_ordinary(void)
 {
-	static unsigned long cpus[1024];
+	static PLATFORM_SPARSE unsigned long cpus[1024];
 	struct sched_param priority = { 0 };
 	long size;
 
