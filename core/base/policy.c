@@ -4,8 +4,8 @@
  * act on the answer. The functions depend on their arguments, and on one word, the mode.
  *
  * A block in a magazine, a page of a slab or an unused slab is idle if a scan (reclaim/scan.c)
- * found it free and nobody has used it since. What the next scan finds idle goes back. The slack
- * of a span goes back at the first scan, since the span is not expected to need it.
+ * found it free and nobody has used it since. What the next scan finds idle goes back. So does the
+ * slack of a span. (A span that is soon freed leaves it to the next one.)
  *
  * What is kept beyond that is a working set: what was needed in this interval or in the one
  * before. An interval is one scan or more. It is told by two words for each stock.

@@ -51,19 +51,25 @@ static unit_mask purgeable_unused(const struct claim *claim)
 	return claim->window->unused & ~claim->window->unbacked;
 }
 
-/* The units in use whose slack is backed, as bits. Where units are pages, there is no slack. */
-static unit_mask purgeable_slack(const struct claim *claim)
+/*
+ * The units in use whose slack is backed, as bits. @idle gets those of which the last scan saw it,
+ * this one sees all. Where units are pages, there is no slack.
+ */
+static unit_mask purgeable_slack(const struct claim *claim, unit_mask *idle)
 {
-	const struct slab *units = claim_units(claim);
+	struct slab *units = claim_units(claim);
 	unit_mask slack = 0;
 
 	for (unit_mask used = ~claim->window->unused; used && PAGES_PER_UNIT > 1;
 	     used &= used - 1) {
-		const struct slab *unit = &units[lowest_bit(used)];
+		struct slab *unit = &units[lowest_bit(used)];
 
-		/* without slack, it may be of a class, whose lock guards `unbacked` then */
-		if (unit->slack && unit->slack & ~unit->unbacked)
+		/* without slack, it may be of a class, whose lock guards these fields then */
+		if (unit->slack && unit->slack & ~unit->unbacked) {
 			slack |= used & -used;
+			*idle |= unit->idle ? used & -used : 0;
+			unit->idle = unit->slack;
+		}
 	}
 	return slack;
 }
@@ -73,22 +79,22 @@ static void claim_window(struct claim *claim, bool all)
 	struct superslab *superslab = claim->superslab;
 	const struct slab *units = claim_units(claim);
 	struct window *window = claim->window;
-	unit_mask unused, slack;
+	unit_mask unused, slack, idle = 0;
 
 	hak_assert(!window->claimed);
 	superslab->unpurged &= !all || window != superslab->window;
 	if (!superslab->purgeable || superslab->unpurged)
 		return;
 	unused = purgeable_unused(claim);
-	slack = purgeable_slack(claim);
+	slack = purgeable_slack(claim, &idle);
 	if (PLATFORM_SCANS)
 		hak_arena.unused += count_bits(unused) + count_bits(slack) / 2;
 	claim->again = unused | slack;
 	window->idle |= all ? unused : 0;
 	if (all || !arena_is_busy()) {
 		claim->unused = unused & window->idle;
-		claim->slack = window->claimed = slack;
-		claim->again = unused & ~claim->unused;
+		claim->slack = window->claimed = all ? slack : idle;
+		claim->again &= ~(claim->unused | claim->slack);
 	}
 	window->idle = unused & ~claim->unused;
 	for (unit_mask part = claim->unused | claim->slack; part; part &= part - 1) {

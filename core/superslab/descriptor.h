@@ -42,7 +42,8 @@ _Static_assert(!HAK_METADATA_APART || HAK_GUARD == UNIT_SIZE, "the guards of bit
  * @unbacked:  pages that no memory stands behind: they were never backed, or they were purged
  *	    or moved [class, arena]
  * @untouched: the unbacked pages that were never backed [class, arena]
- * @idle:   pages that were free at the last scan and not used since [class]
+ * @idle:   pages that were free at the last scan and not used since [class]; of a span its slack,
+ *	    if the last scan saw it [arena]
  * @slack:  where a span ends in this unit: the pages behind its end; if units are pages, there
  *	    is no slack [arena]
  * @units:  how many units a slab has, if they are pages: see slab_units() [owner]

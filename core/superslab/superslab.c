@@ -66,6 +66,8 @@ static void set_slack(struct slab *unit, unsigned used, unsigned slack)
 		unit->untouched &= (uint16_t)~used;
 	}
 	unit->slack = (uint16_t)slack;
+	if (PAGES_PER_UNIT > 1)
+		unit->idle = 0;
 	hak_assert(!(unit->untouched & ~unit->unbacked));
 }
 

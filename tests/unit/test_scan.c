@@ -698,10 +698,10 @@ static void scan_shrunk_span(void)
 	CHECK(large);
 	unit_fill(large, 1 * MIB, 1);
 	CHECK(at(hak_realloc(large, 300 * KIB)) == at(large));
-	/* what is behind its end in the last slab at once */
-	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 20 * KIB);
+	/* with what is behind its end in the last slab */
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
 	hak_idle(SIZE_MAX);
-	CHECK(unit_fake.purged == 724 * KIB && unit_fake.calls[FAKE_PURGE] == 2);
+	CHECK(unit_fake.purged == 724 * KIB && unit_fake.calls[FAKE_PURGE] == 1);
 	CHECK(unit_is_filled(large, 300 * KIB, 1));
 	CHECK(!hak_idle(SIZE_MAX) && !hak_check());
 	/* and comes back */
@@ -736,6 +736,7 @@ static void scan_slack(void)
 	char *span = open_slack(FAKE_PURGE_ZERO);
 
 	CHECK(span);
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
 	CHECK(!hak_idle(SIZE_MAX));
 	CHECK(unit_fake.purged == 7 * PAGE_SIZE && unit_fake.calls[FAKE_PURGE] == 1);
 	CHECK(unit_is_filled(span, 9 * PAGE_SIZE, 2) &&
@@ -745,7 +746,7 @@ static void scan_slack(void)
 	/* the next one is longer by two pages, and its slack is unbacked already */
 	CHECK(at(unit_span_alloc(11 * PAGE_SIZE)) == at(span) && retouched() == 2 * PAGE_SIZE);
 	unit_fill(span, 11 * PAGE_SIZE, 3);
-	CHECK(!hak_idle(SIZE_MAX) && hak_trim(HAK_TRIM_ALL) == 0);
+	CHECK(!hak_idle(SIZE_MAX) && !hak_idle(SIZE_MAX) && hak_trim(HAK_TRIM_ALL) == 0);
 	/* it grows, and shrinks, in its slab */
 	CHECK(at(hak_realloc(span, 15 * PAGE_SIZE)) == at(span) && retouched() == 6 * PAGE_SIZE);
 	unit_fill(span, 15 * PAGE_SIZE, 4);
@@ -755,6 +756,26 @@ static void scan_slack(void)
 	hak_free(span);
 	/* what is left of it */
 	CHECK(hak_trim(HAK_TRIM_OWN) == 10 * PAGE_SIZE && !hak_check());
+	CHECK(unit_close());
+}
+
+/* That of a span which lives shorter than from one scan to the next stays: it is used again. */
+static void scan_slack_of_short_spans(void)
+{
+	char *span = open_slack(FAKE_PURGE_ZERO);
+
+	CHECK(span);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
+		hak_free(span);
+		CHECK(at(unit_span_alloc(9 * PAGE_SIZE)) == at(span));
+	}
+	/* as it does if the span changes its length */
+	CHECK(hak_idle(SIZE_MAX));
+	CHECK(at(hak_realloc(span, 10 * PAGE_SIZE)) == at(span));
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
+	CHECK(!hak_idle(SIZE_MAX) && unit_fake.purged == 6 * PAGE_SIZE && !hak_check());
+	hak_free(span);
 	CHECK(unit_close());
 }
 
@@ -789,6 +810,7 @@ static void scan_span_freed_meanwhile(void)
 	for (unsigned fails = 0; fails < 2; fails++) {
 		slack_span = open_slack(FAKE_PURGE_ZERO);
 		CHECK(slack_span);
+		hak_idle(SIZE_MAX);
 		hook(free_span);
 		if (fails)
 			fake_fail(&unit_fake, FAKE_PURGE, 1, false, FAKE_FAILS);
@@ -816,6 +838,7 @@ static void scan_span_resized_meanwhile(void)
 {
 	slack_span = open_slack(FAKE_PURGE_ZERO);
 	CHECK(slack_span);
+	hak_idle(SIZE_MAX);
 	hook(resize_span);
 	hak_idle(SIZE_MAX);
 	CHECK(!hooked.meanwhile && !test_has_failed());
@@ -938,6 +961,7 @@ void unit_scan(void)
 	TEST_RUN_SLABS(scan_unused_slabs);
 	TEST_RUN_SLABS(scan_shrunk_span);
 	TEST_RUN_SLABS(scan_slack);
+	TEST_RUN_SLABS(scan_slack_of_short_spans);
 	TEST_RUN(scan_slack_refused);
 	TEST_RUN_SLABS(scan_span_freed_meanwhile);
 	TEST_RUN_SLABS(scan_span_resized_meanwhile);
