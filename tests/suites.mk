@@ -255,6 +255,7 @@ samples-stress: env $(SAMPLES) $(L)/stress --ops 50000
 samples-stress-tsan: env $(SAMPLES) $(O)/tsan/linux/stress --ops 10000
 samples-options 120: tests/linux/samples.sh $(L)
 map 120: tests/linux/map.sh $(L)
+top 120: tests/linux/top.sh $(L)
 unit-asan: $(O)/asan/linux/unit
 unit-ubsan: $(O)/ubsan/linux/unit
 unit-tsan: $(O)/tsan/linux/unit

@@ -136,6 +136,19 @@ HAK_API void hak_stats_text(hak_sink *sink, void *ctx);
 HAK_API void hak_stats_json(hak_sink *sink, void *ctx);
 
 /**
+ * hak_top() - write a table of the classes, to be written again and again
+ * @sink: gets the text
+ * @ctx:  is handed to the sink
+ *
+ * A line for each size of blocks, and one for their sum: how many blocks are live, which part of
+ * their slabs these are, how long the slabs are, how many free blocks lie in magazines, which
+ * part of all allocations found one there, and how many were allocated and freed since the last
+ * call; at the first call since the heap was made. One caller at a time. Not from an interrupt
+ * handler. On Linux the program hakmem-top shows it of another process.
+ */
+HAK_API void hak_top(hak_sink *sink, void *ctx);
+
+/**
  * hak_dump() - write where everything lies
  * @sink: gets the text
  * @ctx:  is handed to the sink

@@ -58,6 +58,7 @@ __attribute__((constructor)) static void begin(void)
 	hak_reaper_configure();
 	hak_samples_begin();
 	hak_dump_begin();
+	hak_top_begin();
 	if (hak_option(HAK_OPTION_STATS) || hak_option(HAK_OPTION_LEAKS))
 		keep_stderr();
 	errno = saved;
@@ -147,6 +148,7 @@ __attribute__((destructor)) static void end(void)
 
 	hak_samples_end();
 	hak_dump_end();
+	hak_top_end();
 	errno = saved;
 	if (!hak_option(HAK_OPTION_STATS))
 		return;

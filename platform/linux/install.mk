@@ -21,7 +21,7 @@ MAN_PAGES      := $(wildcard platform/linux/man/*.[1-9])
 man_directory = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))
 
 # What users call.
-SCRIPTS := hakmem-run hakmem-map
+SCRIPTS := hakmem-run hakmem-map hakmem-top
 
 CMAKE_FILES := hakmem-config.cmake hakmem-config-version.cmake
 # Beside the library, where debuggers look for it; ldconfig would take a name with .so in it

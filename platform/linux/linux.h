@@ -58,6 +58,13 @@ void hak_dump_if_due(void);
 void hak_dump_end(void);
 extern _Atomic bool hak_dump_due;
 
+/* HAKMEM_TOP: at the start, when a slow path is over, in a child of fork(), at the end. */
+void hak_top_begin(void);
+void hak_top_tick(void);
+void hak_top_after_fork(void);
+void hak_top_end(void);
+extern _Atomic bool hak_top_is_on;
+
 /* How gcc's unwinder is called; NULL: there is none. */
 struct _Unwind_Context;
 struct hak_unwinder {

@@ -96,6 +96,11 @@ static struct option {
 		.type = CHOICE, .most = HAK_THP_ALWAYS,
 		.words = (const char *const[]){ "default", "never", "always", NULL },
 	},
+	[HAK_OPTION_TOP] = {
+		.name = "HAKMEM_TOP",
+		.help = "1: publish what each size of blocks has, once a second, for hakmem-top",
+		.type = SWITCH, .most = 1,
+	},
 	[HAK_OPTION_VERBOSE] = {
 		.name = "HAKMEM_VERBOSE",
 		.help = "1: say what is set, and when the system refuses something",
@@ -226,13 +231,19 @@ static void print_help(void)
 
 static void print_values(void)
 {
-	struct hak_line line = { 0 };
+	struct hak_output out = { .file = STDERR_FILENO };
 
+	hak_output_name(&out);
+	hak_format(hak_output_append, &out, "version " HAK_VERSION " runs with");
 	for (unsigned i = 0; i < HAK_NR_OPTIONS; i++) {
-		hak_format(hak_line_append, &line, " %s=", options[i].name + strlen(PREFIX));
-		format_value(&line, &options[i]);
+		struct hak_line value = { 0 };
+
+		format_value(&value, &options[i]);
+		hak_format(hak_output_append, &out, " %s=%s", options[i].name + strlen(PREFIX),
+			   value.text);
 	}
-	hak_say("version " HAK_VERSION " runs with%s", line.text);
+	hak_output_append(&out, "\n", 1);
+	hak_output_flush(&out);
 }
 
 static bool is_known(const char *name, size_t length)

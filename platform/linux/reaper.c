@@ -67,7 +67,8 @@
 #define SCANS	 9u  /* in a delay */
 #define AGE	 2u  /* of these are an interval of core/base/policy.c, at least */
 #define NS_IN_MS 1000000u
-#define MINUTE	 ((uint64_t)60 * 1000 * NS_IN_MS)
+#define SECOND	 ((uint64_t)1000 * NS_IN_MS)
+#define MINUTE	 (60 * SECOND)
 
 #define DOZE   12u    /* intervals in a pause at most */
 #define LITTLE 65536u /* bytes: so much is hardly anything */
@@ -191,6 +192,8 @@ static unsigned wait_between_scans(unsigned least, unsigned pause)
 			wait(&reaper.asleep, DOZES, pause * interval);
 		early = atomic_exchange(&reaper.asleep, AWAKE) == AWAKE;
 	}
+	if (hak_top_is_on)
+		hak_top_tick();
 	passed = hak_now_ns() - began;
 	if (passed < least * interval && !reaper.ending)
 		wait(&reaper.ending, 0, least * interval - passed);
@@ -210,6 +213,13 @@ static bool is_alone(void)
 	return !cache_count();
 }
 
+static void sleep_for(uint64_t ns)
+{
+	wait(&reaper.asleep, SLEEPS, ns);
+	if (hak_top_is_on)
+		hak_top_tick();
+}
+
 /* No later scan would find more: sleep until something is freed. */
 static void sleep_unless_needed(unsigned *least, unsigned *pause)
 {
@@ -218,7 +228,7 @@ static void sleep_unless_needed(unsigned *least, unsigned *pause)
 	if (scan_in_thread(least, pause) == SCAN_AGAIN)
 		reaper.asleep = AWAKE;
 	while (reaper.asleep && !reaper.ending && !is_alone())
-		wait(&reaper.asleep, SLEEPS, MINUTE);
+		sleep_for(hak_top_is_on ? SECOND : MINUTE);
 	reaper.asleep = AWAKE;
 	reaper.alive = hak_now_ns();
 }
@@ -382,6 +392,8 @@ void hak_host_reap(enum hak_reap_why why)
 {
 	if (unlikely(hak_dump_due))
 		hak_dump_if_due();
+	if (unlikely(hak_top_is_on))
+		hak_top_tick();
 	if (unlikely(hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0))
 		return;
 	switch ((enum reaper_state)reaper.state) {
@@ -424,6 +436,7 @@ void hak_reaper_thread_ended(void)
 void hak_reaper_after_fork(void)
 {
 	reaper.process = getpid();
+	hak_top_after_fork();
 	hak_scan_inline_after_fork();
 	if (reaper.state != REAPER_RUNS)
 		return;
@@ -443,7 +456,7 @@ void hak_reaper_configure(void)
 	policy_set_mode(RELEASE_LATER);
 	if (hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0) {
 		policy_set_mode(RELEASE_NEVER);
-		/* as far as the core is concerned; unless it has to come by for a dump */
-		scan_awake = !hak_option(HAK_OPTION_DUMP_SIGNAL);
+		/* as far as the core is concerned; unless it has to come by for something else */
+		scan_awake = !hak_option(HAK_OPTION_DUMP_SIGNAL) && !hak_option(HAK_OPTION_TOP);
 	}
 }

@@ -124,6 +124,7 @@ __attribute__((weak)) void hak_stats_read(struct hak_stats *stats, size_t size);
 __attribute__((weak)) void hak_stats_text(hak_sink *to, void *ctx);
 __attribute__((weak)) void hak_stats_json(hak_sink *to, void *ctx);
 __attribute__((weak)) void hak_dump(hak_sink *to, void *ctx);
+__attribute__((weak)) void hak_top(hak_sink *to, void *ctx);
 __attribute__((weak)) void hak_dump_json(hak_sink *to, void *ctx);
 
 static void drop(void *ctx, const char *text, size_t length)
@@ -163,6 +164,12 @@ static void dump_json(void)
 		hak_dump_json(drop, NULL);
 }
 
+static void top(void)
+{
+	if (hak_top)
+		hak_top(drop, NULL);
+}
+
 static const struct row {
 	const char *name;
 	void (*function)(void);
@@ -184,6 +191,7 @@ static const struct row {
 	{ "hak_stats_json", json, 6144 },
 	{ "hak_dump", dump, 6144 },
 	{ "hak_dump_json", dump_json, 6144 },
+	{ "hak_top", top, 6144 },
 	{ "free", many_frees, 2048 },
 	{ "malloc_trim", trim, 2048 },
 };

@@ -30,9 +30,10 @@ test_destdir()
 	local directories=(DESTDIR="$staged" PREFIX=/opt/x LIBDIR=/$lib MANDIR=/opt/man)
 
 	check destdir-install make_here install "${directories[@]}"
-	same destdir-files "./opt/man/man1/hakmem-map.1 ./opt/man/man1/hakmem-run.1\
- ./opt/man/man3/hakmem.3\
- ./opt/man/man7/hakmem.7 ./opt/x/bin/hakmem-map ./opt/x/bin/hakmem-run\
+	same destdir-files "./opt/man/man1/hakmem-map.1\
+ ./opt/man/man1/hakmem-run.1 ./opt/man/man1/hakmem-top.1\
+ ./opt/man/man3/hakmem.3 ./opt/man/man7/hakmem.7\
+ ./opt/x/bin/hakmem-map ./opt/x/bin/hakmem-run ./opt/x/bin/hakmem-top\
  ./opt/x/include/hakmem/hakmem.h ./opt/x/include/hakmem/pool.h ./opt/x/include/hakmem/provider.h\
  ./opt/x/include/hakmem/samples.h ./opt/x/include/hakmem/stats.h\
  ./$lib/cmake/hakmem/hakmem-config-version.cmake\

@@ -18,7 +18,7 @@ layers='
 	3 slab		slab class gap blocks
 	4 cache		layout slots budget seize magazine cache prefill
 	5 reclaim	purge scan
-	5 diag		stats available resident row dump dump_json check
+	5 diag		stats available resident row top dump dump_json check
 	5 diag		sampled trace sample guard profile
 	6 pool		layout slabs magazine pool registry stats fixed
 	7 api		request fastpath sampled sampled_paths init fork malloc aligned

@@ -81,6 +81,10 @@ has dump "$scratch/console" '^ +48 +100 +[0-9]+ +16 ' '^check: clean'
 dump_of "$scratch/gdb" >"$scratch/seen"
 dump_of "$scratch/console" >"$scratch/printed"
 check debug_heap_is_dump diff "$scratch/printed" "$scratch/seen"
+# 100 and 13 blocks of other sizes, and later 10 more
+has top "$scratch/console" '^[0-9]+ KiB mapped, .* SuperSlabs' '^ +size +live +used +KiB ' \
+	'^ +48 +100 +7% +64 +[0-9]+ +[0-9]+% +100 +0' '^ +48 +110 +8% .* 10 +0' \
+	'^ +larger +2 +100% +3172 ' '^ +total +129 .* 10 +0'
 has map_file "$scratch/gdb" 'hak map: to which FILE' 'hak map: /no/such: No such file'
 tr -d '\r' <"$scratch/console" | sed -n '/^{"hakmem_dump"/,/^\]}/p' >"$scratch/printed"
 check debug_map_is_dump diff "$scratch/printed" "$scratch/map"

@@ -102,6 +102,9 @@ static void show(void)
 	stop_here();
 	hak_dump(hak_console_sink, NULL);
 	hak_dump_json(hak_console_sink, NULL);
+	hak_top(hak_console_sink, NULL);
+	lengthen(&chain, 10, 48);
+	hak_top(hak_console_sink, NULL); /* what was allocated since */
 }
 
 static _Atomic bool ready, done;

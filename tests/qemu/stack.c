@@ -141,6 +141,11 @@ static void use_dump_json(void)
 	hak_dump_json(sink, NULL);
 }
 
+static void use_top(void)
+{
+	hak_top(sink, NULL);
+}
+
 static void use_regions(void)
 {
 	struct hak_region_held held;
@@ -196,6 +201,7 @@ static void stack_is_as_promised(void)
 		{ use_text, "hak_stats_text", 2048 },
 		{ use_json, "hak_stats_json", 2048 },
 		{ use_dump, "hak_dump", 2048 },
+		{ use_top, "hak_top", 2048 },
 		{ use_dump_json, "hak_dump_json", 2048 },
 		{ use_check, "hak_check", 1536 },
 		{ use_regions, "hak_region_remove", 1536 },
