@@ -124,17 +124,13 @@ static unit_mask more_like(const struct window *window, unit_mask part, unsigned
  */
 static void own_units(struct slab *units, unit_mask part, bool counts, unsigned slack)
 {
-	unsigned used = counts ? 0 : UNIT_PAGES, last = highest_bit(part);
+	unsigned used = counts ? 0 : UNIT_PAGES;
 
-	set_slack(&units[last], used & ~slack, slack);
-	for (part ^= (unit_mask)1 << last; part; part &= part - 1)
-		set_slack(&units[lowest_bit(part)], used, 0);
-}
+	for (; part; part &= part - 1) {
+		unsigned unused = part & (part - 1) ? 0 : slack;
 
-/* Has anything to be noted in own_units()? Where units are pages, there is no slack. */
-static bool has_pages(const struct superslab *superslab)
-{
-	return PAGES_PER_UNIT > 1 || superslab->purgeable;
+		set_slack(&units[lowest_bit(part)], used & ~unused, unused);
+	}
 }
 
 /*
@@ -202,9 +198,11 @@ static void alloc_at(struct request *request, uintptr_t base)
 			superslab_alloc_part(superslab, window, more);
 		part |= more;
 		request->part = part;
-		if (has_pages(superslab))
-			own_units(superslab_window_units(superslab, window), part, counts,
-				  left ? 0 : request->slack);
+		/* where units are pages, they have no slack, and backed ones keep what they say */
+		if (PAGES_PER_UNIT > 1 || unbacked)
+			own_units(superslab_window_units(superslab, window),
+				  PAGES_PER_UNIT > 1 ? part : unbacked, counts,
+				  PAGES_PER_UNIT > 1 && !left ? request->slack : 0);
 	}
 	if (PLATFORM_SCANS)
 		hak_arena.taken.now += request->units;
@@ -469,10 +467,10 @@ struct list_node *superslab_alloc_slabs(unsigned n, unsigned units, unsigned lea
 /*
  * These units of a window are unused from now on, and the caller makes runs of them. Those whose
  * slack a scan has claimed do not become unused: they belong to the scan, which frees them.
- * Returns the others.
+ * Returns the others. @backed: all are known to have a backed page.
  */
 static unit_mask unuse_units(struct superslab *superslab, struct window *window, unit_mask part,
-			     unsigned n)
+			     unsigned n, bool backed)
 {
 	unit_mask claimed = part & window->claimed;
 
@@ -483,7 +481,7 @@ static unit_mask unuse_units(struct superslab *superslab, struct window *window,
 		part &= ~claimed;
 		n = count_bits(part);
 	}
-	if (has_pages(superslab))
+	if (!backed && (PAGES_PER_UNIT > 1 || superslab->purgeable))
 		window->unbacked |= units_unbacked(superslab_window_units(superslab, window), part);
 	arena_unuse(superslab, window, part, n);
 	return part;
@@ -507,7 +505,7 @@ static void collect_empty(struct superslab *superslab, size_t reserve, struct li
  * Units in a row are unused from now on. If a SuperSlab is: see collect_empty(). Only the last
  * unit may have slack that is claimed. Where units are pages, they are all in one SuperSlab.
  */
-static void free_units(struct slab *first, size_t units, struct list_node **chain)
+static void free_units(struct slab *first, size_t units, bool backed, struct list_node **chain)
 {
 	size_t reserve = hak_arena.counters.reserve, left = units, run = 0;
 	uintptr_t base = slab_base(first), end = base + units * UNIT_SIZE;
@@ -516,9 +514,10 @@ static void free_units(struct slab *first, size_t units, struct list_node **chai
 		unsigned n;
 		unit_mask part = superslab_part(next, left, &n);
 		struct superslab *superslab = pagemap_superslab(next);
+		struct window *window = superslab_window(superslab, next);
 
 		run += n;
-		if (unuse_units(superslab, superslab_window(superslab, next), part, n) != part)
+		if (unuse_units(superslab, window, part, n, backed) != part)
 			run--;
 		left -= n;
 		next += n * UNIT_SIZE;
@@ -547,15 +546,16 @@ void superslab_free_part(struct superslab *superslab, struct window *window, uni
 
 	for (unit_mask run; part; part ^= run) {
 		run = lowest_run(part);
-		free_units(units + lowest_bit(run), count_bits(run), chain);
+		free_units(units + lowest_bit(run), count_bits(run), false, chain);
 	}
 }
 
 /**
- * superslab_free() - free a run of units
+ * superslab_free() - free units of a span
  *
- * Their class bytes become 0 here, before anybody else can allocate them. SuperSlabs that
- * become empty are released, but for the reserve. Where units are pages, each SuperSlab is freed by
+ * Each of them has a backed page, since the span could write to it, unless it was moved away.
+ * Their class bytes become 0 here, before anybody else can allocate them. SuperSlabs that become
+ * empty are released, but for the reserve. Where units are pages, each SuperSlab is freed by
  * itself, so that interrupts are not off for long.
  */
 void superslab_free(uintptr_t base, size_t units)
@@ -567,7 +567,7 @@ void superslab_free(uintptr_t base, size_t units)
 
 		pagemap_set_class(base, part, CLASS_NONE);
 		arena_lock();
-		free_units(address_to_slab(base), part, &chain);
+		free_units(address_to_slab(base), part, !PLATFORM_MOVES, &chain);
 		arena_unlock();
 		arena_release(chain);
 		base += part * UNIT_SIZE;
@@ -588,7 +588,7 @@ static struct list_node *free_first_slabs(struct list_node *slabs, struct list_n
 	if (UNITS_PER_SLAB > 1) {
 		slabs = slabs->next;
 		split_units(slab);
-		free_units(slab, slab->units, chain);
+		free_units(slab, slab->units, false, chain);
 		return slabs;
 	}
 	do {

@@ -23,7 +23,8 @@
 #define MOST_A_PAIR (40u + CONFIG_HAK_WINDOW)
 #endif
 #define MOST_POOLED 34u
-#define MOST_LARGE  90u /* with CONFIG_HAK_LARGE, up to 1 MiB, in a heap that has 32 MiB */
+#define MOST_LARGE  90u	 /* with CONFIG_HAK_LARGE, up to 1 MiB, in a heap that has 32 MiB */
+#define MOST_PURGED 200u /* of 1 MiB: so much more than without purge */
 
 static const size_t sizes[] = { 8, 16, 64, 512, 1024, 4096, 16384, 40000, 262144, 1048576 };
 
@@ -95,6 +96,7 @@ static void pair_pool(void)
 		   (unsigned long)(cost / 100), (unsigned long)(cost % 100),
 		   (unsigned long)(fixed_cost / 100), (unsigned long)(fixed_cost % 100));
 	CHECK(cost <= MOST_POOLED * 100);
+	CHECK(!hak_pool_destroy(pool));
 }
 
 static void pair_16(void)
@@ -119,6 +121,40 @@ static void pair_large(void)
 	CHECK(hundredths_of(1048576) <= MOST_LARGE * 100);
 }
 
+static int purge(void *ctx, void *base, size_t size)
+{
+	(void)ctx;
+	(void)base;
+	(void)size;
+	return HAK_PAGES_PURGE;
+}
+
+static int map_for_purge(void *ctx, size_t size, size_t align, enum hak_want want,
+			 struct hak_mapping *out)
+{
+	int error = port_provider()->map(ctx, size, align, want, out);
+
+	out->flags = HAK_PAGES_PURGE;
+	return error;
+}
+
+/* That pages can be purged is nothing that a block pays for, page by page. */
+static void pair_purge(void)
+{
+	struct hak_provider provider = *port_provider();
+	uint64_t before = hundredths_of(1048576), cost;
+
+	hak_fini();
+	provider.map = map_for_purge;
+	provider.purge = purge;
+	hak_purge_enable();
+	CHECK(hak_init(&provider));
+	cost = hundredths_of(1048576);
+	test_print("1 MiB of pages that can be purged: %lu, of others: %lu\n",
+		   (unsigned long)(cost / 100), (unsigned long)(before / 100));
+	CHECK(cost <= before + MOST_PURGED * 100);
+}
+
 int main(void)
 {
 	hak_init(port_provider());
@@ -135,5 +171,6 @@ int main(void)
 	if (CONFIG_HAK_LARGE)
 		TEST_RUN(pair_large);
 	TEST_RUN(pair_pool);
+	TEST_RUN(pair_purge); /* makes a heap of its own */
 	return test_finish();
 }
