@@ -382,6 +382,19 @@ static void row_text(hak_sink *sink, void *ctx, const char *name, const struct h
 		   row->uncached_frees, row->live_blocks, row->magazine_blocks, row->slabs);
 }
 
+/* What the columns are. */
+static void legend_text(hak_sink *sink, void *ctx)
+{
+	hak_format(
+		sink, ctx,
+		"(size: of a block in bytes, spans: larger ones; failures: calls that returned "
+		"NULL;\n hits: allocations that found a block in their magazine; refills, spills: "
+		"batches that\n came from slabs, that went back, and how many blocks each had; "
+		"uncached: frees that no\n magazine took; live: blocks in use; cached: free ones "
+		"in magazines; slabs: of %lu KiB)\n",
+		(unsigned long)UNIT_SIZE >> 10);
+}
+
 static void rest_text(hak_sink *sink, void *ctx, const struct stats_rest *rest)
 {
 	hak_format(sink, ctx,
@@ -436,6 +449,7 @@ void hak_stats_text(hak_sink *sink, void *ctx)
 	stats_read_rest(&rest, sizeof(struct hak_stats));
 	row_text(sink, ctx, "spans", &rest.spans);
 	row_text(sink, ctx, "total", &rest.total);
+	legend_text(sink, ctx);
 	rest_text(sink, ctx, &rest);
 }
 

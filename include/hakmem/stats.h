@@ -82,9 +82,9 @@ struct hak_stats {
 	uint64_t resident_bytes;    /* what is backed by memory; mapped_bytes if not known */
 
 	/* since version 2 */
-	uint64_t provider_purges_refused;
-	uint64_t retouched_bytes;    /* what was purged and has been handed out again since */
-	uint64_t superslabs_phantom; /* those in which all that is in use lies in magazines */
+	uint64_t provider_purges_refused; /* calls that were to purge something, and were refused */
+	uint64_t retouched_bytes;	  /* what was purged and has been handed out again since */
+	uint64_t superslabs_phantom;	  /* those in which all that is in use lies in magazines */
 
 	/* since version 3 */
 	uint64_t class_locks;	  /* times that the lock of a class was taken, by a scan as well */

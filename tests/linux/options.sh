@@ -5,6 +5,7 @@
 #
 #	tests/linux/options.sh DIRECTORY	where libhakmem.so is
 
+stats_h=$(cd "$(dirname "$0")/../.." && pwd)/include/hakmem/stats.h
 directory=$(cd "${1:?usage: $0 DIRECTORY}" && pwd) || exit 2
 library=$directory/libhakmem.so
 cc=${CC:-gcc}
@@ -194,6 +195,13 @@ test_stats()
 	runs=$(grep -cE '^\{"version":[0-9]+,.*"classes":\[.*\]\}$' "$scratch/json")
 	[ "$runs $(wc -l <"$scratch/json")" = '2 2' ] && echo "ok stats-as-json-lines" ||
 		fail "stats-as-json-lines: $runs runs"
+	undocumented=$(grep -o '"[a-z_]*":' "$scratch/json" | sort -u | tr -d '":' |
+		grep -vxE 'version|total|spans|classes' | while read -r key; do
+		grep -qP "\s$key;\s+/\*" "$stats_h" ||
+			echo "$key"
+	done)
+	[ -z "$undocumented" ] && echo "ok stats-keys-are-documented" ||
+		fail "stats-keys-are-documented: not " $undocumented
 	with HAKMEM_STATS=json: -- "$scratch/probe"
 	expect stats-as-json-nowhere 1 "${who}cannot append to  \(errno 2\)$"
 	with HAKMEM_STATS="$scratch/no/such/file" -- "$scratch/probe"

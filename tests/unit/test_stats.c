@@ -540,7 +540,7 @@ static void stats_text(void)
 	for (text = unit_text.text; *text; text++)
 		lines += *text == '\n';
 	/* the head, two classes, spans, total, and six lines on the rest */
-	CHECK(lines == 12 + HAK_GAPS && text[-1] == '\n');
+	CHECK(lines == 16 + HAK_GAPS && text[-1] == '\n');
 	for (text = unit_text.text; *text != '\n'; text++)
 		columns++;
 	/* head and rows are equally long */
@@ -554,6 +554,7 @@ static void stats_text(void)
 	CHECK(unit_text_find("      64            1            0        0"));
 	CHECK(unit_text_find("   spans            1            0        0"));
 	CHECK(unit_text_find("   total            3            0        0"));
+	CHECK(unit_text_find("(size: of a block in bytes"));
 	CHECK(unit_text_find(
 		"SuperSlabs: 1 active (0 in reserve, 0 phantoms), peak 1, mapped 1, "));
 	CHECK(unit_text_find("caches: 1\n"));
