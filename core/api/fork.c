@@ -44,6 +44,7 @@
 /* How often to try to get a lock. Most tries last as long as hak_host_wait(). */
 #define FORK_TRIES_SCAN 105u
 #define FORK_TRIES	300u
+#define FORK_TRIES_LONG 1000u
 
 /* The locks that malloc and free wait for, in the order of lock.h. */
 static bool for_each_inner_lock(bool (*visit)(struct lock *lock))
@@ -81,6 +82,16 @@ static bool lock_or_leave(struct lock *lock)
 	return true;
 }
 
+/*
+ * Nobody waits for a caller who is stuck, but for hak_check(). So it is patient with a fork() of
+ * another thread, which has all locks, and may lose its CPU for seconds on a busy machine.
+ */
+static bool lock_patiently(struct lock *lock)
+{
+	lock_fork_lock(lock, FORK_TRIES_LONG);
+	return true;
+}
+
 static bool lock_now(struct lock *lock)
 {
 	return lock_fork_lock(lock, 0);
@@ -108,7 +119,7 @@ bool fork_prepare(bool anyway)
 	atomic_signal_fence(memory_order_seq_cst);
 	if (anyway || *held & LOCK_RANKS) {
 		scan_for_each_lock(lock_scan);
-		return for_each_inner_lock(lock_or_leave);
+		return for_each_inner_lock(*held & LOCK_RANKS ? lock_patiently : lock_or_leave);
 	}
 	if (scan_for_each_lock(lock_scan) && for_each_inner_lock(lock_soon))
 		return true;

@@ -130,9 +130,11 @@ void lock_fork_note(struct lock *lock)
 		lock->word |= LOCK_STUCK;
 }
 
-bool lock_fork_lock(struct lock *lock, unsigned tries)
+/* A lock that passes from hand to hand can be had: only tries while it does not move count. */
+NO_SANITIZE_THREAD bool lock_fork_lock(struct lock *lock, unsigned tries)
 {
 	uintptr_t holder = (uintptr_t)this_held() | LOCK_FOR_FORK;
+	uint64_t count = READ_ONCE(lock->count); /* the holder writes it in lock_lock() */
 
 	hak_assert(!((uintptr_t)this_held() & LOCK_FLAGS));
 	for (unsigned i = 0; !lock_is_own(lock) && lock->word != LOCK_LOST; i++) {
@@ -141,6 +143,10 @@ bool lock_fork_lock(struct lock *lock, unsigned tries)
 		if (i == tries || lock->word & LOCK_STUCK)
 			return false;
 		lock_word_pause(lock, i);
+		if (count != READ_ONCE(lock->count)) {
+			count = READ_ONCE(lock->count);
+			i = MIN(i, LOCK_SPINS);
+		}
 	}
 	return true;
 }
