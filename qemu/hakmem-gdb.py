@@ -34,7 +34,7 @@ SLAB_OF_POOL = 0xffff
 # command says so.
 FIELDS = {
     "arena": "all",
-    "superslab": "slab all base window metadata back described pages",
+    "superslab": "slab all base window metadata back described pages purgeable",
     "window": "unused unbacked",
     "slab": "bitmap span_pages blocks free unbacked_blocks unbacked class gaps units",
     "cache_cold": "cache node magazine",
@@ -261,11 +261,18 @@ class Heap:
                 if self.has(superslab, i):
                     yield base + i * self.unit_size, base + (i + 1) * self.unit_size
 
+    def has_pages(self, superslab):
+        """Is anything noted of the pages of each unit? As superslab_has_pages() in the core."""
+        return self.unit_size > PAGE or int(superslab["purgeable"])
+
     def first_units(self, superslab):
         """The units in use that have a descriptor of their own."""
         back = superslab["back"] if length_of(superslab["back"].type) > 1 else None
+        all_have = self.has_pages(superslab)
         return [i for i in self.units(superslab) if not self.bit(superslab, "unused", i)
-                and self.has(superslab, i) and not (back and int(back[i]))]
+                and self.has(superslab, i) and not (back and int(back[i]))
+                and (all_have or self.class_at(int(superslab["base"]) + i * self.unit_size)
+                     != self.span_rest)]
 
     def add_slabs(self, superslab):
         for i in self.first_units(superslab):
@@ -476,7 +483,7 @@ for each slab."""
         unused = [i for i in units if heap.bit(superslab, "unused", i)]
         unbacked = sum(heap.bit(superslab, "unbacked", i) for i in unused)
         pages = sum(bits(int(superslab["slab"][i]["unbacked"]))
-                    for i in heap.first_units(superslab))
+                    for i in heap.first_units(superslab)) if heap.has_pages(superslab) else 0
         print("0x%016x  %4d %4d %6d %6d  %s" % (
             int(superslab["base"]), len(units) - len(unused), len(unused) - unbacked, unbacked,
             pages, heap.letters(superslab)))

@@ -126,6 +126,8 @@ void budget_grow(struct hak_cache *cache, unsigned class, unsigned limit)
 	struct cache_cold *cold = cache->cold;
 	ptrdiff_t more, more_burst;
 
+	if (limit == budget_limit(cache, class))
+		return;
 	budget_for(cache, class, limit, &more, &more_burst);
 	if (more_burst > 0 && more_burst > cold->burst_budget)
 		return;

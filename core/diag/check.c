@@ -49,11 +49,14 @@ static const char *check_unit(const struct superslab *superslab, unsigned index)
 {
 	unsigned back = superslab_back(superslab, index);
 	const struct slab *slab = &superslab->slab[index - back];
+	bool known = superslab_has_pages(superslab) || back; /* else there may be no descriptor */
 
-	if (slab->index != index - back)
+	if (known && slab->index != index - back)
 		return "SuperSlab: the place of a unit";
+	if (known && superslab_is_unused(superslab, index) && slab->class != CLASS_NONE)
+		return "slab: has a class and is unused";
 	if (superslab_is_unused(superslab, index) &&
-	    (back || pagemap_class(slab_base(slab)) != CLASS_NONE))
+	    (back || pagemap_class(superslab->base + index * UNIT_SIZE) != CLASS_NONE))
 		return "page map: class of an unused unit";
 	if (back && (back >= slab_units(slab) || superslab_back(superslab, index - back)))
 		return "SuperSlab: a unit that lies behind its slab";
@@ -208,8 +211,6 @@ struct slab_sums {
 /* Check a slab, and count it. */
 static const char *add_slab(const struct slab *slab, struct slab_sums *sums)
 {
-	if (superslab_is_unused(slab_superslab(slab), slab->index))
-		return "slab: has a class and is unused";
 	sums->units += slab_units(slab);
 	sums->outstanding += slab->blocks - slab_all_free(slab);
 	sums->listed += list_has(&slab->node);
@@ -227,7 +228,7 @@ static const char *check_class_locked(unsigned class, const struct slab_class *s
 	for_each_superslab(superslab)
 	{
 		for (unsigned i = 0; i < superslab_described(superslab) && !failed; i++)
-			if (!superslab_back(superslab, i) && superslab->slab[i].class == class)
+			if (superslab->slab[i].class == class && superslab_first(superslab, i))
 				failed = add_slab(&superslab->slab[i], &sums);
 	}
 	for (unsigned bucket = 0; bucket < SLAB_BUCKETS; bucket++)
@@ -303,7 +304,7 @@ static const char *add_spans(struct span_sums *sums)
 		for (unsigned i = 0; i < superslab_described(superslab) && !failed; i++) {
 			const struct slab *slab = &superslab->slab[i];
 
-			if (superslab_back(superslab, i) || !class_is_span(slab->class))
+			if (!class_is_span(slab->class) || !superslab_first(superslab, i))
 				continue;
 			failed = check_span(slab);
 			sums->number[slab->class - CLASS_SPAN_FIRST]++;

@@ -73,7 +73,8 @@ static NO_SANITIZE_THREAD void draw(const struct superslab *superslab, struct pi
 
 		picture->used -= !superslab_has(superslab, i);
 		*letter = i % UNITS_PER_SLAB == 0 || *letter == now ? now : '+';
-		if (!superslab_is_unused(superslab, i) && !superslab_back(superslab, i))
+		if (superslab_has_pages(superslab) && !superslab_is_unused(superslab, i) &&
+		    !superslab_back(superslab, i))
 			picture->pages += count_bits(READ_ONCE(superslab->slab[i].unbacked));
 	}
 }
@@ -171,13 +172,15 @@ static uintptr_t add_slab_of(unsigned class, uintptr_t base, struct held *held)
 /* The slab at @base, if its class is one for blocks of users. */
 static NO_SANITIZE_THREAD unsigned slab_class_at(uintptr_t base)
 {
+	unsigned class = pagemap_class(base);
 	const struct slab *slab;
-	unsigned class;
 
-	arena_lock();
-	slab = address_to_slab(base);
-	class = slab ? READ_ONCE(slab->class) : CLASS_NONE;
-	arena_unlock();
+	if (class == CLASS_MIXED) {
+		arena_lock();
+		slab = address_to_slab(base);
+		class = slab ? READ_ONCE(slab->class) : CLASS_NONE;
+		arena_unlock();
+	}
 	return class >= CLASS_FIRST && class <= CLASS_SLAB_LAST ? class : CLASS_NONE;
 }
 
@@ -190,7 +193,7 @@ static uintptr_t add_span_part(uintptr_t base, uintptr_t end, struct held *held)
 	arena_lock();
 	while (head && pagemap_class(head) == CLASS_SPAN_REST)
 		head -= UNIT_SIZE;
-	slab = address_to_slab(head);
+	slab = pagemap_class(head) ? address_to_slab(head) : NULL;
 	if (slab && class_is_span(slab->class)) {
 		stop = MIN(end, MAX(stop, head + slab->span_pages * PAGE_SIZE));
 		held->bytes += stop - base;

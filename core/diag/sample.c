@@ -215,8 +215,13 @@ void sample_pool_enter(void *base, size_t size, struct sample_pool *pool)
 {
 	size_t units = DIV_ROUND_UP(size, UNIT_SIZE);
 
-	for (size_t i = 0; i < units; i++)
-		address_to_slab((uintptr_t)base + i * UNIT_SIZE)->bitmap = (uint64_t *)pool;
+	for (size_t i = 0; i < units; i++) {
+		struct slab *unit = address_to_slab((uintptr_t)base + i * UNIT_SIZE);
+
+		unit->bitmap = (uint64_t *)pool;
+		if (i) /* it had no descriptor, maybe */
+			unit->class = CLASS_NONE;
+	}
 	pagemap_set_class((uintptr_t)base, units, CLASS_MIXED);
 }
 

@@ -247,16 +247,15 @@ static NO_SANITIZE_THREAD uint64_t outstanding_in(const struct superslab *supers
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < superslab_described(superslab); i++) {
-		const struct slab *slab = &superslab->slab[i];
-		unsigned class = READ_ONCE(slab->class);
+		const struct slab *slab = superslab_first(superslab, i);
+		unsigned class = slab ? READ_ONCE(slab->class) : CLASS_NONE;
 
-		if (superslab_is_unused(superslab, i) || superslab_back(superslab, i))
-			continue;
-		if (class >= CLASS_FIRST && class <= CLASS_SLAB_LAST)
+		if (!slab) /* a span that began before this SuperSlab is outstanding here, too */
+			sum += !i && pagemap_class(superslab->base) == CLASS_SPAN_REST;
+		else if (class >= CLASS_FIRST && class <= CLASS_SLAB_LAST)
 			sum += slab->blocks - READ_ONCE(slab->free) -
 			       READ_ONCE(slab->unbacked_blocks);
-		else if (class_is_span(class) || slab->gaps == SLAB_OF_POOL ||
-			 (!i && pagemap_class(slab_base(slab)) == CLASS_SPAN_REST))
+		else if (class_is_span(class) || slab->gaps == SLAB_OF_POOL)
 			sum++;
 	}
 	return sum;

@@ -17,7 +17,6 @@
  * meta_trim() unmaps those that are freed, if the provider has @small_records.
  *
  *	next <= end, and both lie in one chunk, or are NULL
- *	from next to end all bytes are zero
  *
  * Lock: LOCK_META. The provider is called with the lock dropped. A chunk is not changed once
  * it is on the list, but for @purgeable, so the list is read without the lock.
@@ -53,7 +52,8 @@ struct chunk {
 static struct {
 	struct lock lock;
 	struct chunk *_Atomic chunks;		/* all of them, the newest first */
-	char *next, *end;			/* the part of one of them that is not cut yet */
+	char *next, *end;			/* the part of one of them that is not cut yet, */
+	bool zero;				/* and whether it is all zero */
 	struct list_node *freed[NR_META_KINDS]; /* a chain of each kind */
 	size_t nr_freed[NR_META_KINDS];		/* how many are in it */
 } meta;
@@ -68,17 +68,8 @@ bool meta_for_each_lock(bool (*visit)(struct lock *lock))
 	return visit(&meta.lock);
 }
 
-/*
- * How many bytes of a freed record are not zero? The descriptor of a SuperSlab is long, and all
- * of it that is not initialised again is as it was when it was new.
- */
-static size_t meta_dirty(enum meta_kind kind, size_t size)
-{
-	return kind == META_SUPERSLAB ? sizeof(struct list_node) : size;
-}
-
-/* A freed record of this kind, which is all zero again; or NULL. */
-static void *meta_reuse(enum meta_kind kind, size_t size)
+/* A freed record of this kind, or NULL. */
+static void *meta_reuse(enum meta_kind kind)
 {
 	struct list_node *object;
 
@@ -89,8 +80,6 @@ static void *meta_reuse(enum meta_kind kind, size_t size)
 		meta.nr_freed[kind]--;
 	}
 	lock_unlock(&meta.lock, LOCK_META);
-	if (object)
-		cpu_clear(object, meta_dirty(kind, size));
 	return object;
 }
 
@@ -102,8 +91,6 @@ static void add_chunk(const struct hak_mapping *mapping, size_t size)
 	char *end = (char *)chunk + size;
 
 	hak_assert((uintptr_t)chunk % HAK_GRANULE == 0 && size > META_ALIGN);
-	if (!(mapping->flags & HAK_PAGES_ZERO))
-		cpu_clear(chunk, size);
 	chunk->size = size;
 	chunk->purgeable = mapping->flags & HAK_PAGES_PURGE;
 	lock_lock(&meta.lock, LOCK_META);
@@ -112,6 +99,7 @@ static void add_chunk(const struct hak_mapping *mapping, size_t size)
 	if (end - start > meta.end - meta.next) {
 		meta.next = start;
 		meta.end = end;
+		meta.zero = mapping->flags & HAK_PAGES_ZERO;
 	}
 	lock_unlock(&meta.lock, LOCK_META);
 }
@@ -149,14 +137,15 @@ static bool map_chunk(enum meta_kind kind, size_t need)
 	return true;
 }
 
-/* A new record from a chunk, or NULL. */
-static void *meta_cut(enum meta_kind kind, size_t size)
+/* A new record from a chunk, or NULL. Is it @zero? */
+static void *meta_cut(enum meta_kind kind, size_t size, bool *zero)
 {
 	char *object;
 
 	do {
 		lock_lock(&meta.lock, LOCK_META);
 		object = meta.next;
+		*zero = meta.zero;
 		hak_assert(object <= meta.end && (uintptr_t)object % META_ALIGN == 0);
 		if ((size_t)(meta.end - object) < size)
 			object = NULL;
@@ -178,11 +167,9 @@ static void *meta_map(size_t size)
 {
 	struct hak_mapping mapping;
 
-	if (!pages_map(size_apart(size), HAK_GRANULE, HAK_WANT_DESCRIPTOR, &mapping))
-		return NULL;
-	if (!(mapping.flags & HAK_PAGES_ZERO))
-		cpu_clear(mapping.base, size);
-	return mapping.base;
+	return pages_map(size_apart(size), HAK_GRANULE, HAK_WANT_DESCRIPTOR, &mapping)
+		       ? mapping.base
+		       : NULL;
 }
 
 /**
@@ -191,18 +178,22 @@ static void *meta_map(size_t size)
  * @size: how long it is, in bytes; the same for every record of this kind
  *
  * May call the provider, so no lock is held but that of the scan. May be called in an
- * interrupt handler. Returns memory that is all zero and aligned to META_ALIGN, or NULL.
+ * interrupt handler. Returns memory that is aligned to META_ALIGN, or NULL. It is all zero, but for
+ * the descriptors of SuperSlabs, which are long: who asks for one clears what has to be.
  */
 void *meta_alloc(enum meta_kind kind, size_t size)
 {
+	bool zero = false;
 	void *object;
 
 	hak_assert(kind < NR_META_KINDS && size);
 	size = ALIGN_UP(size, META_ALIGN);
-	object = meta_reuse(kind, size);
-	if (object)
-		return object;
-	return meta_is_apart(kind) ? meta_map(size) : meta_cut(kind, size);
+	object = meta_reuse(kind);
+	if (!object)
+		object = meta_is_apart(kind) ? meta_map(size) : meta_cut(kind, size, &zero);
+	if (object && !zero && kind > META_PART)
+		cpu_clear(object, size);
+	return object;
 }
 
 /**
@@ -245,10 +236,8 @@ void meta_trim(size_t size)
 	lock_unlock(&meta.lock, LOCK_META);
 	for (; chain; chain = next) {
 		next = chain->next;
-		if (!pages_unmap(chain, size_apart(size))) {
-			cpu_clear(chain, size); /* its contents are lost */
+		if (!pages_unmap(chain, size_apart(size)))
 			meta_free(META_SUPERSLAB, chain);
-		}
 	}
 }
 

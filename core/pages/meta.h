@@ -11,7 +11,7 @@
 /* What a record is for. All records of a kind that are freed have the same size. */
 enum meta_kind {
 	META_SUPERSLAB,
-	META_PART,
+	META_PART, /* these two are not zero when they are new */
 	META_CACHE,
 	META_LEAF,
 	META_CLASS,

@@ -59,9 +59,14 @@ static struct pool_slab *record_of(struct list_node *node)
 /* The record of the slab that an address lies in, of whatever pool; NULL if there is none. */
 static const struct pool_slab *slabs_record_at(uintptr_t address)
 {
+	const struct superslab *superslab = pagemap_superslab(address);
 	const struct slab *slab = address_to_slab(address);
 
-	return slab && slab->gaps == SLAB_OF_POOL ? (const struct pool_slab *)slab->bitmap : NULL;
+	/* units that are unused, or in a span, may have no descriptor */
+	if (!slab || pagemap_class(address) != CLASS_NONE ||
+	    superslab_is_unused(superslab, superslab_index(superslab, address)))
+		return NULL;
+	return slab->gaps == SLAB_OF_POOL ? (const struct pool_slab *)slab->bitmap : NULL;
 }
 
 /*

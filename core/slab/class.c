@@ -166,14 +166,9 @@ static void leave_class(struct list_node *chain)
 static void free_bitmap(struct slab *slab, unsigned class)
 {
 	void *bitmap = slab->bitmap;
-	unsigned words;
+	unsigned words = slab_bitmaps(class, slab->blocks, slab_units(slab));
 
-	if (bitmap == slab->inline_bits)
-		return;
-	words = slab_bitmaps(class, slab->blocks, slab_units(slab));
-	if (UNITS_PER_SLAB > 1)
-		superslab_clear_units(slab, DIV_ROUND_UP(words * 8, sizeof(*slab)));
-	else
+	if (UNITS_PER_SLAB == 1 && bitmap != slab->inline_bits)
 		class_free(bitmap_class(words), &bitmap, 1);
 }
 
@@ -289,6 +284,16 @@ static bool add_slabs(unsigned class, void **end, unsigned n, enum alloc_which w
 	return any;
 }
 
+/* Has the class no slab with free blocks? Read without the lock, so only a hint. */
+static NO_SANITIZE_THREAD bool is_full(const struct slab_class *sc)
+{
+	bool full = true;
+
+	for (unsigned bucket = 0; bucket < SLAB_BUCKETS; bucket++)
+		full &= !READ_ONCE(sc->partial[bucket]);
+	return full;
+}
+
 /* Allocate up to @n blocks from the slabs that the class has. */
 unsigned class_alloc_partial(unsigned class, void **end, unsigned n)
 {
@@ -296,7 +301,7 @@ unsigned class_alloc_partial(unsigned class, void **end, unsigned n)
 	unsigned done = 0;
 	struct slab *slab;
 
-	if (unlikely(!sc))
+	if (unlikely(!sc) || is_full(sc))
 		return 0;
 	lock_lock(&sc->lock, LOCK_CLASS);
 	while (done < n && (slab = first_partial(sc)))
@@ -327,13 +332,19 @@ unsigned class_alloc(unsigned class, void **end, unsigned n, enum alloc_which wh
 	return done;
 }
 
-/* The slab of @class that @block lies in, or NULL. */
+/*
+ * The slab of @class that @block lies in, or NULL. If it was freed twice, its slab may have gone
+ * meanwhile, and there may be no descriptor any more. Its index would hardly be right then.
+ */
 static struct slab *slab_at(unsigned class, const void *block)
 {
 	struct superslab *superslab = pagemap_superslab((uintptr_t)block);
 	struct slab *slab = superslab ? superslab_slab(superslab, (uintptr_t)block) : NULL;
 
-	return likely(slab) && likely(slab->class == class) ? slab : NULL;
+	return likely(slab) && likely(slab->class == class) &&
+			       likely(slab->index == slab - superslab->slab)
+		       ? slab
+		       : NULL;
 }
 
 /*
@@ -375,11 +386,12 @@ static unsigned class_free_run(struct slab_class *sc, unsigned class, void *cons
 /* What is wrong with freeing @block? Under the lock. */
 static enum hak_bug_code inspect(unsigned class, const void *block, size_t *detail)
 {
-	const struct slab *slab = address_to_slab((uintptr_t)block);
+	const struct slab *slab = slab_at(class, block);
 
 	*detail = 0;
 	return slab ? slab_inspect(slab, class, slab_offset(slab, (uintptr_t)block), detail)
-		    : HAK_BUG_FOREIGN;
+	       : pagemap_superslab((uintptr_t)block) ? HAK_BUG_UNUSED
+						     : HAK_BUG_FOREIGN;
 }
 
 /* The same, with the lock to take. The page map said that @block is of this class. */
@@ -456,8 +468,9 @@ static NO_SANITIZE_THREAD unsigned class_to_scan(const struct superslab *supersl
 	unsigned class = READ_ONCE(slab->class);
 	bool due;
 
-	/* not the first unit of a slab: this may be a part of a bitmap */
-	if (UNITS_PER_SLAB > 1 && READ_ONCE(superslab->back[slab - superslab->slab]))
+	/* not the first unit of a slab: this may be a part of a bitmap, or no descriptor */
+	if (UNITS_PER_SLAB > 1 && (READ_ONCE(superslab->back[slab - superslab->slab]) ||
+				   !READ_ONCE(superslab->purgeable)))
 		return CLASS_NONE;
 	due = class < NR_SLAB_CLASSES && (all || READ_ONCE(slab->changed) || READ_ONCE(slab->idle));
 

@@ -203,11 +203,12 @@ void slab_free_gap(struct slab *slab, unsigned first, unsigned n)
 void slab_init(struct slab *slab, unsigned class, unsigned blocks, uint64_t *bitmap)
 {
 	unsigned words = bitmap_words(blocks), rest = blocks % 64;
+	unsigned more = slab_bitmaps(class, blocks, slab_units(slab)) - words;
 	bool all = !slab->unbacked; /* set all bits at once: mostly few pages are backed, or all */
 
 	hak_assert(!(slab->untouched & ~slab->unbacked));
-	for (unsigned i = 0; i < slab_bitmaps(class, blocks, slab_units(slab)); i++)
-		bitmap[i] = all && i < words ? ~(uint64_t)0 : 0;
+	__builtin_memset(bitmap, all ? 0xff : 0, words * sizeof(*bitmap));
+	__builtin_memset(bitmap + words, 0, more * sizeof(*bitmap));
 	if (rest && all)
 		bitmap[words - 1] = ((uint64_t)1 << rest) - 1;
 	slab->bitmap = bitmap;

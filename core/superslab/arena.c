@@ -76,12 +76,6 @@ void arena_unuse(struct superslab *superslab, struct window *window, unit_mask p
 		become_empty(superslab);
 }
 
-/* The first unit of a SuperSlab that can be allocated. */
-static struct slab *first_unit(struct superslab *superslab)
-{
-	return &superslab->slab[superslab_is_metadata(superslab)];
-}
-
 size_t arena_in_use(void)
 {
 	hak_assert(hak_arena.counters.reserve <= hak_arena.counters.active);
@@ -119,7 +113,7 @@ static void arena_enter(struct superslab *superslab)
 		superslab->window[i].unused = superslab_units(superslab);
 	superslab->unused = superslab->units;
 	become_empty(superslab);
-	runs_add(first_unit(superslab), superslab->units);
+	runs_add(superslab, superslab_is_metadata(superslab), superslab->units);
 	hak_arena.counters.active += !superslab_is_metadata(superslab);
 	if (hak_arena.counters.active > hak_arena.counters.peak)
 		hak_arena.counters.peak = hak_arena.counters.active;
@@ -131,7 +125,7 @@ static void arena_remove(struct superslab *superslab)
 		hak_arena.next_scanned = arena_next(superslab);
 		hak_arena.next_window = 0;
 	}
-	runs_remove(first_unit(superslab), superslab->units);
+	runs_remove(superslab, superslab_is_metadata(superslab), superslab->units);
 	leave_empty(superslab);
 	superslab->unused = 0;
 	for (unsigned i = 0; i < NR_WINDOWS; i++)
@@ -181,7 +175,7 @@ static void keep_refused(struct list_node *chain)
 		superslab->refused = true;
 		for (unsigned i = 0; i < NR_WINDOWS; i++)
 			superslab->window[i].unbacked = 0;
-		for (unsigned i = 0; i < UNITS_PER_SUPERSLAB; i++)
+		for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && superslab_has_pages(superslab); i++)
 			superslab->slab[i].unbacked = superslab->slab[i].untouched = 0;
 		arena_enter(superslab);
 		hak_arena.counters.refused++;

@@ -9,7 +9,10 @@
  */
 #include "superslab/descriptor.h"
 
+#include <cpu.h>
+
 #include "base/policy.h"
+#include "base/sizeclass.h"
 #include "pages/meta.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
@@ -19,12 +22,39 @@ uintptr_t slab_base(const struct slab *slab)
 	return slab_superslab(slab)->base + slab->index * UNIT_SIZE;
 }
 
-/* The slab, span or unit that an address lies in; NULL if it is in no SuperSlab. */
+/*
+ * The slab or span that an address lies in; NULL if it is in no SuperSlab. Where units are pages,
+ * an address that lies in a span, or is unused, may lead to a descriptor that is not initialised.
+ */
 struct slab *address_to_slab(uintptr_t address)
 {
 	struct superslab *superslab = pagemap_superslab(address);
 
 	return superslab ? superslab_slab(superslab, address) : NULL;
+}
+
+/*
+ * A unit, which knows its index, becomes the first of a run, a slab or a span. Its descriptor is
+ * initialised, unless what is noted of its pages must stay.
+ */
+struct slab *superslab_describe(struct slab *unit)
+{
+	uint16_t index = unit->index;
+
+	if (!superslab_has_pages(slab_superslab(unit)))
+		cpu_clear(unit, sizeof(*unit));
+	unit->index = index;
+	return unit;
+}
+
+/* The slab or span that begins at a unit, as the page map says; NULL if none does. */
+const struct slab *superslab_first(const struct superslab *superslab, unsigned index)
+{
+	bool is_first = !superslab_is_unused(superslab, index) && superslab_has(superslab, index) &&
+			!superslab_back(superslab, index) &&
+			pagemap_class(superslab->base + index * UNIT_SIZE) != CLASS_SPAN_REST;
+
+	return is_first ? &superslab->slab[index] : NULL;
 }
 
 /* The part of the units from @base on that lies in one window, as bits. Sets @n to how many. */
@@ -71,6 +101,14 @@ void descriptor_trim(void)
 	meta_trim(sizeof(struct superslab));
 }
 
+/* Clear a new one, or one that is used again: all but the units that come last. */
+void descriptor_clear(struct superslab *superslab)
+{
+	size_t size = offsetof(struct superslab, slab);
+
+	cpu_clear(superslab, size ? size : sizeof(*superslab));
+}
+
 /* A chain of @count descriptors through node.next; NULL if there are too few. */
 static struct list_node *alloc_descriptors(size_t count)
 {
@@ -83,31 +121,26 @@ static struct list_node *alloc_descriptors(size_t count)
 			descriptor_free(chain);
 			return NULL;
 		}
+		descriptor_clear(superslab);
 		superslab->node.next = chain;
 		chain = &superslab->node;
 	}
 	return chain;
 }
 
-/*
- * The descriptors of the units. One that is used again has been that of an empty SuperSlab, so
- * only what is said of pages may have to change.
- */
+/* The descriptors of the units, where something is noted of their pages. */
 static void init_units(struct superslab *superslab)
 {
 	/* if pages cannot be purged, all of them count as backed */
 	uint16_t unbacked = superslab->purgeable ? UNIT_PAGES : 0;
 
-	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && (!superslab->noted || unbacked); i++) {
-		struct slab *unit = &superslab->slab[i];
-
-		unit->index = (uint16_t)i;
-		unit->unbacked = unit->untouched = unbacked;
-	}
-	superslab->noted = !superslab->purgeable;
+	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB; i++)
+		superslab->slab[i] = (struct slab){ .index = (uint16_t)i,
+						    .unbacked = unbacked,
+						    .untouched = unbacked };
 }
 
-/* Initialise a chain of descriptors, new or freed ones, for the SuperSlabs of a mapping. */
+/* Initialise a chain of descriptors for the SuperSlabs of a mapping. */
 static void init_superslabs(struct list_node *chain, const struct hak_mapping *mapping,
 			    bool metadata)
 {
@@ -119,8 +152,6 @@ static void init_superslabs(struct list_node *chain, const struct hak_mapping *m
 
 		superslab->base = base;
 		superslab->metadata = metadata;
-		superslab->refused = superslab->unpurged = false;
-		__builtin_memset(superslab->window, 0, sizeof(superslab->window));
 		superslab->units = UNITS_PER_SUPERSLAB - 2 * superslab_is_metadata(superslab);
 		if (HAS_PARTS)
 			superslab->described = UNITS_PER_SUPERSLAB;
@@ -129,7 +160,8 @@ static void init_superslabs(struct list_node *chain, const struct hak_mapping *m
 			superslab->window[i].unbacked = superslab_units(superslab);
 		superslab->zero = mapping->flags & HAK_PAGES_ZERO;
 		superslab->purgeable = mapping->flags & HAK_PAGES_PURGE;
-		init_units(superslab);
+		if (superslab_has_pages(superslab))
+			init_units(superslab);
 	}
 }
 

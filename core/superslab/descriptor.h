@@ -6,6 +6,11 @@
  * the slab belongs to (slab/class.c), [arena] is the lock of superslab/arena.c, [owner] is
  * the caller who has allocated the slab: for a class before it lists the slab, or for a span.
  * [const] is written once, before the SuperSlab is entered into the page map.
+ *
+ * Where units are pages and cannot be purged, a unit that is neither the first of a slab or span,
+ * nor the first or last of a run, has no descriptor: what lies there is unknown. It is initialised
+ * when the unit becomes one of these, so that a new SuperSlab costs no call much. Of the last of a
+ * run only @run is known.
  */
 #ifndef HAKMEM_SUPERSLAB_DESCRIPTOR_H
 #define HAKMEM_SUPERSLAB_DESCRIPTOR_H
@@ -135,7 +140,6 @@ struct window {
  * @refused:   the provider refused to take it back, and is not asked before a trim [arena]
  * @unpurged:  the provider refused to purge it, and is not asked before a trim [arena]
  * @metadata:  it is for bitmaps, and no block of the program is ever in it [const]
- * @noted:     the descriptors of its units are initialised, and none is unbacked [const]
  * @pages:     of a part, a bit for each page of its 2 MiB that there is; else NULL [const]
  * @back:      for each unit of a slab, how many units behind the first it lies; 0 for all
  *	       others. What is not 0 has no other descriptor than that of the first. [arena]
@@ -158,7 +162,6 @@ struct superslab {
 	bool refused;
 	bool unpurged;
 	bool metadata;
-	bool noted;
 	const uint64_t *pages;
 	uint8_t back[UNITS_PER_SLAB > 1 ? UNITS_PER_SUPERSLAB : 1];
 	SLABS_LAST
@@ -265,6 +268,15 @@ static inline struct slab *superslab_window_units(struct superslab *superslab,
 	return &superslab->slab[(window - superslab->window) * UNITS_PER_WINDOW];
 }
 
+/*
+ * Is anything noted of the pages of each unit? Then all descriptors are initialised from the
+ * beginning. Where units are pages, there is no slack.
+ */
+static inline bool superslab_has_pages(const struct superslab *superslab)
+{
+	return PAGES_PER_UNIT > 1 || superslab->purgeable;
+}
+
 /* Those of some units of a window that are unbacked. @units: the descriptor of its first one. */
 static inline unit_mask units_unbacked(const struct slab *units, unit_mask part)
 {
@@ -277,6 +289,9 @@ static inline unit_mask units_unbacked(const struct slab *units, unit_mask part)
 }
 
 HAK_COLD struct slab *address_to_slab(uintptr_t address);
+HAK_COLD struct slab *superslab_describe(struct slab *unit);
+const struct slab *superslab_first(const struct superslab *superslab, unsigned index);
+HAK_COLD void descriptor_clear(struct superslab *superslab);
 HAK_COLD unit_mask superslab_part(uintptr_t base, size_t units, unsigned *n);
 HAK_COLD bool descriptor_reserve_leaves(uintptr_t base, size_t size);
 HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, bool metadata);

@@ -49,14 +49,6 @@ static void unmap_superslab(const struct superslab *superslab)
 	part_unmap((void *)(superslab->base & ~(SUPERSLAB_SIZE - 1)), superslab->pages);
 }
 
-/* A record of a part is as long as it has to be, is new, and is not freed before hak_fini(). */
-static void part_init(struct superslab *superslab)
-{
-	superslab->units = UNITS_PER_SUPERSLAB;
-	for (unsigned i = 0; i < superslab->described; i++)
-		superslab->slab[i].index = (uint16_t)i;
-}
-
 /* Enter a part whose units are all in use, and then free those that there are. */
 static void part_enter(struct superslab *superslab, const uint64_t *pages)
 {
@@ -77,7 +69,10 @@ static void part_enter(struct superslab *superslab, const uint64_t *pages)
 	arena_unlock();
 }
 
-/* Make a SuperSlab of another part. False if there is none. */
+/*
+ * Make a SuperSlab of another part. False if there is none. Its record is as long as it has to be,
+ * and is not freed before hak_fini().
+ */
 static bool part_add(void)
 {
 	struct superslab *superslab = NULL;
@@ -105,10 +100,11 @@ static bool part_add(void)
 		part_unmap(memory, pages);
 		return false;
 	}
+	descriptor_clear(superslab);
 	superslab->base = base + first * WINDOW_SIZE;
+	superslab->units = UNITS_PER_SUPERSLAB;
 	superslab->described = (uint16_t)units;
 	superslab->pages = pages;
-	part_init(superslab);
 	part_enter(superslab, pages + first);
 	return true;
 }

@@ -43,21 +43,24 @@ unsigned runs_list(bool metadata, size_t units)
 	return list < NR_RUN_LISTS ? list : NR_RUN_LISTS - 1;
 }
 
-/* The unused unit that lies so many behind this one, or before it; NULL if there is none. */
-static struct slab *neighbour(struct slab *unit, ptrdiff_t distance)
+/*
+ * The descriptor of the unit that lies so many behind the first of this SuperSlab, or before it, if
+ * it is unused; else NULL. It knows its index then.
+ */
+static struct slab *unused_near(struct superslab *superslab, size_t index)
 {
-	size_t index = unit->index + (size_t)distance;
-	struct superslab *superslab = slab_superslab(unit);
+	uintptr_t address = superslab->base + index * UNIT_SIZE;
 
 	if (unlikely(index >= superslab_described(superslab))) {
-		uintptr_t address = superslab->base + index * UNIT_SIZE;
-
 		superslab = pagemap_superslab(address);
 		if (!superslab)
 			return NULL;
 		index = superslab_index(superslab, address);
 	}
-	return superslab_is_unused(superslab, (unsigned)index) ? &superslab->slab[index] : NULL;
+	if (!superslab_is_unused(superslab, (unsigned)index))
+		return NULL;
+	superslab->slab[index].index = (uint16_t)index;
+	return &superslab->slab[index];
 }
 
 /* Are all of these units unused? */
@@ -76,21 +79,14 @@ bool runs_have(uintptr_t base, size_t units)
 	return true;
 }
 
-/* The unit that lies so many behind the first of a run, in the same run. */
-static struct slab *run_unit(struct slab *first, size_t distance)
+static void enlist(struct superslab *superslab, size_t index, size_t units)
 {
-	if (likely(first->index + distance < superslab_described(slab_superslab(first))))
-		return first + distance;
-	return address_to_slab(slab_base(first) + distance * UNIT_SIZE);
-}
-
-static void enlist(struct slab *first, size_t units)
-{
-	unsigned list = runs_list(superslab_is_metadata(slab_superslab(first)), units);
+	unsigned list = runs_list(superslab_is_metadata(superslab), units);
+	struct slab *first = superslab_describe(unused_near(superslab, index));
 
 	hak_assert(units && !list_has(&first->node));
 	first->run = units;
-	run_unit(first, units - 1)->run = units;
+	unused_near(superslab, index + units - 1)->run = units;
 	list_add(&hak_runs.list[list], &first->node);
 	hak_runs.lists |= (uint64_t)1 << list;
 }
@@ -106,9 +102,10 @@ static void unlist(struct slab *first)
 }
 
 /* These units are unused from now on, and one run with what is unused beside them. */
-void runs_add(struct slab *first, size_t units)
+void runs_add(struct superslab *superslab, size_t index, size_t units)
 {
-	struct slab *below = neighbour(first, -1), *above = neighbour(first, (ptrdiff_t)units);
+	struct slab *below = unused_near(superslab, index - 1);
+	struct slab *above = unused_near(superslab, index + units);
 
 	if (above) {
 		units += above->run;
@@ -116,51 +113,41 @@ void runs_add(struct slab *first, size_t units)
 	}
 	if (below) {
 		units += below->run;
-		first = neighbour(first, -(ptrdiff_t)below->run);
-		unlist(first);
+		index -= below->run;
+		unlist(unused_near(superslab, index));
 	}
-	enlist(first, units);
+	enlist(superslab, index, units);
 }
 
-/* The first unit of the run that an unused unit is in: a window is looked at in one step. */
-static struct slab *first_of(const struct slab *unit)
+/* How many units of the run lie below an unused unit? A window is looked at in one step. */
+static size_t units_below(struct superslab *superslab, size_t index)
 {
-	struct superslab *superslab = slab_superslab(unit), *below;
-	unsigned i = unit->index / UNITS_PER_WINDOW, bit = unit->index % UNITS_PER_WINDOW;
+	unsigned i = (unsigned)index / UNITS_PER_WINDOW, bit = index % UNITS_PER_WINDOW;
 	unit_mask used = bit ? ~superslab->window[i].unused & (unit_mask)bit_run(0, bit) : 0;
+	struct slab *last;
 
-	for (;;) {
-		uintptr_t address = superslab->base - UNIT_SIZE;
-		unsigned last = UNITS_PER_SUPERSLAB - 1;
-
-		while (!used && i)
-			used = ~superslab->window[--i].unused;
-		if (used)
-			return &superslab->slab[i * UNITS_PER_WINDOW + highest_bit(used) + 1];
-		below = pagemap_superslab(address);
-		if (HAS_PARTS && below)
-			last = superslab_index(below, address);
-		if (!below || !superslab_is_unused(below, last))
-			return superslab->slab;
-		superslab = below;
-		i = last / UNITS_PER_WINDOW + 1;
-	}
+	while (!used && i)
+		used = ~superslab->window[--i].unused;
+	if (used)
+		return index - i * UNITS_PER_WINDOW - highest_bit(used) - 1;
+	last = unused_near(superslab, SIZE_MAX);
+	return last ? index + 1 + units_below(slab_superslab(last), last->index) : index;
 }
 
-/* These units of a run are not unused any more. */
-void runs_remove(struct slab *unit, size_t units)
+/* These units of a run are not unused any more. Returns the descriptor of the first. */
+struct slab *runs_remove(struct superslab *superslab, size_t index, size_t units)
 {
-	struct slab *first = first_of(unit);
-	size_t below = (slab_superslab(unit)->base - slab_superslab(first)->base) / UNIT_SIZE +
-		       unit->index - first->index;
+	size_t below = units_below(superslab, index);
+	struct slab *first = unused_near(superslab, index - below);
 	size_t above = first->run - below - units;
 
 	hak_assert(below + units <= first->run);
 	unlist(first);
 	if (below)
-		enlist(first, below);
+		enlist(superslab, index - below, below);
 	if (above)
-		enlist(run_unit(unit, units), above);
+		enlist(superslab, index + units, above);
+	return superslab_describe(unused_near(superslab, index));
 }
 
 /* Forget all runs. */

@@ -19,8 +19,8 @@ extern HAK_HIDDEN struct runs {
 
 /* With the lock of the arena held. */
 HAK_COLD unsigned runs_list(bool metadata, size_t units);
-HAK_COLD void runs_add(struct slab *first, size_t units);
-HAK_COLD void runs_remove(struct slab *unit, size_t units);
+HAK_COLD void runs_add(struct superslab *superslab, size_t index, size_t units);
+HAK_COLD struct slab *runs_remove(struct superslab *superslab, size_t index, size_t units);
 HAK_COLD bool runs_have(uintptr_t base, size_t units);
 void runs_fini(void);
 

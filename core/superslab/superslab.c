@@ -42,13 +42,12 @@ static unit_mask lowest_run(unit_mask bits)
 /* The same for units of runs. */
 void superslab_alloc_part(struct superslab *superslab, struct window *window, unit_mask part)
 {
-	for (unit_mask run; part; part ^= run) {
-		unsigned n;
+	size_t first = (size_t)(window - superslab->window) * UNITS_PER_WINDOW;
 
+	for (unit_mask run; part; part ^= run) {
 		run = lowest_run(part);
-		n = count_bits(run);
-		runs_remove(superslab_window_units(superslab, window) + lowest_bit(run), n);
-		use_units(superslab, window, run, n);
+		runs_remove(superslab, first + lowest_bit(run), count_bits(run));
+		use_units(superslab, window, run, count_bits(run));
 	}
 }
 
@@ -83,6 +82,7 @@ static void set_slack(struct slab *unit, unsigned used, unsigned slack)
  * @candidates: how many more places may be compared
  * @misfit: misfit() of the best place so far
  * @base:   the address of the best place so far
+ * @first:  the descriptor of the first unit that was allocated
  * @unbacked: how many of the allocated units are unbacked
  * @part:   what was allocated in the last SuperSlab
  */
@@ -97,6 +97,7 @@ struct request {
 	unsigned misfit;
 	uintptr_t base;
 
+	struct slab *first;
 	size_t unbacked;
 	unit_mask part;
 };
@@ -139,49 +140,43 @@ static void own_units(struct slab *units, unit_mask part, bool counts, unsigned 
  */
 static void join_units(struct slab *slab, unsigned units)
 {
+	static const uint8_t back[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
 	struct superslab *superslab = slab_superslab(slab);
 
 	slab->units = (uint16_t)units;
-	for (unsigned i = 1; i < units; i++) {
-		superslab->back[slab->index + i] = (uint8_t)i;
+	__builtin_memcpy(&superslab->back[slab->index], back, units);
+	for (unsigned i = 1; i < units && superslab_has_pages(superslab); i++) {
 		slab->unbacked |= (uint16_t)(slab[i].unbacked << i * PAGES_PER_UNIT);
 		slab->untouched |= (uint16_t)(slab[i].untouched << i * PAGES_PER_UNIT);
 	}
 }
 
-/* The opposite. The descriptors of the others are initialised. */
+/* The opposite. Where there was a bitmap, there are descriptors again. */
 static void split_units(struct slab *slab)
 {
 	struct superslab *superslab = slab_superslab(slab);
 
-	for (unsigned i = 1; i < slab->units; i++) {
-		superslab->back[slab->index + i] = 0;
-		slab[i].unbacked = slab->unbacked >> i * PAGES_PER_UNIT & UNIT_PAGES;
-		slab[i].untouched = slab->untouched >> i * PAGES_PER_UNIT & UNIT_PAGES;
-	}
+	__builtin_memset(&superslab->back[slab->index], 0, slab->units);
+	for (unsigned i = 1; i < slab->units && superslab_has_pages(superslab); i++)
+		slab[i] = (struct slab){
+			.index = (uint16_t)(slab->index + i),
+			.unbacked = slab->unbacked >> i * PAGES_PER_UNIT & UNIT_PAGES,
+			.untouched = slab->untouched >> i * PAGES_PER_UNIT & UNIT_PAGES,
+		};
 	slab->unbacked &= UNIT_PAGES;
 	slab->untouched &= UNIT_PAGES;
-}
-
-/* Initialise again the descriptors of @n units of a slab that lie behind its first one. */
-void superslab_clear_units(struct slab *slab, unsigned n)
-{
-	__builtin_memset(slab + 1, 0, n * sizeof(*slab));
-	for (unsigned i = 1; i <= n; i++)
-		slab[i].index = (uint16_t)(slab->index + i);
 }
 
 /* Allocate units that runs_have(). */
 static void alloc_at(struct request *request, uintptr_t base)
 {
 	bool counts = request->counts && !asks_for(request, ALLOC_POPULATED, PLATFORM_POPULATES);
-	struct slab *first = address_to_slab(base);
+	struct superslab *superslab = pagemap_superslab(base);
 	size_t left = request->units;
 
 	if (left)
-		runs_remove(first, left);
-	while (left) {
-		struct superslab *superslab = pagemap_superslab(base);
+		request->first = runs_remove(superslab, superslab_index(superslab, base), left);
+	for (; left; superslab = left ? pagemap_superslab(base) : NULL) {
 		struct window *window = superslab_window(superslab, base);
 		unsigned n;
 		unit_mask part = superslab_part(base, left, &n), more = 0, unbacked;
@@ -199,7 +194,7 @@ static void alloc_at(struct request *request, uintptr_t base)
 		part |= more;
 		request->part = part;
 		/* where units are pages, they have no slack, and backed ones keep what they say */
-		if (PAGES_PER_UNIT > 1 || unbacked)
+		if (PAGES_PER_UNIT > 1 || (superslab->purgeable && unbacked))
 			own_units(superslab_window_units(superslab, window),
 				  PAGES_PER_UNIT > 1 ? part : unbacked, counts,
 				  PAGES_PER_UNIT > 1 && !left ? request->slack : 0);
@@ -207,7 +202,7 @@ static void alloc_at(struct request *request, uintptr_t base)
 	if (PLATFORM_SCANS)
 		hak_arena.taken.now += request->units;
 	if (UNITS_PER_SLAB > 1 && request->counts)
-		join_units(first, (unsigned)request->units);
+		join_units(request->first, (unsigned)request->units);
 }
 
 /*
@@ -240,14 +235,17 @@ static uintptr_t skip_unbacked(uintptr_t base, size_t units)
 #define UNBACKED_MISFIT (PAGES_PER_UNIT + 1) /* worse than any that is backed */
 
 /*
- * How badly does a backed place suit whose last unit is @last? This counts the pages that would
+ * How badly does a backed place suit whose last unit is at @last? This counts the pages that would
  * have to be backed, and the backed pages that would be slack.
  */
-static unsigned misfit(const struct request *request, const struct slab *last)
+static unsigned misfit(const struct request *request, uintptr_t last)
 {
-	if (!slab_superslab(last)->purgeable)
+	const struct superslab *superslab = pagemap_superslab(last);
+	const struct slab *unit = &superslab->slab[superslab_index(superslab, last)];
+
+	if (!superslab->purgeable)
 		return 0;
-	return count_bits((last->unbacked ^ request->slack) & UNIT_PAGES);
+	return count_bits((unit->unbacked ^ request->slack) & UNIT_PAGES);
 }
 
 /* The first place in a run, and the first that is backed. */
@@ -265,9 +263,11 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
 			base = ALIGN_UP(base, SUPERSLAB_SIZE); /* a slab is in one SuperSlab */
 		if (base + size > end)
 			return;
-		next = skip_unbacked(base, request->units);
+		next = base;
+		if (PLATFORM_PURGES || pages_purgeable) /* else all are backed */
+			next = skip_unbacked(base, request->units);
 		if (next == base)
-			pages = misfit(request, address_to_slab(base + size - UNIT_SIZE));
+			pages = misfit(request, base + size - UNIT_SIZE);
 		request->candidates--;
 		if (pages < request->misfit) {
 			request->misfit = pages;
@@ -402,21 +402,21 @@ NO_SANITIZE_THREAD void superslab_clear(uintptr_t base, size_t size)
 }
 
 /* What was allocated becomes a chain of slabs, the lowest first. */
-static struct list_node *chain_slabs(const struct request *request, uintptr_t base)
+static struct list_node *chain_slabs(const struct request *request)
 {
-	struct superslab *superslab = pagemap_superslab(base);
-	struct slab *units = superslab_window_units(superslab, superslab_window(superslab, base));
-	unsigned n;
-	unit_mask part = UNITS_PER_SLAB > 1 ? superslab_part(base, 1, &n) : request->part;
+	struct slab *first = request->first, *slab;
 	struct list_node *chain = NULL;
 
-	for (; part; part &= ~((unit_mask)1 << highest_bit(part))) {
-		struct slab *slab = &units[highest_bit(part)];
-
+	if (UNITS_PER_SLAB > 1) {
+		first->node.next = NULL;
+		return &first->node;
+	}
+	for (unit_mask part = request->part; part; part &= ~((unit_mask)1 << highest_bit(part))) {
+		slab = first - first->index % UNITS_PER_WINDOW + highest_bit(part);
 		slab->node.next = chain;
 		chain = &slab->node;
 		if (asks_for(request, ALLOC_POPULATED, PLATFORM_POPULATES) && request->unbacked)
-			pages_populate((void *)slab_base(slab), slab_units(slab) * UNIT_SIZE);
+			pages_populate((void *)slab_base(slab), SLAB_SIZE);
 	}
 	return chain;
 }
@@ -461,7 +461,7 @@ struct list_node *superslab_alloc_slabs(unsigned n, unsigned units, unsigned lea
 
 	if (!base && least < units)
 		base = alloc_fewer(&request, least);
-	return base ? chain_slabs(&request, base) : NULL;
+	return base ? chain_slabs(&request) : NULL;
 }
 
 /*
@@ -481,7 +481,7 @@ static unit_mask unuse_units(struct superslab *superslab, struct window *window,
 		part &= ~claimed;
 		n = count_bits(part);
 	}
-	if (!backed && (PAGES_PER_UNIT > 1 || superslab->purgeable))
+	if (!backed && superslab_has_pages(superslab))
 		window->unbacked |= units_unbacked(superslab_window_units(superslab, window), part);
 	arena_unuse(superslab, window, part, n);
 	return part;
@@ -505,10 +505,11 @@ static void collect_empty(struct superslab *superslab, size_t reserve, struct li
  * Units in a row are unused from now on. If a SuperSlab is: see collect_empty(). Only the last
  * unit may have slack that is claimed. Where units are pages, they are all in one SuperSlab.
  */
-static void free_units(struct slab *first, size_t units, bool backed, struct list_node **chain)
+static void free_units(uintptr_t base, size_t units, bool backed, struct list_node **chain)
 {
 	size_t reserve = hak_arena.counters.reserve, left = units, run = 0;
-	uintptr_t base = slab_base(first), end = base + units * UNIT_SIZE;
+	struct superslab *first = pagemap_superslab(base);
+	uintptr_t end = base + units * UNIT_SIZE;
 
 	for (uintptr_t next = base; left;) {
 		unsigned n;
@@ -524,7 +525,7 @@ static void free_units(struct slab *first, size_t units, bool backed, struct lis
 	}
 	hak_assert(units - run <= 1);
 	if (run)
-		runs_add(first, run);
+		runs_add(first, superslab_index(first, base), run);
 	base &= ~(SUPERSLAB_SIZE - 1);
 	do {
 		size_t before = hak_arena.counters.active;
@@ -542,11 +543,11 @@ static void free_units(struct slab *first, size_t units, bool backed, struct lis
 void superslab_free_part(struct superslab *superslab, struct window *window, unit_mask part,
 			 struct list_node **chain)
 {
-	struct slab *units = superslab_window_units(superslab, window);
+	uintptr_t base = superslab->base + (uintptr_t)(window - superslab->window) * WINDOW_SIZE;
 
 	for (unit_mask run; part; part ^= run) {
 		run = lowest_run(part);
-		free_units(units + lowest_bit(run), count_bits(run), false, chain);
+		free_units(base + lowest_bit(run) * UNIT_SIZE, count_bits(run), false, chain);
 	}
 }
 
@@ -567,7 +568,7 @@ void superslab_free(uintptr_t base, size_t units)
 
 		pagemap_set_class(base, part, CLASS_NONE);
 		arena_lock();
-		free_units(address_to_slab(base), part, !PLATFORM_MOVES, &chain);
+		free_units(base, part, !PLATFORM_MOVES, &chain);
 		arena_unlock();
 		arena_release(chain);
 		base += part * UNIT_SIZE;
@@ -588,7 +589,7 @@ static struct list_node *free_first_slabs(struct list_node *slabs, struct list_n
 	if (UNITS_PER_SLAB > 1) {
 		slabs = slabs->next;
 		split_units(slab);
-		free_units(slab, slab->units, false, chain);
+		free_units(slab_base(slab), slab->units, false, chain);
 		return slabs;
 	}
 	do {
@@ -636,22 +637,27 @@ bool superslab_resize(uintptr_t base, size_t old, size_t units, unsigned slack)
 	struct request more = { .units = units > old ? units - old : 0, .slack = slack };
 	uintptr_t end = base + (units < old ? units : old) * UNIT_SIZE;
 	unsigned left = more.units ? 0 : slack; /* of what is the last unit now */
-	const struct window *window;
+	struct superslab *superslab;
 	struct slab *last;
 	bool possible;
 
 	if (units < old)
 		superslab_free(end, old - units);
 	arena_lock();
-	last = address_to_slab(end - UNIT_SIZE);
-	window = superslab_window(slab_superslab(last), end - UNIT_SIZE);
+	superslab = pagemap_superslab(end - UNIT_SIZE);
+	last = &superslab->slab[superslab_index(superslab, end - UNIT_SIZE)];
 	possible = runs_have(end, more.units);
-	if (window->claimed >> last->index % UNITS_PER_WINDOW & 1)
-		possible &= !(last->slack & ~left); /* the scan purges these pages */
-	if (possible) {
-		set_slack(last, UNIT_PAGES & ~left, left);
-		alloc_at(&more, end);
+	if (superslab_has_pages(superslab)) {
+		/* does the scan purge these pages? */
+		if (superslab->window[last->index / UNITS_PER_WINDOW].claimed >>
+			    last->index % UNITS_PER_WINDOW &
+		    1)
+			possible &= !(last->slack & ~left);
+		if (possible)
+			set_slack(last, UNIT_PAGES & ~left, left);
 	}
+	if (possible)
+		alloc_at(&more, end);
 	arena_unlock();
 	return possible;
 }

@@ -273,9 +273,11 @@ static void check_slab_classes(void)
 	pagemap_set_class(slab_base(slab), 1, CLASS_512);
 	FINDS_NOTHING();
 
-	superslab_at(0)->slab[31].class = CLASS_1K;
-	FINDS("slab: has a class and is unused");
-	superslab_at(0)->slab[31].class = CLASS_NONE;
+	if (superslab_has_pages(superslab_at(0))) { /* else an unused unit has no descriptor */
+		superslab_at(0)->slab[31].class = CLASS_1K;
+		FINDS("slab: has a class and is unused");
+		superslab_at(0)->slab[31].class = CLASS_NONE;
+	}
 	FINDS_NOTHING();
 	CHECK(unit_close());
 }
@@ -298,8 +300,10 @@ static void check_finds_spans(void)
 	FINDS("span counters: pages or units");
 	head->span_pages = 5 * PAGES_PER_SLAB;
 
-	pagemap_set_class((uintptr_t)block, 1, CLASS_SPAN_REST);
+	pagemap_set_class((uintptr_t)block, 1, CLASS_1K);
 	FINDS("page map: class of a span");
+	pagemap_set_class((uintptr_t)block, 1, CLASS_SPAN_REST);
+	FINDS("span counters: live");
 	pagemap_set_class((uintptr_t)block, 1, CLASS_SPAN);
 	pagemap_set_class((uintptr_t)block + 4 * SLAB_SIZE, 1, CLASS_SPAN);
 	FINDS("page map: class of the rest of a span");
