@@ -23,7 +23,7 @@
 #include "linux.h"
 #include "options.h"
 
-_Atomic bool hak_dump_due;
+static _Atomic bool is_due;
 
 static _Atomic pid_t writer;
 
@@ -53,8 +53,8 @@ void hak_dump_if_due(void)
 {
 	int saved = errno;
 
-	if (begin_writing()) {
-		while (atomic_exchange(&hak_dump_due, false))
+	if (is_due && begin_writing()) {
+		while (atomic_exchange(&is_due, false))
 			write_dump();
 		writer = 0;
 	}
@@ -64,7 +64,7 @@ void hak_dump_if_due(void)
 static void on_dump_signal(int number)
 {
 	(void)number;
-	hak_dump_due = true;
+	is_due = true;
 	if (!lock_is_any_held())
 		hak_dump_if_due();
 }
@@ -85,6 +85,6 @@ void hak_dump_end(void)
 {
 	if (!hak_option(HAK_OPTION_DUMP))
 		return;
-	hak_dump_due = true;
+	is_due = true;
 	hak_dump_if_due();
 }

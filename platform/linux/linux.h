@@ -56,7 +56,6 @@ void hak_handle(int number, void (*handler)(int number));
 void hak_dump_begin(void);
 void hak_dump_if_due(void);
 void hak_dump_end(void);
-extern _Atomic bool hak_dump_due;
 
 /* HAKMEM_TOP: at the start, when a slow path is over, in a child of fork(), at the end. */
 void hak_top_begin(void);

@@ -87,6 +87,9 @@ enum reaper_state {
 	REAPER_LOST, /* it was killed in a scan: nobody scans */
 };
 
+/* Slow paths that come by serve others, too: written once, before there are threads. */
+static bool serves;
+
 static struct {
 	_Atomic unsigned state;
 	_Atomic unsigned asleep;  /* AWAKE, or what makes somebody wake the thread */
@@ -296,7 +299,7 @@ static int create(void)
 	return failed;
 }
 
-static void start(void)
+static HAK_COLD NOINLINE void start(void)
 {
 	unsigned none = REAPER_NONE;
 	int saved = errno;
@@ -343,9 +346,11 @@ static bool may_start(void)
 	       is_wanted() && this_cache() != CACHE_NEVER && getpid() == reaper.process;
 }
 
-/* The thread has not come by for long. Has it been killed? */
-static void find_out_whether_killed(void)
+/* Has the thread not come by for long? Has it been killed? */
+static HAK_COLD NOINLINE void find_out_whether_killed(void)
 {
+	if (hak_now_ns() <= reaper.alive + MINUTE / 2)
+		return;
 	reaper.alive = hak_now_ns();
 	if (!reaper.owner || !owner_is_gone(reaper.owner))
 		return;
@@ -363,7 +368,7 @@ static void find_out_whether_killed(void)
 		hak_say("the thread that gives memory back was killed");
 }
 
-static void wake(void)
+static HAK_COLD NOINLINE void wake(void)
 {
 	reaper.alive = hak_now_ns();
 	if (atomic_exchange(&reaper.asleep, AWAKE))
@@ -384,17 +389,22 @@ static void wake_if_needed(void)
 	    (asleep == DOZES && (turn || READ_ONCE(hak_arena.counters.emptied) != reaper.emptied ||
 				 (!reaper.waits && does_large_wait()))))
 		wake();
-	else if (turn && hak_now_ns() > reaper.alive + MINUTE / 2)
+	else if (turn)
 		find_out_whether_killed();
+}
+
+/* Who else waits for a slow path to come by? Returns whether there is something to scan. */
+static HAK_COLD NOINLINE bool serve_others(void)
+{
+	hak_dump_if_due();
+	if (hak_top_is_on)
+		hak_top_tick();
+	return hak_option(HAK_OPTION_PURGE_DELAY_MS) >= 0;
 }
 
 void hak_host_reap(enum hak_reap_why why)
 {
-	if (unlikely(hak_dump_due))
-		hak_dump_if_due();
-	if (unlikely(hak_top_is_on))
-		hak_top_tick();
-	if (unlikely(hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0))
+	if (unlikely(serves) && !serve_others())
 		return;
 	switch ((enum reaper_state)reaper.state) {
 	case REAPER_EARLY:
@@ -451,12 +461,12 @@ void hak_reaper_after_fork(void)
 /* The options are known now. */
 void hak_reaper_configure(void)
 {
+	serves = hak_option(HAK_OPTION_DUMP_SIGNAL) || hak_option(HAK_OPTION_TOP);
 	reaper.process = getpid();
 	reaper.state = REAPER_NONE;
 	policy_set_mode(RELEASE_LATER);
 	if (hak_option(HAK_OPTION_PURGE_DELAY_MS) < 0) {
 		policy_set_mode(RELEASE_NEVER);
-		/* as far as the core is concerned; unless it has to come by for something else */
-		scan_awake = !hak_option(HAK_OPTION_DUMP_SIGNAL) && !hak_option(HAK_OPTION_TOP);
+		scan_awake = !serves; /* as far as the core is concerned */
 	}
 }
