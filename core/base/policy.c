@@ -114,6 +114,12 @@ static unsigned doubled(unsigned limit, unsigned most)
 	return limit < most ? MIN(limit * 2 + (HAK_CACHES_BYTES && !limit), most) : limit;
 }
 
+/* A spill makes a limit at least @least, or brings it nearer. See policy_next_limit(). */
+static unsigned grown(unsigned limit, unsigned least)
+{
+	return HAK_CACHES_BYTES ? doubled(limit, least) : MAX(limit, least);
+}
+
 /*
  * A quarter less than the limit, but at least @least. What does not fit any more leaves the
  * magazine at once, so where batches are small, it is at most half of one.
@@ -139,8 +145,10 @@ static unsigned lowered(unsigned limit, unsigned least, unsigned batch)
  * ago doubles the limit up to the capacity: with a higher limit, neither would have been
  * necessary. When allocations and frees keep pace again, each refill takes a quarter off the
  * limit, down to two batches. A spill takes a quarter off if the program hardly does anything
- * but free, since it will not use the blocks that such a magazine collects. After any spill
- * the limit is at least a batch, or half of the capacity if that is less.
+ * but free, since it will not use the blocks that such a magazine collects. A spill makes a limit
+ * that is lower than a batch, or than half of the capacity if that is less, grow up to it: at
+ * once, or twofold where all caches share a budget. There the scan lowers the limit of what it
+ * seizes, and soon a free looks whether much can go again.
  *
  * Returns 1 .. @capacity.
  */
@@ -164,10 +172,13 @@ unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 		limit = doubled(limit, usual);
 		break;
 	case MAGAZINE_SPILL_AGAIN:
-		limit = lowered(limit, least, batch);
+		if (limit > least || !HAK_CACHES_BYTES)
+			limit = lowered(limit, least, batch);
+		else
+			limit = grown(limit, least);
 		break;
 	case MAGAZINE_SPILL:
-		limit = MAX(limit, least);
+		limit = grown(limit, least);
 		break;
 	}
 	hak_assert(limit && limit <= capacity);

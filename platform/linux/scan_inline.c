@@ -4,10 +4,10 @@
  *
  * Two things make them do so. One is time: they scan when an interval has passed, as the
  * thread would. The other is that much was freed, since the program may call nothing any
- * more: when a twelfth of what was live has gone, or a twelfth of all SuperSlabs has become
+ * more: when a sixteenth of what was live has gone, or a sixteenth of all SuperSlabs has become
  * empty, everything that is free goes at once. What stays then is at most what the last
- * twelfth would have let go. The steps are a ratio, so that a heap of any size is scanned some
- * thirty times while it shrinks to a sixteenth, also if the system refuses to take anything. A
+ * sixteenth would have let go. The steps are a ratio, so that a heap of any size is scanned some
+ * forty times while it shrinks to a sixteenth, also if the system refuses to take anything. A
  * program that allocates several times as much meanwhile does not count as one that frees.
  *
  * A program that grows and shrinks by turns would pay for that in page faults. So when half
@@ -21,15 +21,16 @@
 #include <time.h>
 
 #include "base/sizeclass.h"
+#include "cache/slots.h"
 #include "linux.h"
 #include "pages/pages.h"
 #include "reclaim/scan.h"
 #include "slab/blocks.h"
 #include "superslab/arena.h"
 
-#define PART	  12u /* one part in so many has to be freed */
+#define PART	  16u /* one part in so many has to be freed */
 #define CHURN	  4u  /* and at most so many times as much may be allocated meanwhile */
-#define CALLS	  64u /* one slow path in so many looks how much is live */
+#define CALLS	  32u /* one slow path in so many looks how much is live */
 #define LEAST	  ((uint64_t)256 << 10)
 #define SECOND	  ((uint64_t)1000000000)
 #define SOON	  (10 * SECOND)
@@ -51,12 +52,21 @@ static struct {
 	_Atomic uint64_t off_until; /* ... and until when */
 } inline_scan;
 
-/* Bytes in blocks that have a class, those in magazines included. */
+/*
+ * Bytes in blocks that have a class, those in magazines of others included. A free block in the
+ * caller's own magazine keeps a page as one does that is in use, and goes with the rest.
+ */
 static uint64_t live_bytes(void)
 {
+	const struct hak_cache *cache = this_cache();
 	uint64_t bytes = 0;
 
-	for_each_class(class) bytes += blocks_outstanding(class) * size_class[class].size;
+	for_each_class(class)
+	{
+		unsigned held = cache->cold ? slots_held(cache, class) : 0;
+
+		bytes += (blocks_outstanding(class) - held) * size_class[class].size;
+	}
 	return bytes;
 }
 

@@ -404,7 +404,7 @@ static int run_filter(const char *how, unsigned number, unsigned threads)
 	return first_wrong;
 }
 
-/* What a program frees goes in some thirty steps, in each of which every SuperSlab is tried. */
+/* What a program frees goes in some forty steps, in each of which every SuperSlab is tried. */
 #define MOST_TRAPS 2000u
 
 static int run_rests(char **numbers)

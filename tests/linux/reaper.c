@@ -1004,30 +1004,112 @@ static long page_faults(void)
 	return usage.ru_minflt;
 }
 
+static uint64_t random_below(uint64_t bound)
+{
+	static uint64_t random = 1;
+
+	random = random * 6364136223846793005u + 1442695040888963407u;
+	return (random >> 33) % bound;
+}
+
+static void *blocks[1000000];
+static size_t block_size[1000000];
+
+/* Blocks of so many bytes, in any order. Returns how many there are. */
+static unsigned make_blocks(size_t bytes, size_t (*size)(void))
+{
+	size_t before, live = 0;
+	unsigned n = 0;
+
+	for (; live < bytes && n < sizeof(blocks) / sizeof(blocks[0]); live += block_size[n++]) {
+		block_size[n] = size();
+		blocks[n] = make(block_size[n], n);
+	}
+	for (unsigned i = n; i > 1; i--) {
+		unsigned other = (unsigned)random_below(i);
+		void *block = blocks[i - 1];
+
+		before = block_size[i - 1];
+		blocks[i - 1] = blocks[other];
+		block_size[i - 1] = block_size[other];
+		blocks[other] = block;
+		block_size[other] = before;
+	}
+	return n;
+}
+
+/* What was resident before any of them was there. */
+static size_t resident_before_blocks(void)
+{
+	memset(blocks, 1, sizeof(blocks));
+	memset(block_size, 1, sizeof(block_size));
+	return resident();
+}
+
+static size_t always_16(void)
+{
+	return 16;
+}
+
 /* All is freed, in any order, and nothing is called any more. */
 static void freed_goes_at_once(void)
 {
-	static void *blocks[1000000];
-	size_t before;
-	uint64_t random = 1;
+	size_t before = resident_before_blocks();
+	unsigned n = make_blocks(16000000, always_16);
 
-	for (unsigned i = 0; i < 1000000; i++)
-		blocks[i] = NULL; /* they are resident */
-	before = resident();
-	for (unsigned i = 0; i < 1000000; i++)
-		blocks[i] = make(16, i);
-	for (unsigned i = 1000000; i > 1; i--) {
-		void *block = blocks[i - 1];
-		unsigned other;
-
-		random = random * 6364136223846793005u + 1442695040888963407u;
-		other = (unsigned)((random >> 33) % i);
-		blocks[i - 1] = blocks[other];
-		blocks[other] = block;
-	}
-	for (unsigned i = 0; i < 1000000; i++)
+	for (unsigned i = 0; i < n; i++)
 		free(blocks[i]);
-	CHECK(resident() < before + MIB);
+	CHECK(n == 1000000 && resident() < before + MIB);
+	CHECK(threads() == 1);
+}
+
+/* 32 bytes to 4 KiB: as many of each power of two. */
+static size_t any_size(void)
+{
+	size_t least = (size_t)32 << random_below(7);
+
+	return least + random_below(least);
+}
+
+#define LIVE_PAGES ((size_t)1 << 20) /* so far the blocks are from each other at most: 4 GiB */
+
+/* Bytes of the pages in which there is something of every 16th block. */
+static size_t pages_of_survivors(unsigned n)
+{
+	static bool live[LIVE_PAGES];
+	uintptr_t least = UINTPTR_MAX;
+	size_t pages = 0;
+
+	for (unsigned i = 0; i < n; i += 16)
+		if ((uintptr_t)blocks[i] < least)
+			least = (uintptr_t)blocks[i];
+	for (unsigned i = 0; i < n; i += 16) {
+		size_t page = (uintptr_t)blocks[i] / 4096 - least / 4096;
+		size_t last = ((uintptr_t)blocks[i] + block_size[i] - 1) / 4096 - least / 4096;
+
+		CHECK(last < LIVE_PAGES);
+		for (; page <= last; page++) {
+			pages += !live[page];
+			live[page] = true;
+		}
+	}
+	return pages * 4096;
+}
+
+/*
+ * One block in 16 stays. Each other one that is in a magazine keeps a page, as a live one does. The
+ * free of the last one leaves few of them, since no later call need come by.
+ */
+static void survivors_keep_their_pages(void)
+{
+	size_t before = resident_before_blocks(), after;
+	unsigned n = make_blocks(160 * MIB, any_size);
+
+	for (unsigned i = 0; i < n; i++)
+		if (i % 16)
+			free(blocks[i]);
+	after = resident();
+	CHECK(after < before + pages_of_survivors(n) / 10 * 11 + 6 * MIB);
 	CHECK(threads() == 1);
 }
 
@@ -1236,6 +1318,7 @@ static const struct test_case {
 	CASE(without_it_calls_do_it, 60, "0", NULL),
 	CASE(without_it_a_reserve_is_kept, 60, "0", NULL),
 	CASE(freed_goes_at_once, 60, NULL, NULL),
+	CASE(survivors_keep_their_pages, 60, NULL, NULL),
 	CASE(turns_keep_their_memory, 60, NULL, NULL),
 	CASE(never_is_never, 60, NULL, "-1"),
 	CASE(wrong_values_are_told_once, 240, NULL, NULL),

@@ -15,7 +15,7 @@ status=0
 
 # Which threads there are, what wraps them, and what a fork takes along: that depends on linking.
 with_archive="one_thread_stays_one threads_start_it survives_vfork main_leaves_wrapped
-	child_of_two_threads child_of_one_thread freed_goes_at_once"
+	child_of_two_threads child_of_one_thread freed_goes_at_once survivors_keep_their_pages"
 
 # build NAME [ARCHIVE]
 build()
