@@ -54,6 +54,7 @@ __attribute__((constructor)) static void begin(void)
 {
 	int saved = errno;
 
+	hak_provider_begin();
 	hak_options_read();
 	hak_reaper_configure();
 	hak_samples_begin();

@@ -12,6 +12,9 @@
 #include "base/format.h"
 #include "reclaim/scan.h"
 
+/* Decide where the heap is to lie, before it is made. */
+void hak_provider_begin(void);
+
 /* Has the program made threads, as far as is known? */
 bool hak_has_threads(void);
 

@@ -21,7 +21,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -130,6 +132,67 @@ static bool drop_ahead(void)
 	return true;
 }
 
+/*
+ * The kernel places libraries at random, but all mappings one below the other: the distance of the
+ * heap to a library would be guessed from one address. So there are up to GAP_MOST between them, by
+ * chance, that nobody can touch. They go before a mapping fails.
+ *
+ * Programs whose address space is limited, or not random (a debugger's), have no gap.
+ */
+#define GAP_MOST  ((size_t)128 << 20)
+#define STACK_END ((uintptr_t)64 << 10) /* the name of the program is in these bytes of it */
+
+static struct {
+	_Atomic bool decided;
+	_Atomic(void *) base;
+	size_t size;
+} gap;
+
+/* The kernel gives each program 16 random bytes, which libc uses, too: a few bits of a hash. */
+static size_t random_size(void)
+{
+	const uint64_t *bytes = (const uint64_t *)getauxval(AT_RANDOM);
+	uint64_t x;
+
+	if (!bytes)
+		return 0;
+	x = (bytes[0] ^ (bytes[1] >> 31 | bytes[1] << 33)) * 0x9e3779b97f4a7c15;
+	x ^= x >> 32;
+	x *= 0xbf58476d1ce4e5b9; /* as the finalizer of splitmix64 */
+	return (size_t)(x >> 32) % (GAP_MOST / HAK_SUPERSLAB_SIZE) * HAK_SUPERSLAB_SIZE;
+}
+
+/* If not, the stack of the first thread ends where a stack may end at most. */
+static bool is_address_space_random(void)
+{
+	return ((uintptr_t)1 << 47) - getauxval(AT_EXECFN) > STACK_END;
+}
+
+void hak_provider_begin(void)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	int saved = errno;
+
+	if (gap.decided || atomic_exchange(&gap.decided, true))
+		return;
+	getrlimit(RLIMIT_AS, &limit); /* as libc does when a process begins */
+	if (limit.rlim_cur == RLIM_INFINITY && is_address_space_random())
+		gap.size = random_size();
+	if (gap.size)
+		gap.base = map_anywhere(gap.size, PROT_NONE);
+	errno = saved;
+}
+
+/* Was there one? */
+static bool drop_gap(void)
+{
+	void *base = atomic_exchange(&gap.base, NULL);
+
+	if (base)
+		munmap(base, gap.size);
+	return base;
+}
+
 /* Ask for huge pages, or for none. A kernel that has none refuses, which does no harm. */
 static void advise(void *base, size_t size)
 {
@@ -156,6 +219,7 @@ static void *map_heap(size_t size, size_t align)
 	char *base = ahead_will_do ? take_ahead(size) : NULL;
 	size_t more = ahead_will_do ? more_ahead() : 0;
 
+	hak_provider_begin();
 	if (base)
 		return base;
 	base = map_aligned(size + more, align, PROT_READ | PROT_WRITE);
@@ -217,7 +281,7 @@ static int linux_map(void *ctx, size_t size, size_t align, enum hak_want want,
 	(void)ctx;
 	out->base = map(size, align, want);
 	out->flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
-	if (!out->base && drop_ahead())
+	if (!out->base && (drop_ahead() | drop_gap()))
 		out->base = map(size, align, want);
 	if (!out->base)
 		tell(&told, "map", size);
@@ -408,6 +472,7 @@ HAK_API int mlockall(int flags)
 {
 	locked = true;
 	drop_ahead();
+	drop_gap();
 	spare_drop();
 	return (int)syscall(SYS_mlockall, flags);
 }
