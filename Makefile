@@ -25,7 +25,7 @@ endif
 
 # Options of include/hakmem/config.h that can be given on the command line.
 CONFIGS := CONFIG_HAK_LARGE CONFIG_HAK_DEBUG CONFIG_HAK_IRQSAVE CONFIG_HAK_MOVE CONFIG_HAK_WINDOW \
-	   CONFIG_HAK_CPU_HEADER
+	   CONFIG_HAK_CPU_HEADER CONFIG_HAK_HARDENED
 # Numbers of platform/baremetal/machine.h likewise.
 NUMBERS := HAK_ADDRESS_BITS HAK_CPU_AT
 
@@ -173,10 +173,15 @@ BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack -
 
 # --------------------------------------------------------------------- sources
 
-CORE       := $(basename $(wildcard core/*/*.c))
+# What only the hardened build has.
+HARDENED_ONLY := $(basename $(wildcard core/harden/*.c)) core/cache/quarantine \
+		 platform/linux/hardened
+left_out      := $(if $(call switch,CONFIG_HAK_HARDENED),,$(HARDENED_ONLY))
+CORE       := $(filter-out $(left_out),$(basename $(wildcard core/*/*.c)))
 SHARED     := platform/linux/early_init platform/linux/fork_raw platform/linux/unwind
 STATIC     := platform/linux/fork_static platform/linux/unwind_static
-LINUX      := $(filter-out $(SHARED) $(STATIC),$(basename $(wildcard platform/linux/*.c)))
+LINUX      := $(filter-out $(SHARED) $(STATIC) $(left_out),\
+	      $(basename $(wildcard platform/linux/*.c)))
 BAREMETAL  := $(basename $(wildcard platform/baremetal/*.c)) $(wildcard platform/baremetal/*.S)
 BOOT       := $(basename $(wildcard arch/$(ARCH)/boot/*.c)) $(wildcard arch/$(ARCH)/boot/*.S) \
 	      qemu/boot qemu/exit
@@ -213,7 +218,10 @@ endif
 endif
 
 all: linux baremetal
-linux: $(L)/libhakmem.so $(L)/libhakmem.a
+# The hardened library stands beside the default one, unless all of the build is hardened, or is
+# for tests.
+HARDENED := $(if $(call switch,CONFIG_HAK_HARDENED)$(DEBUG)$(SAN),,$(L)/libhakmem-hardened.so)
+linux: $(L)/libhakmem.so $(L)/libhakmem.a $(HARDENED)
 baremetal: $(B)/libhakmem.a $(B)/scaling.elf
 
 # ----------------------------------------------------------------------- Linux
@@ -251,6 +259,26 @@ $(L)/libhakmem.so: $(LIBRARY) $(call linux_objects,$(SHARED)) $(L)/obj/$(OPERATO
 		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
 		$(filter %.o,$^) -o $@
 	@ln -sf libhakmem.so $(L)/$(SONAME)
+
+# The same sources once more, with a name of its own, since it is another library.
+$(L)/hardened/core/%.o: core/%.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(LINUX_CFLAGS) $(HARDEN) -ffreestanding $(LINUX_FASTPATH) \
+		-c $< -o $@
+$(L)/hardened/platform/%.o: platform/%.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(LINUX_CFLAGS) $(HARDEN) -fno-builtin-malloc $(LINUX_FASTPATH) \
+		-c $< -o $@
+$(L)/hardened/$(OPERATORS).o: $(OPERATORS).cc $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)$(CC) -x c++ $(OPERATORS_FLAGS) $(HARDEN) -DHAK_CXX_OPTIONAL -c $< -o $@
+HARDEN := -DCONFIG_HAK_HARDENED=1
+$(L)/libhakmem-hardened.so: $(patsubst %,$(L)/hardened/%.o,$(CORE) $(LINUX) $(HARDENED_ONLY) \
+		$(SHARED) $(OPERATORS)) platform/linux/exports.map
+	$(call say,LD,$@)$(LINUX_LINK) -shared -Wl,-z,nodelete,-z,initfirst \
+		-Wl,-soname,$(HARDENED_SONAME) \
+		-Wl,--version-script=platform/linux/exports.map $(LINUX_LDFLAGS) \
+		$(filter %.o,$^) -o $@
 
 # One object, in which only the public names are left; and what only C++ needs.
 $(L)/hakmem.o: $(LIBRARY) $(call linux_objects,$(STATIC))
@@ -316,7 +344,8 @@ TESTED := $(call linux_objects,$(CORE) $(filter-out platform/linux/malloc \
 	  tests/test tests/port/linux)
 
 # Sources of each program, which is built for both platforms where it can be.
-unit    := $(basename $(wildcard tests/unit/*.c)) tests/fake
+unit    := $(filter-out $(if $(call switch,CONFIG_HAK_HARDENED),,tests/unit/test_harden),\
+	   $(basename $(wildcard tests/unit/*.c))) tests/fake
 model   := $(basename $(wildcard tests/model/*.c)) tests/fake
 fault   := $(basename $(wildcard tests/fault/*.c)) tests/fake
 stress  := $(basename $(wildcard tests/stress/*.c))
@@ -324,6 +353,8 @@ full    := tests/full/full tests/fake
 samples := tests/samples/samples
 guard   := tests/samples/guard tests/samples/fault_linux
 guard-image := tests/samples/guard tests/samples/fault_baremetal
+crimes  := tests/harden/crimes tests/harden/catch_linux
+crimes-image := tests/harden/crimes tests/harden/catch_baremetal
 death   := $(basename $(wildcard tests/death/*.c))
 provider := tests/linux/provider
 scaling := tests/bench/scaling
@@ -354,8 +385,8 @@ $(B)/$(1).elf: $$(call bm_objects,$$($(1)) $$(CORE) $$(BOOT) $$(IMAGE_TESTED)) $
 endef
 
 IMAGE_TESTED := tests/test tests/port/baremetal
-$(foreach program,$(LINUX_PROGRAMS),$(eval $(call linux_program,$(program))))
-$(foreach program,$(filter-out scaling,$(IMAGES)),$(eval $(call image,$(program))))
+$(foreach program,$(LINUX_PROGRAMS) crimes,$(eval $(call linux_program,$(program))))
+$(foreach program,$(filter-out scaling,$(IMAGES)) crimes-image,$(eval $(call image,$(program))))
 
 # This one as an outsider would link it.
 $(B)/scaling.elf: $(call bm_objects,$(scaling) $(BOOT) $(IMAGE_TESTED)) $(B)/libhakmem.a \

@@ -35,6 +35,10 @@ NANOS_BUILD  := $(MAKE) O=$(O)/nanos BM_FLAGS=-fpie HAK_CPU_AT=40 CONFIG_HAK_WIN
 NANOS        := $(O)/nanos/baremetal
 SOLO5_BUILD  := $(MAKE) O=$(O)/solo5 BM_FLAGS=-Iplatform/solo5 CONFIG_HAK_CPU_HEADER=y DEBUG= SAN=
 SOLO5        := $(O)/solo5/baremetal
+HARDENED_OPTIONS := O=$(O)/hard CONFIG_HAK_HARDENED=y SAN=
+HARDENED_BUILD := $(MAKE) $(HARDENED_OPTIONS) DEBUG=
+HARDENED_PROGRAMS := unit model fault stress full crimes
+HARDENED_IMAGES := unit model smp crimes-image
 GAPS_BUILD   := $(MAKE) O=$(O)/gaps GAPS=1 DEBUG= SAN=
 GAPS_TSAN_BUILD := $(MAKE) O=$(O)/gaps-tsan GAPS=1 DEBUG= SAN=thread
 GAPS_DEBUG_BUILD := $(MAKE) O=$(O)/gaps-debug GAPS=1 DEBUG=1 SAN=
@@ -67,6 +71,7 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
 	+@$(TSAN_BUILD) linux-programs
+	+@$(HARDENED_BUILD) $(addprefix $(O)/hard/linux/,$(HARDENED_PROGRAMS))
 	+@$(GAPS_BUILD) $(addprefix $(O)/gaps/linux/,$(GAPS_PROGRAMS))
 	+@$(GAPS_DEBUG_BUILD) $(addprefix $(O)/gaps-debug/linux/,$(GAPS_PROGRAMS))
 	+@$(GAPS_TSAN_BUILD) $(O)/gaps-tsan/linux/full
@@ -77,6 +82,7 @@ qemu-builds:
 	+@$(DEBUG_BUILD) $(addprefix $(O)/debug/baremetal/,smp.elf status.elf last-resort.elf)
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf \
 		stack.elf last-resort.elf pools.elf)
+	+@$(HARDENED_BUILD) $(HARDENED_IMAGES:%=$(O)/hard/baremetal/%.elf)
 	+@$(UPPER_BUILD) $(UPPER)/upper.elf
 	+@$(PIE_BUILD) $(addprefix $(PIE)/,upper.elf scaling.elf cpu-at.elf)
 	+@$(WINDOW_BUILD) $(WINDOW)/window.elf $(O)/window/linux/unit
@@ -117,6 +123,11 @@ qemu-fault-smp-4-pc 240: qemu/run.sh $(B)/fault.elf --smp 4 --machine pc
 qemu-samples 60: qemu/run.sh $(B)/samples.elf
 qemu-guard 60: qemu/run.sh $(B)/guard-image.elf
 qemu-guard-pc 60: qemu/run.sh $(B)/guard-image.elf --machine pc
+qemu-hardened-unit 240: qemu/run.sh $(O)/hard/baremetal/unit.elf
+qemu-hardened-model 60: qemu/run.sh $(O)/hard/baremetal/model.elf --memory 256M
+qemu-hardened-smp-2 60: qemu/run.sh $(O)/hard/baremetal/smp.elf --memory 48M --smp 2 -- --cpus 2
+qemu-crimes 60: qemu/run.sh $(O)/hard/baremetal/crimes-image.elf
+qemu-crimes-pc 60: qemu/run.sh $(O)/hard/baremetal/crimes-image.elf --machine pc
 qemu-profile 60: tests/qemu/check-profile.sh $(B)/profile.elf
 qemu-smp-1 60: $(SMP_RUN) -- --cpus 1
 qemu-smp-2-icount 60: $(SMP_RUN) --smp 2 --icount -- --cpus 2
@@ -272,6 +283,10 @@ model-clang: $(O)/clang/linux/model --ops 1000000
 model-gaps: $(O)/gaps/linux/model --ops 3000000
 model-gaps-debug: $(O)/gaps-debug/linux/model --ops 1000000
 fault: $(L)/fault
+unit-hardened: $(O)/hard/linux/unit
+model-hardened: $(O)/hard/linux/model --ops 1000000
+stress-hardened: $(O)/hard/linux/stress
+crimes: $(O)/hard/linux/crimes
 fault-debug: $(O)/debug/linux/fault
 fault-asan: $(O)/asan/linux/fault
 fault-ubsan: $(O)/ubsan/linux/fault
@@ -322,6 +337,8 @@ endef
 # What CI has no time for.
 define LONG_SUITES
 fault-tsan 1200: $(O)/tsan/linux/fault
+fault-hardened 600: $(O)/hard/linux/fault
+full-hardened 600: $(O)/hard/linux/full
 qemu-large-smp-4 120: qemu/run.sh $(LARGE)/smp.elf --memory 40M --smp 4 -- --cpus 4
 qemu-smp-cost-8 60: $(MANY_RUN) --smp 8
 qemu-smp-cost-16 60: $(MANY_RUN) --smp 16

@@ -14,10 +14,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <hakmem/config.h>
 #include <hakmem/provider.h>
 
 /* Run one test function, named like it. */
 #define TEST_RUN(function) test_run(#function, function)
+
+/* For what the hardened build does otherwise: it clears memory, and has blocks that wait. */
+#define UNLESS_HARDENED(function)                                                                  \
+	do {                                                                                       \
+		if (!CONFIG_HAK_HARDENED)                                                          \
+			TEST_RUN(function);                                                        \
+	} while (0)
 
 /* End the test with a failure if @condition is false; returns from it. */
 #define CHECK(condition)                                                                           \

@@ -150,6 +150,24 @@ static inline uint64_t cpu_read_tsc(void)
 	return (uint64_t)high << 32 | low;
 }
 
+/* Does the CPU make random numbers? (CPUID, leaf 1) */
+static inline bool cpu_has_random(void)
+{
+	uint32_t eax = 1, ebx, ecx = 0, edx;
+
+	__asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	return ecx >> 30 & 1;
+}
+
+/* False if it has none just now. */
+static inline bool cpu_random(uint64_t *random)
+{
+	bool done;
+
+	__asm__ volatile("rdrand %0" : "=r"(*random), "=@ccc"(done));
+	return done;
+}
+
 static inline void cpu_write_msr(uint32_t msr, uint64_t value)
 {
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));

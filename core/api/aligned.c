@@ -47,7 +47,7 @@ void *hak_realloc_aligned(void *block, size_t align, size_t size)
 	usable = hak_usable_size(block);
 	/* in debug builds a block is not larger than its class: see check_size() */
 	fits = is_power_of_two(align) && !((uintptr_t)block & (align - 1)) && size <= usable &&
-	       !IS_ENABLED(CONFIG_HAK_DEBUG);
+	       !IS_ENABLED(CONFIG_HAK_DEBUG) && !IS_ENABLED(CONFIG_HAK_HARDENED);
 	if (fits && size > usable / 2)
 		return block;
 	moved = hak_aligned_alloc(align, size);

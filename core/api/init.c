@@ -5,6 +5,8 @@
  *
  * Lock: hak_fini() holds that of the scan, so that no scan runs meanwhile.
  */
+#include "base/layered.h"
+
 #include <hakmem/hakmem.h>
 
 #include <hakmem/host.h>

@@ -9,6 +9,8 @@
  *
  * Lock: none.
  */
+#include "base/layered.h"
+
 #include <hakmem/hakmem.h>
 
 #include <hakmem/host.h>
@@ -77,6 +79,8 @@ static bool reclaim(void)
 
 	if (SPANS_WAIT)
 		flushed |= span_flush();
+	if (IS_ENABLED(CONFIG_HAK_HARDENED))
+		flushed |= hak_layer_reclaim();
 	return arena_release_reserve() || flushed;
 }
 

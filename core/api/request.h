@@ -28,4 +28,7 @@ HAK_COLD void *request_alloc(struct request *request);
 /* The same, unless the platform links that of sampled.c, which now and then makes a sample. */
 HAK_COLD void *hak_request_alloc(struct request *request);
 
+/* In the hardened build: give up what waits in quarantine (harden/harden.c). Was there anything? */
+bool hak_layer_reclaim(void);
+
 #endif

@@ -45,6 +45,7 @@
 #include "base/policy.h"
 #include "cache/budget.h"
 #include "cache/magazine.h"
+#include "cache/quarantine.h"
 #include "cache/seize.h"
 #include "cache/slots.h"
 #include "pages/meta.h"
@@ -144,6 +145,8 @@ void hak_cache_detach(struct hak_cache *cache)
 
 	if (PLATFORM_OWNERS_END)
 		cache_drop_prefill(cache);
+	if (IS_ENABLED(CONFIG_HAK_HARDENED))
+		quarantine_flush(cache);
 	for_each_magazine(class)
 		magazine_hand_over(cache, class, keeps ? policy_inherited(class) : 0);
 	registry_lock();

@@ -100,6 +100,22 @@ struct prefill {
 	void (*drop)(struct hak_cache *cache);
 };
 
+/*
+ * Blocks up to SLAB_MAX that were freed and wait, so that they are not used again soon: see
+ * quarantine.h. Only the hardened build has it.
+ */
+#define QUARANTINE_MOST 64u
+
+/**
+ * struct quarantine - what waits, by class
+ * @random: is changed whenever a block comes, before anything else [owner]
+ * @slot:   a block, or NULL [owner]
+ */
+struct quarantine {
+	uint64_t random;
+	void *slot[CLASS_SLAB_LAST + 1][QUARANTINE_MOST];
+};
+
 /**
  * struct cache_cold - what the slow path and the scan need of a cache
  * @cache:        the hot part, which follows in memory [const]
@@ -117,6 +133,7 @@ struct prefill {
  * @budget:       bytes by which the limits may still grow, up to two batches each [claim]
  * @burst_budget: bytes by which they may still grow beyond that [claim]
  * @magazine:     by class [claim]
+ * @quarantine:   of the hardened build [owner]
  */
 struct cache_cold {
 	struct hak_cache *cache;
@@ -134,6 +151,7 @@ struct cache_cold {
 	ptrdiff_t budget;
 	ptrdiff_t burst_budget;
 	struct magazine_cold magazine[CLASS_LAST + 1];
+	struct quarantine quarantine[CONFIG_HAK_HARDENED];
 } __attribute__((aligned(64))); /* the hot part follows */
 
 /**

@@ -18,6 +18,8 @@
  *
  * Failure: hak_prefill() returns false, and nothing has changed.
  */
+#include "base/layered.h"
+
 #include <hakmem/hakmem.h>
 
 #include <hakmem/host.h>

@@ -8,6 +8,8 @@
  * are walked; the claim of the caller's cache after that. Between them things may change, so
  * nobody else may be inside the allocator.
  */
+#include "base/layered.h"
+
 #include "diag/check.h"
 
 #include <hakmem/hakmem.h>

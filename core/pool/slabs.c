@@ -204,6 +204,8 @@ size_t pool_slabs_release(struct list_node *emptied)
 
 		next = emptied->next;
 		bytes += slab_units(slab) * UNIT_SIZE;
+		if (IS_ENABLED(CONFIG_HAK_HARDENED)) /* free memory is zero there */
+			__builtin_memset((void *)slab_base(slab), 0, slab_units(slab) * UNIT_SIZE);
 		slab->gaps = 0;
 		slab->bitmap = NULL;
 		slab->node.next = NULL;

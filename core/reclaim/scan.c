@@ -13,6 +13,8 @@
  * Lock: LOCK_SCAN, for a step at a time. It serialises scans, and keeps fork() from
  * happening in the middle of a step. malloc and free never wait for it.
  */
+#include "base/layered.h"
+
 #include "reclaim/scan.h"
 
 #include <hakmem/hakmem.h>

@@ -164,9 +164,22 @@ void arena_collect(struct superslab *superslab, struct list_node **chain)
 	*chain = &superslab->node;
 }
 
+/* What is in them is unknown. In the hardened build, free memory is zero. */
+static void clear_refused(struct list_node *chain)
+{
+	for (; chain; chain = chain->next) {
+		const struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		if (!superslab_is_metadata(superslab))
+			__builtin_memset((void *)superslab->base, 0, SUPERSLAB_SIZE);
+	}
+}
+
 /* The provider refused to unmap these. They stay in the reserve, and count as backed. */
 static void keep_refused(struct list_node *chain)
 {
+	if (IS_ENABLED(CONFIG_HAK_HARDENED))
+		clear_refused(chain);
 	arena_lock();
 	for (struct list_node *next; chain; chain = next) {
 		struct superslab *superslab = list_entry(chain, struct superslab, node);

@@ -149,6 +149,13 @@ bool claim_finds(const struct claim *claim, unsigned unit, unsigned class)
 	return found;
 }
 
+/* In the hardened build, free memory is zero. So such a purge is as good as refused. */
+static int clear_pages(uintptr_t base, size_t pages)
+{
+	__builtin_memset((void *)base, 0, pages * PAGE_SIZE);
+	return -1;
+}
+
 /**
  * claim_purge() - purge the pages that are claimed
  *
@@ -172,6 +179,8 @@ int claim_purge(const struct claim *claim)
 			int now = pages_purge((void *)(base + first * PAGE_SIZE),
 					      (page - first) * PAGE_SIZE);
 
+			if (IS_ENABLED(CONFIG_HAK_HARDENED) && now >= 0 && !(now & HAK_PAGES_ZERO))
+				now = clear_pages(base + first * PAGE_SIZE, page - first);
 			flags = now < 0 ? now : flags & now;
 		} else {
 			page++;

@@ -186,6 +186,9 @@ struct list_node *descriptor_map(size_t count, size_t align, bool metadata)
 		chain = alloc_descriptors(count);
 	if (chain && descriptor_reserve_leaves((uintptr_t)mapping.base, size)) {
 		init_superslabs(chain, &mapping, metadata);
+		if (IS_ENABLED(CONFIG_HAK_HARDENED) && want == HAK_WANT_HEAP &&
+		    !(mapping.flags & HAK_PAGES_ZERO)) /* free memory is zero there */
+			__builtin_memset(mapping.base, 0, size);
 		return chain;
 	}
 	pages_unmap(mapping.base, size);

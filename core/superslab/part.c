@@ -35,6 +35,14 @@ static size_t part_units(const uint64_t *pages)
 	return units;
 }
 
+/* In the hardened build, free memory is zero. */
+static void part_clear(char *base, const uint64_t *pages)
+{
+	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB; i++)
+		if (pages[i / 64] >> i % 64 & 1)
+			__builtin_memset(base + i * UNIT_SIZE, 0, UNIT_SIZE);
+}
+
 static void part_unmap(void *base, const uint64_t *pages)
 {
 	size_t size = part_units(pages) * UNIT_SIZE;
@@ -88,6 +96,8 @@ static bool part_add(void)
 	pages_counters.requested += part_units(pages) * UNIT_SIZE;
 	pages_counters.mapped += part_units(pages) * UNIT_SIZE;
 	hak_assert(base % SUPERSLAB_SIZE == 0 && part_units(pages));
+	if (IS_ENABLED(CONFIG_HAK_HARDENED))
+		part_clear(memory, pages);
 	while (!pages[first])
 		first++;
 	while (!pages[end - 1])

@@ -16,6 +16,15 @@
 #endif
 
 /*
+ * Misuse is stopped and attacks are made hard, in production: see core/harden/. Each block ends
+ * with a seal, is cleared when it is freed, and is used again as late as chance has it. Large
+ * blocks have pages that fault. malloc and free take several times as many instructions.
+ */
+#ifndef CONFIG_HAK_HARDENED
+#define CONFIG_HAK_HARDENED 0
+#endif
+
+/*
  * For a kernel that may preempt a thread inside malloc or free, and meanwhile let another
  * thread allocate on the same CPU, or move the first to another CPU. All that is done to the
  * cache of a CPU is then done with interrupts off. The fast path calls hak_host_irq_save() and

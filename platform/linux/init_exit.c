@@ -21,6 +21,7 @@
 
 #include <hakmem/stats.h>
 
+#include "harden/verify.h"
 #include "linux.h"
 #include "options.h"
 
@@ -147,6 +148,8 @@ __attribute__((destructor)) static void end(void)
 	bool json = text && !strncmp(text, prefix, sizeof(prefix) - 1);
 	int file, saved = errno;
 
+	if (IS_ENABLED(CONFIG_HAK_HARDENED))
+		verify_some(VERIFY_AT_EXIT, "exit");
 	hak_samples_end();
 	hak_dump_end();
 	hak_top_end();

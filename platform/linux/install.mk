@@ -6,6 +6,7 @@
 VERSION := $(shell sed -n 's/^.define HAK_VERSION[ \t]*"\(.*\)"/\1/p' include/hakmem/hakmem.h)
 # The interface stays through all versions with the same first number.
 SONAME  := libhakmem.so.$(firstword $(subst ., ,$(VERSION)))
+HARDENED_SONAME := $(subst libhakmem,libhakmem-hardened,$(SONAME))
 
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
@@ -27,12 +28,16 @@ CMAKE_FILES := hakmem-config.cmake hakmem-config-version.cmake
 # Beside the library, where debuggers look for it; ldconfig would take a name with .so in it
 # for a library.
 DEBUG_FILE := libhakmem-$(VERSION).debug
+HARDENED_DEBUG_FILE := libhakmem-hardened-$(VERSION).debug
 
 INSTALLED := $(addprefix $(BINDIR)/,$(SCRIPTS)) \
 	     $(LIBDIR)/pkgconfig/hakmem.pc $(LIBDIR)/libhakmem.a \
 	     $(LIBDIR)/libhakmem.so.$(VERSION) $(LIBDIR)/$(SONAME) $(LIBDIR)/libhakmem.so \
 	     $(addprefix $(LIBDIR)/cmake/hakmem/,$(CMAKE_FILES)) \
-	     $(if $(STRIP),$(LIBDIR)/$(DEBUG_FILE)) \
+	     $(if $(HARDENED),$(LIBDIR)/libhakmem-hardened.so.$(VERSION) \
+	     $(LIBDIR)/$(HARDENED_SONAME)) \
+	     $(if $(STRIP),$(LIBDIR)/$(DEBUG_FILE) \
+	     $(if $(HARDENED),$(LIBDIR)/$(HARDENED_DEBUG_FILE))) \
 	     $(patsubst include/%,$(INCLUDEDIR)/%,$(PUBLIC_HEADERS)) \
 	     $(foreach page,$(MAN_PAGES),$(call man_directory,$(page))/$(notdir $(page)))
 
@@ -49,18 +54,24 @@ endif
 $(foreach v,PREFIX DESTDIR BINDIR LIBDIR INCLUDEDIR MANDIR,$(call must_be_path,$(v)))
 endif
 
+# A library, and beside it what debuggers want to know.
+install_library = \
+	$(if $(STRIP),cd $(L) && $(HOSTOBJCOPY) --only-keep-debug $(1).so $(2) && \
+		$(STRIP) -o stripped.so $(1).so && \
+		$(HOSTOBJCOPY) --add-gnu-debuglink=$(2) stripped.so && cd $(CURDIR) && \
+		$(INSTALL) -m 644 $(L)/$(2) $(DESTDIR)$(LIBDIR)/ &&) \
+	$(INSTALL) -m 644 $(L)/$(if $(STRIP),stripped,$(1)).so \
+		$(DESTDIR)$(LIBDIR)/$(1).so.$(VERSION) && \
+	ln -sf $(1).so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(strip $(3))
+
 install: linux
 	$(INSTALL) -d $(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
 	$(INSTALL) -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCLUDEDIR)/hakmem/
 	$(INSTALL) -m 644 $(L)/libhakmem.a $(DESTDIR)$(LIBDIR)/
-	$(if $(STRIP),cd $(L) && $(HOSTOBJCOPY) --only-keep-debug libhakmem.so $(DEBUG_FILE) && \
-		$(STRIP) -o stripped.so libhakmem.so && \
-		$(HOSTOBJCOPY) --add-gnu-debuglink=$(DEBUG_FILE) stripped.so)
-	$(if $(STRIP),\
-		$(INSTALL) -m 644 $(L)/$(DEBUG_FILE) $(DESTDIR)$(LIBDIR)/)
-	$(INSTALL) -m 644 $(L)/$(if $(STRIP),stripped,libhakmem).so \
-		$(DESTDIR)$(LIBDIR)/libhakmem.so.$(VERSION)
-	ln -sf libhakmem.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	$(call install_library,libhakmem,$(DEBUG_FILE),$(SONAME))
+	$(if $(HARDENED),\
+		$(call install_library,libhakmem-hardened,$(HARDENED_DEBUG_FILE),\
+			$(HARDENED_SONAME)))
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libhakmem.so
 	$(foreach page,$(MAN_PAGES),\
 		$(INSTALL) -m 644 $(page) $(DESTDIR)$(call man_directory,$(page))/ &&) :

@@ -21,12 +21,15 @@ void cfree(void *block);
 
 HAK_API void *malloc(size_t size)
 {
-	return malloc_fast(size);
+	return IS_ENABLED(CONFIG_HAK_HARDENED) ? hak_malloc(size) : malloc_fast(size);
 }
 
 HAK_API void free(void *block)
 {
-	free_fast(block, "free");
+	if (IS_ENABLED(CONFIG_HAK_HARDENED))
+		hak_free(block);
+	else
+		free_fast(block, "free");
 }
 
 HAK_API void *calloc(size_t n, size_t size)
@@ -122,7 +125,7 @@ HAK_API void free_aligned_sized(void *block, size_t align, size_t size)
 
 HAK_API void cfree(void *block)
 {
-	free_fast(block, "free");
+	free(block);
 }
 
 /*

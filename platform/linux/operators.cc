@@ -250,12 +250,12 @@ typedef void (*aligned_delete)(void *block, align_val_t align);
 
 static inline bool is_own(plain_delete function, plain_delete own)
 {
-	return CONFIG_HAK_DEBUG && function == own;
+	return (CONFIG_HAK_DEBUG || CONFIG_HAK_HARDENED) && function == own;
 }
 
 static inline bool is_own(aligned_delete function, aligned_delete own)
 {
-	return CONFIG_HAK_DEBUG && function == own;
+	return (CONFIG_HAK_DEBUG || CONFIG_HAK_HARDENED) && function == own;
 }
 
 DELETE void operator delete(void *block, size_t size) noexcept

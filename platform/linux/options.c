@@ -234,7 +234,8 @@ static void print_values(void)
 	struct hak_output out = { .file = STDERR_FILENO };
 
 	hak_output_name(&out);
-	hak_format(hak_output_append, &out, "version " HAK_VERSION " runs with");
+	hak_format(hak_output_append, &out, "version " HAK_VERSION "%s runs with",
+		   IS_ENABLED(CONFIG_HAK_HARDENED) ? ", hardened," : "");
 	for (unsigned i = 0; i < HAK_NR_OPTIONS; i++) {
 		struct hak_line value = { 0 };
 

@@ -54,15 +54,17 @@ files()
 		-name '*hakmem*' -print 2>/dev/null | sort
 }
 
-packages='hakmem libhakmem1 libhakmem-dev'
+packages='hakmem libhakmem1 libhakmem-hardened1 libhakmem-dev'
 before=$(files)
 check clean-before test "$(dpkg-query -W $packages 2>/dev/null | wc -l)" -eq 0
-check installs dpkg -i hakmem_*.deb libhakmem1_*.deb libhakmem-dev_*.deb
+check installs dpkg -i hakmem_*.deb libhakmem1_*.deb libhakmem-hardened1_*.deb libhakmem-dev_*.deb
 check configured test "$(dpkg-query -W -f '${Status}\n' $packages | sort -u)" = \
 	'install ok installed'
 check verifies dpkg --verify $packages
 check in-cache bash -c 'ldconfig -p | grep -q "libhakmem.so.1 "'
 check runs bash -c 'hakmem-run cat /proc/self/maps | grep -q "/usr/lib/.*/libhakmem.so"'
+check runs-hardened bash -c \
+	'hakmem-run --hardened cat /proc/self/maps | grep -q "/usr/lib/.*/libhakmem-hardened.so"'
 check runs-by-name bash -c 'LD_PRELOAD=libhakmem.so.1 cat /proc/self/maps | grep -q libhakmem.so'
 check refuses-nothing bash -c 'hakmem-run 2>&1 | grep -q "no program given"'
 check builds bash -c 'gcc user.c $(pkg-config --cflags --libs hakmem) -o user'
@@ -77,9 +79,9 @@ done
 for page in 1,hakmem-run 3,hakmem 7,hakmem; do
 	check "manual-$page" bash -c "man ${page%,*} ${page#*,} | grep -q 'SEE ALSO'"
 done
-check reinstalls dpkg -i hakmem_*.deb libhakmem1_*.deb libhakmem-dev_*.deb
+check reinstalls dpkg -i hakmem_*.deb libhakmem1_*.deb libhakmem-hardened1_*.deb libhakmem-dev_*.deb
 check needs-library bash -c '! dpkg -r libhakmem1'
-check removes dpkg -r hakmem libhakmem-dev libhakmem1
+check removes dpkg -r hakmem libhakmem-dev libhakmem-hardened1 libhakmem1
 check purges dpkg -P $packages
 check nothing-known test -z "$(dpkg-query -W -f '${Status} ${Package}\n' $packages 2>/dev/null |
 	grep -v ' not-installed ')"

@@ -38,6 +38,8 @@ test_destdir()
  ./opt/x/include/hakmem/samples.h ./opt/x/include/hakmem/stats.h\
  ./$lib/cmake/hakmem/hakmem-config-version.cmake\
  ./$lib/cmake/hakmem/hakmem-config.cmake ./$lib/libhakmem-$version.debug\
+ ./$lib/libhakmem-hardened-$version.debug\
+ ./$lib/libhakmem-hardened.so.1 ./$lib/libhakmem-hardened.so.$version\
  ./$lib/libhakmem.a ./$lib/libhakmem.so ./$lib/libhakmem.so.1 ./$lib/libhakmem.so.$version\
  ./$lib/pkgconfig/hakmem.pc " "$(files_in "$staged")"
 	check destdir-is-written-nowhere bash -c "! grep -r '$staged' '$staged/opt'"
@@ -164,7 +166,13 @@ test_wrapper()
 		sh -c 'echo $HAKMEM_PURGE_DELAY_MS $HAKMEM_THP')"
 	check run-option-reaches-library \
 		bash -c "$run -o verbose=1 true 2>&1 | grep -q 'version $version runs with'"
+	same run-hardened "$1/lib/libhakmem-hardened.so.1" "$($run --hardened \
+		sh -c 'echo $LD_PRELOAD')"
+	check run-hardened-says-so bash -c "$run --hardened -o verbose=1 true 2>&1 |
+		grep -q 'version $version, hardened, runs with'"
+	mv "$1/lib/libhakmem-hardened.so.1" "$1/lib/elsewhere"
 	same run-no-hardened 2 "$($run --hardened true 2>"$scratch/error"; echo $?)"
+	mv "$1/lib/elsewhere" "$1/lib/libhakmem-hardened.so.1"
 	check run-no-hardened-error grep -q 'there is no .*hardened' "$scratch/error"
 	for wrong in '--no-such' '-o' '-o thp' '-o =1' '-o a;b=1'; do
 		same "run-refuses-$wrong" 2 "$($run $wrong 2>"$scratch/error"; echo $?)"

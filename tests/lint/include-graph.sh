@@ -12,16 +12,17 @@
 cd "$ROOT" || exit 2
 
 layers='
-	0 base		base list counters format assert lock sizeclass policy usage
+	0 base		layered base zero list counters format assert lock sizeclass policy usage
 	1 pages		pages bug pagemap meta
 	2 superslab	descriptor runs arena remap superslab part claim span
 	3 slab		slab class gap blocks
-	4 cache		layout slots budget seize magazine cache prefill
+	4 cache		layout quarantine slots budget seize magazine cache prefill
 	5 reclaim	purge scan
 	5 diag		stats available resident row top dump dump_json check
 	5 diag		sampled trace sample guard profile
 	6 pool		layout slabs magazine pool registry stats fixed
 	7 api		request fastpath sampled sampled_paths init fork malloc aligned
+	8 harden	raw seal report large walk verify harden
 '
 
 # The rank of a folder, and the place in it of a unit: FOLDER/NAME, both .c and .h.

@@ -14,7 +14,8 @@
 
 memory='memcpy memmove memset memcmp'
 host=$(sed -nE 's/^.*[ *](hak_host_[a-z_]+)\(.*/\1/p' "$ROOT/include/hakmem/host.h" | sort -u)
-samples='hak_sampled_name hak_sampled_print'
+# What platforms define for samples, and for the hardened build.
+samples='hak_sampled_name hak_sampled_print hak_secret hak_secret_make'
 baremetal="hak_ask hak_note hak_cpu_at hak_cpu_require $samples"
 linux="hak_tls_cache hak_tls_held hak_linux_provider this_cache_set this_owner owner_is_gone
 	$samples"
@@ -36,15 +37,18 @@ check_objects()
 
 compile()
 {
-	local platform=$1 debug=$2 target=$3 source flags=
-	local cc=${CC:-gcc}
+	local platform=$1 debug=$2 target=$3 hardened=$4 source flags=
+	local cc=${CC:-gcc} only=()
+
+	[ "$hardened" = 1 ] || only=(! -path './harden/*' ! -name quarantine.c)
 
 	[ "$platform" = baremetal ] && flags='-mno-red-zone -mgeneral-regs-only'
 	[ "$platform" = linux ] && flags=-fPIC
-	for source in $(cd "$ROOT/core" && find . -name '*.c'); do
+	for source in $(cd "$ROOT/core" && find . -name '*.c' "${only[@]}"); do
 		# shellcheck disable=SC2086
 		$cc -std=gnu11 -O2 -ffreestanding -nostdlib -fvisibility=hidden $flags \
-			-DCONFIG_HAK_DEBUG="$debug" -I"$ROOT/include" -I"$ROOT/core" \
+			-DCONFIG_HAK_DEBUG="$debug" -DCONFIG_HAK_HARDENED="$hardened" \
+			-I"$ROOT/include" -I"$ROOT/core" \
 			-I"$ROOT/arch/x86_64" -I"$ROOT/platform/$platform" \
 			-c "$ROOT/core/$source" -o "$target/$(tr / _ <<<"${source#./}").o" || return
 	done
@@ -64,13 +68,14 @@ trap 'rm -r "$scratch"' EXIT
 
 check_build()
 {
-	local platform=$1 debug=$2
-	local objects=$scratch/$platform-$debug
+	local platform=$1 debug=$2 hardened=$3
+	local objects=$scratch/$platform-$debug-$hardened
 	local name=undefined-symbols-$platform-release
 
 	[ "$debug" = 0 ] || name=undefined-symbols-$platform-debug
+	[ "$hardened" = 0 ] || name=undefined-symbols-$platform-hardened
 	mkdir "$objects"
-	if compile "$platform" "$debug" "$objects"; then
+	if compile "$platform" "$debug" "$objects" "$hardened"; then
 		lint_report "$name" "$(check_objects "$platform" "$objects"/*.o)"
 	else
 		lint_fail "$name: the core does not compile"
@@ -80,8 +85,9 @@ check_build()
 
 builds=()
 for platform in linux baremetal; do
-	for debug in 0 1; do
-		(check_build $platform $debug) &
+	for options in '0 0' '1 0' '0 1'; do
+		# shellcheck disable=SC2086
+		(check_build $platform $options) &
 		builds+=($!)
 	done
 done

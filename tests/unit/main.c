@@ -20,6 +20,12 @@ int main(int argc, char **argv)
 	unit_superslab();
 	unit_units();
 	unit_class();
+	if (IS_ENABLED(
+		    CONFIG_HAK_HARDENED)) { /* what malloc asks the others for is its own matter */
+		unit_pool();
+		unit_harden();
+		return test_finish();
+	}
 	unit_magazine();
 	unit_span();
 	unit_malloc();

@@ -73,6 +73,7 @@ static inline uintptr_t at(const void *block)
 }
 
 void unit_sizeclass(void);
+void unit_harden(void);
 void unit_format(void);
 void unit_lock(void);
 void unit_list(void);

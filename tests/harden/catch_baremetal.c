@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine that is stopped, by a hak_host_panic() of its own; and the function of the host by
+ * which a kernel with page tables lets pages fault.
+ */
+#include "catch.h"
+
+#include <boot.h>
+#include <hakmem/host.h>
+
+#define TABLES 64 /* page tables: one for each 2 MiB in which a page faults */
+
+char caught_line[256];
+
+static void *after[5];
+static enum caught what;
+
+static void *new_table(size_t size)
+{
+	static char tables[TABLES][BOOT_PAGE_SIZE] __attribute__((aligned(BOOT_PAGE_SIZE)));
+	static unsigned n;
+
+	return n < TABLES && size == BOOT_PAGE_SIZE ? tables[n++] : NULL;
+}
+
+bool hak_host_protect(void *base, size_t size, bool faults)
+{
+	for (uint64_t page = (uintptr_t)base; page < (uintptr_t)base + size; page += BOOT_PAGE_SIZE)
+		if (paging_protect(page, faults, new_table))
+			return false;
+	return true;
+}
+
+static void on_fault(uint64_t address, uint64_t rip)
+{
+	(void)address;
+	(void)rip;
+	what = CAUGHT_FAULT;
+	__builtin_longjmp(after, 1);
+}
+
+HAK_NORETURN void hak_host_panic(const char *line)
+{
+	static const char prefix[] = "hakmem: ";
+	size_t n = sizeof(prefix) - 1;
+
+	for (size_t i = 0; i < sizeof(caught_line) - 1; i++) {
+		caught_line[i] = line[n];
+		n += line[n] != '\0';
+	}
+	what = CAUGHT_STOP;
+	__builtin_longjmp(after, 1);
+}
+
+void catch_init(void)
+{
+	fault_set(on_fault);
+}
+
+/* Through a pointer that the compiler does not know: only of a call does it believe in a jump. */
+enum caught catch (void (*commit)(void)) {
+	void (*volatile function)(void) = commit;
+
+	if (__builtin_setjmp(after)) return what;
+	function();
+	return CAUGHT_NOT;
+}
