@@ -162,8 +162,8 @@ static inline unsigned class_after(unsigned class)
  * The most blocks, and the most bytes, that move between a magazine and the slabs at once: see
  * HAK_BATCH_MOST. With fewer bytes, who passes blocks on to others would take more locks. With more
  * bytes, more memory would stay in magazines, and a few classes of large blocks would use up the
- * budget of all. Of larger blocks BATCH_FEW move, as far as BATCH_FEW_BYTES go. If nearly each block
- * needs a slab of its own, only BATCH_SLABS move, so that no call takes long.
+ * budget of all. Of larger blocks BATCH_FEW move, as far as BATCH_FEW_BYTES go. If nearly each
+ * block needs a slab of its own, only BATCH_SLABS move, so that no call takes long.
  */
 #define BATCH_BYTES	(64u << 10)
 #define BATCH_FEW	16u

@@ -517,9 +517,8 @@ static void free_units(uintptr_t base, size_t units, bool backed, struct list_no
 		struct superslab *superslab = pagemap_superslab(next);
 		struct window *window = superslab_window(superslab, next);
 
-		run += n;
-		if (unuse_units(superslab, window, part, n, backed) != part)
-			run--;
+		/* all but a last unit whose slack is claimed */
+		run += n - (unuse_units(superslab, window, part, n, backed) != part);
 		left -= n;
 		next += n * UNIT_SIZE;
 	}
