@@ -46,6 +46,21 @@ static inline size_t zero_length(const void *start, size_t size)
 
 #define ZERO_FEW 512u
 
+/*
+ * Clear @size bytes of several pages, at multiples of 16. Pages that are zero are not written: most
+ * of them were never touched, and have no memory yet.
+ */
+static inline void zero_pages(void *start, size_t size)
+{
+	char *at = start;
+
+	for (size_t part; size; at += part, size -= part) {
+		part = MIN(size, PAGE_SIZE - (uintptr_t)at % PAGE_SIZE);
+		if (!zero_is(at, part))
+			cpu_clear(at, part);
+	}
+}
+
 /* Clear @size bytes, a multiple of 8. Of a few, one instruction for all would take longer. */
 static inline void zero_fill(void *start, size_t size)
 {
@@ -53,7 +68,10 @@ static inline void zero_fill(void *start, size_t size)
 	char *at = start, *last = at + size - 16;
 
 	if (unlikely(size > ZERO_FEW)) {
-		cpu_clear(start, size);
+		if (size > PAGE_SIZE)
+			zero_pages(start, size);
+		else
+			cpu_clear(start, size);
 		return;
 	}
 	if (HAK_MIN_ALIGN < 16 && unlikely(size < 16)) {

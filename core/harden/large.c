@@ -58,7 +58,7 @@ static char *base_of(const struct slab *head)
 	return (char *)slab_base(head);
 }
 
-static size_t length_of(const struct slab *head)
+static size_t bytes_of(const struct slab *head)
 {
 	return head->span_pages * PAGE_SIZE;
 }
@@ -126,9 +126,9 @@ static void *place_block(char *base, size_t place, size_t size)
 	head->free = (uint16_t)place;
 	head->span_needed = size;
 	guard = guard_of(head);
-	hak_assert(guard < length_of(head));
-	head->blocks = hak_host_protect(base + guard, length_of(head) - guard, true) ? LARGE_LIVE
-										     : LARGE_OPEN;
+	hak_assert(guard < bytes_of(head));
+	head->blocks = hak_host_protect(base + guard, bytes_of(head) - guard, true) ? LARGE_LIVE
+										    : LARGE_OPEN;
 	make_pad(head);
 	return base + place;
 }
@@ -172,7 +172,7 @@ static void clear_span(uintptr_t base, size_t length)
 		part = MIN(length, SUPERSLAB_SIZE - base % SUPERSLAB_SIZE);
 		flags = purgeable ? pages_purge((void *)base, part) : -1;
 		if (flags < 0 || !(flags & HAK_PAGES_ZERO))
-			__builtin_memset((void *)base, 0, part);
+			zero_pages((void *)base, part);
 	}
 }
 
@@ -183,7 +183,7 @@ static bool release(uintptr_t base)
 
 	if (!head)
 		return false;
-	if (head->blocks == LARGE_FREED && !hak_host_protect((void *)base, length_of(head), false))
+	if (head->blocks == LARGE_FREED && !hak_host_protect((void *)base, bytes_of(head), false))
 		return false;
 	head->blocks = LARGE_NONE;
 	head->free = 0;
@@ -217,7 +217,7 @@ size_t large_size(const struct slab *head, const void *block, const char *caller
 
 void large_free(struct slab *head, void *block, const char *caller)
 {
-	size_t size = large_size(head, block, caller), length = length_of(head);
+	size_t size = large_size(head, block, caller), length = bytes_of(head);
 	char *base = base_of(head);
 	uint16_t state = head->blocks;
 
@@ -278,7 +278,7 @@ void large_fini(void)
 			if (superslab_back(superslab, i) || !class_is_span(head->class))
 				continue;
 			if (head->blocks == LARGE_LIVE || head->blocks == LARGE_FREED)
-				hak_host_protect(base_of(head), length_of(head), false);
+				hak_host_protect(base_of(head), bytes_of(head), false);
 			head->blocks = 0;
 		}
 	}

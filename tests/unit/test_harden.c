@@ -10,6 +10,7 @@
 #include <harden/seal.h>
 #include <slab/class.h>
 
+static char large[4 * 4096] __attribute__((aligned(16)));
 static char room[4096 + 64] __attribute__((aligned(64)));
 
 static void zero_words(void)
@@ -27,6 +28,12 @@ static void zero_words(void)
 		__builtin_memset(room, 0x77, sizeof(room));
 		zero_fill(room, size);
 		CHECK(zero_is(room, size) && room[size] == 0x77);
+	}
+	for (size_t size = 4096; size <= 3 * 4096; size += 16) {
+		__builtin_memset(large, 0, sizeof(large));
+		large[size / 2] = large[size - 1] = large[size] = 1;
+		zero_fill(large, size);
+		CHECK(zero_is(large, size) && large[size] == 1);
 	}
 }
 

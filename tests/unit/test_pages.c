@@ -362,7 +362,7 @@ void unit_pages(void)
 	TEST_RUN(pages_windows);
 	TEST_RUN(pages_end_of_all);
 	TEST_RUN(pages_options);
-	TEST_RUN(pages_large);
+	UNLESS_HARDENED(pages_large);
 	TEST_RUN(pages_refused_unmap);
 	TEST_RUN(pages_purging);
 	TEST_RUN(pages_residence);
