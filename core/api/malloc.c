@@ -151,6 +151,14 @@ static void *try_larger_class(unsigned class, size_t align)
 	return NULL;
 }
 
+/* There is no memory for another group, so the span lies alone. */
+static void *try_alone(struct request *request)
+{
+	void *block = span_alloc(request->size, request->align, ALLOC_ANY, &request->backed);
+
+	return block ? keep_larger(block) : NULL;
+}
+
 /* A large block that waits, or whatever is backed already. */
 static void *try_backed(struct request *request)
 {
@@ -192,7 +200,9 @@ static void *alloc(struct request *request)
 	}
 	if (unlikely(!block) && !gap_first)
 		block = try_gap(request);
-	if (unlikely(!block) && request->class != CLASS_SPAN)
+	if (unlikely(!block) && class_has_groups(request->class))
+		block = try_alone(request);
+	else if (unlikely(!block) && request->class != CLASS_SPAN)
 		block = try_larger_class(request->class, request->align);
 	return block;
 }
@@ -262,7 +272,8 @@ static _Noreturn void report(unsigned class, const void *block, const char *call
 		start = span_start(block);
 		if (SPANS_WAIT && !class_is_span(pagemap_class((uintptr_t)start))) /* it waits */
 			hak_bug(HAK_BUG_UNUSED, caller, block, 0, 0);
-		hak_bug(HAK_BUG_INTERIOR, caller, block, span_size(start),
+		hak_bug(HAK_BUG_INTERIOR, caller, block,
+			class_has_groups(class) ? size_class[class].size : span_size(start),
 			address - (uintptr_t)start);
 	}
 	if (class == CLASS_BITMAP_512 || class == CLASS_BITMAP_1024 || meta_has(block) ||
@@ -304,14 +315,15 @@ static unsigned class_of_block(const void *block, const char *caller)
 {
 	uintptr_t address = (uintptr_t)block;
 	unsigned class = pagemap_class(address);
-	bool start = address % UNIT_SIZE == 0;
+	bool start = true;
 	size_t offset = 0;
 
 	if (is_mixed(class)) {
 		check_mixed(block, caller);
 		return class;
 	}
-	if (class_is_span(class) ? !start : class < CLASS_FIRST || class > CLASS_SLAB_LAST)
+	if (class_is_span(class) ? !span_begins(class, address)
+				 : class < CLASS_FIRST || class > CLASS_SLAB_LAST)
 		report(class, block, caller);
 	if (class <= CLASS_SLAB_LAST) {
 		offset = offset_in_slab(address);
@@ -375,8 +387,8 @@ REPLACEABLE(hak_free_slow, free_slow);
 /*
  * The class of blocks of @size bytes at multiples of @align. If the size of a class is a
  * multiple of @align, all its blocks lie at multiples of it, since units do. The search ends
- * at a class whose size is a power of two, if not before, or at spans, which begin where
- * units do.
+ * at a class whose size is a power of two, if not before, or at spans that lie in no group: they
+ * begin where units do.
  */
 static unsigned class_of_aligned(size_t align, size_t size)
 {
@@ -384,7 +396,7 @@ static unsigned class_of_aligned(size_t align, size_t size)
 
 	if (align > UNIT_SIZE)
 		return CLASS_SPAN;
-	while (!class_is_span(class) && size_class[class].size % align)
+	while ((!class_is_span(class) || class_has_groups(class)) && size_class[class].size % align)
 		class = class_after(class);
 	return class;
 }
@@ -458,15 +470,19 @@ HAK_COLD void *hak_aligned_alloc(size_t align, size_t size)
  * Can this block stay where it is? It cannot if a block of half its size would do. A span
  * cannot if a block of at most SLAB_MAX would do, since a slab holds two of these.
  */
-static bool resize_in_place(unsigned class, void *block, size_t size, size_t usable)
+static bool resize_in_place(unsigned class, void *block, size_t size)
 {
+	size_t usable;
+
 	if (!class_is_span(class) && !is_mixed(class) && IS_ENABLED(CONFIG_HAK_DEBUG))
 		return class_of(size) == class; /* for hak_free_sized() */
-	if (!class_is_span(class))
+	if (!class_is_span(class)) {
+		usable = usable_size(class, block);
 		return size <= usable && hak_good_size(size) > usable / 2;
+	}
 	if (class_of(size) == class && class != CLASS_SPAN)
 		return true;
-	if (size <= SLAB_MAX || size > SIZE_LIMIT)
+	if (size <= SLAB_MAX || size > SIZE_LIMIT || class_has_groups(class))
 		return false;
 	if (span_note_growth(block, size))
 		return true;
@@ -482,6 +498,8 @@ static void *alloc_larger(unsigned class, size_t size, size_t usable, bool *back
 	struct request request = { .class = CLASS_SPAN, .align = 1 };
 	void *block;
 
+	if (HAS_GROUPS && size > SLAB_MAX && policy_growth(size, usable))
+		class = CLASS_SPAN; /* in a group, it would have to move again */
 	if (!class_is_span(class) || size > SIZE_LIMIT / 2 || (PLATFORM_SAMPLES && hak_sampling))
 		return hak_malloc(size);
 	if (SPANS_WAIT)
@@ -508,7 +526,7 @@ static void move_block(unsigned class, void *from, void *to, size_t size, bool b
 {
 	size_t done = 0;
 
-	if (PLATFORM_MOVES && !backed && class_is_span(class))
+	if (PLATFORM_MOVES && !backed && class_is_span(class) && !class_has_groups(class))
 		done = span_move(from, to, size);
 	__builtin_memcpy((char *)to + done, (char *)from + done, size - done);
 	free_fast(from, "realloc");
@@ -528,9 +546,9 @@ HAK_COLD void *hak_realloc(void *block, size_t size)
 		return NULL;
 	}
 	class = class_of_block(block, "realloc");
-	usable = usable_size(class, block);
-	if (resize_in_place(class, block, size, usable))
+	if (resize_in_place(class, block, size))
 		return block;
+	usable = usable_size(class, block);
 	moved = size <= usable ? try_class(class_of(size), ALLOC_ANY)
 			       : alloc_larger(class, size, usable, &backed);
 	if (!moved) /* the old one may be large enough */

@@ -19,7 +19,12 @@ struct cached_max hak_cached_max = { .now = SLAB_MAX, .most = HAK_CACHED_MAX };
 
 /* ... and of one whose blocks are spans. */
 #define SPAN_CLASS(class, below, size)                                                             \
-	[class] = { (size), 0, 0, SPAN_CAPACITY(size), BATCH_FIT(size), 0 },
+	[class] = { (size),                                                                        \
+		    0,                                                                             \
+		    GROUP_SPANS(size),                                                             \
+		    SPAN_CAPACITY(size),                                                           \
+		    BATCH_FIT(size),                                                               \
+		    GROUP_SPANS(size) ? GROUP_UNITS((size) / PAGE_SIZE) : 0 },
 
 const struct size_class size_class[CLASS_SPAN] = {
 	SMALL_CLASSES(SLAB_CLASS) MEDIUM_CLASSES(SLAB_CLASS)

@@ -15,12 +15,12 @@
  * are whole pages, and the rest of the slab, which no block covers, is never backed.
  *
  * Blocks of all these classes lie in slabs. Larger ones are spans, runs of whole slabs, of
- * which a page that is not used need not be backed. Up to 64 KiB their classes go in steps
- * of pages. A block goes from one user to the next with every page that any of them has
- * touched, so with wider steps it would keep pages that the next user does not need. Above that
- * there are again four per doubling, as far as the magazines of the platform hold blocks so
- * large. Yet larger spans, and those that were resized, are of CLASS_SPAN and have any number
- * of pages.
+ * which a page that is not used need not be backed. Up to 128 KiB their classes go in steps
+ * of two pages, and the first of them of one. A block goes from one user to the next with every
+ * page that any of them has touched, so with wider steps it would keep pages that the next user
+ * does not need. Above that there are again four per doubling, as far as the magazines of the
+ * platform hold blocks so large. Yet larger spans, and those that were resized, are of CLASS_SPAN
+ * and have any number of pages.
  *
  * Up to 1 KiB every size is a multiple of 8, and above that one of 128. So two small tables
  * of bytes lead from any size up to TABLE_MAX to its class.
@@ -72,22 +72,24 @@
  * are no classes of them.
  */
 #define SPAN(n) (CLASS_SPAN_FIRST + (n))
+#define FROM_128K(X, n)										\
+	X(SPAN(n), 131072, 163840) X(SPAN(n + 1), 163840, 196608)				\
+	X(SPAN(n + 2), 196608, 229376) X(SPAN(n + 3), 229376, 262144)				\
+	X(SPAN(n + 4), 262144, 327680) X(SPAN(n + 5), 327680, 393216)				\
+	X(SPAN(n + 6), 393216, 458752) X(SPAN(n + 7), 458752, 524288)				\
+	X(SPAN(n + 8), 524288, 655360) X(SPAN(n + 9), 655360, 786432)				\
+	X(SPAN(n + 10), 786432, 917504) X(SPAN(n + 11), 917504, 1048576)
 #define FROM_64K(X, n)										\
 	X(SPAN(n), 65536, 81920) X(SPAN(n + 1), 81920, 98304)					\
-	X(SPAN(n + 2), 98304, 114688) X(SPAN(n + 3), 114688, 131072)				\
-	X(SPAN(n + 4), 131072, 163840) X(SPAN(n + 5), 163840, 196608)				\
-	X(SPAN(n + 6), 196608, 229376) X(SPAN(n + 7), 229376, 262144)				\
-	X(SPAN(n + 8), 262144, 327680) X(SPAN(n + 9), 327680, 393216)				\
-	X(SPAN(n + 10), 393216, 458752) X(SPAN(n + 11), 458752, 524288)				\
-	X(SPAN(n + 12), 524288, 655360) X(SPAN(n + 13), 655360, 786432)				\
-	X(SPAN(n + 14), 786432, 917504) X(SPAN(n + 15), 917504, 1048576)
+	X(SPAN(n + 2), 98304, 114688) X(SPAN(n + 3), 114688, 131072) FROM_128K(X, n + 4)
 #if HAK_CACHED_MAX && HAK_UNIT_SIZE > 4096
 #define PAGE_CLASSES(X)										\
-	X(SPAN(0), 32768, 36864) X(SPAN(1), 36864, 40960) X(SPAN(2), 40960, 45056)		\
-	X(SPAN(3), 45056, 49152) X(SPAN(4), 49152, 53248) X(SPAN(5), 53248, 57344)		\
-	X(SPAN(6), 57344, 61440) X(SPAN(7), 61440, 65536)
-#define LARGE_CLASSES(X) FROM_64K(X, 8)
-#define TABLE_OCTAVE	 16 /* up to here, tables tell the class */
+	X(SPAN(0), 32768, 36864) X(SPAN(1), 36864, 40960) X(SPAN(2), 40960, 49152)		\
+	X(SPAN(3), 49152, 57344) X(SPAN(4), 57344, 65536) X(SPAN(5), 65536, 73728)		\
+	X(SPAN(6), 73728, 81920) X(SPAN(7), 81920, 90112) X(SPAN(8), 90112, 98304)		\
+	X(SPAN(9), 98304, 106496) X(SPAN(10), 106496, 114688) X(SPAN(11), 114688, 131072)
+#define LARGE_CLASSES(X) FROM_128K(X, 12)
+#define TABLE_OCTAVE	 17 /* up to here, tables tell the class */
 #elif HAK_CACHED_MAX
 #define PAGE_CLASSES(X)
 #define LARGE_CLASSES(X)									\
@@ -200,6 +202,26 @@ static inline unsigned class_after(unsigned class)
 	(UNITS_PER_SLAB == 1 ? UINT16_MAX : (units) > 1 ? ((units)-1) * 512u : 128u)
 #define SLAB_BLOCKS(size, units) (uint16_t) MIN((units)*UNIT_SIZE / (size), SLAB_BITS(units))
 
+/*
+ * How many units has a group of spans (superslab/group.c), and how many spans? As few as leave a
+ * sixteenth or less of them unused; 0 if more than seven would be needed. A span is in no group
+ * if it would be alone there.
+ */
+#define HAS_GROUPS	     (HAK_CACHED_MAX && UNITS_PER_SLAB == 1)
+#define GROUP_FITS(pages, n) ((n)*PAGES_PER_UNIT % (pages) <= (n))
+#define GROUP_UNITS(pages)                                                                         \
+	(GROUP_FITS(pages, 1u)	 ? 1u                                                              \
+	 : GROUP_FITS(pages, 2u) ? 2u                                                              \
+	 : GROUP_FITS(pages, 3u) ? 3u                                                              \
+	 : GROUP_FITS(pages, 4u) ? 4u                                                              \
+	 : GROUP_FITS(pages, 5u) ? 5u                                                              \
+	 : GROUP_FITS(pages, 6u) ? 6u                                                              \
+	 : GROUP_FITS(pages, 7u) ? 7u                                                              \
+				 : 0u)
+#define GROUP_FIT(pages) (GROUP_UNITS(pages) * PAGES_PER_UNIT / (pages))
+#define GROUP_SPANS(size)                                                                          \
+	(HAS_GROUPS && GROUP_FIT((size) / PAGE_SIZE) > 1 ? GROUP_FIT((size) / PAGE_SIZE) : 0u)
+
 /* See class_block_index(). */
 #define CLASS_INVERSE(size) (uint32_t)((((uint64_t)1 << 32) + (size)-1) / (size))
 
@@ -207,10 +229,10 @@ static inline unsigned class_after(unsigned class)
  * struct size_class - what follows from a size
  * @size:     how long a block is, in bytes
  * @inverse:  2^32 / size, rounded up; 0 for spans
- * @blocks:   how many blocks lie in the longest slab; 0 for spans
+ * @blocks:   how many blocks lie in the longest slab, or in a group; 0 for spans that lie alone
  * @capacity: the most blocks in a magazine; 0 if the class has none
  * @batch:    the most blocks that move to or from a magazine at once
- * @units:    how many units the longest slab has
+ * @units:    how many units the longest slab has, or a group
  */
 struct size_class {
 	uint32_t size;
@@ -312,6 +334,13 @@ static inline bool class_is_span(unsigned class)
 static inline bool class_has_spans(unsigned class)
 {
 	return NR_SPAN_CLASSES && class > CLASS_SLAB_LAST;
+}
+
+/* Do spans of this class lie side by side in groups? */
+static inline bool class_has_groups(unsigned class)
+{
+	return HAS_GROUPS && class < CLASS_SPAN && class >= CLASS_SPAN_FIRST &&
+	       size_class[class].blocks;
 }
 
 /* Can gap blocks be made of blocks of this class? Smaller ones would need larger bitmaps. */

@@ -20,6 +20,7 @@
 #include "slab/blocks.h"
 #include "slab/slab.h"
 #include "superslab/arena.h"
+#include "superslab/group.h"
 #include "superslab/runs.h"
 
 #define for_each_superslab(superslab)                                                              \
@@ -280,6 +281,8 @@ static const char *check_span(const struct slab *head)
 	uintptr_t base = slab_base(head);
 	bool samples = pagemap_class(base) == CLASS_MIXED && head->class == CLASS_SPAN;
 
+	if (class_has_groups(head->class))
+		return group_check(head);
 	if (pagemap_class(base) != head->class && !samples)
 		return "page map: class of a span";
 	if (head->class != CLASS_SPAN &&
@@ -309,7 +312,8 @@ static const char *add_spans(struct span_sums *sums)
 			if (!class_is_span(slab->class) || !superslab_first(superslab, i))
 				continue;
 			failed = check_span(slab);
-			sums->number[slab->class - CLASS_SPAN_FIRST]++;
+			sums->number[slab->class - CLASS_SPAN_FIRST] +=
+				class_has_groups(slab->class) ? group_outstanding(slab) : 1;
 			if (slab->class != CLASS_SPAN)
 				continue;
 			sums->pages += slab->span_pages;

@@ -19,6 +19,7 @@
 #include "slab/class.h"
 #include "slab/slab.h"
 #include "superslab/arena.h"
+#include "superslab/group.h"
 
 #define LETTERS (unsigned)(SUPERSLAB_SIZE / SLAB_SIZE)
 
@@ -191,6 +192,14 @@ static uintptr_t add_span_part(uintptr_t base, uintptr_t end, struct held *held)
 	const struct slab *slab;
 
 	arena_lock();
+	if (class_has_groups(pagemap_class(base))) {
+		slab = address_to_slab(base);
+		held->bytes += UNIT_SIZE - count_bits(slab->slack) * PAGE_SIZE;
+		if (group_spans_in(pagemap_class(base), slab, &head) && !held->block)
+			held->block = head;
+		arena_unlock();
+		return stop;
+	}
 	while (head && pagemap_class(head) == CLASS_SPAN_REST)
 		head -= UNIT_SIZE;
 	slab = pagemap_class(head) ? address_to_slab(head) : NULL;

@@ -30,6 +30,7 @@
 #include "pages/pages.h"
 #include "slab/blocks.h"
 #include "superslab/arena.h"
+#include "superslab/group.h"
 
 #define NR_ROWS (CLASS_SLAB_LAST - CLASS_FIRST + 1 + NR_SPAN_CLASSES)
 
@@ -90,7 +91,9 @@ static void read_spans_of(unsigned class, struct class_counters *counters)
 	uint64_t freed = hak_spans.freed[row]; /* read first: never more than allocated */
 	uint64_t allocated = hak_spans.allocated[row], units = hak_spans.live_units;
 
-	if (class < CLASS_SPAN)
+	if (class_has_groups(class))
+		units = group_units(class);
+	else if (class < CLASS_SPAN)
 		units = (allocated - freed) * DIV_ROUND_UP(size_class[class].size, UNIT_SIZE);
 	*counters = (struct class_counters){
 		.allocated = allocated,
@@ -255,6 +258,8 @@ static NO_SANITIZE_THREAD uint64_t outstanding_in(const struct superslab *supers
 		else if (class >= CLASS_FIRST && class <= CLASS_SLAB_LAST)
 			sum += slab->blocks - READ_ONCE(slab->free) -
 			       READ_ONCE(slab->unbacked_blocks);
+		else if (class_has_groups(class))
+			sum += group_outstanding(slab);
 		else if (class_is_span(class) || slab->gaps == SLAB_OF_POOL)
 			sum++;
 	}

@@ -36,7 +36,8 @@ _Static_assert(!HAK_METADATA_APART || HAK_GUARD == UNIT_SIZE, "the guards of bit
  *	    may be gap blocks, it is followed by another one, with a bit for each block that is
  *	    not the first of its gap block. Of a span with samples, a struct sample_pool
  *	    (diag/sample.h). [owner]
- * @inline_bits: the bitmap of a class with few blocks [class]
+ * @inline_bits: the bitmap of a class with few blocks [class]; the free spans of the group that
+ *	    starts here [arena]
  * @span_pages:  length of the span that starts here, in pages [owner]
  * @span_needed: how many of these its size takes; the rest is room to grow into [owner]
  * @run:    length of the run of unused units that starts or ends here [arena]
@@ -49,15 +50,17 @@ _Static_assert(!HAK_METADATA_APART || HAK_GUARD == UNIT_SIZE, "the guards of bit
  * @untouched: the unbacked pages that were never backed [class, arena]
  * @idle:   pages that were free at the last scan and not used since [class]; of a span its slack,
  *	    if the last scan saw it [arena]
- * @slack:  where a span ends in this unit: the pages behind its end; if units are pages, there
- *	    is no slack [arena]
+ * @slack:  where a span ends in this unit: the pages behind its end; of a unit of a group: the
+ *	    pages of no span in use; if units are pages, there is no slack [arena]
  * @units:  how many units a slab has, if they are pages: see slab_units() [owner]
  * @hint:   no word of @bitmap below this one has a bit set [class]
  * @relist_at: with so many free blocks the slab belongs on another list, or is empty [class]
- * @class:  its class, CLASS_SPAN_FIRST and up for the first slab of a span, or CLASS_NONE
+ * @class:  its class, CLASS_SPAN_FIRST and up for the first unit of a span or of a group, or
+ *	    CLASS_NONE
  *	    [class, owner]
  * @index:  of its first unit among the descriptors of the SuperSlab [const]
- * @bucket: which list of the class @node is on [class]
+ * @bucket: which list of the class @node is on [class]; of a unit of a group, how many units
+ *	    behind the first it lies [arena]
  * @changed: there may be free pages that the last scan did not see [class]
  * @gaps:   how many gap blocks there are: see slab/gap.c; SLAB_OF_POOL if it is one of an object
  *	    cache, and @bitmap leads to its record in pool/slabs.c [class, owner]

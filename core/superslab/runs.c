@@ -79,6 +79,12 @@ bool runs_have(uintptr_t base, size_t units)
 	return true;
 }
 
+/* Is this run in the lowest of several SuperSlabs? Linux maps the next one right below it. */
+bool runs_is_lowest(uintptr_t base, uintptr_t end)
+{
+	return pagemap_superslab(end) && !pagemap_superslab(base - 1);
+}
+
 static void enlist(struct superslab *superslab, size_t index, size_t units)
 {
 	unsigned list = runs_list(superslab_is_metadata(superslab), units);

@@ -33,6 +33,7 @@
 #include "base/usage.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
+#include "superslab/group.h"
 #include "superslab/remap.h"
 
 struct spans hak_spans;
@@ -241,6 +242,24 @@ bool span_scan(void)
 	return waiting;
 }
 
+static uintptr_t alloc_grouped(unsigned class, enum alloc_which which)
+{
+	uintptr_t base = group_alloc(class, which);
+
+	if (base) {
+		span_count(&hak_spans.allocated[class - CLASS_SPAN_FIRST], 1);
+		usage_add(size_class[class].size);
+	}
+	return base;
+}
+
+static void free_grouped(unsigned class, const void *block)
+{
+	span_count(&hak_spans.freed[class - CLASS_SPAN_FIRST], 1);
+	usage_add(-(size_t)size_class[class].size);
+	group_free(class, (uintptr_t)block);
+}
+
 /* Allocate up to @n spans of a class and store them in end[-1], end[-2] ... */
 unsigned span_alloc_batch(unsigned class, void **end, unsigned n, enum alloc_which which)
 {
@@ -249,7 +268,9 @@ unsigned span_alloc_batch(unsigned class, void **end, unsigned n, enum alloc_whi
 
 	while (allocated < n) {
 		bool backed;
-		uintptr_t base = span_alloc_run(class, pages, UNIT_SIZE, which, &backed);
+		uintptr_t base = class_has_groups(class)
+					 ? alloc_grouped(class, which)
+					 : span_alloc_run(class, pages, UNIT_SIZE, which, &backed);
 
 		if (!base)
 			break;
@@ -269,7 +290,10 @@ uint64_t span_free_batch(unsigned class, void *const *blocks, unsigned n)
 			bug_note(bug, blocks[i], size_class[class].size, detail);
 			break;
 		}
-		span_free_run(head_of(blocks[i]));
+		if (class_has_groups(class))
+			free_grouped(class, blocks[i]);
+		else
+			span_free_run(head_of(blocks[i]));
 	}
 	return span_outstanding(class);
 }
@@ -288,6 +312,8 @@ enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail
 	uintptr_t address = (uintptr_t)block;
 	const struct slab *slab = address_to_slab(address);
 
+	if (class_has_groups(class))
+		return group_inspect(class, address, detail);
 	*detail = address % UNIT_SIZE;
 	if (*detail)
 		return HAK_BUG_INTERIOR;
@@ -388,7 +414,13 @@ bool span_fits(const void *block, size_t size)
 const void *span_start(const void *address)
 {
 	uintptr_t base = (uintptr_t)address & ~(uintptr_t)(UNIT_SIZE - 1);
+	unsigned class = pagemap_class(base);
+	size_t detail;
 
+	if (class_has_groups(class)) {
+		group_inspect(class, (uintptr_t)address, &detail);
+		return (const char *)address - detail;
+	}
 	while (pagemap_class(base) == CLASS_SPAN_REST)
 		base -= UNIT_SIZE;
 	return (const void *)base;
@@ -399,4 +431,6 @@ void span_fini(void)
 	__builtin_memset(&hak_spans, 0, sizeof(hak_spans));
 	if (SPANS_WAIT)
 		waiting = 0;
+	if (HAS_GROUPS)
+		group_fini();
 }

@@ -7,6 +7,7 @@
 
 #include "base/sizeclass.h"
 #include "pages/bug.h"
+#include "superslab/group.h"
 #include "superslab/superslab.h"
 
 /**
@@ -48,6 +49,16 @@ size_t span_move(void *from, void *to, size_t size);
 HAK_COLD void span_note_size(void *block, size_t size);
 HAK_COLD size_t span_size(const void *block);
 bool span_fits(const void *block, size_t size);
+
+/* Does a span of this class begin at @address, which has its class byte? */
+static inline bool span_begins(unsigned class, uintptr_t address)
+{
+	size_t detail;
+
+	return class_has_groups(class) ? group_inspect(class, address, &detail) != HAK_BUG_INTERIOR
+				       : address % UNIT_SIZE == 0;
+}
+
 HAK_COLD const void *span_start(const void *address);
 void span_fini(void);
 

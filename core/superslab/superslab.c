@@ -55,7 +55,7 @@ void superslab_alloc_part(struct superslab *superslab, struct window *window, un
  * From now on the owner of a unit may write to the pages @used, and does not say to which. So
  * these pages count as backed. @slack of them are behind the end of a span.
  */
-static void set_slack(struct slab *unit, unsigned used, unsigned slack)
+void superslab_set_slack(struct slab *unit, unsigned used, unsigned slack)
 {
 	unsigned unbacked = unit->unbacked & used;
 
@@ -130,7 +130,7 @@ static void own_units(struct slab *units, unit_mask part, bool counts, unsigned 
 	for (; part; part &= part - 1) {
 		unsigned unused = part & (part - 1) ? 0 : slack;
 
-		set_slack(&units[lowest_bit(part)], used & ~unused, unused);
+		superslab_set_slack(&units[lowest_bit(part)], used & ~unused, unused);
 	}
 }
 
@@ -248,18 +248,23 @@ static unsigned misfit(const struct request *request, uintptr_t last)
 	return count_bits((unit->unbacked ^ request->slack) & UNIT_PAGES);
 }
 
-/* The first place in a run, and the first that is backed. */
+/*
+ * The first place in a run, and the first that is backed. A large span gets the end of the lowest
+ * run: what is left of it becomes longer when the next SuperSlab is mapped.
+ */
 static HAK_COLD void search_run(struct request *request, const struct slab *first)
 {
 	size_t size = request->units * UNIT_SIZE;
 	uintptr_t next = slab_base(first), end = next + first->run * UNIT_SIZE, base;
 
+	if (asks_for(request, ALLOC_ANY, NR_SPAN_CLASSES) &&
+	    request->units > UNITS_PER_SUPERSLAB / 2 && runs_is_lowest(next, end))
+		next = MAX(next, (end - size) & ~(request->align - 1));
 	do {
 		unsigned pages = UNBACKED_MISFIT;
 
 		base = ALIGN_UP(next, request->align);
-		if (UNITS_PER_SLAB > 1 && request->counts &&
-		    base % SUPERSLAB_SIZE + size > SUPERSLAB_SIZE)
+		if (request->counts && base % SUPERSLAB_SIZE + size > SUPERSLAB_SIZE)
 			base = ALIGN_UP(base, SUPERSLAB_SIZE); /* a slab is in one SuperSlab */
 		if (base + size > end)
 			return;
@@ -358,7 +363,8 @@ static uintptr_t alloc_run(struct request *request)
 /**
  * superslab_alloc() - allocate a run of units for a span
  * @units:  how many
- * @slack:  which pages of the last one will not be used
+ * @slack:  which pages of the last one will not be used; all of them: the caller says of each page
+ *	    of the run when it is used
  * @align:  of the first one, a power of two >= UNIT_SIZE
  * @which:  which memory may be taken
  * @backed: set if memory stands behind most of the run already
@@ -369,10 +375,11 @@ uintptr_t superslab_alloc(size_t units, unsigned slack, size_t align, enum alloc
 			  bool *backed)
 {
 	struct request request = { .units = units, .slack = slack, .align = align, .which = which };
-	uintptr_t base = alloc_run(&request);
 
+	request.counts = PAGES_PER_UNIT > 1 && slack == UNIT_PAGES;
+	request.base = alloc_run(&request);
 	*backed = request.unbacked <= units / 2;
-	return base;
+	return request.base;
 }
 
 /**
@@ -653,7 +660,7 @@ bool superslab_resize(uintptr_t base, size_t old, size_t units, unsigned slack)
 		    1)
 			possible &= !(last->slack & ~left);
 		if (possible)
-			set_slack(last, UNIT_PAGES & ~left, left);
+			superslab_set_slack(last, UNIT_PAGES & ~left, left);
 	}
 	if (possible)
 		alloc_at(&more, end);

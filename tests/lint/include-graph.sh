@@ -14,7 +14,7 @@ cd "$ROOT" || exit 2
 layers='
 	0 base		layered base zero list counters format assert lock sizeclass policy usage
 	1 pages		pages bug pagemap meta
-	2 superslab	descriptor runs arena remap superslab part claim span
+	2 superslab	descriptor runs arena remap superslab part claim group span
 	3 slab		slab class gap blocks
 	4 cache		layout quarantine slots budget seize magazine cache prefill
 	5 reclaim	purge scan

@@ -254,10 +254,10 @@ static int large(size_t option, size_t left, size_t left_then)
 
 	if (result != HAK_INIT_DONE)
 		return result;
-	result = hak_good_size(65537) == 81920;
+	result = hak_good_size(73729) == 81920;
 	for (unsigned i = 0; i < 2; i++, now = left_then) {
 		CHECK_OR(pages_map(4 * MIB, 2 * MIB, HAK_WANT_HEAP, &mapping), -100);
-		result = result << 1 | (hak_good_size(65537) == 81920);
+		result = result << 1 | (hak_good_size(73729) == 81920);
 	}
 	pages_detach();
 	return result;

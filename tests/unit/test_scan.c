@@ -14,6 +14,7 @@
 #include <base/policy.h>
 #include <base/sizeclass.h>
 #include <slab/class.h>
+#include <superslab/span.h>
 
 #define CLASS_16   2
 #define CLASS_1024 21
@@ -847,6 +848,88 @@ static void scan_span_resized_meanwhile(void)
 	CHECK(unit_close());
 }
 
+static void *grouped[3];
+
+/* Three spans of ten pages in a group of two units, of which the second one was freed. */
+static bool open_group(enum fake_purge purge)
+{
+	unsigned class = class_of(10 * PAGE_SIZE);
+
+	CHECK_OR(unit_open(8 * MIB, 0, purge) && unit_span_alloc(SLAB_SIZE), false);
+	CHECK_OR(size_class[class].units == 2 && size_class[class].blocks == 3, false);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_OR(span_alloc_batch(class, &grouped[i] + 1, 1, ALLOC_ANY) == 1, false);
+		unit_fill(grouped[i], 10 * PAGE_SIZE, i);
+	}
+	CHECK_OR(span_free_batch(class, &grouped[1], 1) == 2, false);
+	return true;
+}
+
+/* Of a group, the pages of a free span go, and no others. */
+static void scan_group(void)
+{
+	if (!HAS_GROUPS)
+		return;
+	CHECK(open_group(FAKE_PURGE_ZERO));
+	CHECK(hak_idle(SIZE_MAX) && unit_fake.purged == 0);
+	hak_idle(SIZE_MAX);
+	CHECK(unit_fake.purged == 10 * PAGE_SIZE);
+	CHECK(unit_is_zero(grouped[1], 10 * PAGE_SIZE));
+	CHECK(unit_is_filled(grouped[0], 10 * PAGE_SIZE, 0));
+	CHECK(unit_is_filled(grouped[2], 10 * PAGE_SIZE, 2));
+	CHECK(hak_trim(HAK_TRIM_ALL) == 0 && retouched() == 0 && !hak_check());
+	CHECK(at(hak_malloc(10 * PAGE_SIZE)) == at(grouped[1]));
+	CHECK(retouched() == 10 * PAGE_SIZE && hak_trim(HAK_TRIM_ALL) == 0 && !hak_check());
+	CHECK(unit_close());
+}
+
+static void use_group(void)
+{
+	unsigned class = class_of(10 * PAGE_SIZE);
+	void *span;
+
+	/* what is being purged is not allocated */
+	CHECK(span_alloc_batch(class, &span + 1, 1, ALLOC_ANY) == 1 && at(span) != at(grouped[1]));
+	unit_fill(span, 10 * PAGE_SIZE, 3);
+	CHECK(span_free_batch(class, &span, 1) == 2);
+	span_free_batch(class, &grouped[2], 1);
+}
+
+static void end_group(void)
+{
+	uint64_t before = slabs_used();
+
+	CHECK(span_free_batch(class_of(10 * PAGE_SIZE), grouped, 1) == 1);
+	CHECK(span_free_batch(class_of(10 * PAGE_SIZE), &grouped[2], 1) == 0);
+	/* no caller gets a unit while its pages go */
+	CHECK(slabs_used() == before && !pagemap_class((uintptr_t)grouped[0]));
+}
+
+static void scan_group_meanwhile(void)
+{
+	for (unsigned fails = 0; HAS_GROUPS && fails < 2; fails++) {
+		CHECK(open_group(FAKE_PURGE_ZERO));
+		hak_idle(SIZE_MAX);
+		hook(use_group);
+		if (fails)
+			fake_fail(&unit_fake, FAKE_PURGE, 1, false, FAKE_FAILS);
+		hak_idle(SIZE_MAX);
+		CHECK(!hooked.meanwhile && !test_has_failed() && !hak_check());
+		CHECK(unit_is_filled(grouped[0], 10 * PAGE_SIZE, 0));
+		CHECK(slabs_used() == 3 && hak_trim(HAK_TRIM_ALL) > 0 && !hak_check());
+		CHECK(unit_close());
+		CHECK(open_group(FAKE_PURGE_ZERO));
+		hak_idle(SIZE_MAX);
+		hook(end_group);
+		if (fails)
+			fake_fail(&unit_fake, FAKE_PURGE, 1, false, FAKE_FAILS);
+		hak_idle(SIZE_MAX);
+		CHECK(!hooked.meanwhile && !test_has_failed());
+		CHECK(slabs_used() == 1 && !hak_check());
+		CHECK(unit_close());
+	}
+}
+
 /* calloc gives zeros, whatever purged memory reads. */
 static void scan_calloc(void)
 {
@@ -963,6 +1046,8 @@ void unit_scan(void)
 	TEST_RUN_SLABS(scan_slack);
 	TEST_RUN_SLABS(scan_slack_of_short_spans);
 	TEST_RUN(scan_slack_refused);
+	TEST_RUN(scan_group);
+	TEST_RUN(scan_group_meanwhile);
 	TEST_RUN_SLABS(scan_span_freed_meanwhile);
 	TEST_RUN_SLABS(scan_span_resized_meanwhile);
 	TEST_RUN(scan_calloc);

@@ -23,12 +23,13 @@ static const uint32_t sizes[] = {
 /* Those of spans, from CLASS_SPAN_FIRST on. */
 static const uint32_t span_sizes[] = {
 #if HAK_UNIT_SIZE == 4096
-	40960,	49152,	57344,	65536,
+	40960,	49152,	57344,	65536,	 81920,	 98304,	 114688, 131072,
 #else
-	36864,	40960,	45056,	49152,	53248,	57344,	61440,	65536,
+	36864,	40960,	49152,	57344,	65536,	73728,
+	81920,	90112,	98304,	106496, 114688, 131072,
 #endif
-	81920,	98304,	114688, 131072, 163840, 196608, 229376, 262144,
-	327680, 393216, 458752, 524288, 655360, 786432, 917504, 1048576,
+	163840, 196608, 229376, 262144,	 327680, 393216, 458752, 524288,
+	655360, 786432, 917504, 1048576,
 };
 
 static unsigned naive_class(size_t size)
@@ -69,6 +70,19 @@ static void check_slabs(unsigned class)
 				   bitmap_words(size_class[class].blocks));
 }
 
+/* Spans of a class fill all but a sixteenth of their units, alone or in groups of up to 64. */
+static void check_group(unsigned class)
+{
+	unsigned units = size_class[class].units, spans = size_class[class].blocks;
+	size_t size = size_class[class].size, alone = DIV_ROUND_UP(size, UNIT_SIZE) * UNIT_SIZE;
+
+	CHECK(class_has_groups(class) == (spans > 0) && !units == !spans && spans <= 64);
+	if (spans)
+		CHECK(spans > 1 && units * UNIT_SIZE - spans * size <= units * PAGE_SIZE);
+	else
+		CHECK(!HAS_GROUPS || size > 256 * 1024 || alone - size <= alone / 16);
+}
+
 static void sizeclass_rows(void)
 {
 	CHECK(ARRAY_SIZE(sizes) == CLASS_SLAB_LAST + 1);
@@ -77,8 +91,8 @@ static void sizeclass_rows(void)
 	CHECK(HAK_CACHED_MAX == 0 || HAK_CACHED_MAX == size_class[CLASS_LAST].size);
 	for (unsigned class = CLASS_SPAN_FIRST; class < CLASS_SPAN; ++class) {
 		CHECK(size_class[class].size == span_sizes[class - CLASS_SPAN_FIRST]);
-		CHECK(size_class[class].blocks == 0);
 		CHECK(size_class[class].size % PAGE_SIZE == 0);
+		check_group(class);
 	}
 	CHECK(CLASS_SMALLEST == naive_class(0));
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; ++class) {

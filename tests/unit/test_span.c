@@ -251,8 +251,101 @@ static void span_failures(void)
 	CHECK(unit_close());
 }
 
+static uint64_t units_of_class(unsigned class)
+{
+	struct class_counters counters;
+
+	stats_read_blocks(class, &counters);
+	return counters.slabs;
+}
+
+/* Two groups and a span of each class: where they are, and what the page map knows of them. */
+static bool group_fills(unsigned class, void **spans, unsigned n)
+{
+	unsigned units = size_class[class].units;
+	size_t size = size_class[class].size;
+
+	for (unsigned i = 0; i < n; i++) {
+		size_t detail;
+		char *span = spans[i], *before = i % size_class[class].blocks ? spans[i - 1] : NULL;
+
+		CHECK_OR(span && (!before || at(span) == at(before) + size), false);
+		CHECK_OR(span_begins(class, at(span)) && !span_begins(class, at(span) + 16), false);
+		CHECK_OR(at(span_start(span + size - 1)) == at(span), false);
+		CHECK_OR(span_inspect(class, span, &detail) == HAK_BUG_NONE, false);
+		CHECK_OR(span_inspect(class, span + PAGE_SIZE, &detail) == HAK_BUG_INTERIOR &&
+				 detail == PAGE_SIZE,
+			 false);
+		CHECK_OR(hak_usable_size(span) == size && hak_owns(span + size - 1), false);
+		unit_fill(span, size, i);
+	}
+	CHECK_OR(units_of_class(class) == 3 * units && span_outstanding(class) == n, false);
+	return true;
+}
+
+static void span_groups(void)
+{
+	for_each_span_class(class)
+	{
+		unsigned n = 2 * size_class[class].blocks + 1;
+		void *spans[2 * 64 + 1];
+		size_t size = size_class[class].size, detail;
+
+		if (!class_has_groups(class))
+			continue;
+		CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
+		for (unsigned i = 0; i < n; i++)
+			CHECK(span_alloc_batch(class, &spans[i] + 1, 1, ALLOC_ANY) == 1);
+		CHECK(group_fills(class, spans, n) && !hak_check());
+		/* every second one, and the same places again */
+		for (unsigned i = 0; i < n; i += 2) {
+			CHECK(span_free_batch(class, &spans[i], 1) == n - 1 - i / 2);
+			CHECK(i == n - 1 ||
+			      span_inspect(class, spans[i], &detail) == HAK_BUG_DOUBLE_FREE);
+			CHECK(!hak_check());
+		}
+		CHECK(units_of_class(class) == 2 * size_class[class].units);
+		for (unsigned i = 0; i < n - 1; i += 2) {
+			CHECK(span_alloc_batch(class, &spans[i] + 1, 1, ALLOC_BACKED) == 1);
+			unit_fill(spans[i], size, i);
+		}
+		CHECK(units_of_class(class) == 2 * size_class[class].units && !hak_check());
+		for (unsigned i = 1; i < n; i += 2)
+			CHECK(unit_is_filled(spans[i], size, i));
+		CHECK(span_free_batch(class, spans, n - 1) == 0 && !hak_check());
+		CHECK(units_of_class(class) == 0 && hak_trim(HAK_TRIM_ALL) == 2 * MIB);
+		CHECK(unit_close());
+	}
+}
+
+/* Without room for a group, a span lies alone. It is none of a group, however often it moves. */
+static void span_alone(void)
+{
+	char *slabs[32], *span;
+
+	if (!HAS_GROUPS)
+		return;
+	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
+	for (unsigned i = 0; i < 32; i++)
+		CHECK((slabs[i] = unit_span_alloc(SLAB_SIZE)));
+	CHECK(!hak_malloc(40000));
+	span_free(slabs[7]);
+	span_free(slabs[20]);
+	span = hak_malloc(40000);
+	CHECK(span && hak_usable_size(span) == 40960 && !hak_check());
+	unit_fill(span, 40000, 1);
+	span = hak_realloc(span, 36000);
+	CHECK(span && unit_is_filled(span, 36000, 1) && !hak_check());
+	hak_free(span);
+	span = hak_aligned_alloc(16 * KIB, 40000);
+	CHECK(span && at(span) % (16 * KIB) == 0 && !hak_malloc(70000) && !hak_check());
+	CHECK(unit_close());
+}
+
 void unit_span(void)
 {
+	TEST_RUN(span_groups);
+	TEST_RUN(span_alone);
 	TEST_RUN_SLABS(span_sizes);
 	TEST_RUN(span_starts);
 	TEST_RUN(span_waits);

@@ -207,6 +207,32 @@ static void superslab_new_goes_on(void)
 	CHECK(unit_close());
 }
 
+/* In the lowest of several SuperSlabs, a large span leaves the start of the run to the next one. */
+static void superslab_lowest(void)
+{
+	bool backed;
+
+	if (!NR_SPAN_CLASSES)
+		return;
+	CHECK(unit_open(16 * MIB, 0, FAKE_PURGE_NONE));
+	policy_set_mode(RELEASE_NEVER);
+	CHECK(take(20) == 0); /* nothing is mapped above it */
+	CHECK(take(20) == 20 && take(24) == 40);
+	put(0, 20);
+	put(20, 20);
+	CHECK(take(16) == 0); /* two of these fit */
+	put(0, 16);
+	CHECK(superslab_alloc(17, 0, SLAB_SIZE, ALLOC_TO_GROW, &backed) == slab(0));
+	put(0, 17);
+	CHECK(take(17) == 40 - 17 && take(17) == 40 - 2 * 17);
+	CHECK(superslab_alloc(17, 0, 4 * SLAB_SIZE, ALLOC_ANY, &backed) == slab(64));
+	put(6, 17);
+	put(23, 17);
+	CHECK(superslab_alloc(17, 0, 4 * SLAB_SIZE, ALLOC_ANY, &backed) == slab(20));
+	policy_set_mode(RELEASE_AT_ONCE);
+	CHECK(!hak_check() && unit_close());
+}
+
 /* Runs that continue from the used SuperSlab into unused neighbours. */
 static void superslab_run_across(void)
 {
@@ -1080,6 +1106,7 @@ void unit_superslab(void)
 	TEST_RUN(superslab_long_run);
 	TEST_RUN(superslab_new_goes_on);
 	TEST_RUN(superslab_run_across);
+	TEST_RUN(superslab_lowest);
 	TEST_RUN(superslab_short_run_across);
 	TEST_RUN(superslab_runs_at_random);
 	TEST_RUN(superslab_resize_in_place);
