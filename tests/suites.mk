@@ -322,6 +322,7 @@ limits: tests/linux/limits.sh $(L)
 emulated: tests/linux/emulated.sh $(L)
 confined 900: tests/linux/confined.sh $(L)
 confined-debug 900: tests/linux/confined.sh $(O)/debug/linux
+huge: tests/linux/huge.sh $(L)
 footprint: tests/linux/footprint.sh $(L)
 overflow: tests/linux/overflow.sh $(L)
 overflow-debug: tests/linux/overflow.sh $(O)/debug/linux

@@ -51,6 +51,13 @@ struct two_intervals {
 #define POLICY_GROWING_SLABS 32u
 
 /*
+ * If a heap has so many SuperSlabs in use, 64 MiB, and a class needs another one since it grows,
+ * all of it is populated at once: the platform may get a huge page for it. That is at most 3 % of
+ * what there is.
+ */
+#define POLICY_WHOLE_LEAST 32u
+
+/*
  * A request is tried so often before it returns NULL, if the host says each time that it has
  * freed something. (Others may have got it.)
  */

@@ -186,10 +186,7 @@ static void keep_refused(struct list_node *chain)
 
 		next = chain->next;
 		superslab->refused = true;
-		for (unsigned i = 0; i < NR_WINDOWS; i++)
-			superslab->window[i].unbacked = 0;
-		for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && superslab_has_pages(superslab); i++)
-			superslab->slab[i].unbacked = superslab->slab[i].untouched = 0;
+		superslab_note_backed(superslab);
 		arena_enter(superslab);
 		hak_arena.counters.refused++;
 	}

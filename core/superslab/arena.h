@@ -58,6 +58,12 @@ static inline bool arena_is_busy(void)
 	return PLATFORM_SCANS && hak_arena.is_busy;
 }
 
+/* Does a class that grows get all of a new SuperSlab? Racy: others change how much is in use. */
+static inline NO_SANITIZE_THREAD bool arena_is_large(void)
+{
+	return READ_ONCE(hak_arena.counters.units_used) >= POLICY_WHOLE_LEAST * UNITS_PER_SUPERSLAB;
+}
+
 HAK_COLD void arena_lock(void);
 HAK_COLD void arena_unlock(void);
 bool arena_for_each_lock(bool (*visit)(struct lock *lock));

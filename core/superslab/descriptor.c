@@ -195,3 +195,14 @@ struct list_node *descriptor_map(size_t count, size_t align, bool metadata)
 	descriptor_free(chain);
 	return NULL;
 }
+
+/* Get the memory of new SuperSlabs, before they are entered. All of it counts as backed then. */
+void descriptor_populate(struct list_node *chain)
+{
+	for (; chain; chain = chain->next) {
+		struct superslab *superslab = list_entry(chain, struct superslab, node);
+
+		pages_populate((void *)superslab->base, SUPERSLAB_SIZE);
+		superslab_note_backed(superslab);
+	}
+}

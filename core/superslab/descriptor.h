@@ -280,6 +280,12 @@ static inline bool superslab_has_pages(const struct superslab *superslab)
 	return PAGES_PER_UNIT > 1 || superslab->purgeable;
 }
 
+/* The lowest run of bits. */
+static inline unit_mask lowest_run(unit_mask bits)
+{
+	return bits & ~(bits + (bits & -bits));
+}
+
 /* Those of some units of a window that are unbacked. @units: the descriptor of its first one. */
 static inline unit_mask units_unbacked(const struct slab *units, unit_mask part)
 {
@@ -291,6 +297,15 @@ static inline unit_mask units_unbacked(const struct slab *units, unit_mask part)
 	return unbacked;
 }
 
+/* All pages count as backed from now on. */
+static inline void superslab_note_backed(struct superslab *superslab)
+{
+	for (unsigned i = 0; i < NR_WINDOWS; i++)
+		superslab->window[i].unbacked = 0;
+	for (unsigned i = 0; i < UNITS_PER_SUPERSLAB && superslab_has_pages(superslab); i++)
+		superslab->slab[i].unbacked = superslab->slab[i].untouched = 0;
+}
+
 HAK_COLD struct slab *address_to_slab(uintptr_t address);
 HAK_COLD struct slab *superslab_describe(struct slab *unit);
 const struct slab *superslab_first(const struct superslab *superslab, unsigned index);
@@ -298,6 +313,7 @@ HAK_COLD void descriptor_clear(struct superslab *superslab);
 HAK_COLD unit_mask superslab_part(uintptr_t base, size_t units, unsigned *n);
 HAK_COLD bool descriptor_reserve_leaves(uintptr_t base, size_t size);
 HAK_COLD struct list_node *descriptor_map(size_t count, size_t align, bool metadata);
+void descriptor_populate(struct list_node *chain);
 HAK_COLD void descriptor_free(struct list_node *chain);
 HAK_COLD void descriptor_trim(void);
 

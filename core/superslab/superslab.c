@@ -33,12 +33,6 @@ static void use_units(struct superslab *superslab, struct window *window, unit_m
 	arena_use(superslab, window, part, n);
 }
 
-/* The lowest run of bits. */
-static unit_mask lowest_run(unit_mask bits)
-{
-	return bits & ~(bits + (bits & -bits));
-}
-
 /* The same for units of runs. */
 void superslab_alloc_part(struct superslab *superslab, struct window *window, unit_mask part)
 {
@@ -329,6 +323,8 @@ static uintptr_t alloc_new(struct request *request)
 		return 0;
 	if (!metadata)
 		remap_reserve(chain);
+	if (asks_for(request, ALLOC_POPULATED, PLATFORM_POPULATES) && arena_is_large())
+		descriptor_populate(chain);
 	arena_enter_and_lock(chain);
 	base = find_unused(request);
 	alloc_at(request, base);

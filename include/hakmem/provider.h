@@ -89,7 +89,8 @@ struct hak_mapping {
  *	only called with CONFIG_HAK_MOVE.
  *
  * @populate: the program will soon write to all of these pages of a mapping: get the memory
- *	behind them now, which costs less than a page fault for each. A hint: the contents
+ *	behind them now, which costs less than a page fault for each. A whole SuperSlab may
+ *	get a huge page, if purge() of a part of it frees memory then. A hint: the contents
  *	stay, and whether it fails is not asked. May be NULL. Not called on bare metal.
  *
  * @small_records: map() of records takes no more than their pages from the machine, and unmap()

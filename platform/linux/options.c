@@ -92,7 +92,7 @@ static struct option {
 	},
 	[HAK_OPTION_THP] = {
 		.name = "HAKMEM_THP",
-		.help = "huge pages: as the system has it, never, or wherever possible",
+		.help = "huge pages: for a large heap that grows, never, or wherever possible",
 		.type = CHOICE, .most = HAK_THP_ALWAYS,
 		.words = (const char *const[]){ "default", "never", "always", NULL },
 	},

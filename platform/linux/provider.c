@@ -193,17 +193,16 @@ static bool drop_gap(void)
 	return base;
 }
 
-/* Ask for huge pages, or for none. A kernel that has none refuses, which does no harm. */
+/*
+ * Ask for huge pages, or for none. A kernel that has none refuses, which does no harm. By default
+ * the heap is to have none but those that linux_populate() gets. Else a kernel that gives them
+ * wherever it can would put 2 MiB behind the first block, and put pages that were purged back.
+ */
 static void advise(void *base, size_t size)
 {
-	switch (hak_option(HAK_OPTION_THP)) {
-	case HAK_THP_NEVER:
-		madvise(base, size, MADV_NOHUGEPAGE);
-		break;
-	case HAK_THP_ALWAYS:
-		madvise(base, size, MADV_HUGEPAGE);
-		break;
-	}
+	bool always = hak_option(HAK_OPTION_THP) == HAK_THP_ALWAYS;
+
+	madvise(base, size, always ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 /* With HAKMEM_VERBOSE=1: the first time that the kernel refuses something. */
@@ -302,14 +301,28 @@ static int linux_unmap(void *ctx, void *base, size_t size)
 	return failed;
 }
 
-/* MADV_DONTNEED, not MADV_FREE: what is given back is then seen to be gone. */
+/* There are huge pages that linux_populate() has asked for. */
+static _Atomic bool has_huge;
+
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+
+/*
+ * MADV_DONTNEED, not MADV_FREE: what is given back is then seen to be gone. Of a part of a huge
+ * page it is only seen so: the memory stays the process's until the kernel is short of it. A huge
+ * page a part of which is said to be cold (Linux 5.4) is split into small ones, and these go at
+ * once.
+ */
 static int linux_purge(void *ctx, void *base, size_t size)
 {
 	static _Atomic bool told;
-	int saved = errno;
-	int failed = madvise(base, size, MADV_DONTNEED);
+	int saved = errno, failed;
 
 	(void)ctx;
+	if (has_huge)
+		madvise(base, size, MADV_COLD);
+	failed = madvise(base, size, MADV_DONTNEED);
 	if (failed)
 		tell(&told, "take back", size);
 	errno = saved;
@@ -323,14 +336,25 @@ static int linux_purge(void *ctx, void *base, size_t size)
 /* The system does not know of it, or a filter kills who calls it. */
 static _Atomic bool cannot_populate;
 
-/* If there is no memory, the page fault will say so. */
+/*
+ * If there is no memory, the page fault will say so. A whole SuperSlab may be a huge page. This is
+ * asked for just now, not left as advice: the kernel would make huge pages again of what was purged
+ * since, and mappings that have other advice than their neighbours stay apart.
+ */
 static void linux_populate(void *ctx, void *base, size_t size)
 {
+	bool whole = size == HAK_SUPERSLAB_SIZE && hak_option(HAK_OPTION_THP) == HAK_THP_DEFAULT;
 	int saved = errno;
 
 	(void)ctx;
-	if (!cannot_populate && madvise(base, size, MADV_POPULATE_WRITE) && errno == EINVAL)
+	if (cannot_populate)
+		return;
+	if (whole && !madvise(base, size, MADV_HUGEPAGE))
+		has_huge = true;
+	if (madvise(base, size, MADV_POPULATE_WRITE) && errno == EINVAL)
 		cannot_populate = true;
+	if (whole)
+		advise(base, size);
 	errno = saved;
 }
 

@@ -162,7 +162,7 @@ thp()
 
 test_thp()
 {
-	thp default 0 0
+	thp default 0 1
 	thp never 0 1
 	thp always 1 0
 }

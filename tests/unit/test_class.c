@@ -158,6 +158,27 @@ static void class_populates(void)
 	CHECK(unit_close());
 }
 
+/* In a large heap it gets all pages of a new SuperSlab. What is not used of them goes back. */
+static void class_populates_whole(void)
+{
+	size_t large = POLICY_WHOLE_LEAST * SUPERSLAB_SIZE;
+
+	if (!PLATFORM_POPULATES)
+		return;
+	CHECK(unit_open(large + 16 * MIB, 0, FAKE_PURGE_ZERO));
+	CHECK(unit_span_alloc(large - SUPERSLAB_SIZE));
+	CHECK(populated_by(CLASS_1024, POLICY_GROWING_SLABS) == 0);
+	CHECK(populated_by(CLASS_1024, 1) == SUPERSLAB_SIZE);
+	CHECK(slab_of(blocks[0])->unbacked == 0 && slab_of(blocks[0])->untouched == 0);
+	CHECK(populated_by(CLASS_1024, 1) == 0);
+	CHECK(populated_by(CLASS_32K, 1) == 0 && slab_of(blocks[0])->unbacked == 0);
+	CHECK(!check_classes() && !check_arena());
+	CHECK(hak_trim(HAK_TRIM_ALL) >= (UNITS_PER_SUPERSLAB - 3) * SLAB_SIZE);
+	CHECK(populated_by(CLASS_1024, 1) == SLAB_SIZE);
+	CHECK(!check_classes() && !check_arena());
+	CHECK(unit_close());
+}
+
 /* A partial slab before an unused one before a new SuperSlab. */
 static void class_refill_order(void)
 {
@@ -410,6 +431,7 @@ void unit_class(void)
 	TEST_RUN_SLABS(class_bitmaps);
 	TEST_RUN_SLABS(class_bitmaps_shared);
 	TEST_RUN(class_populates);
+	TEST_RUN(class_populates_whole);
 	TEST_RUN(class_free_orders);
 	TEST_RUN_SLABS(class_emptied);
 	TEST_RUN(class_inspection);
