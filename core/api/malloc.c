@@ -443,7 +443,7 @@ HAK_COLD void *hak_zalloc(size_t size)
 	if (block && (size <= SLAB_MAX || request.is_gap))
 		__builtin_memset(block, 0, size);
 	else if (block)
-		superslab_clear((uintptr_t)block, size);
+		span_clear((uintptr_t)block, size);
 	return block;
 }
 

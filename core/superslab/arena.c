@@ -102,21 +102,33 @@ NO_SANITIZE_THREAD bool arena_is_scarce(void)
 	return policy_is_scarce(all - READ_ONCE(hak_arena.counters.units_used), all);
 }
 
-/* Enter a SuperSlab, new or refused by the provider, into the lists and the page map. */
+/*
+ * Enter a SuperSlab, new or refused by the provider, into the lists and the page map. All of its
+ * units are in use; the caller counts them. With the lock held.
+ */
+void arena_enter_used(struct superslab *superslab)
+{
+	uintptr_t base = superslab->base & ~(SUPERSLAB_SIZE - 1);
+
+	/* a provider that gives the same memory twice is broken */
+	hak_assert(!pagemap_superslab(base) && !superslab->unused);
+	pagemap_set_superslab(base, superslab);
+	list_add(&hak_arena.all, &superslab->all);
+	if (superslab_is_metadata(superslab))
+		return;
+	hak_arena.counters.active++;
+	hak_arena.counters.peak = MAX(hak_arena.counters.peak, hak_arena.counters.active);
+}
+
+/* The same, but all of its units are unused. */
 static void arena_enter(struct superslab *superslab)
 {
-	/* a provider that gives the same memory twice is broken */
-	hak_assert(!pagemap_superslab(superslab->base) && !superslab->unused);
-	pagemap_set_superslab(superslab->base, superslab);
-	list_add(&hak_arena.all, &superslab->all);
+	arena_enter_used(superslab);
 	for (unsigned i = 0; i < NR_WINDOWS; i++)
 		superslab->window[i].unused = superslab_units(superslab);
 	superslab->unused = superslab->units;
 	become_empty(superslab);
 	runs_add(superslab, superslab_is_metadata(superslab), superslab->units);
-	hak_arena.counters.active += !superslab_is_metadata(superslab);
-	if (hak_arena.counters.active > hak_arena.counters.peak)
-		hak_arena.counters.peak = hak_arena.counters.active;
 }
 
 static void arena_remove(struct superslab *superslab)

@@ -73,6 +73,7 @@ HAK_COLD void arena_use(struct superslab *superslab, struct window *window, unit
 			unsigned n);
 HAK_COLD void arena_unuse(struct superslab *superslab, struct window *window, unit_mask part,
 			  unsigned n);
+HAK_COLD void arena_enter_used(struct superslab *superslab);
 HAK_COLD size_t arena_in_use(void);
 HAK_COLD void arena_collect(struct superslab *superslab, struct list_node **chain);
 HAK_COLD struct superslab *arena_first(void);

@@ -64,12 +64,9 @@ static void part_enter(struct superslab *superslab, const uint64_t *pages)
 
 	arena_lock();
 	superslab->map_id = ++hak_arena.maps;
-	pagemap_set_superslab(superslab->base & ~(SUPERSLAB_SIZE - 1), superslab);
-	list_add(&hak_arena.all, &superslab->all);
 	hak_arena.counters.mapped++;
-	hak_arena.counters.active++;
-	hak_arena.counters.peak = MAX(hak_arena.counters.peak, hak_arena.counters.active);
 	hak_arena.counters.units_used += UNITS_PER_SUPERSLAB;
+	arena_enter_used(superslab);
 	hak_arena.counters.units_absent += UNITS_PER_SUPERSLAB - part_units(superslab->pages);
 	for (unsigned i = 0; i < superslab->described / UNITS_PER_WINDOW; i++)
 		superslab_free_part(superslab, &superslab->window[i], pages[i], &chain);

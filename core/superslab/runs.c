@@ -125,6 +125,14 @@ void runs_add(struct superslab *superslab, size_t index, size_t units)
 	enlist(superslab, index, units);
 }
 
+/* How long is the run that ends where a new SuperSlab begins? */
+size_t runs_before(struct superslab *superslab)
+{
+	const struct slab *last = unused_near(superslab, SIZE_MAX);
+
+	return last ? last->run : 0;
+}
+
 /* How many units of the run lie below an unused unit? A window is looked at in one step. */
 static size_t units_below(struct superslab *superslab, size_t index)
 {
@@ -154,6 +162,33 @@ struct slab *runs_remove(struct superslab *superslab, size_t index, size_t units
 	if (above)
 		enlist(superslab, index + units, above);
 	return superslab_describe(unused_near(superslab, index));
+}
+
+/*
+ * Is one of these units unbacked? Then returns the first backed one behind the last such one, or
+ * the end of its window, where the search goes on. Else returns @base.
+ */
+uintptr_t runs_skip_unbacked(uintptr_t base, size_t units)
+{
+	uintptr_t next = base;
+
+	while (units) {
+		uintptr_t start = base & ~(WINDOW_SIZE - 1);
+		const struct window *window = superslab_window(pagemap_superslab(base), base);
+		unsigned n;
+		unit_mask part = superslab_part(base, units, &n);
+
+		units -= n;
+		base += n * UNIT_SIZE;
+		part &= window->unbacked;
+		if (part) {
+			unit_mask behind =
+				~(window->unbacked | (unit_mask)bit_run(0, highest_bit(part) + 1));
+
+			next = start + (behind ? lowest_bit(behind) : UNITS_PER_WINDOW) * UNIT_SIZE;
+		}
+	}
+	return next;
 }
 
 /* Forget all runs. */

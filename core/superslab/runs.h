@@ -21,8 +21,10 @@ extern HAK_HIDDEN struct runs {
 HAK_COLD unsigned runs_list(bool metadata, size_t units);
 HAK_COLD void runs_add(struct superslab *superslab, size_t index, size_t units);
 HAK_COLD struct slab *runs_remove(struct superslab *superslab, size_t index, size_t units);
+HAK_COLD size_t runs_before(struct superslab *superslab);
 HAK_COLD bool runs_have(uintptr_t base, size_t units);
 bool runs_is_lowest(uintptr_t base, uintptr_t end);
+HAK_COLD uintptr_t runs_skip_unbacked(uintptr_t base, size_t units);
 void runs_fini(void);
 
 #endif

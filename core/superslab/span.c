@@ -391,6 +391,32 @@ size_t span_move(void *from, void *to, size_t size)
 	return done;
 }
 
+/**
+ * span_clear() - make a run read zero that has just been allocated for a span
+ * @size: in bytes
+ *
+ * Units that are known to read zero are not touched. A long run is purged.
+ */
+NO_SANITIZE_THREAD void span_clear(uintptr_t base, size_t size)
+{
+	size_t unit = size > POLICY_CLEAR_MOST ? WINDOW_SIZE : UNIT_SIZE;
+
+	for (size_t part; size; base += part, size -= part) {
+		/* racy: alloc_at() changes only bits of others meanwhile */
+		unit_mask zeros = READ_ONCE(superslab_window(pagemap_superslab(base), base)->zeros);
+		unsigned n;
+		int flags;
+
+		part = unit - base % unit < size ? unit - base % unit : size;
+		if (!(superslab_part(base, DIV_ROUND_UP(part, UNIT_SIZE), &n) & ~zeros))
+			continue;
+		flags = unit == UNIT_SIZE ? -1
+					  : pages_purge((void *)base, ALIGN_UP(part, PAGE_SIZE));
+		if (flags < 0 || !(flags & HAK_PAGES_ZERO))
+			__builtin_memset((void *)base, 0, part);
+	}
+}
+
 /* Only @size bytes of a span were asked for; the rest is room to grow into. */
 void span_note_size(void *block, size_t size)
 {

@@ -45,6 +45,7 @@ enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail
 /* Spans of any class. */
 HAK_COLD bool span_note_growth(void *block, size_t size);
 HAK_COLD bool span_resize(void *block, size_t size);
+HAK_COLD void span_clear(uintptr_t base, size_t size);
 size_t span_move(void *from, void *to, size_t size);
 HAK_COLD void span_note_size(void *block, size_t size);
 HAK_COLD size_t span_size(const void *block);

@@ -199,33 +199,6 @@ static void alloc_at(struct request *request, uintptr_t base)
 		join_units(request->first, (unsigned)request->units);
 }
 
-/*
- * Is one of these units unbacked? Then returns the first backed one behind the last such one, or
- * the end of its window, where the search goes on. Else returns @base.
- */
-static uintptr_t skip_unbacked(uintptr_t base, size_t units)
-{
-	uintptr_t next = base;
-
-	while (units) {
-		uintptr_t start = base & ~(WINDOW_SIZE - 1);
-		const struct window *window = superslab_window(pagemap_superslab(base), base);
-		unsigned n;
-		unit_mask part = superslab_part(base, units, &n);
-
-		units -= n;
-		base += n * UNIT_SIZE;
-		part &= window->unbacked;
-		if (part) {
-			unit_mask behind =
-				~(window->unbacked | (unit_mask)bit_run(0, highest_bit(part) + 1));
-
-			next = start + (behind ? lowest_bit(behind) : UNITS_PER_WINDOW) * UNIT_SIZE;
-		}
-	}
-	return next;
-}
-
 #define UNBACKED_MISFIT (PAGES_PER_UNIT + 1) /* worse than any that is backed */
 
 /*
@@ -264,7 +237,7 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
 			return;
 		next = base;
 		if (PLATFORM_PURGES || pages_purgeable) /* else all are backed */
-			next = skip_unbacked(base, request->units);
+			next = runs_skip_unbacked(base, request->units);
 		if (next == base)
 			pages = misfit(request, base + size - UNIT_SIZE);
 		request->candidates--;
@@ -306,11 +279,54 @@ static uintptr_t find_unused(struct request *request)
 }
 
 /*
+ * Allocate new SuperSlabs one by one, so that interrupts are not off for long. Nobody else sees
+ * them unused. As much as of the last one is not wanted is taken from the run before the first, if
+ * there is one. What is left at the end is freed.
+ */
+static HAK_COLD NOINLINE uintptr_t alloc_one_by_one(struct request *request,
+						    struct list_node *chain)
+{
+	struct superslab *superslab = list_entry(chain, struct superslab, node);
+	size_t more = -request->units % UNITS_PER_SUPERSLAB;
+	struct request before = { .units = more };
+	uintptr_t base = superslab->base;
+	uint64_t map_id;
+
+	superslab->slab->index = 0;
+	superslab_describe(superslab->slab);
+	arena_lock();
+	before.units = request->align > UNIT_SIZE ? 0 : MIN(more, runs_before(superslab));
+	base -= before.units * UNIT_SIZE;
+	alloc_at(&before, base);
+	map_id = ++hak_arena.maps;
+	arena_unlock();
+	for (struct list_node *next; chain; chain = next) {
+		superslab = list_entry(chain, struct superslab, node);
+		next = chain->next;
+		superslab->map_id = map_id;
+		arena_lock();
+		hak_arena.counters.mapped++;
+		hak_arena.counters.units_used += UNITS_PER_SUPERSLAB;
+		arena_enter_used(superslab);
+		arena_unlock();
+	}
+	if (more)
+		superslab_free(base + request->units * UNIT_SIZE, more + before.units);
+	return base;
+}
+
+/* Is nothing noted of the pages of a new SuperSlab? */
+static bool is_plain(const struct superslab *superslab)
+{
+	return UNITS_PER_SLAB > 1 && !PLATFORM_MOVES && !superslab->purgeable && !superslab->zero;
+}
+
+/*
  * Map enough SuperSlabs, and allocate from them, or from a run that goes on from them into a
  * neighbour. (Else requests of 17 slabs would leave 15 of each SuperSlab unused.) What takes whole
  * SuperSlabs begins where one does, so that they are empty again when it is freed.
  */
-static uintptr_t alloc_new(struct request *request)
+static HAK_COLD NOINLINE uintptr_t alloc_new(struct request *request)
 {
 	size_t count = DIV_ROUND_UP(request->units, UNITS_PER_SUPERSLAB);
 	bool metadata = asks_for(request, ALLOC_METADATA, HAK_METADATA_APART);
@@ -321,6 +337,8 @@ static uintptr_t alloc_new(struct request *request)
 		request->align = MAX(request->align, SUPERSLAB_SIZE);
 	if (!chain)
 		return 0;
+	if (count > 1 && is_plain(list_entry(chain, struct superslab, node)))
+		return alloc_one_by_one(request, chain);
 	if (!metadata)
 		remap_reserve(chain);
 	if (asks_for(request, ALLOC_POPULATED, PLATFORM_POPULATES) && arena_is_large())
@@ -376,32 +394,6 @@ uintptr_t superslab_alloc(size_t units, unsigned slack, size_t align, enum alloc
 	request.base = alloc_run(&request);
 	*backed = request.unbacked <= units / 2;
 	return request.base;
-}
-
-/**
- * superslab_clear() - make a run read zero that has just been allocated for a span
- * @size: in bytes
- *
- * Units that are known to read zero are not touched. A long run is purged.
- */
-NO_SANITIZE_THREAD void superslab_clear(uintptr_t base, size_t size)
-{
-	size_t unit = size > POLICY_CLEAR_MOST ? WINDOW_SIZE : UNIT_SIZE;
-
-	for (size_t part; size; base += part, size -= part) {
-		/* racy: alloc_at() changes only bits of others meanwhile */
-		unit_mask zeros = READ_ONCE(superslab_window(pagemap_superslab(base), base)->zeros);
-		unsigned n;
-		int flags;
-
-		part = unit - base % unit < size ? unit - base % unit : size;
-		if (!(superslab_part(base, DIV_ROUND_UP(part, UNIT_SIZE), &n) & ~zeros))
-			continue;
-		flags = unit == UNIT_SIZE ? -1
-					  : pages_purge((void *)base, ALIGN_UP(part, PAGE_SIZE));
-		if (flags < 0 || !(flags & HAK_PAGES_ZERO))
-			__builtin_memset((void *)base, 0, part);
-	}
 }
 
 /* What was allocated becomes a chain of slabs, the lowest first. */
@@ -649,7 +641,7 @@ bool superslab_resize(uintptr_t base, size_t old, size_t units, unsigned slack)
 	superslab = pagemap_superslab(end - UNIT_SIZE);
 	last = &superslab->slab[superslab_index(superslab, end - UNIT_SIZE)];
 	possible = runs_have(end, more.units);
-	if (superslab_has_pages(superslab)) {
+	if (PAGES_PER_UNIT > 1) { /* else there is no slack */
 		/* does the scan purge these pages? */
 		if (superslab->window[last->index / UNITS_PER_WINDOW].claimed >>
 			    last->index % UNITS_PER_WINDOW &

@@ -21,7 +21,6 @@ HAK_COLD uintptr_t superslab_alloc(size_t units, unsigned slack, size_t align,
 				   enum alloc_which which, bool *backed);
 HAK_COLD struct list_node *superslab_alloc_slabs(unsigned n, unsigned units, unsigned least,
 						 enum alloc_which which);
-HAK_COLD void superslab_clear(uintptr_t base, size_t size);
 HAK_COLD bool superslab_resize(uintptr_t base, size_t old, size_t units, unsigned slack);
 HAK_COLD void superslab_free(uintptr_t base, size_t units);
 HAK_COLD void superslab_free_slabs(struct list_node *slabs);

@@ -16,6 +16,7 @@
 #include <reclaim/scan.h>
 #include <base/policy.h>
 #include <superslab/runs.h>
+#include <superslab/span.h>
 #include <superslab/superslab.h>
 
 static uintptr_t slab(size_t n)
@@ -561,7 +562,7 @@ static void superslab_clears(void)
 	put(1, 3);
 	CHECK(superslab_alloc(20, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(1));
 	CHECK(!unit_reads_zero(slab(1), 20));
-	superslab_clear(slab(1), 20 * SLAB_SIZE - 5);
+	span_clear(slab(1), 20 * SLAB_SIZE - 5);
 	CHECK(unit_is_zero((void *)slab(1), 3 * SLAB_SIZE));
 	CHECK(*(char *)slab(5) == 1 && unit_fake.calls[FAKE_PURGE] == 0);
 	/* what the owner wrote to is not known; and no more is cleared than is asked for */
@@ -570,7 +571,7 @@ static void superslab_clears(void)
 	half = (char *)slab(1) + SLAB_SIZE / 2;
 	half[0] = half[1] = 1;
 	CHECK(take(1) == 1);
-	superslab_clear(slab(1), SLAB_SIZE / 2 + 1);
+	span_clear(slab(1), SLAB_SIZE / 2 + 1);
 	CHECK(unit_is_zero((void *)slab(1), SLAB_SIZE / 2) && !half[0] && half[1]);
 	CHECK(unit_close());
 }
@@ -599,7 +600,7 @@ static void superslab_clears_by_purging(void)
 		put(0, slabs);
 		CHECK(superslab_alloc(slabs, 0, SLAB_SIZE, ALLOC_ANY, &backed) == slab(0));
 		CHECK(!unit_reads_zero(slab(0), slabs));
-		superslab_clear(slab(0), slabs * SLAB_SIZE);
+		span_clear(slab(0), slabs * SLAB_SIZE);
 		CHECK(unit_is_zero((void *)slab(0), slabs * SLAB_SIZE));
 		CHECK(unit_fake.calls[FAKE_PURGE] == cases[i].purges);
 		policy_set_mode(RELEASE_AT_ONCE);
