@@ -158,7 +158,7 @@ void *large_alloc(size_t align, size_t size, bool zeros)
 		return base;
 	}
 	if (zeros)
-		superslab_clear((uintptr_t)base, request.size);
+		span_clear((uintptr_t)base, request.size);
 	return place_block(base, pages - length, size);
 }
 
