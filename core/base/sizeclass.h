@@ -162,20 +162,17 @@ static inline unsigned class_after(unsigned class)
 
 /*
  * The most blocks, and the most bytes, that move between a magazine and the slabs at once: see
- * HAK_BATCH_MOST. With fewer bytes, who passes blocks on to others would take more locks. With more
- * bytes, more memory would stay in magazines, and a few classes of large blocks would use up the
- * budget of all. Of larger blocks BATCH_FEW move, as far as BATCH_FEW_BYTES go. If nearly each
- * block needs a slab of its own, only BATCH_SLABS move, so that no call takes long.
+ * HAK_BATCH_MOST. With fewer bytes, all classes would fill their budget, and more memory would stay
+ * in magazines. With more bytes, a few classes of large blocks would use up the budget of all. If
+ * nearly each block needs a slab of its own, only BATCH_SLABS move, so that no call takes long.
  */
-#define BATCH_BYTES	(64u << 10)
-#define BATCH_FEW	16u
-#define BATCH_FEW_BYTES (256u << 10)
-#define BATCH_SLABS	2u
+#define BATCH_BYTES (256u << 10)
+#define BATCH_SLABS 2u
 #define BATCH_FIT(size)                                                                            \
-	(UNITS_PER_SLAB > 1 && (size) > 2 * UNIT_SIZE                                              \
-		 ? BATCH_SLABS                                                                     \
-		 : MIN(MAX(BATCH_FEW_BYTES / (size), 1u),                                          \
-		       MIN(MAX(BATCH_BYTES / (size), BATCH_FEW), HAK_BATCH_MOST)))
+	(UNITS_PER_SLAB > 1 && (size) > 2 * UNIT_SIZE ? BATCH_SLABS                                \
+	 : BATCH_BYTES / (size) > HAK_BATCH_MOST      ? HAK_BATCH_MOST                             \
+	 : BATCH_BYTES / (size) < 1u		      ? 1u                                         \
+						      : BATCH_BYTES / (size))
 
 /*
  * How long is a slab? Where units are pages, it has no rest, if blocks are larger than 1 KiB.
