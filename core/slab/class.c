@@ -341,10 +341,9 @@ static struct slab *slab_at(unsigned class, const void *block)
 	struct superslab *superslab = pagemap_superslab((uintptr_t)block);
 	struct slab *slab = superslab ? superslab_slab(superslab, (uintptr_t)block) : NULL;
 
-	return likely(slab) && likely(slab->class == class) &&
-			       likely(slab->index == slab - superslab->slab)
-		       ? slab
-		       : NULL;
+	if (unlikely(!slab) || unlikely(slab->class != class))
+		return NULL;
+	return UNITS_PER_SLAB == 1 || likely(slab->index == slab - superslab->slab) ? slab : NULL;
 }
 
 /*
