@@ -33,6 +33,12 @@ struct slab *address_to_slab(uintptr_t address)
 	return superslab ? superslab_slab(superslab, address) : NULL;
 }
 
+/* The window that an address of a SuperSlab lies in. */
+struct window *superslab_window_at(uintptr_t address)
+{
+	return superslab_window(pagemap_superslab(address), address);
+}
+
 /*
  * A unit, which knows its index, becomes the first of a run, a slab or a span. Its descriptor is
  * initialised, unless what is noted of its pages must stay.

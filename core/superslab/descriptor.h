@@ -307,6 +307,7 @@ static inline void superslab_note_backed(struct superslab *superslab)
 }
 
 HAK_COLD struct slab *address_to_slab(uintptr_t address);
+HAK_COLD struct window *superslab_window_at(uintptr_t address);
 HAK_COLD struct slab *superslab_describe(struct slab *unit);
 const struct slab *superslab_first(const struct superslab *superslab, unsigned index);
 HAK_COLD void descriptor_clear(struct superslab *superslab);

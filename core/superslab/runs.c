@@ -174,7 +174,7 @@ uintptr_t runs_skip_unbacked(uintptr_t base, size_t units)
 
 	while (units) {
 		uintptr_t start = base & ~(WINDOW_SIZE - 1);
-		const struct window *window = superslab_window(pagemap_superslab(base), base);
+		const struct window *window = superslab_window_at(base);
 		unsigned n;
 		unit_mask part = superslab_part(base, units, &n);
 

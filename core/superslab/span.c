@@ -403,11 +403,11 @@ NO_SANITIZE_THREAD void span_clear(uintptr_t base, size_t size)
 
 	for (size_t part; size; base += part, size -= part) {
 		/* racy: alloc_at() changes only bits of others meanwhile */
-		unit_mask zeros = READ_ONCE(superslab_window(pagemap_superslab(base), base)->zeros);
+		unit_mask zeros = READ_ONCE(superslab_window_at(base)->zeros);
 		unsigned n;
 		int flags;
 
-		part = unit - base % unit < size ? unit - base % unit : size;
+		part = MIN(unit - (base & (unit - 1)), size);
 		if (!(superslab_part(base, DIV_ROUND_UP(part, UNIT_SIZE), &n) & ~zeros))
 			continue;
 		flags = unit == UNIT_SIZE ? -1
@@ -440,11 +440,10 @@ bool span_fits(const void *block, size_t size)
 const void *span_start(const void *address)
 {
 	uintptr_t base = (uintptr_t)address & ~(uintptr_t)(UNIT_SIZE - 1);
-	unsigned class = pagemap_class(base);
 	size_t detail;
 
-	if (class_has_groups(class)) {
-		group_inspect(class, (uintptr_t)address, &detail);
+	if (HAS_GROUPS && class_has_groups(pagemap_class(base))) {
+		group_inspect(pagemap_class(base), (uintptr_t)address, &detail);
 		return (const char *)address - detail;
 	}
 	while (pagemap_class(base) == CLASS_SPAN_REST)

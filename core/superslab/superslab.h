@@ -26,7 +26,7 @@ HAK_COLD void superslab_free(uintptr_t base, size_t units);
 HAK_COLD void superslab_free_slabs(struct list_node *slabs);
 
 /* The pages of a unit of a span that are used, and those that are slack. Likewise locked. */
-void superslab_set_slack(struct slab *unit, unsigned used, unsigned slack);
+HAK_COLD void superslab_set_slack(struct slab *unit, unsigned used, unsigned slack);
 
 /* Units of one window, as bits, with the lock of the arena held. */
 HAK_COLD void superslab_alloc_part(struct superslab *superslab, struct window *window,

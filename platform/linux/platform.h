@@ -135,8 +135,8 @@ static inline unsigned this_held_now(void)
 	return hak_tls_held;
 }
 
-/* The provider can get the memory of many pages at once. */
-#define PLATFORM_POPULATES 1
+/* The provider can get the memory of many pages at once: of whole units. */
+#define PLATFORM_POPULATES (!HAK_GAPS)
 
 /* The provider can purge. */
 #define PLATFORM_PURGES 1

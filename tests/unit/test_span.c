@@ -93,7 +93,7 @@ static void span_starts(void)
 	one = alloc(3 * SLAB_SIZE);
 	two = alloc(70 * SLAB_SIZE); /* across SuperSlabs */
 	/* at the start, or at the end, of the run before what is new */
-	CHECK(one == slab(0) && two == slab(UNITS_PER_SLAB == 1 ? 3 : 6));
+	CHECK(one == slab(0) && two == slab(PLATFORM_MOVES ? 3 : 6));
 	CHECK(span_start(one) == one && span_start(one + 1) == one);
 	CHECK(span_start(one + 3 * SLAB_SIZE - 1) == one);
 	CHECK(span_start(two + 70 * SLAB_SIZE - 1) == two);
