@@ -98,8 +98,9 @@ array   := tests/qemu/array
 parts   := tests/qemu/parts
 small   := tests/small/small
 soak    := tests/small/soak
+latency := tests/small/latency
 PLATFORM_IMAGES := balloon silent pages dump stack cxx cxx-replaced pressure largest peaks array \
-		   parts small soak
+		   parts small soak latency
 $(foreach program,$(PLATFORM_IMAGES),$(eval $(call image,$(program))))
 images: $(PLATFORM_IMAGES:%=$(B)/%.elf)
 
