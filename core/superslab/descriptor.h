@@ -286,6 +286,12 @@ static inline unit_mask lowest_run(unit_mask bits)
 	return bits & ~(bits + (bits & -bits));
 }
 
+/* Is nothing noted of the pages of a new one at all? */
+static inline bool superslab_is_plain(const struct superslab *superslab)
+{
+	return UNITS_PER_SLAB > 1 && !PLATFORM_MOVES && !superslab->purgeable && !superslab->zero;
+}
+
 /* Those of some units of a window that are unbacked. @units: the descriptor of its first one. */
 static inline unit_mask units_unbacked(const struct slab *units, unit_mask part)
 {

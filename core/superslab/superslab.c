@@ -119,12 +119,11 @@ static unit_mask more_like(const struct window *window, unit_mask part, unsigned
  */
 static void own_units(struct slab *units, unit_mask part, bool counts, unsigned slack)
 {
-	unsigned used = counts ? 0 : UNIT_PAGES;
-
 	for (; part; part &= part - 1) {
 		unsigned unused = part & (part - 1) ? 0 : slack;
+		unsigned used = counts ? 0 : UNIT_PAGES & ~unused;
 
-		superslab_set_slack(&units[lowest_bit(part)], used & ~unused, unused);
+		superslab_set_slack(&units[lowest_bit(part)], used, unused);
 	}
 }
 
@@ -187,11 +186,11 @@ static void alloc_at(struct request *request, uintptr_t base)
 			superslab_alloc_part(superslab, window, more);
 		part |= more;
 		request->part = part;
-		/* where units are pages, they have no slack, and backed ones keep what they say */
-		if (PAGES_PER_UNIT > 1 || (superslab->purgeable && unbacked))
+		/* where units are pages, backed ones stay as they are */
+		if (superslab_has_pages(superslab))
 			own_units(superslab_window_units(superslab, window),
 				  PAGES_PER_UNIT > 1 ? part : unbacked, counts,
-				  PAGES_PER_UNIT > 1 && !left ? request->slack : 0);
+				  left ? 0 : request->slack);
 	}
 	if (PLATFORM_SCANS)
 		hak_arena.taken.now += request->units;
@@ -315,12 +314,6 @@ static HAK_COLD NOINLINE uintptr_t alloc_one_by_one(struct request *request,
 	return base;
 }
 
-/* Is nothing noted of the pages of a new SuperSlab? */
-static bool is_plain(const struct superslab *superslab)
-{
-	return UNITS_PER_SLAB > 1 && !PLATFORM_MOVES && !superslab->purgeable && !superslab->zero;
-}
-
 /*
  * Map enough SuperSlabs, and allocate from them, or from a run that goes on from them into a
  * neighbour. (Else requests of 17 slabs would leave 15 of each SuperSlab unused.) What takes whole
@@ -337,7 +330,7 @@ static HAK_COLD NOINLINE uintptr_t alloc_new(struct request *request)
 		request->align = MAX(request->align, SUPERSLAB_SIZE);
 	if (!chain)
 		return 0;
-	if (count > 1 && is_plain(list_entry(chain, struct superslab, node)))
+	if (count > 1 && superslab_is_plain(list_entry(chain, struct superslab, node)))
 		return alloc_one_by_one(request, chain);
 	if (!metadata)
 		remap_reserve(chain);
