@@ -193,6 +193,14 @@ static bool drop_gap(void)
 	return base;
 }
 
+/* Addresses that the heap does not use yet. Were there any? */
+static bool drop_addresses(void)
+{
+	bool any = drop_ahead();
+
+	return drop_gap() || any;
+}
+
 /*
  * Ask for huge pages, or for none. A kernel that has none refuses, which does no harm. By default
  * the heap is to have none but those that linux_populate() gets. Else a kernel that gives them
@@ -280,7 +288,7 @@ static int linux_map(void *ctx, size_t size, size_t align, enum hak_want want,
 	(void)ctx;
 	out->base = map(size, align, want);
 	out->flags = HAK_PAGES_ZERO | HAK_PAGES_PURGE;
-	if (!out->base && (drop_ahead() | drop_gap()))
+	if (!out->base && drop_addresses())
 		out->base = map(size, align, want);
 	if (!out->base)
 		tell(&told, "map", size);
