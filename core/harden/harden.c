@@ -343,7 +343,9 @@ void *hak_realloc(void *block, size_t size)
 
 bool hak_layer_reclaim(void)
 {
-	return quarantine_flush_own() | large_flush();
+	bool flushed = quarantine_flush_own();
+
+	return large_flush() || flushed;
 }
 
 bool hak_prefill(size_t size, size_t n)

@@ -503,8 +503,7 @@ static int linux_resident(void *ctx, const void *base, size_t size, size_t *byte
 HAK_API int mlockall(int flags)
 {
 	locked = true;
-	drop_ahead();
-	drop_gap();
+	drop_addresses();
 	spare_drop();
 	return (int)syscall(SYS_mlockall, flags);
 }
