@@ -174,7 +174,7 @@ qemu-array 60: qemu/run.sh $(B)/array.elf --icount
 qemu-array-pc 60: qemu/run.sh $(B)/array.elf --machine pc --icount
 qemu-c++-replaced 60: qemu/run.sh $(B)/cxx-replaced.elf
 qemu-small 60: qemu/run.sh $(B)/small.elf --memory 18M
-qemu-soak-50 240: $(SOAK_RUN) --memory 80M -- 50 10 100
+qemu-soak-50 240: $(SOAK_RUN) --memory 80M -- 50 10 150
 qemu-latency 60: qemu/run.sh $(B)/latency.elf --memory 512M --icount
 qemu-latency-pc 60: qemu/run.sh $(B)/latency.elf --memory 512M --machine pc --icount
 qemu-parts-3-mib-pc 60: $(PARTS_RUN) --memory 3M --machine pc -- 85

@@ -237,7 +237,7 @@ bool policy_gap_first(size_t size)
 /* Of @all units that there are, or could be had. Are the @unused too few for small blocks? */
 bool policy_is_scarce(uint64_t unused, uint64_t all)
 {
-	return unused < all / 4;
+	return unused < all / 10;
 }
 
 /*

@@ -375,7 +375,7 @@ static void gap_before_new_slab(void)
 		return;
 	CHECK(unit_open(4 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(holes(CLASS_640, keeps_first)); /* and a slab for its bitmap */
-	CHECK(unit_span_alloc(23 * SLAB_SIZE) && !arena_is_scarce());
+	CHECK(unit_span_alloc(27 * SLAB_SIZE) && !arena_is_scarce());
 	block = hak_malloc(2000);
 	CHECK(hak_usable_size(block) == 2048); /* the provider may have more */
 	CHECK(!unit_span_alloc(2 * MIB) && arena_is_scarce());
