@@ -4,6 +4,7 @@
 #
 #	verdict NAME COMPLAINT		the complaint is empty if all is well
 #	check NAME COMMAND ...		it succeeds; its output goes to $scratch/output
+#	refuses NAME PATTERN COMMAND ...	it fails with one line, which matches
 #
 # $verdict_prefix goes in front of each name.
 
@@ -27,4 +28,16 @@ check()
 	else
 		verdict "$name" "status $?: $(tail -n 5 "$scratch/output" | tr '\n' '|')"
 	fi
+}
+
+refuses()
+{
+	local name=$1 pattern=$2 status
+
+	shift 2
+	"$@" >"$scratch/output" 2>"$scratch/said" </dev/null
+	status=$?
+	verdict "$name" "$([ $status != 0 ] && [ "$(wc -l <"$scratch/said")" = 1 ] &&
+		[ ! -s "$scratch/output" ] && grep -qE -- "$pattern" "$scratch/said" ||
+		echo "status $status: $(head -n 3 "$scratch/said")")"
 }

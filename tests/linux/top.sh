@@ -53,18 +53,6 @@ within_time()
 	return 1
 }
 
-# says NAME PATTERN COMMAND ...: it fails with one line, which matches
-says()
-{
-	local name=$1 pattern=$2 status
-
-	shift 2
-	"$@" >out 2>line </dev/null
-	status=$?
-	verdict "$name" "$([ $status = 1 ] && [ "$(wc -l <line)" = 1 ] && [ ! -s out ] &&
-		grep -qE -- "$pattern" line || echo "status $status: $(head -n 3 line)")"
-}
-
 # shows PATTERN [ARGUMENT...]: a line of the table matches
 shows()
 {
@@ -93,7 +81,7 @@ test_figures()
 	verdict end-is-said "$(tail -n 1 live |
 		grep -vx "hakmem-top: process $pid (program) has ended")"
 	verdict removed-at-exit "$(ls folder)"
-	says ended 'there is no process [0-9]+: it has ended' top "$pid"
+	refuses ended 'there is no process [0-9]+: it has ended' top "$pid"
 	begin ./static stay
 	check static within_time shows '^ +112 +1000 '
 	end
@@ -127,9 +115,9 @@ test_other_ends()
 	kill -9 "$pid"
 	end
 	verdict left-behind "$([ -e folder/hakmem-top.$pid ] || echo 'no page')"
-	says killed 'there is no process' top -1 "$pid"
+	refuses killed 'there is no process' top -1 "$pid"
 	verdict then-removed "$(ls folder)"
-	says no-page "process $$ \(.*\) publishes nothing: start it with HAKMEM_TOP=1" top $$
+	refuses no-page "process $$ \(.*\) publishes nothing: start it with HAKMEM_TOP=1" top $$
 	# a link that lies there already
 	begin sh -c 'ln -s ../victim folder/hakmem-top.$$ && exec ./program stay'
 	check link within_time shows '^ +112 +1000 '
@@ -146,7 +134,7 @@ test_other_ends()
 	end
 	begin sh -c 'ulimit -f 0; exec ./program stay 2>/dev/null'
 	sleep 0.5
-	says no-files 'publishes nothing' top -1 "$pid"
+	refuses no-files 'publishes nothing' top -1 "$pid"
 	end
 }
 

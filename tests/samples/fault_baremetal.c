@@ -1,33 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses that fault, by the handler of exceptions; and the function of the host by which a
- * kernel with page tables lets pages fault.
+ * Accesses that fault, by the handler of exceptions.
  */
 #include "fault.h"
 
 #include <boot.h>
 
-#define TABLES 4 /* page tables: one for each 2 MiB in which a page faults */
-
 static void *after[5];
-
-bool hak_host_protect(void *base, size_t size, bool faults);
-
-static void *new_table(size_t size)
-{
-	static char tables[TABLES][BOOT_PAGE_SIZE] __attribute__((aligned(BOOT_PAGE_SIZE)));
-	static unsigned n;
-
-	return n < TABLES && size == BOOT_PAGE_SIZE ? tables[n++] : NULL;
-}
-
-bool hak_host_protect(void *base, size_t size, bool faults)
-{
-	for (uint64_t page = (uintptr_t)base; page < (uintptr_t)base + size; page += BOOT_PAGE_SIZE)
-		if (paging_protect(page, faults, new_table))
-			return false;
-	return true;
-}
 
 static void on_fault(uint64_t address, uint64_t rip)
 {
