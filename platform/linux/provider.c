@@ -151,11 +151,12 @@ static struct {
 /* The kernel gives each program 16 random bytes, which libc uses, too: a few bits of a hash. */
 static size_t random_size(void)
 {
-	const uint64_t *bytes = (const uint64_t *)getauxval(AT_RANDOM);
-	uint64_t x;
+	const void *random = (const void *)getauxval(AT_RANDOM);
+	uint64_t bytes[2], x;
 
-	if (!bytes)
+	if (!random)
 		return 0;
+	__builtin_memcpy(bytes, random, sizeof(bytes));
 	x = (bytes[0] ^ (bytes[1] >> 31 | bytes[1] << 33)) * 0x9e3779b97f4a7c15;
 	x ^= x >> 32;
 	x *= 0xbf58476d1ce4e5b9; /* as the finalizer of splitmix64 */
