@@ -3,12 +3,14 @@
  * The quarantines of all caches, for who flushes them and who looks for blocks that were written
  * to. See quarantine.h. Only the hardened build links this file.
  *
- * Others than the owner only read. An owner changes `random` before a block leaves, so:
+ * Others than the owner only read. An owner changes `random`, and then the slot, before a block
+ * leaves, so:
  *
- *	the same random before and after  =>  no block has left meanwhile
+ *	the same random before and after, and the block in its slot  =>  it has not left meanwhile
  *
- * If a block was not zero in between, then it was written to after its free. (The order of loads
- * and stores is that of x86_64.)
+ * It cannot have come back, since each block that comes changes `random`. If a block was not zero
+ * in between, then it was written to after its free. (The order of loads and stores is that of
+ * x86_64.)
  *
  * Lock: that of the block's class while it is read, so that its slab stays.
  */
@@ -66,7 +68,8 @@ static NO_SANITIZE_THREAD const void *find_in_class(struct quarantine *quarantin
 			continue;
 		*offset = zero_length(block, size);
 		COMPILER_BARRIER();
-		if (READ_ONCE(quarantine->random) == random && *offset < size)
+		if (READ_ONCE(quarantine->random) == random &&
+		    READ_ONCE(quarantine->slot[class][i]) == block && *offset < size)
 			return block;
 	}
 	return NULL;

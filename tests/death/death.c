@@ -316,7 +316,7 @@ static void interior_of_span_second_slab(void)
 
 static void interior_of_span_last_slab(void)
 {
-	hak_free(suspect_at(allocate(200000), 3 * 65536 + 16));
+	hak_free(suspect_at(allocate(300000), 4 * 65536 + 16));
 }
 
 static void interior_of_span_other_superslab(void)
@@ -826,13 +826,15 @@ static void fixed_before(void)
 	(HAK_GAPS && !IS_ENABLED(CONFIG_HAK_DEBUG) ? UNUSED                                        \
 						   : "double free of a block of 32768 bytes")
 
-/* A block of 200000 bytes: a whole class, where spans have magazines, else whole pages. */
+/* Blocks of 200000 and 300000 bytes: of a class, where spans have magazines, else whole pages. */
 #if HAK_CACHED_MAX
 #define LENGTH	   "229376"
+#define LONGER	   "327680"
 #define SPAN_FREED AT_FLUSH
 #define SPAN_SIZED SIZED
 #else
 #define LENGTH	   "200704"
+#define LONGER	   "303104"
 #define SPAN_FREED AT_ONCE
 #define SPAN_SIZED "free_sized"
 #endif
@@ -872,10 +874,10 @@ static const struct crime crimes[] = {
 	      "4096 bytes inside a block of " LENGTH " bytes"),
 	CRIME(interior_of_large_span, AT_ONCE, "free",
 	      "4096 bytes inside a block of 2002944 bytes"),
-	CRIME(interior_of_span_second_slab, AT_ONCE, "free",
+	CRIME(interior_of_span_second_slab, SPAN_FREED, "free",
 	      "65536 bytes inside a block of " LENGTH " bytes"),
 	CRIME(interior_of_span_last_slab, AT_ONCE, "free",
-	      "196624 bytes inside a block of " LENGTH " bytes"),
+	      "262160 bytes inside a block of " LONGER " bytes"),
 	CRIME(interior_of_span_other_superslab, AT_ONCE, "free",
 	      "4194304 bytes inside a block of 5242880 bytes"),
 #if HAK_CACHED_MAX
