@@ -203,15 +203,17 @@ static bool drop_addresses(void)
 }
 
 /*
- * Ask for huge pages, or for none. A kernel that has none refuses, which does no harm. By default
- * the heap is to have none but those that linux_populate() gets. Else a kernel that gives them
- * wherever it can would put 2 MiB behind the first block, and put pages that were purged back.
+ * Ask for huge pages, or for none. A kernel that has none refuses, and is not asked again. By
+ * default the heap is to have none but those that linux_populate() gets. Else a kernel that gives
+ * them wherever it can would put 2 MiB behind the first block, and put pages that were purged back.
  */
 static void advise(void *base, size_t size)
 {
+	static _Atomic bool refused;
 	bool always = hak_option(HAK_OPTION_THP) == HAK_THP_ALWAYS;
 
-	madvise(base, size, always ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	if (!refused && madvise(base, size, always ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+		refused = true;
 }
 
 /* With HAKMEM_VERBOSE=1: the first time that the kernel refuses something. */

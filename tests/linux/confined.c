@@ -404,8 +404,12 @@ static int run_filter(const char *how, unsigned number, unsigned threads)
 	return first_wrong;
 }
 
-/* What a program frees goes in some forty steps, in each of which every SuperSlab is tried. */
-#define MOST_TRAPS 2000u
+/*
+ * What a program frees goes in some forty steps, in each of which every SuperSlab is tried: some
+ * 1000 calls, and more where the machine is busy, as time counts, too. If it did not rest, there
+ * would be 250000.
+ */
+#define MOST_TRAPS 10000u
 
 static int run_rests(char **numbers)
 {
