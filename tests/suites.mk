@@ -323,7 +323,6 @@ options: tests/linux/options.sh $(L)
 limits: tests/linux/limits.sh $(L)
 emulated: tests/linux/emulated.sh $(L)
 confined 900: tests/linux/confined.sh $(L)
-confined-debug 900: tests/linux/confined.sh $(O)/debug/linux
 huge: tests/linux/huge.sh $(L)
 footprint: tests/linux/footprint.sh $(L)
 overflow: tests/linux/overflow.sh $(L)
@@ -353,6 +352,7 @@ model-debug-long 3600: $(O)/debug/linux/model --ops 50000000
 stress-long 1200: $(L)/stress --seconds 600
 stress-tsan-long 1200: $(O)/tsan/linux/stress --seconds 600
 stress-asan-long 1200: $(O)/asan/linux/stress --seconds 600
+confined-debug 900: tests/linux/confined.sh $(O)/debug/linux
 reaper-debug-long 7200: tests/linux/reaper.sh $(O)/debug/linux
 apps 7200: tests/apps/run.sh $(L) $(O)/app-logs
 endef
