@@ -292,6 +292,16 @@ static inline bool superslab_is_plain(const struct superslab *superslab)
 	return UNITS_PER_SLAB > 1 && !PLATFORM_MOVES && !superslab->purgeable && !superslab->zero;
 }
 
+/* Does a scan purge the slack of this unit? */
+static inline bool slab_is_claimed(const struct slab *unit)
+{
+	const struct superslab *superslab = slab_superslab(unit);
+
+	return superslab->window[unit->index / UNITS_PER_WINDOW].claimed >>
+		       unit->index % UNITS_PER_WINDOW &
+	       1;
+}
+
 /* Those of some units of a window that are unbacked. @units: the descriptor of its first one. */
 static inline unit_mask units_unbacked(const struct slab *units, unit_mask part)
 {

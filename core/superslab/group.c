@@ -47,18 +47,12 @@ static unsigned pages_in(unsigned class, unsigned index, unsigned unit)
 	for (unsigned i = (index)*pages_of(class) / PAGES_PER_UNIT;                                \
 	     i <= (((index) + 1) * pages_of(class) - 1) / PAGES_PER_UNIT; i++)
 
-/* Does a scan purge slack of a unit? All units are in one window. */
-static bool is_claimed(const struct slab *unit)
-{
-	return slab_superslab(unit)->window->claimed >> unit->index % UNITS_PER_WINDOW & 1;
-}
-
 /* Allocate a span, unless a scan is at its units. */
 static bool alloc_span(struct slab *head, unsigned class, unsigned index)
 {
 	for_each_unit(i, class, index)
 	{
-		if (is_claimed(&head[i]))
+		if (slab_is_claimed(&head[i]))
 			return false;
 	}
 	for_each_unit(i, class, index)
@@ -137,7 +131,7 @@ static bool group_end(struct slab *head, unsigned class)
 	head->class = CLASS_NONE;
 	groups[class - CLASS_SPAN_FIRST].number--;
 	for (unsigned i = 0; i < size_class[class].units; i++) {
-		claimed |= is_claimed(&head[i]);
+		claimed |= slab_is_claimed(&head[i]);
 		head[i].slack = 0; /* so no other unit can be claimed */
 	}
 	return !claimed;

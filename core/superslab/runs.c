@@ -133,19 +133,32 @@ size_t runs_before(struct superslab *superslab)
 	return last ? last->run : 0;
 }
 
-/* How many units of the run lie below an unused unit? A window is looked at in one step. */
+/*
+ * How many units of the run lie below an unused unit? A window is looked at in one step. A run may
+ * go through many SuperSlabs.
+ */
 static size_t units_below(struct superslab *superslab, size_t index)
 {
-	unsigned i = (unsigned)index / UNITS_PER_WINDOW, bit = index % UNITS_PER_WINDOW;
-	unit_mask used = bit ? ~superslab->window[i].unused & (unit_mask)bit_run(0, bit) : 0;
-	struct slab *last;
+	size_t below = 0;
 
-	while (!used && i)
-		used = ~superslab->window[--i].unused;
-	if (used)
-		return index - i * UNITS_PER_WINDOW - highest_bit(used) - 1;
-	last = unused_near(superslab, SIZE_MAX);
-	return last ? index + 1 + units_below(slab_superslab(last), last->index) : index;
+	for (;;) {
+		unsigned i = (unsigned)index / UNITS_PER_WINDOW, bit = index % UNITS_PER_WINDOW;
+		unit_mask used =
+			bit ? ~superslab->window[i].unused & (unit_mask)bit_run(0, bit) : 0;
+		const struct slab *last;
+
+		while (!used && i)
+			used = ~superslab->window[--i].unused;
+		below += index;
+		if (used)
+			return below - i * UNITS_PER_WINDOW - highest_bit(used) - 1;
+		last = unused_near(superslab, SIZE_MAX);
+		if (!last)
+			return below;
+		below++;
+		superslab = slab_superslab(last);
+		index = last->index;
+	}
 }
 
 /* These units of a run are not unused any more. Returns the descriptor of the first. */

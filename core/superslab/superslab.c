@@ -634,11 +634,8 @@ bool superslab_resize(uintptr_t base, size_t old, size_t units, unsigned slack)
 	superslab = pagemap_superslab(end - UNIT_SIZE);
 	last = &superslab->slab[superslab_index(superslab, end - UNIT_SIZE)];
 	possible = runs_have(end, more.units);
-	if (PAGES_PER_UNIT > 1) { /* else there is no slack */
-		/* does the scan purge these pages? */
-		if (superslab->window[last->index / UNITS_PER_WINDOW].claimed >>
-			    last->index % UNITS_PER_WINDOW &
-		    1)
+	if (PAGES_PER_UNIT > 1) {	   /* else there is no slack */
+		if (slab_is_claimed(last)) /* the scan purges these pages */
 			possible &= !(last->slack & ~left);
 		if (possible)
 			superslab_set_slack(last, UNIT_PAGES & ~left, left);
