@@ -83,8 +83,9 @@ static bool lock_or_leave(struct lock *lock)
 }
 
 /*
- * Nobody waits for a caller who is stuck, but for hak_check(). So it is patient with a fork() of
- * another thread, which has all locks, and may lose its CPU for seconds on a busy machine.
+ * Nobody but hak_check() waits for the locks of a caller who is stuck. So the caller can be patient
+ * with a fork() of another thread, which has all locks, and may lose its CPU for seconds on a busy
+ * machine.
  */
 static bool lock_patiently(struct lock *lock)
 {
