@@ -87,16 +87,13 @@ static NO_SANITIZE_THREAD void read_arena(struct arena_free *free)
 	arena_unlock();
 }
 
-/*
- * How many of @n SuperSlabs can be had, if records for them have to come from them? @others may be
- * used for that first.
- */
-static size_t without_records(size_t n, size_t others, const struct hak_supply *supply)
+/* So many SuperSlabs have to be split for the records of @n others. */
+static size_t split_for(size_t n, const struct hak_supply *supply)
 {
 	size_t freed = meta_freed(META_SUPERSLAB), descriptors = n > freed ? n - freed : 0;
 	size_t leaves = (n * SUPERSLAB_SIZE >> HAK_LEAF_BITS) + 2;
 	size_t cut = leaves * ALIGN_UP(sizeof(struct pagemap_leaf), META_ALIGN);
-	size_t uncut = meta_uncut(), waste = POLICY_META_CHUNK - CHUNK_LEAST, chunks, split;
+	size_t uncut = meta_uncut(), waste = POLICY_META_CHUNK - CHUNK_LEAST, chunks;
 
 	if (!meta_is_apart(META_SUPERSLAB)) {
 		cut += descriptors * ALIGN_UP(sizeof(struct superslab), META_ALIGN);
@@ -105,10 +102,23 @@ static size_t without_records(size_t n, size_t others, const struct hak_supply *
 	cut -= MIN(cut, uncut > waste ? uncut - waste : 0);
 	chunks = DIV_ROUND_UP(cut, CHUNK_LEAST);
 	if (descriptors * sizeof(struct superslab) + chunks * POLICY_META_CHUNK <= supply->records)
-		return n;
-	split = SPLIT_FOR(descriptors, sizeof(struct superslab)) +
-		SPLIT_FOR(chunks, POLICY_META_CHUNK);
-	return n - MIN(n, split - MIN(split, others));
+		return 0;
+	return SPLIT_FOR(descriptors, sizeof(struct superslab)) +
+	       SPLIT_FOR(chunks, POLICY_META_CHUNK);
+}
+
+/*
+ * How many of @n SuperSlabs can be had, if records for them have to come from them, or from
+ * @others? As many as there can be: if one more SuperSlab is free, no fewer can be had.
+ */
+static size_t without_records(size_t n, size_t others, const struct hak_supply *supply)
+{
+	size_t split = split_for(n, supply), most = n - MIN(n, split - MIN(split, others));
+
+	/* fewer need fewer records */
+	while (most < n && most + 1 + split_for(most + 1, supply) <= n + others)
+		most++;
+	return most;
 }
 
 /* How many SuperSlabs of those that are not mapped can be had in a row? */
@@ -185,8 +195,7 @@ size_t hak_available(void)
 	hak_host_supply(NULL, &supply);
 	if (supply.bytes == SIZE_MAX)
 		return SIZE_MAX;
-	bytes += SUPERSLAB_SIZE *
-		 MAX(in_a_row(&supply), without_records(supply.bytes / SUPERSLAB_SIZE, 0, &supply));
+	bytes += without_records(supply.bytes / SUPERSLAB_SIZE, 0, &supply) * SUPERSLAB_SIZE;
 	for (unsigned class = CLASS_FIRST; class <= CLASS_SLAB_LAST; class ++)
 		bytes += free_blocks(class) * size_class[class].size;
 	/* one may lie in the caller's magazine */

@@ -277,8 +277,9 @@ HAK_API size_t hak_trim(enum hak_trim_level level);
  *
  * What the provider has, slabs that nobody uses, and free blocks in the slabs of each size. Free
  * blocks in magazines are not counted. They may be in pieces, so a single block of that size need
- * not be there: see hak_largest(). SIZE_MAX if nothing limits it but the machine, as on Linux
- * without RLIMIT_AS. What the provider has is what hak_host_supply() says.
+ * not be there. One of hak_largest() bytes is, and that is never more. SIZE_MAX if nothing limits
+ * it but the machine, as on Linux without RLIMIT_AS. What the provider has is what
+ * hak_host_supply() says.
  *
  * The time is the same however large the heap is, but for what the provider takes: a few thousand
  * instructions. Takes locks, one after another. Not from an interrupt handler.

@@ -20,6 +20,10 @@
 #define SEEDS 12u
 #define STEPS 60u
 
+/* So many frames need a few others for their records; as many lie elsewhere at most. */
+#define FRAMES	   140u
+#define APART_MOST 4u
+
 static void *block[MOST];
 static unsigned n;
 static uint64_t random_state;
@@ -136,6 +140,8 @@ static void many_shapes(void)
 				grow((unsigned)below(5), below(total / 2));
 			}
 			told = largest_is_there();
+			if (told == ~(size_t)0)
+				test_print("seed %u, step %u\n", seed, step);
 			CHECK(told != ~(size_t)0);
 			if (step % 4 == 0) {
 				there = search(told, total);
@@ -151,6 +157,72 @@ static void many_shapes(void)
 		   sum_there / MIB, (unsigned long)longest_call);
 	CHECK(sum_told >= sum_there / 10 * 6);
 	CHECK(!most_instructions || longest_call <= most_instructions);
+}
+
+static void *map_frames(size_t count)
+{
+	size_t align = HAK_SUPERSLAB_SIZE;
+	struct hak_mapping out;
+
+	if (hak_frames_provider.map(NULL, count * align, align, HAK_WANT_HEAP, &out))
+		return NULL;
+	return out.base;
+}
+
+static void unmap_frames(void *base, size_t count)
+{
+	hak_frames_provider.unmap(NULL, base, count * HAK_SUPERSLAB_SIZE);
+}
+
+/* The reserve gets the frame that has @below of the lowest run below it. */
+static void keep_frame(size_t below)
+{
+	void *base = below ? map_frames(below) : NULL;
+
+	hak_free(hak_malloc(MIB));
+	if (base)
+		unmap_frames(base, below);
+}
+
+/*
+ * @apart frames of @nr are free at the end, and a run at the start, which grows from one frame on.
+ * So what is told comes to each place at which records need another frame.
+ */
+static void run_grows(void **frame, unsigned nr, unsigned apart, bool reserve)
+{
+	for (unsigned i = 0; i < apart; i++)
+		unmap_frames(frame[--nr], 1);
+	for (unsigned run = 1; run < nr; run++) {
+		unmap_frames(frame[run - 1], 1);
+		hak_trim(HAK_TRIM_ALL);
+		if (reserve)
+			keep_frame(run / 2);
+		if (largest_is_there() == ~(size_t)0) {
+			test_print("a run of %u frames and %u others%s\n", run, apart,
+				   reserve ? ", one in reserve" : "");
+			CHECK(!"what was told is there");
+		}
+	}
+	unmap_frames(frame[nr - 1], 1);
+}
+
+static void each_amount(void)
+{
+	static void *frame[FRAMES], *others[MOST];
+	unsigned nr_others = 0, nr;
+
+	for (unsigned i = 0; i < 2 * (APART_MOST + 1); i++) {
+		CHECK(hak_init(&hak_frames_provider));
+		for (nr = 0; nr < FRAMES && (frame[nr] = map_frames(1));)
+			nr++;
+		while ((others[nr_others] = map_frames(1)))
+			nr_others++;
+		if (nr > APART_MOST)
+			run_grows(frame, nr, i / 2, i % 2);
+		while (nr_others)
+			unmap_frames(others[--nr_others], 1);
+		hak_fini();
+	}
 }
 
 /* Nothing is live: all is told but what records need, and one block can have nearly all. */
@@ -209,6 +281,7 @@ int main(int argc, char **argv)
 	most_instructions = test_number(&text);
 	TEST_RUN(empty_heap);
 	TEST_RUN(peak_is_the_most);
+	TEST_RUN(each_amount);
 	TEST_RUN(many_shapes);
 	return test_finish();
 }
