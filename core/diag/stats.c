@@ -36,7 +36,8 @@
 
 _Static_assert(HAK_STATS_CLASSES >= NR_ROWS, "one row for each class");
 
-static _Atomic uint64_t failures[CLASS_SPAN + 1]; /* by class; CLASS_NONE: gaps not found */
+/* By class; CLASS_NONE: gaps not found. */
+static PLATFORM_SPARSE _Atomic uint64_t failures[CLASS_SPAN + 1];
 
 void stats_count_failure(unsigned class)
 {

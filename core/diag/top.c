@@ -14,7 +14,7 @@
 #include "superslab/arena.h"
 
 /* What was counted at the last call, for each row and for the total. */
-static struct {
+static PLATFORM_SPARSE struct {
 	uint64_t allocations, frees;
 } before[HAK_STATS_CLASSES + 2];
 

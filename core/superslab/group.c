@@ -22,7 +22,7 @@
 #include "superslab/arena.h"
 
 /* Of each class: its groups in which a span is free, and how many groups there are. */
-static struct {
+static PLATFORM_SPARSE struct {
 	struct list_node *partial;
 	_Atomic size_t number;
 } groups[NR_SPAN_CLASSES + 1];

@@ -36,7 +36,7 @@
 #include "superslab/group.h"
 #include "superslab/remap.h"
 
-struct spans hak_spans;
+PLATFORM_SPARSE struct spans hak_spans;
 
 static void span_count(_Atomic uint64_t *counter, uint64_t n)
 {

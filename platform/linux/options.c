@@ -31,13 +31,13 @@ enum type {
 	SAMPLES, /* from least to most, and perhaps a colon and the name of a file */
 };
 
-static struct option {
+static const struct option {
 	const char *name, *help;
 	enum type type;
-	long least, most, value;  /* the value is the default at first */
+	long least, most, value;  /* the value is the default */
 	const char *const *words; /* ends with NULL */
-	const char *text;
-	unsigned file; /* which copy is of its name */
+	const char *text;	  /* the default name of a file */
+	unsigned file;		  /* which copy is of its name */
 } options[HAK_NR_OPTIONS] = {
 	[HAK_OPTION_DUMP] = {
 		.name = "HAKMEM_DUMP",
@@ -108,6 +108,13 @@ static struct option {
 	},
 };
 
+/* What the environment sets. In most programs that is nothing, and no page of data is written. */
+static PLATFORM_SPARSE struct {
+	bool value_set;
+	long value;
+	const char *text; /* NULL: the default */
+} settings[HAK_NR_OPTIONS];
+
 /* These are copies: some programs write over their environment, to change their name. */
 static PLATFORM_SPARSE char file_names[3][PATH_MAX];
 
@@ -129,18 +136,18 @@ static bool parse_number(const char *text, long *value)
 }
 
 /* Is this the name of a file? Then a copy of it is made. */
-static bool parse_file(struct option *option, const char *text)
+static bool parse_file(const struct option *option, const char *text)
 {
 	char *copy = file_names[option->file];
 
 	if (!*text || strlen(text) >= sizeof(file_names[0]))
 		return false;
-	option->text = strcpy(copy, text);
+	settings[option - options].text = strcpy(copy, text);
 	return true;
 }
 
 /* BYTES or BYTES:FILE */
-static bool parse_samples(struct option *option, const char *text, long *value)
+static bool parse_samples(const struct option *option, const char *text, long *value)
 {
 	char number[16] = "";
 	size_t length = strcspn(text, ":");
@@ -152,7 +159,7 @@ static bool parse_samples(struct option *option, const char *text, long *value)
 	       (!text[length] || parse_file(option, text + length + 1));
 }
 
-static bool options_parse(struct option *option, const char *text)
+static bool options_parse(const struct option *option, const char *text)
 {
 	long value = 1;
 
@@ -170,7 +177,8 @@ static bool options_parse(struct option *option, const char *text)
 	}
 	if (value < option->least || value > option->most)
 		return false;
-	option->value = value;
+	settings[option - options].value = value;
+	settings[option - options].value_set = true;
 	return true;
 }
 
@@ -192,14 +200,18 @@ static void format_range(struct hak_line *line, const struct option *option)
 	}
 }
 
-static void format_value(struct hak_line *line, const struct option *option)
+static void format_value(struct hak_line *line, enum hak_option number)
 {
+	const struct option *option = &options[number];
+	const char *text = hak_option_text(number);
+	long value = hak_option(number);
+
 	if (option->type == CHOICE)
-		hak_format(hak_line_append, line, "%s", option->words[option->value]);
-	else if (option->text && option->value && option->type == OUTPUT)
-		hak_line_append(line, option->text, strnlen(option->text, TEXT_MOST));
+		hak_format(hak_line_append, line, "%s", option->words[value]);
+	else if (text && value && option->type == OUTPUT)
+		hak_line_append(line, text, strnlen(text, TEXT_MOST));
 	else
-		hak_format(hak_line_append, line, "%ld", option->value);
+		hak_format(hak_line_append, line, "%ld", value);
 }
 
 static void warn(const struct option *option, const char *text)
@@ -207,7 +219,7 @@ static void warn(const struct option *option, const char *text)
 	struct hak_line range = { 0 }, value = { 0 }, given = { 0 };
 
 	format_range(&range, option);
-	format_value(&value, option);
+	format_value(&value, (enum hak_option)(option - options));
 	hak_line_append(&given, text, strnlen(text, TEXT_MOST));
 	hak_say("%s may be %s: using %s, not \"%s\"", option->name, range.text, value.text,
 		given.text);
@@ -222,7 +234,7 @@ static void print_help(void)
 		struct hak_line range = { 0 }, value = { 0 };
 
 		format_range(&range, &options[i]);
-		format_value(&value, &options[i]);
+		format_value(&value, (enum hak_option)i);
 		hak_format(hak_output_append, &out, "  %-22s %-20s %-8s %s\n", options[i].name,
 			   range.text, value.text, options[i].help);
 	}
@@ -239,7 +251,7 @@ static void print_values(void)
 	for (unsigned i = 0; i < HAK_NR_OPTIONS; i++) {
 		struct hak_line value = { 0 };
 
-		format_value(&value, &options[i]);
+		format_value(&value, (enum hak_option)i);
 		hak_format(hak_output_append, &out, " %s=%s", options[i].name + strlen(PREFIX),
 			   value.text);
 	}
@@ -293,16 +305,16 @@ void hak_options_read(void)
 			warn(&options[i], text);
 	}
 	warn_of_unknown();
-	if (options[HAK_OPTION_VERBOSE].value)
+	if (hak_option(HAK_OPTION_VERBOSE))
 		print_values();
 }
 
 long hak_option(enum hak_option option)
 {
-	return options[option].value;
+	return settings[option].value_set ? settings[option].value : options[option].value;
 }
 
 const char *hak_option_text(enum hak_option option)
 {
-	return options[option].text;
+	return settings[option].text ? settings[option].text : options[option].text;
 }

@@ -142,8 +142,8 @@ static inline unsigned this_held_now(void)
 #define PLATFORM_PURGES 1
 
 /*
- * For large arrays of which little is ever touched: they come behind all other data, so that what
- * is touched lies on few pages.
+ * For what few programs touch, and for large arrays of which little is ever touched: it comes
+ * behind all other data, so that what each program touches lies on a page or two.
  */
 #define PLATFORM_SPARSE __attribute__((section(".bss.sparse")))
 

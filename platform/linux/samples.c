@@ -262,7 +262,7 @@ static void print_leaks(void)
 
 /* ------------------------------------------------------------------------- signals */
 
-static struct sigaction before_fault;
+static PLATFORM_SPARSE struct sigaction before_fault;
 
 /* The program's own handler comes next. Without one, the access is tried again, and ends it. */
 static void chain(int number, siginfo_t *info, void *context)

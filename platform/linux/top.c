@@ -47,7 +47,7 @@ struct page {
 _Atomic bool hak_top_is_on;
 
 static struct page *page;
-static char page_name[PATH_MAX];
+static PLATFORM_SPARSE char page_name[PATH_MAX];
 static _Atomic uint64_t due; /* when it is to be written next */
 static _Atomic bool busy;
 
