@@ -21,7 +21,7 @@
 
 directory=
 jobs=1
-default_limit=600
+default_limit=1200
 
 while getopts d:j:t: option; do
 	case $option in

@@ -3,8 +3,12 @@
 # All suites, in tables, and the builds that they need; included by the Makefile.
 
 # A suite is a line "NAME [SECONDS]: COMMAND" for tests/run.sh. SECONDS is ten times what
-# it takes alone, and at least 60: a machine that tests may be busy.
-RUN := tests/run.sh -d $(O)/test-logs
+# it takes alone, and at least 60: a machine that tests may be busy. Without it, 1200.
+#
+# So many suites run at once, and so many compilers, unless `make -jN` says how many.
+JOBS ?= 2
+RUN := tests/run.sh -d $(O)/test-logs -j $(call number,JOBS)
+BUILDERS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(call number,JOBS))
 
 # The same programs built otherwise, each in a directory of its own.
 DEBUG_BUILD  := $(MAKE) O=$(O)/debug DEBUG=1 SAN=
@@ -65,7 +69,7 @@ test-tools lint-tools format-tools:
 		{ echo "no $$tool: run 'make setup-test'" >&2; exit 1; }; done
 
 test-builds: test-tools
-	+@$(MAKE) test-programs
+	+@$(MAKE) $(BUILDERS) test-programs
 test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf kit
 	+@$(DEBUG_BUILD) linux linux-programs
 	+@$(ASAN_BUILD) linux-programs
@@ -312,8 +316,8 @@ death-clang: $(O)/clang/linux/death
 death-gaps: $(O)/gaps/linux/death
 death-gaps-debug: $(O)/gaps-debug/linux/death
 provider: $(L)/provider
-reaper 1100: tests/linux/reaper.sh $(L)
-reaper-debug 300: tests/linux/reaper.sh $(O)/debug/linux $(REAPER_DEBUG)
+reaper: tests/linux/reaper.sh $(L)
+reaper-debug: tests/linux/reaper.sh $(O)/debug/linux $(REAPER_DEBUG)
 scaling: $(L)/scaling
 idle: $(L)/idle
 api: tests/api/run.sh $(L)
@@ -322,7 +326,7 @@ api-sized: tests/api/sized.sh $(O)/debug/linux $(L)
 options: tests/linux/options.sh $(L)
 limits: tests/linux/limits.sh $(L)
 emulated: tests/linux/emulated.sh $(L)
-confined 900: tests/linux/confined.sh $(L)
+confined: tests/linux/confined.sh $(L)
 huge: tests/linux/huge.sh $(L)
 footprint: tests/linux/footprint.sh $(L)
 overflow: tests/linux/overflow.sh $(L)
@@ -352,8 +356,8 @@ model-debug-long 3600: $(O)/debug/linux/model --ops 50000000
 stress-long 1200: $(L)/stress --seconds 600
 stress-tsan-long 1200: $(O)/tsan/linux/stress --seconds 600
 stress-asan-long 1200: $(O)/asan/linux/stress --seconds 600
-confined-debug 900: tests/linux/confined.sh $(O)/debug/linux
-reaper-debug-long 7200: tests/linux/reaper.sh $(O)/debug/linux
+confined-debug: tests/linux/confined.sh $(O)/debug/linux
+reaper-debug-long: tests/linux/reaper.sh $(O)/debug/linux
 apps 7200: tests/apps/run.sh $(L) $(O)/app-logs
 endef
 export QEMU_SUITES LINUX_SUITES LONG_SUITES
