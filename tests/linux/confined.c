@@ -210,7 +210,7 @@ static int run_locked(bool late)
 }
 
 #define SMALL 20000u
-#define TURNS 6u
+#define TURNS 4u
 
 struct blocks {
 	unsigned char *block[SMALL];
@@ -291,7 +291,7 @@ static void *traffic(void *seed)
 	for (unsigned i = 0; i < TURNS && !status; i++) {
 		status = turn_small(blocks);
 		if (!status)
-			status = turn_large(i < 4 ? 3 : 35);
+			status = turn_large(i < TURNS - 1 ? 3 : 35);
 		if (i % 3 == 2)
 			malloc_trim(0);
 		if (malloc_usable_size(blocks->block[0]) < (blocks->block[0] != NULL))

@@ -8,7 +8,7 @@
 
 here=$(cd "$(dirname "$0")" && pwd)
 directory=$(cd "${1:?usage: $0 DIRECTORY [SECONDS]}" && pwd) || exit 2
-seconds=${2:-20}
+seconds=${2:-15}
 cc=${CC:-gcc}
 status=0
 scratch=$(mktemp -d) || exit 2
@@ -23,11 +23,11 @@ fi
 # emulated NAME COMMAND ...: the delay is short, so that there are many scans
 emulated()
 {
-	if HAKMEM_PURGE_DELAY_MS=100 qemu-x86_64 "${@:2}" "$seconds" >"$scratch/log" 2>&1; then
-		echo "ok $1 ($(tail -n 1 "$scratch/log"))"
+	if HAKMEM_PURGE_DELAY_MS=10 qemu-x86_64 "${@:2}" "$seconds" >"$scratch/$1" 2>&1; then
+		echo "ok $1 ($(tail -n 1 "$scratch/$1"))"
 	else
-		echo "FAIL $1: $(grep -m 1 . "$scratch/log")"
-		status=1
+		echo "FAIL $1: $(grep -m 1 . "$scratch/$1")"
+		return 1
 	fi
 }
 
@@ -37,6 +37,7 @@ build=("$cc" -std=gnu11 -O1 -g -w -fno-builtin -pthread "$here/emulated.c")
 	echo "FAIL emulated-builds"
 	exit 1
 }
-emulated preload -E LD_PRELOAD="$directory/libhakmem.so" "$scratch/emulated"
-emulated archive "$scratch/emulated-static"
+emulated preload -E LD_PRELOAD="$directory/libhakmem.so" "$scratch/emulated" &
+emulated archive "$scratch/emulated-static" || status=1
+wait $! || status=1
 exit $status
