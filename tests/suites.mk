@@ -311,7 +311,8 @@ death: $(L)/death
 death-debug: $(O)/debug/linux/death
 death-asan: $(O)/asan/linux/death
 death-ubsan: $(O)/ubsan/linux/death
-death-tsan: $(O)/tsan/linux/death
+# its handlers allocate, which is what it is about
+death-tsan: env TSAN_OPTIONS=report_signal_unsafe=0 $(O)/tsan/linux/death
 death-clang: $(O)/clang/linux/death
 death-gaps: $(O)/gaps/linux/death
 death-gaps-debug: $(O)/gaps-debug/linux/death

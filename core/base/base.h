@@ -72,8 +72,20 @@ _Static_assert(SLAB_SIZE == PAGES_PER_SLAB * PAGE_SIZE, "the pages of a slab are
 /* For a function whose frame would slow down its caller, which rarely calls it. */
 #define NOINLINE __attribute__((noinline))
 
-/* For a function that reads what others write meanwhile. It says why that is right. */
+/*
+ * For a function that reads what others write meanwhile. It says why that is right. With clang,
+ * no_sanitize leaves checks of atomic accesses and of memset().
+ */
+#ifdef __clang__
+#define NO_SANITIZE_THREAD                                                                         \
+	__attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
+#else
 #define NO_SANITIZE_THREAD __attribute__((no_sanitize("thread")))
+#endif
+
+#if defined(__clang__) && __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ /* as gcc does */
+#endif
 
 /* ThreadSanitizer does not see this order: all before RELEASE happened before ACQUIRE. */
 #ifdef __SANITIZE_THREAD__

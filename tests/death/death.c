@@ -76,7 +76,7 @@ static void *suspect(const void *pointer)
 
 static void *suspect_at(const void *block, size_t offset)
 {
-	return suspect((const char *)block + offset);
+	return suspect((const void *)((uintptr_t)block + offset));
 }
 
 static void *allocate(size_t size)
