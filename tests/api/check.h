@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#define HANGS 300 /* seconds: what has not ended by then waits for ever, on any machine */
+
 static const char *which;
 static bool failed;
 

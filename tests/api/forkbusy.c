@@ -95,7 +95,7 @@ static void fork_in_handler(int signal)
 		return;
 	pid = fork();
 	if (!pid) {
-		alarm(30);
+		alarm(HANGS);
 		is_child = true;
 	} else {
 		status = child_status(pid);

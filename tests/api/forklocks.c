@@ -301,7 +301,7 @@ static void fork_beside(size_t first, size_t end)
 			n += !pthread_create(&thread[n], NULL, use, (void *)&users[i]);
 	for (unsigned i = 0; n && i < FORKERS; i++)
 		n += !pthread_create(&thread[n], NULL, fork_often, NULL);
-	alarm(40); /* a deadlock ends the program */
+	alarm(HANGS); /* a deadlock ends the program */
 	sleep(SECONDS);
 	stop = true;
 	while (n)

@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "forks";
 	int status = -1;
 
-	alarm(30);
+	alarm(300); /* a deadlock ends the program */
 	for (unsigned i = 0; i < 100; i++) {
 		pid_t pid;
 

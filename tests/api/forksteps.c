@@ -83,7 +83,7 @@ static void step(int signal, siginfo_t *info, void *context)
 			break;
 	pid = forks[own_children % 2]();
 	if (!pid) {
-		alarm(20);
+		alarm(HANGS);
 		is_child = true;
 		stepping = false;
 		*flags &= ~TRAP;

@@ -336,7 +336,7 @@ static void children_among_threads(void)
 	for (unsigned i = 0; i < 30; i++) {
 		pid = fork();
 		if (!pid) {
-			alarm(20);
+			alarm(HANGS);
 			_exit(churn(A_WHILE) ? 0 : 1);
 		}
 		CHECK(succeeds(pid));
@@ -361,7 +361,7 @@ static int live_as_orphan(pid_t parent)
 	void *block[64] = { NULL };
 	pthread_t thread;
 
-	alarm(20);
+	alarm(HANGS);
 	while (getppid() == parent)
 		sched_yield();
 	for (unsigned i = 0; i < 200; i++) {
@@ -416,7 +416,7 @@ static void bare_fork(void)
 		pid_t pid = _Fork();
 
 		if (!pid) {
-			alarm(20);
+			alarm(HANGS);
 			_exit(churn(A_WHILE) ? 0 : 1);
 		}
 		CHECK(succeeds(pid));
@@ -448,7 +448,7 @@ static void child_forks_and_its_threads_too(void)
 	for (unsigned i = 0; i < 10; i++) {
 		pid = fork();
 		if (!pid) {
-			alarm(20);
+			alarm(HANGS);
 			if (run(churn, A_WHILE) != A_WHILE)
 				_exit(1);
 			pid = fork();
@@ -481,7 +481,7 @@ static void fork_in_handler(int signal)
 	(void)signal;
 	if (!pid) {
 		catch (SIGALRM, SIG_DFL);
-		alarm(20);
+		alarm(HANGS);
 		is_child = 1; /* goes on where malloc() was interrupted */
 	} else {
 		forks++;

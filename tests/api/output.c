@@ -73,7 +73,7 @@ static void listen_to(struct said *said, void (*run)(void *), void *ctx, unsigne
 	fcntl(ends[1], F_SETFL, flags);
 	pid = fork();
 	if (!pid) {
-		alarm(20);
+		alarm(HANGS);
 		setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
 		dup2(ends[1], STDERR_FILENO);
 		close(ends[0]);

@@ -137,7 +137,7 @@ static void judge(void)
 	evidence->survived = false;
 	pid = fork();
 	if (!pid) {
-		alarm(20);
+		alarm(HANGS);
 		setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
 		dup2(ends[1], STDERR_FILENO);
 		crime->commit();

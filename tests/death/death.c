@@ -1035,7 +1035,7 @@ static _Noreturn void child(int report)
 	const struct rlimit no_core = { 0, 0 };
 
 	setrlimit(RLIMIT_CORE, &no_core);
-	alarm(60);
+	alarm(300);
 	evidence->pid = getpid();
 	dup2(report, STDERR_FILENO);
 	if (handled)

@@ -20,8 +20,8 @@ cd "$scratch" || exit 2
 ${CC:-gcc} -std=gnu11 -O1 -w -fno-builtin -pthread "$here/map.c" -o program -L"$directory" \
 	-Wl,-rpath,"$directory" -lhakmem || exit 2
 sed 's/@VERSION@/1.2.3/' "$here/../../platform/linux/hakmem-map.in" >hakmem-map
-map() { timeout 60 python3 ./hakmem-map "$@"; }
-look() { timeout 60 python3 "$here/map.py" "$@" 2>&1; }
+map() { timeout 300 python3 ./hakmem-map "$@"; }
+look() { timeout 300 python3 "$here/map.py" "$@" 2>&1; }
 
 # same NAME EXPECTED GOT
 same()
@@ -48,12 +48,12 @@ test_dumps()
 	read -r large unbacked <<<"$(look large heap 1)"
 	same large $((16 << 20)) "$large"
 	within half-of-it-is-touched $((4 << 20)) $((33 << 18)) "$unbacked"
-	check busy timeout 60 env HAKMEM_DUMP=busy HAKMEM_DUMP_SIGNAL=10 ./program busy
+	check busy timeout 300 env HAKMEM_DUMP=busy HAKMEM_DUMP_SIGNAL=10 ./program busy
 	verdict busy-dumps "$([ "$(grep -c '^{"hakmem_dump":1,' busy)" -gt 10 ] || echo too few)"
 	for number in 1 5 9; do
 		check "busy-$number" map -n $number busy
 	done
-	check never-scans timeout 60 env HAKMEM_PURGE_DELAY_MS=-1 HAKMEM_DUMP=never \
+	check never-scans timeout 300 env HAKMEM_PURGE_DELAY_MS=-1 HAKMEM_DUMP=never \
 		HAKMEM_DUMP_SIGNAL=10 ./program busy
 	check default-name env HAKMEM_DUMP=1 ./program known
 	verdict default-file "$(ls hakmem.[0-9]*.dump 2>&1 >/dev/null)"
@@ -124,7 +124,7 @@ test_browser()
 		return
 	}
 	for page in heap difference; do
-		HOME=$scratch timeout 60 $browser --headless --no-sandbox --disable-gpu \
+		HOME=$scratch timeout 300 $browser --headless --no-sandbox --disable-gpu \
 			--force-device-scale-factor=1 --hide-scrollbars --window-size=1300,600 \
 			--screenshot="$scratch/$page.png" "file://$scratch/$page.html" >said 2>&1
 		[ -s $page.png ] || {

@@ -213,7 +213,7 @@ test_stats()
 	[ -s "$scratch/$runs.stats.$runs%" ] && echo "ok stats-by-pid" ||
 		fail "stats-by-pid: $(ls "$scratch")"
 	mkfifo "$scratch/fifo"
-	with HAKMEM_STATS="$scratch/fifo" -- timeout 20 "$scratch/probe"
+	with HAKMEM_STATS="$scratch/fifo" -- timeout 300 "$scratch/probe"
 	expect stats-without-reader some "${who}cannot append to $scratch/fifo \(errno 6\)$"
 	with HAKMEM_STATS=/dev/full -- "$scratch/probe"
 	expect stats-into-full-device 0

@@ -46,7 +46,7 @@
 #define MAX_THREADS 64u
 #define NR_MAILS    512u
 #define RING_SIZE   256u
-#define HANG	    120u /* seconds after which something hangs */
+#define HANG	    600u /* seconds after which something hangs */
 
 static struct {
 	unsigned long threads, ops, seconds, seed;
