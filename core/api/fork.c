@@ -18,7 +18,8 @@
  *			its own (LOCK_STUCK), or that it does not get one for long, drops all
  *			others, and begins again.
  *	a scan		holds its lock and takes all others. The child does as if the scan had been
- *			killed, which costs it what the scan had claimed.
+ *			killed. The next one frees what that had claimed (reclaim/purge.c), but for
+ *			what it had taken off every list: a batch of blocks, or a chain of slabs.
  *	another handler	that forks where it has interrupted malloc is stuck, as the caller is. What
  *			one changes stays half-way in the child of the other. This cannot be
  *			helped. If the child needs the lock, it stops with a message.

@@ -123,7 +123,7 @@ bool hak_idle(size_t budget)
 	return scan_step(budget ? budget : 1, 1) != SCAN_DONE;
 }
 
-/* A thread in the middle of a step was killed. What it claimed stays claimed. */
+/* A thread in the middle of a step was killed. The next scan frees what it had claimed. */
 void scan_abandon(void)
 {
 	scan.begun = false;

@@ -534,10 +534,10 @@ void class_claim(struct claim *claim, bool all)
 }
 
 /* Free what class_claim() claimed. @flags: of claim_purge(); negative if nothing was purged. */
-void class_free_claimed(const struct claim *claim, int flags)
+void class_free_claimed(struct claim *claim, int flags)
 {
-	for (unit_mask slabs = claim->blocks; slabs; slabs &= slabs - 1) {
-		unsigned i = lowest_bit(slabs);
+	while (claim->blocks) {
+		unsigned i = lowest_bit(claim->blocks);
 		struct slab *slab = claim_units(claim) + i;
 		unsigned class = slab->class;
 		struct slab_class *sc = class_find(class);
@@ -551,6 +551,7 @@ void class_free_claimed(const struct claim *claim, int flags)
 			sc->unbacked_blocks -=
 				slab_back(slab, claim_pages(claim, i, slab_pages(slab)));
 		slab->changed = true; /* an allocation meanwhile saw none of these blocks */
+		claim->blocks &= claim->blocks - 1;
 		relist_or_empty(sc, slab, &emptied);
 		leave_class(emptied);
 		lock_unlock(&sc->lock, LOCK_CLASS);

@@ -60,7 +60,7 @@ HAK_COLD void class_note_freed(struct slab_class *sc, struct slab *slab, unsigne
 
 /* What a scan claims of the slabs of a SuperSlab: see superslab/claim.c. */
 HAK_COLD void class_claim(struct claim *claim, bool all);
-HAK_COLD void class_free_claimed(const struct claim *claim, int flags);
+HAK_COLD void class_free_claimed(struct claim *claim, int flags);
 
 HAK_COLD uint64_t class_outstanding(unsigned class);
 

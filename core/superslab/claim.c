@@ -190,7 +190,7 @@ int claim_purge(const struct claim *claim)
 }
 
 /* Note how the purge went, and free the units that are the scan's. @flags: of claim_purge(). */
-void claim_free(const struct claim *claim, int flags)
+void claim_free(struct claim *claim, int flags)
 {
 	struct list_node *chain = NULL;
 	struct superslab *superslab = claim->superslab;
@@ -210,7 +210,7 @@ void claim_free(const struct claim *claim, int flags)
 		units[i].untouched &= (uint16_t)~pages;
 	}
 	part = claim->unused | (claim->slack & ~window->claimed);
-	window->claimed = 0;
+	window->claimed = claim->unused = claim->slack = 0;
 	if (part)
 		superslab_free_part(superslab, window, part, &chain);
 	arena_unlock();

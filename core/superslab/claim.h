@@ -22,7 +22,8 @@
  * @unbacked_blocks: free blocks that are claimed and unbacked, by slab
  * @again:     a later scan may find more
  *
- * There is one at a time: reclaim/scan.c holds its lock.
+ * There is one at a time: reclaim/scan.c holds its lock. @unused, @slack and @blocks change under
+ * the lock of what is claimed. So with all locks held, a claim says exactly what is claimed.
  */
 struct claim {
 	struct superslab *superslab;
@@ -61,10 +62,15 @@ static inline unsigned claim_pages(const struct claim *claim, unsigned unit, uns
 	return (words[0] | (uint32_t)words[1] << 16) >> first % 16 & pages;
 }
 
+static inline bool claim_has_any(const struct claim *claim)
+{
+	return claim->unused || claim->slack || claim->blocks;
+}
+
 HAK_COLD void claim_first(void);
 HAK_COLD bool claim_next(struct claim *claim, bool all);
 HAK_COLD bool claim_finds(const struct claim *claim, unsigned unit, unsigned class);
 HAK_COLD int claim_purge(const struct claim *claim);
-HAK_COLD void claim_free(const struct claim *claim, int flags);
+HAK_COLD void claim_free(struct claim *claim, int flags);
 
 #endif

@@ -59,7 +59,7 @@ static void note_child(pid_t pid, int words)
 	own_children++;
 	if (read(words, last, sizeof(last) - 1) < 0 || (status && !strstr(last, "handler"))) {
 		bad++;
-		printf("after %u steps: status %x\n", steps, status);
+		printf("after %u steps: status %x: %s\n", steps, status, last);
 	}
 	stopped += status != 0;
 }
@@ -143,6 +143,7 @@ static uint64_t caches(void)
 static int judge_child(void)
 {
 	pthread_t thread[THREADS];
+	const char *complaint;
 	void *result;
 
 	free(malloc(1)); /* this thread has a cache, if it can have one */
@@ -159,7 +160,11 @@ static int judge_child(void)
 			return 13;
 	if (hak_stats_read && caches() > 1)
 		return 14;
-	return hak_check && !together && hak_check() ? 15 : 0;
+	malloc_trim(0); /* what the scan of another thread had claimed is free again */
+	complaint = hak_check && !together ? hak_check() : NULL;
+	if (complaint)
+		dprintf(STDERR_FILENO, "%s", complaint);
+	return complaint ? 15 : 0;
 }
 
 /* A child that was forked while its thread ended comes here as its last thread ends. */

@@ -617,6 +617,38 @@ static void scan_not_ready_meanwhile(void)
 	CHECK(unit_close());
 }
 
+static void *cut[5];
+
+static void cut_off(void)
+{
+	__builtin_longjmp(cut, 1);
+}
+
+/* A scan ends in the middle of its next purge, as for the child of a fork() by another thread. */
+static void cut_scan_off(void)
+{
+	hook(cut_off);
+	if (!__builtin_setjmp(cut))
+		hak_idle(SIZE_MAX);
+	*this_held() &= ~(1u << LOCK_SCAN);
+	scan_abandon();
+	CHECK(!hooked.meanwhile && hak_check());
+}
+
+/* What it had claimed is free again when the next one has begun, and may be purged. */
+static void scan_cut_off(void)
+{
+	CHECK(open_slab(CLASS_1024, FAKE_PURGE_ZERO));
+	drop_pages(0x000f, 64);
+	CHECK(scan_purges(0));
+	cut_scan_off();
+	drop_pages(0x00f0, 64);
+	CHECK(!test_has_failed() && scan_purges(0));
+	CHECK(trim_purges(0x00ff));
+	CHECK(alloc_again(model.blocks - count_live()));
+	CHECK(unit_close());
+}
+
 /* A slab that a class gets with memory in it: pages that nobody uses go. */
 static void scan_unused_pages_of_new_slab(void)
 {
@@ -822,6 +854,19 @@ static void scan_span_freed_meanwhile(void)
 		CHECK(retouched() == (fails ? 0 : 7 * PAGE_SIZE));
 		CHECK(unit_close());
 	}
+}
+
+static void scan_of_slack_cut_off(void)
+{
+	slack_span = open_slack(FAKE_PURGE_ZERO);
+	CHECK(slack_span);
+	hak_idle(SIZE_MAX);
+	cut_scan_off();
+	hak_free(slack_span);
+	hak_idle(SIZE_MAX);
+	CHECK(!test_has_failed() && !hak_check());
+	CHECK(at(unit_span_alloc(SLAB_SIZE)) == at(slack_span));
+	CHECK(unit_close());
 }
 
 static void resize_span(void)
@@ -1039,6 +1084,7 @@ void unit_scan(void)
 	TEST_RUN(scan_free_meanwhile);
 	TEST_RUN(scan_alloc_meanwhile);
 	TEST_RUN(scan_not_ready_meanwhile);
+	TEST_RUN(scan_cut_off);
 	TEST_RUN(scan_unused_pages_of_new_slab);
 	TEST_RUN(scan_emptied);
 	TEST_RUN_SLABS(scan_unused_slabs);
@@ -1049,6 +1095,7 @@ void unit_scan(void)
 	TEST_RUN(scan_group);
 	TEST_RUN(scan_group_meanwhile);
 	TEST_RUN_SLABS(scan_span_freed_meanwhile);
+	TEST_RUN_SLABS(scan_of_slack_cut_off);
 	TEST_RUN_SLABS(scan_span_resized_meanwhile);
 	TEST_RUN(scan_calloc);
 	TEST_RUN_SLABS(scan_busy);
