@@ -22,7 +22,8 @@
  *			what it had taken off every list: a batch of blocks, or a chain of slabs.
  *	another handler	that forks where it has interrupted malloc is stuck, as the caller is. What
  *			one changes stays half-way in the child of the other. This cannot be
- *			helped. If the child needs the lock, it stops with a message.
+ *			helped. If the child needs the lock, or the claim of its cache that a scan
+ *			has with the lock of the registry, it stops with a message.
  *	hak_check()	in debug builds: the same.
  *
  * Nor can clone() be helped, which copies a process without telling us. Such a child may only call

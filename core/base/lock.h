@@ -63,7 +63,7 @@ struct lock {
 /* The word in the child of a fork(): a holder that is not there was half-way through a change. */
 #define LOCK_LOST LOCK_STUCK
 
-/* The holder of a claim, which need not be known. */
+/* The holder of a claim, where it need not be known. */
 #define LOCK_ANYBODY ((uintptr_t)8)
 
 /*

@@ -128,6 +128,9 @@ static void registry_lock(void)
 /* In the child of a fork(), where the caller is the only thread. */
 void cache_after_fork(void)
 {
+	struct cache_cold *cold;
+
+	for_each_cache(cold, node) if (cold->thread == this_held()) seize_after_fork(cold->cache);
 	survivor_owner = this_owner();
 	survivor = this_held();
 }

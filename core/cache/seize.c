@@ -90,7 +90,9 @@
  * In a child, another thread may have held the claim of its cache. That cache may be half-way
  * through a change, and is never used again (cache_disown()). A cache whose owner was in
  * the fast path can be used again. A block on its way into or out of it may be lost, since the
- * thread that had it in hand is not there.
+ * thread that had it in hand is not there. If a signal handler forks in the middle of a scan, and
+ * one of another thread as well, the scan has claims in the child of the other. Its thread does not
+ * wait for that of its own cache (seize_after_fork()).
  *
  * Alternatives: signals that ask the owner would interrupt the system calls of programs.
  * Restartable sequences cost malloc and free two instructions more each. To count operations
@@ -108,9 +110,15 @@
 #include "cache/slots.h"
 #include "pages/bug.h"
 
+/* Who has a claim. Only a fork() has to know. */
+static inline uintptr_t claim_holder(void)
+{
+	return PLATFORM_FORKS ? (uintptr_t)this_held() : LOCK_ANYBODY;
+}
+
 bool seize_try_claim(struct hak_cache *cache)
 {
-	return lock_word_try(&cache->cold->claim, LOCK_ANYBODY);
+	return lock_word_try(&cache->cold->claim, claim_holder());
 }
 
 /* Is this the top of a seized magazine, perhaps after one operation that came too late? */
@@ -193,7 +201,7 @@ static void open(struct hak_cache *cache, unsigned class)
 
 void seize_enter(struct hak_cache *cache, unsigned class)
 {
-	lock_word_lock(&cache->cold->claim, LOCK_ANYBODY);
+	lock_word_lock(&cache->cold->claim, claim_holder());
 	if (cache->cold->magazine[class].seized_top)
 		open(cache, class);
 }
@@ -203,6 +211,15 @@ void seize_leave(struct hak_cache *cache)
 {
 	lock_word_unlock(&cache->cold->claim);
 	bug_report_noted();
+}
+
+/* In the child of a fork() this is the caller's cache. A claim that somebody else had is lost. */
+void seize_after_fork(struct hak_cache *cache)
+{
+	struct lock *claim = &cache->cold->claim;
+
+	if (claim->word && !lock_is_own(claim))
+		lock_fork_lose(claim);
 }
 
 /* Between the steps, the excess of a magazine that hak_prefill() has promised to the owner. */

@@ -11,6 +11,8 @@
 HAK_COLD void seize_enter(struct hak_cache *cache, unsigned class);
 HAK_COLD void seize_leave(struct hak_cache *cache);
 
+HAK_COLD void seize_after_fork(struct hak_cache *cache);
+
 /* Others: try to take the claim. If that succeeds, seize_leave() gives it up. */
 HAK_COLD bool seize_try_claim(struct hak_cache *cache);
 

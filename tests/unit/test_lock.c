@@ -7,6 +7,7 @@
 #include "unit.h"
 
 #include <api/fork.h>
+#include <cache/layout.h>
 #include <hakmem/hakmem.h>
 #include <superslab/arena.h>
 #include <base/lock.h>
@@ -162,6 +163,29 @@ static void lock_fork_beside(void)
 	CHECK(unit_close());
 }
 
+/* In a child, the claim of the caller's cache is its own, or that of a scan which is not there. */
+static void lock_fork_claimed(void)
+{
+	static uint64_t other[2];
+	struct lock *claim;
+
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_ZERO));
+	hak_free(hak_malloc(100));
+	claim = &this_cache()->cold->claim;
+	CHECK(claim->word == 0);
+	for (unsigned i = 0; i < 3; i++) {
+		claim->word = i == 0 ? 0 : i == 1 ? holder() : (uintptr_t)&other[0] | LOCK_WAITED;
+		CHECK(fork_prepare(false));
+		fork_in_child();
+		fork_done();
+		CHECK(claim->word == (i == 0 ? 0 : i == 1 ? holder() : LOCK_LOST));
+	}
+	claim->word = 0;
+	hak_free(hak_malloc(100));
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
 void unit_lock(void)
 {
 	TEST_RUN(lock_words);
@@ -170,5 +194,6 @@ void unit_lock(void)
 		TEST_RUN(lock_fork);
 		TEST_RUN(lock_fork_inside);
 		TEST_RUN(lock_fork_beside);
+		TEST_RUN(lock_fork_claimed);
 	}
 }
