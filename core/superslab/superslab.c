@@ -51,10 +51,10 @@ void superslab_alloc_part(struct superslab *superslab, struct window *window, un
  */
 void superslab_set_slack(struct slab *unit, unsigned used, unsigned slack)
 {
-	unsigned unbacked = unit->unbacked & used;
+	unsigned unbacked = unit->unbacked & used, again = unbacked & ~unit->untouched;
 
 	if (unbacked) {
-		hak_arena.counters.retouched += count_bits(unbacked & ~unit->untouched);
+		hak_arena.counters.retouched += PAGES_PER_UNIT > 1 ? count_bits(again) : again;
 		unit->unbacked &= (uint16_t)~used;
 		unit->untouched &= (uint16_t)~used;
 	}
@@ -208,15 +208,18 @@ static unsigned misfit(const struct request *request, uintptr_t last)
 {
 	const struct superslab *superslab = pagemap_superslab(last);
 	const struct slab *unit = &superslab->slab[superslab_index(superslab, last)];
+	unsigned pages = (unit->unbacked ^ request->slack) & UNIT_PAGES;
 
 	if (!superslab->purgeable)
 		return 0;
-	return count_bits((unit->unbacked ^ request->slack) & UNIT_PAGES);
+	return PAGES_PER_UNIT > 1 ? count_bits(pages) : pages;
 }
 
 /*
  * The first place in a run, and the first that is backed. A large span gets the end of the lowest
- * run: what is left of it becomes longer when the next SuperSlab is mapped.
+ * run: what is left of it becomes longer when the next SuperSlab is mapped. Where units are pages,
+ * a span of whole 64 KiB lies at a multiple of that, if there is such a place: so what becomes free
+ * between two of them is of use for a third.
  */
 static HAK_COLD void search_run(struct request *request, const struct slab *first)
 {
@@ -226,6 +229,9 @@ static HAK_COLD void search_run(struct request *request, const struct slab *firs
 	if (asks_for(request, ALLOC_ANY, NR_SPAN_CLASSES) &&
 	    request->units > UNITS_PER_SUPERSLAB / 2 && runs_is_lowest(next, end))
 		next = MAX(next, (end - size) & ~(request->align - 1));
+	if (UNITS_PER_SLAB > 1 && !request->counts && size % SLAB_SIZE == 0 &&
+	    ALIGN_UP(next, SLAB_SIZE) + size <= end)
+		next = ALIGN_UP(next, SLAB_SIZE);
 	do {
 		unsigned pages = UNBACKED_MISFIT;
 

@@ -20,9 +20,10 @@
 #include "../test.h"
 #include "cpus.h"
 
-#define SLAB	   ((size_t)65536)
-#define MOST_SLABS 2048u
-#define ROUNDS	   100u
+#define SLAB	    ((size_t)65536)
+#define MOST_SLABS  2048u
+#define MOST_FRAMES (MOST_SLABS * SLAB / HAK_SUPERSLAB_SIZE)
+#define ROUNDS	    100u
 
 static void *slab[MOST_SLABS];
 static size_t total; /* so many slabs there are, if nothing is in magazines */
@@ -82,6 +83,39 @@ static size_t all_slabs(void)
 	for (size_t i = 0; i < n; i++)
 		hak_free(slab[i]);
 	return n;
+}
+
+static void *to_free;
+
+static void free_on_last(void *unused)
+{
+	(void)unused;
+	if (this_cpu()->id == smp_count() - 1)
+		free_chain(to_free);
+}
+
+/*
+ * There is one frame. One CPU only allocates and another only frees, whose magazines fill with most
+ * of it. The first still gets the whole frame in blocks of 64 KiB. They lie at multiples of that,
+ * so none is lost when slabs between them become free at last.
+ */
+static void one_frees(void)
+{
+	static struct hak_mapping others[MOST_FRAMES];
+	size_t n = 0, size = HAK_SUPERSLAB_SIZE;
+
+	hak_trim(HAK_TRIM_ALL);
+	while (hak_frames_free() > 1)
+		CHECK(!hak_frames_provider.map(NULL, size, size, HAK_WANT_HEAP, &others[n++]));
+	for (unsigned round = 0; round < 3; round++) {
+		for (size = 16; size <= SLAB / 2; size += size / 4 > 8 ? size / 4 : 8) {
+			drain(size, &to_free, 40);
+			smp_run(free_on_last, NULL);
+		}
+		CHECK(all_slabs() == HAK_SUPERSLAB_SIZE / SLAB && !hak_check());
+	}
+	while (n)
+		hak_frames_provider.unmap(NULL, others[--n].base, HAK_SUPERSLAB_SIZE);
 }
 
 /* All of memory can be had in one size, then in another, whatever CPU has the blocks. */
@@ -216,6 +250,7 @@ static void ends(void)
 int main(void)
 {
 	TEST_RUN(begins);
+	TEST_RUN(one_frees);
 	TEST_RUN(others_give_theirs);
 	TEST_RUN(all_ask_at_once);
 	TEST_RUN(promises_are_kept);
