@@ -75,6 +75,12 @@ struct two_intervals {
  */
 #define POLICY_META_CHUNK ((size_t)(UNITS_PER_SLAB > 1 ? 72 : 64) << 10)
 
+/*
+ * Where chunks have guards, the first one has room for a cache, a leaf of the page map and some
+ * descriptors: so a small program touches few pages.
+ */
+#define POLICY_META_START ((size_t)640 << 10)
+
 /* What the first block needs of that: a chunk, and where units are pages a descriptor besides. */
 #define POLICY_META_FIRST (POLICY_META_CHUNK + ((size_t)(UNITS_PER_SLAB > 1 ? 36 : 0) << 10))
 
@@ -107,6 +113,7 @@ static inline unsigned policy_usual(unsigned capacity, unsigned batch)
 	return HAK_CACHE_BURST_BYTES == 0 || capacity / 2 < batch ? capacity : batch * 2;
 }
 
+unsigned policy_batch(unsigned most, size_t size, uint64_t live);
 uint64_t policy_caches(uint64_t least, uint64_t live);
 HAK_COLD unsigned policy_first_limit(unsigned class);
 HAK_COLD unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,

@@ -115,7 +115,7 @@ static struct chunk *chunk_of(uintptr_t address)
  * Get another chunk, from which @need bytes can be cut. If there is no memory for one of the
  * usual size, get the smallest that suffices, but none for a cache. A caller does without one, and
  * so little memory is of more use for blocks. Where chunks have guards, and so are mappings of
- * their own, they grow with what there is.
+ * their own, the first is longer, and later ones grow with what there is.
  */
 static bool map_chunk(enum meta_kind kind, size_t need)
 {
@@ -125,6 +125,8 @@ static bool map_chunk(enum meta_kind kind, size_t need)
 
 	if (UNITS_PER_SLAB > 1 && !meta_is_apart(META_SUPERSLAB))
 		more = pages_counters.mapped / MAPPED_PER_LONG_CHUNK;
+	if (GUARD && !meta.chunks)
+		more = POLICY_META_START;
 	size = DIV_ROUND_UP(MAX(least, more), POLICY_META_CHUNK) * POLICY_META_CHUNK;
 	if (!pages_map(size + 2 * GUARD, HAK_GRANULE, HAK_WANT_META, &mapping)) {
 		size = least;

@@ -46,7 +46,7 @@ at_most churn "$with" 4000000 "$((with / 1000)) KB" || status=1
 without=$(resident idle env)
 with=$(resident idle env LD_PRELOAD="$library")
 echo "idle: $((without >> 10)) KiB of its own; with the library $((with >> 10)) KiB"
-at_most idle "$with" $((without + (80 << 10))) "$(((with - without) >> 10)) KiB more" ||
+at_most idle "$with" $((without + (64 << 10))) "$(((with - without) >> 10)) KiB more" ||
 	status=1
 
 # Instructions from the first to the last, of the dynamic linker too; told, not judged.
