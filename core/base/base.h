@@ -79,12 +79,11 @@ _Static_assert(SLAB_SIZE == PAGES_PER_SLAB * PAGE_SIZE, "the pages of a slab are
 #ifdef __clang__
 #define NO_SANITIZE_THREAD                                                                         \
 	__attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ /* as gcc does */
+#endif
 #else
 #define NO_SANITIZE_THREAD __attribute__((no_sanitize("thread")))
-#endif
-
-#if defined(__clang__) && __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ /* as gcc does */
 #endif
 
 /* ThreadSanitizer does not see this order: all before RELEASE happened before ACQUIRE. */
