@@ -85,20 +85,6 @@ uint64_t policy_caches(uint64_t least, uint64_t live)
 	return MAX(least, live / 8);
 }
 
-/* A batch is at most this part of what is live, but it may always have so many blocks. */
-#define BATCH_PART  64u
-#define BATCH_LEAST 32u
-
-/*
- * How many blocks of @size bytes may a batch have, at most @most, when @live bytes are in blocks?
- * What a refill brings is memory that the program may never use, in each class. In a small heap
- * that would soon be more than the program has.
- */
-unsigned policy_batch(unsigned most, size_t size, uint64_t live)
-{
-	return (unsigned)MIN(most, MAX(BATCH_LEAST, live / BATCH_PART / size));
-}
-
 /* Bytes of a magazine at first. */
 #define FIRST_BYTES 8192u
 

@@ -16,7 +16,6 @@
 #include "cache/magazine.h"
 
 #include "base/policy.h"
-#include "base/usage.h"
 #include "cache/budget.h"
 #include "cache/seize.h"
 #include "cache/slots.h"
@@ -26,15 +25,6 @@
 static bool is_zero(unsigned n)
 {
 	return HAK_CACHES_BYTES && !n;
-}
-
-/* The most blocks that move at once. Where all caches share a budget, it is less in small heaps. */
-static unsigned batch_of(unsigned class)
-{
-	unsigned batch = size_class[class].batch;
-
-	return HAK_CACHES_BYTES ? policy_batch(batch, size_class[class].size, hak_usage.bytes)
-				: batch;
 }
 
 /*
@@ -79,7 +69,7 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned base = cold->base, limit = budget_limit(cache, class), got;
-	unsigned capacity = size_class[class].capacity, batch = batch_of(class);
+	unsigned capacity = size_class[class].capacity, batch = size_class[class].batch;
 	unsigned want = is_zero(limit) ? 1 : MIN((limit + 1) / 2, batch);
 	void **blocks = &cache->slot[base + 1];
 
@@ -114,7 +104,7 @@ static void spill(struct hak_cache *cache, unsigned class)
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = magazine->top - cold->base, limit = budget_limit(cache, class);
-	unsigned batch = batch_of(class), n = 0;
+	unsigned batch = size_class[class].batch, n = 0;
 	bool again = only_frees(cache, class);
 	uint64_t outstanding = 0, others;
 

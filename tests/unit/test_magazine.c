@@ -7,7 +7,6 @@
 
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
-#include <base/usage.h>
 #include <slab/blocks.h>
 #include <cache/budget.h>
 #include <cache/cache.h>
@@ -96,14 +95,6 @@ static unsigned limit(const struct hak_cache *cache, unsigned class)
 static unsigned grown(unsigned limit, unsigned least)
 {
 	return HAK_CACHES_BYTES ? MIN(limit * 2, least) : least;
-}
-
-/* A heap in which so much is live that no batch is limited by that. */
-static bool open_large(void)
-{
-	CHECK_OR(unit_open(8 * MIB, 0, FAKE_PURGE_NONE), false);
-	usage_add(64 * MIB);
-	return true;
 }
 
 static void magazine_limits(void)
@@ -268,7 +259,7 @@ static void magazine_refills(void)
 	struct hak_cache *cache;
 	unsigned n = 0, most = MAGAZINE_MIN;
 
-	CHECK(open_large());
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	cache = cache_attach();
 	CHECK(cache);
 	for (unsigned i = 0; i < ROUNDS; i++) {
@@ -293,29 +284,6 @@ static void magazine_refills(void)
 	      counters(CLASS_64).batches.refilled == n);
 	CHECK(counters(CLASS_64).batches.spills == 0 && counters(CLASS_64).blocks == 0);
 	CHECK(counters(CLASS_1K).pops == 0);
-	CHECK(unit_close());
-}
-
-/* Where little is live, a batch is small: a 64th of it, but 32 blocks at any time. */
-static void magazine_small_heap(void)
-{
-	struct hak_cache *cache;
-	unsigned n = 0;
-
-	CHECK(policy_batch(512, 64, 0) == 32 && policy_batch(16, 64, 0) == 16);
-	CHECK(policy_batch(512, 64, MIB) == 256 && policy_batch(512, 64, 4 * MIB) == 512);
-	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
-	cache = cache_attach();
-	CHECK(cache);
-	for (; n < 2000; n++) {
-		blocks[n] = magazine_pop(cache, CLASS_64, ALLOC_ANY);
-		CHECK(blocks[n]);
-		CHECK(!HAK_CACHES_BYTES || limit(cache, CLASS_64) <= 64);
-	}
-	while (n > 0)
-		magazine_push(cache, CLASS_64, blocks[--n]);
-	CHECK(!HAK_CACHES_BYTES || held(cache, CLASS_64) <= 64);
-	CHECK(!hak_check());
 	CHECK(unit_close());
 }
 
@@ -441,7 +409,7 @@ static void magazine_adapts(void)
 	struct hak_cache *cache;
 	unsigned last = 0, n;
 
-	CHECK(open_large());
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(class_alloc(CLASS_64, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 	cache = cache_attach();
 	CHECK(cache);
@@ -503,7 +471,7 @@ static void magazine_only_frees(void)
 	unsigned n = 4 * LEAST, most = 8, now = 0, spills = 0, spilled = 0;
 	struct hak_cache *cache;
 
-	CHECK(open_large());
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
 	CHECK(class_alloc(CLASS_64, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 	for (unsigned i = 0; i < n; i++)
 		CHECK(class_alloc(CLASS_64, blocks + i + 1, 1, ALLOC_ANY) == 1);
@@ -561,7 +529,7 @@ static struct hak_cache *open_grown(unsigned *n)
 {
 	struct hak_cache *cache;
 
-	CHECK_OR(open_large(), NULL);
+	CHECK_OR(unit_open(8 * MIB, 0, FAKE_PURGE_NONE), NULL);
 	cache = cache_attach();
 	CHECK_OR(cache, NULL);
 	*n = allocate(cache, 2 * USUAL);
@@ -920,7 +888,6 @@ void unit_magazine(void)
 	TEST_RUN(magazine_small_limits);
 	TEST_RUN(magazine_batches);
 	TEST_RUN_BURSTS(magazine_refills);
-	TEST_RUN(magazine_small_heap);
 	TEST_RUN(magazine_last_in_first_out);
 	TEST_RUN(magazine_push_twice);
 	TEST_RUN_BURSTS(magazine_spills);
