@@ -334,7 +334,7 @@ overflow: tests/linux/overflow.sh $(L)
 overflow-debug: tests/linux/overflow.sh $(O)/debug/linux
 install: tests/install/run.sh
 build 120: tests/install/build.sh
-dist: $(DIST_CHECK)
+dist: tests/install/dist.sh
 page-linux: tests/pages/linux.sh
 fastpath: tests/fastpath/check.sh $(L)/libhakmem.so
 demo: tests/bench/demo.sh $(L)/scaling $(B)/scaling.elf
