@@ -349,7 +349,7 @@ int main(int argc, char **argv)
 		many = (unsigned)atoi(argv[2]);
 	if (argc > 3)
 		most_steps = (unsigned)atoi(argv[3]);
-	free(malloc(1));
+	free(malloc(8 << 20)); /* the library's thread begins now, if there is to be one */
 	atexit(at_exit);
 	pthread_key_create(&last_key, stop_steps);
 	sigaction(SIGTRAP, &action, NULL);

@@ -145,6 +145,9 @@ test_forksteps()
 	export HAKMEM_REAPER
 	ways forksteps "$cc -std=gnu11 -Wl,-z,now" forksteps.c
 	export -n HAKMEM_REAPER
+	# and beside scans of another thread
+	cp "$scratch/forksteps-archive" "$scratch/forksteps-scans" &&
+		execute forksteps-scans HAKMEM_REAPER=1
 }
 
 # Without the library the same program is to notice that it is not there.
