@@ -3,16 +3,16 @@
 #
 # Runs test suites and adds up what they print.
 #
-#	tests/run.sh [-d DIRECTORY] [-j N] [-t SECONDS] ["NAME [SECONDS]: COMMAND" ...]
+#	tests/run.sh [-d DIRECTORY] [-j N] [-t SECONDS] [-x TIMES] ["NAME [SECONDS]: COMMAND" ...]
 #
 # Suites come as arguments, or one per line on standard input, where empty lines
 # and those that start with # are skipped. The output of a suite goes to
 # DIRECTORY/NAME.log; N suites run at once (default: 1).
 #
-# SECONDS, before the colon or else by -t, is how long a suite may take. The
-# command finds it in TIMEOUT, which is where qemu/run.sh looks for the limit of
-# an image. The runner ends a suite a quarter later, so that qemu/run.sh can say
-# first which image did not end.
+# SECONDS, before the colon or else by -t, is how long a suite may take, or so
+# many TIMES as long (default: once). The command finds that in TIMEOUT, which is
+# where qemu/run.sh looks for the limit of an image. The runner ends a suite a
+# quarter later, so that qemu/run.sh can say first which image did not end.
 #
 # A suite prints "ok NAME" or "FAIL NAME: WHY" for each test, as tests/test.c
 # does. One that prints no test, or ends with another status than 0 without
@@ -21,13 +21,15 @@
 
 directory=
 jobs=1
-default_limit=1200
+default_limit=600
+times=1
 
-while getopts d:j:t: option; do
+while getopts d:j:t:x: option; do
 	case $option in
 	d) directory=$OPTARG ;;
 	j) jobs=$OPTARG ;;
 	t) default_limit=$OPTARG ;;
+	x) times=$OPTARG ;;
 	*) exit 2 ;;
 	esac
 done
@@ -124,7 +126,7 @@ for suite in "${suites[@]}"; do
 		fi
 	done
 	bases+=("$directory/$name")
-	limits+=("$limit")
+	limits+=($((limit * times)))
 	rm -f "$directory/$name".{log,result,failures}
 done
 

@@ -3,11 +3,12 @@
 # All suites, in tables, and the builds that they need; included by the Makefile.
 
 # A suite is a line "NAME [SECONDS]: COMMAND" for tests/run.sh. SECONDS is ten times what
-# it takes alone, and at least 60: a machine that tests may be busy. Without it, 1200.
+# it takes alone, and at least 60, or 600 if it is not given. It gets three times as long, since a
+# machine that tests may be busy.
 #
 # So many suites run at once, and so many compilers, unless `make -jN` says how many.
 JOBS ?= 2
-RUN := tests/run.sh -d $(O)/test-logs -j $(call number,JOBS)
+RUN := tests/run.sh -d $(O)/test-logs -x 3 -j $(call number,JOBS)
 BUILDERS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(call number,JOBS))
 
 # The same programs built otherwise, each in a directory of its own.
