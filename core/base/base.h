@@ -77,8 +77,7 @@ _Static_assert(SLAB_SIZE == PAGES_PER_SLAB * PAGE_SIZE, "the pages of a slab are
  * no_sanitize leaves checks of atomic accesses and of memset().
  */
 #ifdef __clang__
-#define NO_SANITIZE_THREAD                                                                         \
-	__attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
+#define NO_SANITIZE_THREAD __attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
 #if __has_feature(thread_sanitizer)
 #define __SANITIZE_THREAD__ /* as gcc does */
 #endif
