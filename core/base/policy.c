@@ -85,6 +85,20 @@ uint64_t policy_caches(uint64_t least, uint64_t live)
 	return MAX(least, live / 8);
 }
 
+/* A batch is at most this part of the heap, but it may always have so many blocks. */
+#define BATCH_PART  64u
+#define BATCH_LEAST 32u
+
+/*
+ * How many blocks of @size bytes may a batch have when no more than @peak bytes were ever in blocks?
+ * What a refill brings is memory that the program may never use, in each class. In a small heap that
+ * would soon be more than the program has.
+ */
+unsigned policy_batch(size_t size, uint64_t peak)
+{
+	return (unsigned)MIN(MAX(BATCH_LEAST, peak / BATCH_PART / size), UINT16_MAX);
+}
+
 /* Bytes of a magazine at first. */
 #define FIRST_BYTES 8192u
 
@@ -192,9 +206,10 @@ unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
  * @batch: the most blocks that move at once
  * @all:   the program frees and hardly allocates: nothing of this will be wanted back
  *
- * If @all, or if batches are small, that is a batch. If not, it is half of a batch, or as many as
- * leave half of the limit, if that is less: a program that wants blocks back then still finds some,
- * and after a few turns spills no more. In any case it is so many that one more block fits.
+ * If @all, or if batches are small, that is a batch. If not, it is half of a batch, or a quarter of
+ * the limit if that is more, but at most as many as leave half of the limit: a program that wants
+ * blocks back then still finds some, and after a few turns spills no more. In any case it is so
+ * many that one more block fits.
  *
  * Returns 1 .. @held.
  */
@@ -204,7 +219,7 @@ unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all)
 
 	hak_assert(held && limit <= held);
 	if (!all && HAK_CACHE_BURST_BYTES > 0)
-		most = MIN((batch + 1) / 2, held - limit / 2);
+		most = MIN(MAX((batch + 1) / 2, limit / 4), held - limit / 2);
 	hak_assert(most <= held && least <= held);
 	return MAX(most, least);
 }

@@ -113,7 +113,7 @@ static inline unsigned policy_usual(unsigned capacity, unsigned batch)
 	return HAK_CACHE_BURST_BYTES == 0 || capacity / 2 < batch ? capacity : batch * 2;
 }
 
-unsigned policy_batch(unsigned most, size_t size, uint64_t live);
+unsigned policy_batch(size_t size, uint64_t peak);
 uint64_t policy_caches(uint64_t least, uint64_t live);
 HAK_COLD unsigned policy_first_limit(unsigned class);
 HAK_COLD unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,

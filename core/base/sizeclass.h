@@ -153,9 +153,10 @@ static inline unsigned class_after(unsigned class)
 #define MAGAZINE_MIN 8u
 
 /* The most blocks that a magazine of a class may hold: HAK_MAGAZINE_BYTES, within limits. */
+#define MAGAZINE_MOST(size) ((size) <= SMALL_MAX / 2 ? HAK_MAGAZINE_MAX : HAK_MAGAZINE_MAX_LARGE)
 #define MAGAZINE_FIT(size)                                                                         \
-	(HAK_MAGAZINE_BYTES / (size) > HAK_MAGAZINE_MAX ? HAK_MAGAZINE_MAX                         \
-							: HAK_MAGAZINE_BYTES / (size))
+	(HAK_MAGAZINE_BYTES / (size) > MAGAZINE_MOST(size) ? MAGAZINE_MOST(size)                   \
+							   : HAK_MAGAZINE_BYTES / (size))
 #define SLAB_CAPACITY(size) (MAGAZINE_FIT(size) < MAGAZINE_MIN ? MAGAZINE_MIN : MAGAZINE_FIT(size))
 #define SPAN_CAPACITY(size)                                                                        \
 	((size) > HAK_CACHED_MAX ? 0u : MAGAZINE_FIT(size) < 1u ? 1u : MAGAZINE_FIT(size))

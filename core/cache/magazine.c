@@ -16,6 +16,7 @@
 #include "cache/magazine.h"
 
 #include "base/policy.h"
+#include "base/usage.h"
 #include "cache/budget.h"
 #include "cache/seize.h"
 #include "cache/slots.h"
@@ -25,6 +26,19 @@
 static bool is_zero(unsigned n)
 {
 	return HAK_CACHES_BYTES && !n;
+}
+
+/*
+ * The most blocks that move at once. Where all caches share a budget, it is less in small heaps,
+ * but at least @least.
+ */
+static unsigned batch_of(unsigned class, unsigned least)
+{
+	unsigned batch = size_class[class].batch, size = size_class[class].size;
+
+	if (HAK_CACHES_BYTES)
+		batch = MIN(batch, MAX(least, policy_batch(size, hak_usage.peak)));
+	return batch;
 }
 
 /*
@@ -69,7 +83,9 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned base = cold->base, limit = budget_limit(cache, class), got;
-	unsigned capacity = size_class[class].capacity, batch = size_class[class].batch;
+	unsigned capacity = size_class[class].capacity;
+	/* of what it spilled a moment ago, more at once; of others no more than are wanted */
+	unsigned batch = batch_of(class, (unsigned)MIN(limit / 4, cold->missed));
 	unsigned want = is_zero(limit) ? 1 : MIN((limit + 1) / 2, batch);
 	void **blocks = &cache->slot[base + 1];
 
@@ -104,7 +120,7 @@ static void spill(struct hak_cache *cache, unsigned class)
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = magazine->top - cold->base, limit = budget_limit(cache, class);
-	unsigned batch = size_class[class].batch, n = 0;
+	unsigned batch = batch_of(class, limit / 4), n = 0;
 	bool again = only_frees(cache, class);
 	uint64_t outstanding = 0, others;
 

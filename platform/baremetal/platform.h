@@ -49,6 +49,7 @@
  * above 32 KiB have none either before the provider has had 32 MiB.
  */
 #define HAK_MAGAZINE_MAX	  96u
+#define HAK_MAGAZINE_MAX_LARGE	  HAK_MAGAZINE_MAX
 #define HAK_MAGAZINE_NEAR	  HAK_MAGAZINE_MAX
 #define HAK_MAGAZINE_BYTES	  (48u << 10)
 #define HAK_CACHE_BYTES		  (512 << 10)

@@ -51,9 +51,10 @@
 #define HAK_MIN_ALIGN 16
 
 /*
- * How much magazines hold. A magazine holds at most HAK_MAGAZINE_MAX blocks, since indices of
- * slots have 16 bits, and at most HAK_MAGAZINE_BYTES. With more than HAK_MAGAZINE_NEAR blocks
- * it moves to the far slots (cache/slots.c).
+ * How much magazines hold. A magazine holds at most HAK_MAGAZINE_MAX blocks of up to 512 bytes, or
+ * HAK_MAGAZINE_MAX_LARGE larger ones, since indices of slots have 16 bits, and at most
+ * HAK_MAGAZINE_BYTES. With more than HAK_MAGAZINE_NEAR blocks it moves to the far slots
+ * (cache/slots.c).
  *
  * All magazines of a thread together may grow by HAK_CACHE_BYTES from what they begin with,
  * and by HAK_CACHE_BURST_BYTES for what the thread frees and allocates by turns. Less would
@@ -62,7 +63,8 @@
  * those of all threads together may grow by HAK_CACHES_BYTES, or by an eighth of what is live.
  * Blocks above HAK_CACHED_MAX bytes have no magazines.
  */
-#define HAK_MAGAZINE_MAX	  1280u
+#define HAK_MAGAZINE_MAX	  1664u
+#define HAK_MAGAZINE_MAX_LARGE	  1024u
 #define HAK_MAGAZINE_NEAR	  64u
 #define HAK_MAGAZINE_BYTES	  (16u << 20)
 #define HAK_CACHE_BYTES		  (4 * 1048576)

@@ -7,6 +7,7 @@
 
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
+#include <base/usage.h>
 #include <slab/blocks.h>
 #include <cache/budget.h>
 #include <cache/cache.h>
@@ -17,6 +18,7 @@
 #include <superslab/superslab.h>
 
 #define CLASS_64  5
+#define CLASS_128 9
 #define CLASS_1K  21
 #define CLASS_16K class_of(16384)
 #define CLASS_32K CLASS_SLAB_LAST
@@ -95,6 +97,14 @@ static unsigned limit(const struct hak_cache *cache, unsigned class)
 static unsigned grown(unsigned limit, unsigned least)
 {
 	return HAK_CACHES_BYTES ? MIN(limit * 2, least) : least;
+}
+
+/* A heap that was so large that no batch is limited by that. */
+static bool open_large(void)
+{
+	CHECK_OR(unit_open(8 * MIB, 0, FAKE_PURGE_NONE), false);
+	usage_add(64 * MIB);
+	return true;
 }
 
 static void magazine_limits(void)
@@ -259,7 +269,7 @@ static void magazine_refills(void)
 	struct hak_cache *cache;
 	unsigned n = 0, most = MAGAZINE_MIN;
 
-	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(open_large());
 	cache = cache_attach();
 	CHECK(cache);
 	for (unsigned i = 0; i < ROUNDS; i++) {
@@ -285,6 +295,54 @@ static void magazine_refills(void)
 	CHECK(counters(CLASS_64).batches.spills == 0 && counters(CLASS_64).blocks == 0);
 	CHECK(counters(CLASS_1K).pops == 0);
 	CHECK(unit_close());
+}
+
+/* In a small heap a batch is small: a 64th of the most that was live, but 32 blocks at any time. */
+static void magazine_small_heap(void)
+{
+	struct hak_cache *cache;
+	unsigned n = 0;
+
+	CHECK(policy_batch(64, 0) == 32 && policy_batch(MIB, MIB) == 32);
+	CHECK(policy_batch(64, MIB) == 256 && policy_batch(16, 256 * MIB) > BATCH);
+	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
+	cache = cache_attach();
+	CHECK(cache);
+	for (; n < 2000; n++) {
+		blocks[n] = magazine_pop(cache, CLASS_64, ALLOC_ANY);
+		CHECK(blocks[n]);
+		CHECK(!HAK_CACHES_BYTES || limit(cache, CLASS_64) <= 64);
+	}
+	while (n > 0)
+		magazine_push(cache, CLASS_64, blocks[--n]);
+	CHECK(!HAK_CACHES_BYTES || held(cache, CLASS_64) <= 64);
+	CHECK(!hak_check());
+	CHECK(unit_close());
+}
+
+/* What is allocated and freed again and again soon goes no more to the slabs, if it fits. */
+static void magazine_repeats(void)
+{
+	struct hak_cache *cache;
+	struct cache_counters before, now;
+
+	for (unsigned n = 100; n < CAPACITY - CAPACITY / 32; n += 100) {
+		CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
+		cache = cache_attach();
+		CHECK(cache);
+		for (unsigned turn = 0; turn < 8; turn++) {
+			before = counters(CLASS_128);
+			for (unsigned i = 0; i < n; i++)
+				CHECK(blocks[i] = magazine_pop(cache, CLASS_128, ALLOC_ANY));
+			for (unsigned i = 0; i < n; i++)
+				CHECK(magazine_push(cache, CLASS_128, blocks[i]));
+		}
+		now = counters(CLASS_128);
+		CHECK(now.batches.refills == before.batches.refills);
+		CHECK(now.batches.spills == before.batches.spills);
+		CHECK(!hak_check());
+		CHECK(unit_close());
+	}
 }
 
 /* The block that was freed last is warm: it goes out first. */
@@ -409,7 +467,7 @@ static void magazine_adapts(void)
 	struct hak_cache *cache;
 	unsigned last = 0, n;
 
-	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(open_large());
 	CHECK(class_alloc(CLASS_64, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 	cache = cache_attach();
 	CHECK(cache);
@@ -471,7 +529,7 @@ static void magazine_only_frees(void)
 	unsigned n = 4 * LEAST, most = 8, now = 0, spills = 0, spilled = 0;
 	struct hak_cache *cache;
 
-	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(open_large());
 	CHECK(class_alloc(CLASS_64, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
 	for (unsigned i = 0; i < n; i++)
 		CHECK(class_alloc(CLASS_64, blocks + i + 1, 1, ALLOC_ANY) == 1);
@@ -529,7 +587,7 @@ static struct hak_cache *open_grown(unsigned *n)
 {
 	struct hak_cache *cache;
 
-	CHECK_OR(unit_open(8 * MIB, 0, FAKE_PURGE_NONE), NULL);
+	CHECK_OR(open_large(), NULL);
 	cache = cache_attach();
 	CHECK_OR(cache, NULL);
 	*n = allocate(cache, 2 * USUAL);
@@ -888,6 +946,8 @@ void unit_magazine(void)
 	TEST_RUN(magazine_small_limits);
 	TEST_RUN(magazine_batches);
 	TEST_RUN_BURSTS(magazine_refills);
+	TEST_RUN(magazine_small_heap);
+	TEST_RUN_BURSTS(magazine_repeats);
 	TEST_RUN(magazine_last_in_first_out);
 	TEST_RUN(magazine_push_twice);
 	TEST_RUN_BURSTS(magazine_spills);

@@ -115,10 +115,12 @@ static void sizeclass_capacities(void)
 	for_each_class(class)
 	{
 		unsigned capacity = HAK_MAGAZINE_BYTES / size_class[class].size;
+		unsigned most =
+			size_class[class].size <= 512 ? HAK_MAGAZINE_MAX : HAK_MAGAZINE_MAX_LARGE;
 		bool span = class > CLASS_SLAB_LAST;
 
-		if (capacity > HAK_MAGAZINE_MAX)
-			capacity = HAK_MAGAZINE_MAX;
+		if (capacity > most)
+			capacity = most;
 		if (capacity < (span ? 1 : MAGAZINE_MIN))
 			capacity = span ? 1 : MAGAZINE_MIN;
 		if (span && size_class[class].size > HAK_CACHED_MAX)
