@@ -27,6 +27,11 @@
 
 #include "base/sizeclass.h"
 
+/* Where the compiler does not inline these, all files call the same. */
+extern inline size_t pagemap_leaf_index(uintptr_t address);
+extern inline struct pagemap_leaf *pagemap_leaf(uintptr_t address);
+extern inline struct superslab *pagemap_superslab(uintptr_t address);
+
 PLATFORM_SPARSE struct pagemap pagemap;
 
 /**

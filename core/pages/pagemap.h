@@ -39,7 +39,7 @@ struct pagemap {
 
 extern HAK_HIDDEN struct pagemap pagemap;
 
-static inline size_t pagemap_leaf_index(uintptr_t address)
+inline size_t pagemap_leaf_index(uintptr_t address)
 {
 	return (address - pages_window()) >> HAK_LEAF_BITS;
 }
@@ -77,7 +77,7 @@ static inline unsigned pagemap_class(uintptr_t address)
 }
 
 /* The leaf for any address; NULL if there is none. */
-static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
+inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
 {
 	intptr_t distance;
 
@@ -90,7 +90,7 @@ static inline struct pagemap_leaf *pagemap_leaf(uintptr_t address)
 }
 
 /* The descriptor of the SuperSlab in which any address lies; NULL if there is none. */
-static inline struct superslab *pagemap_superslab(uintptr_t address)
+inline struct superslab *pagemap_superslab(uintptr_t address)
 {
 	struct pagemap_leaf *leaf = pagemap_leaf(address);
 

@@ -19,6 +19,8 @@
 #include "base/policy.h"
 #include "base/sizeclass.h"
 
+extern inline uintptr_t pages_window(void);
+
 struct pages_counters pages_counters;
 _Atomic size_t pages_left = SIZE_MAX;
 uintptr_t hak_window_base;

@@ -41,7 +41,7 @@ extern HAK_HIDDEN uintptr_t hak_window_base;
 
 HAK_COLD bool pages_small_records(void);
 
-static inline uintptr_t pages_window(void)
+inline uintptr_t pages_window(void)
 {
 	return IS_ENABLED(CONFIG_HAK_WINDOW) ? hak_window_base : 0;
 }
