@@ -126,7 +126,7 @@ struct quarantine {
  * @owner:        whose the cache is: see cache.c [list]
  * @thread:       this_held() of the owner [list]
  * @in_use:       in debug builds: the owner uses the cache now [owner]
- * @quiet:        all magazines are seized and empty [claim]
+ * @quiet:        a bit for each part of the magazines: all in it are seized and empty [claim]
  * @far_touched:  the far slots may have memory [claim, list]
  * @victim:       the class whose turn it was last to give up some of its limit [claim]
  * @prefill:      promises to the owner; NULL if there are none [claim]
@@ -144,7 +144,7 @@ struct cache_cold {
 	_Atomic uint64_t owner;
 	unsigned *thread;
 	bool in_use;
-	bool quiet;
+	uint8_t quiet;
 	bool far_touched;
 	uint8_t victim;
 	struct prefill *prefill;

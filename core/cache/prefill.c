@@ -95,7 +95,7 @@ static unsigned prefill_alloc(struct hak_cache *cache, unsigned class, void **en
 	struct promise *promise = promise_of(cache, class);
 	unsigned done = 0;
 
-	cache->cold->quiet = false;
+	cache->cold->quiet = 0;
 	while (done < n && promise->stashed)
 		end[-(ptrdiff_t)++done] = stash_pop(promise);
 	return done ? done : blocks_alloc(class, end, n, ALLOC_ANY);
@@ -110,7 +110,7 @@ static uint64_t prefill_free(struct hak_cache *cache, unsigned class, void *cons
 	uint64_t there = slots_held(cache, class) - n + promise->stashed;
 	unsigned kept;
 
-	cache->cold->quiet = false;
+	cache->cold->quiet = 0;
 	left = left > pops ? left - pops : 0;
 	kept = left > there ? (unsigned)MIN(left - there, n) : 0;
 	for (unsigned i = 0; i < kept; i++)

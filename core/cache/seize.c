@@ -194,7 +194,7 @@ static void open(struct hak_cache *cache, unsigned class)
 	cold->seized_top = 0;
 	cold->excess = 0;
 	cold->spilled_last = false;
-	cache->cold->quiet = false;
+	cache->cold->quiet = 0;
 	budget_set_limit(cache, class, MAX(held, first));
 	hak_assert(magazine->top <= magazine->limit);
 }
@@ -265,29 +265,22 @@ static void settle(struct hak_cache *cache, unsigned class)
 }
 
 /*
- * Step 3 for all magazines of a cache. @sure: a barrier has passed, or none is needed. Sets
- * @excess of the classes of which there are blocks to take. The cache is quiet if the scan is to
- * take all blocks of its magazines, which are all seized, but for those that are promised.
+ * Step 3. @sure: a barrier has passed, or none is needed. Returns whether the magazine is quiet: it
+ * is seized, and the scan is to take all of its blocks, but for those that are promised.
  */
-void seize_settle(struct hak_cache *cache, bool sure, bool *excess)
+bool seize_settle(struct hak_cache *cache, unsigned class, bool sure)
 {
-	bool quiet = sure;
+	struct magazine_cold *cold = &cache->cold->magazine[class];
 
 	hak_assert(READ_ONCE(cache->cold->claim.word));
-	for_each_magazine(class)
-	{
-		struct magazine_cold *cold = &cache->cold->magazine[class];
-
-		if (cold->excess == PROMISED) {
-			cold->excess = 0;
-			continue;
-		}
-		if (!sure || !seize_confirm(cache, class))
-			cold->excess = 0;
-		else
-			settle(cache, class);
-		quiet &= cold->seized_top && cold->excess == cold->kept;
-		excess[class] |= cold->excess > 0;
+	if (cold->excess == PROMISED) {
+		cold->excess = 0;
+		return sure;
 	}
-	cache->cold->quiet = quiet;
+	if (sure && seize_confirm(cache, class)) {
+		settle(cache, class);
+		return cold->excess == cold->kept;
+	}
+	cold->excess = 0;
+	return false;
 }

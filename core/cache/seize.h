@@ -21,8 +21,8 @@ HAK_COLD void seize_begin(struct hak_cache *cache, unsigned class);
 HAK_COLD bool seize_confirm(struct hak_cache *cache, unsigned class);
 HAK_COLD unsigned seize_collect(struct hak_cache *cache, unsigned class, void **blocks, unsigned n);
 
-/* ... and what a scan does with them: before the barrier, and after it for a whole cache. */
+/* ... and what a scan does with it: before the barrier, and after it. */
 HAK_COLD void seize_idle(struct hak_cache *cache, unsigned class, bool all);
-HAK_COLD void seize_settle(struct hak_cache *cache, bool sure, bool *excess);
+HAK_COLD bool seize_settle(struct hak_cache *cache, unsigned class, bool sure);
 
 #endif
