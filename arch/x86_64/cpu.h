@@ -32,14 +32,18 @@ static inline bool cpu_decrement_to_zero(uint16_t *word)
 }
 
 /*
- * Clear @size bytes, a multiple of 8. Where the size of code counts, compilers make memset()
- * a loop over bytes, and this is shorter and faster.
+ * Store a word @words times. Where the size of code counts, compilers make memset() a loop over
+ * bytes, and this is shorter and faster.
  */
+static inline void cpu_fill(void *start, uint64_t value, size_t words)
+{
+	__asm__ volatile("rep stosq" : "+D"(start), "+c"(words) : "a"(value) : "memory");
+}
+
+/* Clear @size bytes, a multiple of 8. */
 static inline void cpu_clear(void *start, size_t size)
 {
-	size_t words = size / 8;
-
-	__asm__ volatile("rep stosq" : "+D"(start), "+c"(words) : "a"(0ul) : "memory");
+	cpu_fill(start, 0, size / 8);
 }
 
 /* While spinning: leave the core to its other hardware thread, and QEMU to its other CPUs. */

@@ -225,6 +225,29 @@ unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all)
 }
 
 /**
+ * policy_last_limit() - how many blocks may a magazine hold, if the program may soon free the last?
+ * @limit:  how many it might hold otherwise
+ * @held:   how many it holds; one more is about to be pushed
+ * @others: how many blocks of the class are not free, and are none of these
+ * @batch:  the most blocks that move at once
+ *
+ * So many that the free of the last of them spills. Where batches are short, each free before that
+ * comes to spill, too, once the others are so few that no less than that empties the magazine.
+ *
+ * Returns @held if there are no others; else more. Less says that the magazine has to spill now.
+ */
+unsigned policy_last_limit(unsigned limit, unsigned held, uint64_t others, unsigned batch)
+{
+	unsigned fewer = (batch > HAK_STEPS_MOST ? HAK_STEPS_MOST : batch) - 1; /* by a spill */
+
+	if (others > limit)
+		return limit;
+	if (HAK_STEPS_MOST && others)
+		others = others * fewer > held ? (others * fewer - held) / (fewer + 1) : 0;
+	return (unsigned)MIN(limit, held + others);
+}
+
+/**
  * policy_excess() - how many blocks did a magazine hold all the time and not need?
  * @held: how many blocks it held at the last scan
  * @gone: how many were popped or spilled since

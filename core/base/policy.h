@@ -119,6 +119,7 @@ HAK_COLD unsigned policy_first_limit(unsigned class);
 HAK_COLD unsigned policy_next_limit(unsigned limit, unsigned capacity, unsigned batch,
 				    enum magazine_event event);
 HAK_COLD unsigned policy_spill(unsigned held, unsigned limit, unsigned batch, bool all);
+HAK_COLD unsigned policy_last_limit(unsigned limit, unsigned held, uint64_t others, unsigned batch);
 HAK_COLD unsigned policy_excess(unsigned held, uint64_t gone);
 HAK_COLD unsigned policy_inherited(unsigned class);
 

@@ -110,8 +110,8 @@ static void shrink(struct hak_cache *cache, unsigned class)
 	limit -= HAK_CACHE_BURST_BYTES ? (limit - first + 1) / 2
 				       : MIN(limit - first, size_class[class].batch);
 	if (held > limit)
-		slots_free(cache, class, held - limit);
-	budget_set_limit(cache, class, limit);
+		held -= slots_free_some(cache, class, 1, held - limit);
+	budget_set_limit(cache, class, MAX(limit, held));
 }
 
 /*

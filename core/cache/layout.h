@@ -96,7 +96,7 @@ struct magazine_cold {
  */
 struct prefill {
 	unsigned (*alloc)(struct hak_cache *cache, unsigned class, void **end, unsigned n);
-	uint64_t (*free)(struct hak_cache *cache, unsigned class, void *const *blocks, unsigned n);
+	void (*free)(struct hak_cache *cache, unsigned class, void *const *blocks, unsigned n);
 	void (*drop)(struct hak_cache *cache);
 };
 

@@ -109,39 +109,37 @@ static void refill(struct hak_cache *cache, unsigned class, enum alloc_which whi
 /*
  * Make a slot free in a full magazine: either its limit grows, or the oldest blocks go.
  *
- * If a program only frees, this function watches for the last free. `others` counts the blocks
- * of the class that are outstanding, without those in the magazine and the one that is about
- * to be pushed. If they are few, the limit is set so that the free of the last of them spills
- * again. Then all blocks go, and no unused block keeps a slab: a program that frees everything
- * and does not call again gives its memory back.
+ * If a program only frees, this function watches for the last free. It counts the blocks of the
+ * class that are outstanding, without those in the magazine and the one that is about to be pushed.
+ * If they are few, the limit is set so that the free of the last of them comes here, or is the one
+ * that is about to be pushed. Then magazine_push() lets all blocks go, and no unused block keeps a
+ * slab: a program that frees everything and does not call again gives its memory back.
  */
 static void spill(struct hak_cache *cache, unsigned class)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = magazine->top - cold->base, limit = budget_limit(cache, class);
-	unsigned batch = batch_of(class, limit / 4), n = 0;
-	bool again = only_frees(cache, class);
-	uint64_t outstanding = 0, others;
+	unsigned capacity = size_class[class].capacity, batch = batch_of(class, limit / 4), n = 0;
+	bool again = only_frees(cache, class), full = held == (HAS_FAR_SLOTS ? limit : capacity);
+	uint64_t others = again ? blocks_outstanding(class) - held - 1 : UINT64_MAX;
+	unsigned next = policy_next_limit(limit, capacity, batch,
+					  again ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL);
 
-	budget_grow(cache, class,
-		    policy_next_limit(limit, size_class[class].capacity, batch,
-				      again ? MAGAZINE_SPILL_AGAIN : MAGAZINE_SPILL));
-	limit = budget_limit(cache, class);
-	if (held >= limit && !is_zero(held)) {
-		n = policy_spill(held, limit, batch, again);
-		outstanding = slots_free(cache, class, n);
-	} else if (again) {
-		outstanding = blocks_outstanding(class);
+	if (next > limit) {
+		budget_grow(cache, class, next);
+		next = budget_limit(cache, class);
 	}
+	next = policy_last_limit(next, held, others, batch);
+	if ((others || full) && held >= next && !is_zero(held)) {
+		n = slots_free_some(cache, class, 1, policy_spill(held, next, batch, again));
+		held -= n;
+		next = policy_last_limit(next, held, others, batch);
+	}
+	if (HAK_STEPS_MOST && others)
+		next = MAX(next, held + 1);
 	cold->missed = again ? cold->missed + n : n;
-	held = magazine->top - cold->base;
-	others = again ? outstanding - held - 1 : UINT64_MAX;
-	if (!others && held)
-		slots_free(cache, class, held);
-	held = magazine->top - cold->base;
-	if (others < limit - held)
-		budget_set_limit(cache, class, held + (unsigned)others);
+	budget_set_limit(cache, class, next);
 	note_batch(cache, class, true);
 }
 
@@ -217,7 +215,7 @@ bool magazine_push(struct hak_cache *cache, unsigned class, void *block)
 	cache->pushes[class]++;
 	if (unlikely(magazine->top > magazine->limit)) {
 		/* the last block of its class, see spill(); or the magazine has no budget */
-		slots_free(cache, class, 1);
+		slots_free(cache, class, magazine->top - cache->cold->magazine[class].base);
 		budget_set_limit(cache, class, policy_first_limit(class));
 	}
 	hak_assert(magazine->top <= magazine->limit);

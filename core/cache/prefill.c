@@ -102,8 +102,7 @@ static unsigned prefill_alloc(struct hak_cache *cache, unsigned class, void **en
 }
 
 /* The blocks have not left the magazine yet. */
-static uint64_t prefill_free(struct hak_cache *cache, unsigned class, void *const *blocks,
-			     unsigned n)
+static void prefill_free(struct hak_cache *cache, unsigned class, void *const *blocks, unsigned n)
 {
 	struct promise *promise = promise_of(cache, class);
 	uint64_t left = cache->cold->magazine[class].promised, pops = slots_pops(cache, class);
@@ -115,7 +114,8 @@ static uint64_t prefill_free(struct hak_cache *cache, unsigned class, void *cons
 	kept = left > there ? (unsigned)MIN(left - there, n) : 0;
 	for (unsigned i = 0; i < kept; i++)
 		stash_push(promise, blocks[i]);
-	return blocks_free(class, blocks + kept, n - kept);
+	if (kept < n)
+		blocks_free(class, blocks + kept, n - kept);
 }
 
 /* Give back what the stash of a class has beyond so many blocks and so many records. */

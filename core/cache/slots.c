@@ -62,26 +62,26 @@ void slots_move(struct hak_cache *cache, unsigned class, unsigned base)
 }
 
 /*
- * Free the oldest @n blocks of an open magazine to where they came from. Returns how
- * many blocks of the class are outstanding then, those in the magazine included.
+ * Free the oldest blocks of an open magazine to where they came from: at least @least, at most @n.
+ * Returns how many.
  */
-uint64_t slots_free(struct hak_cache *cache, unsigned class, unsigned n)
+unsigned slots_free_some(struct hak_cache *cache, unsigned class, unsigned least, unsigned n)
 {
 	struct magazine *magazine = &cache->magazine[class];
 	struct magazine_cold *cold = &cache->cold->magazine[class];
 	unsigned held = magazine->top - cold->base;
 	void **blocks = &cache->slot[cold->base + 1];
-	uint64_t outstanding;
 
 	hak_assert(!cold->seized_top && n <= held);
-	outstanding = unlikely(cache->cold->prefill)
-			      ? cache->cold->prefill->free(cache, class, blocks, n)
-			      : blocks_free(class, blocks, n);
+	if (unlikely(cache->cold->prefill))
+		cache->cold->prefill->free(cache, class, blocks, n);
+	else
+		n = blocks_free_some(class, blocks, least, n);
 	__builtin_memmove(blocks, blocks + n, (held - n) * sizeof(*blocks));
 	magazine->top = (uint16_t)(magazine->top - n);
 	cold->batches.spills++;
 	cold->batches.spilled += n;
-	return outstanding;
+	return n;
 }
 
 NO_SANITIZE_THREAD unsigned slots_held(const struct hak_cache *cache, unsigned class)

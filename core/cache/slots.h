@@ -9,7 +9,13 @@
 
 HAK_COLD void slots_init(struct cache_cold *cold);
 HAK_COLD void slots_move(struct hak_cache *cache, unsigned class, unsigned base);
-HAK_COLD uint64_t slots_free(struct hak_cache *cache, unsigned class, unsigned n);
+HAK_COLD unsigned slots_free_some(struct hak_cache *cache, unsigned class, unsigned least,
+				  unsigned n);
+
+static inline void slots_free(struct hak_cache *cache, unsigned class, unsigned n)
+{
+	slots_free_some(cache, class, n, n);
+}
 
 /* Of any cache, as it is just now: the owner may be between two steps. */
 HAK_COLD unsigned slots_held(const struct hak_cache *cache, unsigned class);

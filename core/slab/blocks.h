@@ -18,13 +18,21 @@ static inline unsigned blocks_alloc(unsigned class, void **end, unsigned n, enum
 }
 
 /*
- * Free blocks. One that is no block, or is free already, is noted: see bug_note(). Returns how
- * many blocks of the class are outstanding then.
+ * Free at least @least of @n blocks, and at least one. A block that is none, or is free already, is
+ * noted: see bug_note(). Returns how many, the first ones.
  */
-static inline uint64_t blocks_free(unsigned class, void *const *blocks, unsigned n)
+static inline unsigned blocks_free_some(unsigned class, void *const *blocks, unsigned least,
+					unsigned n)
 {
-	return class_has_spans(class) ? span_free_batch(class, blocks, n)
-				      : class_free(class, blocks, n);
+	if (!class_has_spans(class))
+		return class_free_some(class, blocks, least, n);
+	span_free_batch(class, blocks, n);
+	return n;
+}
+
+static inline void blocks_free(unsigned class, void *const *blocks, unsigned n)
+{
+	blocks_free_some(class, blocks, n, n);
 }
 
 /* How many blocks are outstanding: in use, or in a magazine. */

@@ -287,24 +287,23 @@ static bool add_slabs(unsigned class, void **end, unsigned n, enum alloc_which w
 /* Has the class no slab with free blocks? Read without the lock, so only a hint. */
 static NO_SANITIZE_THREAD bool is_full(const struct slab_class *sc)
 {
-	bool full = true;
-
 	for (unsigned bucket = 0; bucket < SLAB_BUCKETS; bucket++)
-		full &= !READ_ONCE(sc->partial[bucket]);
-	return full;
+		if (READ_ONCE(sc->partial[bucket]))
+			return false;
+	return true;
 }
 
 /* Allocate up to @n blocks from the slabs that the class has. */
 unsigned class_alloc_partial(unsigned class, void **end, unsigned n)
 {
+	unsigned done = 0, steps = HAK_STEPS_MOST;
 	struct slab_class *sc = class_find(class);
-	unsigned done = 0;
 	struct slab *slab;
 
 	if (unlikely(!sc) || is_full(sc))
 		return 0;
 	lock_lock(&sc->lock, LOCK_CLASS);
-	while (done < n && (slab = first_partial(sc)))
+	while (done < n && (!HAK_STEPS_MOST || steps--) && (slab = first_partial(sc)))
 		done += alloc_and_relist(sc, slab, end - done, n - done);
 	lock_unlock(&sc->lock, LOCK_CLASS);
 	return done;
@@ -347,18 +346,19 @@ static struct slab *slab_at(unsigned class, const void *block)
 }
 
 /*
- * Free blocks up to the first that cannot be freed. Returns how many. Most frees do not change
- * where a slab belongs, so it is put on another list only from `relist_at` on.
+ * Free up to *@n blocks, in so many @steps, and set it to how many. Returns whether the next one
+ * can be freed. Most frees do not change where a slab belongs, so it is put on another list only
+ * from `relist_at` on.
  */
-static unsigned class_free_run(struct slab_class *sc, unsigned class, void *const *blocks,
-			       unsigned n, struct list_node **emptied)
+static bool class_free_run(struct slab_class *sc, unsigned class, void *const *blocks,
+			   unsigned steps, unsigned *n, struct list_node **emptied)
 {
 	uintptr_t base = (uintptr_t)blocks[0] + SLAB_SIZE; /* so that slab_at() is called first */
 	size_t size = SLAB_SIZE;
+	unsigned done, run = 1, most = *n;
 	struct slab *slab = NULL;
-	unsigned done, run;
 
-	for (done = 0; done < n; done += run) {
+	for (done = 0; done < most && (!HAK_STEPS_MOST || steps--); done += run) {
 		uintptr_t address = (uintptr_t)blocks[done];
 
 		if (address - base >= size) {
@@ -369,7 +369,7 @@ static unsigned class_free_run(struct slab_class *sc, unsigned class, void *cons
 				size = slab_units(slab) * UNIT_SIZE;
 			}
 		}
-		run = likely(slab) ? slab_free_run(slab, address - base, blocks + done, n - done)
+		run = likely(slab) ? slab_free_run(slab, address - base, blocks + done, most - done)
 				   : 0;
 		if (unlikely(!run))
 			break;
@@ -379,7 +379,8 @@ static unsigned class_free_run(struct slab_class *sc, unsigned class, void *cons
 	sc->freed += done;
 	count_bytes(class, -(ptrdiff_t)done);
 	hak_assert(sc->freed <= sc->allocated);
-	return done;
+	*n = done;
+	return run;
 }
 
 /* What is wrong with freeing @block? Under the lock. */
@@ -409,37 +410,37 @@ enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detai
 }
 
 /**
- * class_free() - free blocks of a class
+ * class_free_some() - free at least @least of @n blocks of a class, and at least one
  *
  * Slabs that become empty go back to their SuperSlabs. A block that is none, or that is free
  * already, is noted by bug_note(), and stops the program soon. The lock is dropped after each
- * batch. Returns how many blocks of the class are outstanding then: in use, or in a magazine.
+ * batch. Returns how many blocks are freed: the first ones, at most a batch more than @least.
  */
-uint64_t class_free(unsigned class, void *const *blocks, unsigned n)
+unsigned class_free_some(unsigned class, void *const *blocks, unsigned least, unsigned n)
 {
 	struct slab_class *sc = class_find(class);
-	uint64_t outstanding;
+	unsigned done = 0;
 
 	do {
-		unsigned now = MIN(n, size_class[class].batch), done;
+		unsigned now = MIN(n - done, size_class[class].batch);
+		unsigned steps = MAX(least - done, HAK_STEPS_MOST); /* for one or more each */
 		struct list_node *emptied = NULL;
 		enum hak_bug_code bug = HAK_BUG_NONE;
 		size_t detail;
 
 		lock_lock(&sc->lock, LOCK_CLASS);
-		done = class_free_run(sc, class, blocks, now, &emptied);
-		if (unlikely(done < now))
-			bug = inspect(class, blocks[done], &detail);
-		outstanding = sc->allocated - sc->freed;
+		if (unlikely(!class_free_run(sc, class, blocks + done, steps, &now, &emptied)))
+			bug = inspect(class, blocks[done + now], &detail);
 		leave_class(emptied);
 		lock_unlock(&sc->lock, LOCK_CLASS);
-		if (unlikely(bug))
+		done += now;
+		if (unlikely(bug)) {
 			bug_note(bug, blocks[done], size_class[class].size, detail);
+			done = n; /* those behind it are lost */
+		}
 		free_slabs(emptied, class);
-		blocks += now;
-		n -= now;
-	} while (n);
-	return outstanding;
+	} while (done < least);
+	return done;
 }
 
 /* @n blocks of a slab were freed, by gap.c. Under the lock, which is unlocked. */

@@ -41,8 +41,13 @@ struct slab_class *class_find(unsigned class);
 
 HAK_COLD unsigned class_alloc(unsigned class, void **end, unsigned n, enum alloc_which which);
 HAK_COLD unsigned class_alloc_partial(unsigned class, void **end, unsigned n);
-uint64_t class_free(unsigned class, void *const *blocks, unsigned n);
+unsigned class_free_some(unsigned class, void *const *blocks, unsigned least, unsigned n);
 enum hak_bug_code class_inspect(unsigned class, const void *block, size_t *detail);
+
+static inline void class_free(unsigned class, void *const *blocks, unsigned n)
+{
+	class_free_some(class, blocks, n, n);
+}
 
 /* For gap.c. */
 static inline void class_lock(struct slab_class *sc)

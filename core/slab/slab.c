@@ -22,6 +22,8 @@
  */
 #include "slab/slab.h"
 
+#include <cpu.h>
+
 /* The bits in a word of the bitmap that are of blocks @first to @last. */
 static uint64_t bits_of(unsigned word, unsigned first, unsigned last)
 {
@@ -207,8 +209,8 @@ void slab_init(struct slab *slab, unsigned class, unsigned blocks, uint64_t *bit
 	bool all = !slab->unbacked; /* set all bits at once: mostly few pages are backed, or all */
 
 	hak_assert(!(slab->untouched & ~slab->unbacked));
-	__builtin_memset(bitmap, all ? 0xff : 0, words * sizeof(*bitmap));
-	__builtin_memset(bitmap + words, 0, more * sizeof(*bitmap));
+	cpu_fill(bitmap, all ? ~(uint64_t)0 : 0, words);
+	cpu_fill(bitmap + words, 0, more);
 	if (rest && all)
 		bitmap[words - 1] = ((uint64_t)1 << rest) - 1;
 	slab->bitmap = bitmap;

@@ -279,8 +279,8 @@ unsigned span_alloc_batch(unsigned class, void **end, unsigned n, enum alloc_whi
 	return allocated;
 }
 
-/* Free spans of a class. Returns how many are outstanding then. */
-uint64_t span_free_batch(unsigned class, void *const *blocks, unsigned n)
+/* Free spans of a class. */
+void span_free_batch(unsigned class, void *const *blocks, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		size_t detail;
@@ -295,7 +295,6 @@ uint64_t span_free_batch(unsigned class, void *const *blocks, unsigned n)
 		else
 			span_free_run(head_of(blocks[i]));
 	}
-	return span_outstanding(class);
 }
 
 uint64_t span_outstanding(unsigned class)

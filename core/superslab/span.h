@@ -38,7 +38,7 @@ size_t span_waiting(void);
 
 /* Spans of the other classes, for magazines. */
 unsigned span_alloc_batch(unsigned class, void **end, unsigned n, enum alloc_which which);
-uint64_t span_free_batch(unsigned class, void *const *blocks, unsigned n);
+void span_free_batch(unsigned class, void *const *blocks, unsigned n);
 uint64_t span_outstanding(unsigned class);
 enum hak_bug_code span_inspect(unsigned class, const void *block, size_t *detail);
 

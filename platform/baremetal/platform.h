@@ -59,10 +59,17 @@
 #define PLATFORM_CACHED_BY_MEMORY CONFIG_HAK_LARGE
 
 /*
- * At most so many blocks move between a magazine and the slabs in one call, and under one lock.
- * Each costs some 100 instructions where all lie in different slabs, so calls stay short.
+ * At most so many blocks move between a magazine and the slabs in one call, and under one lock, so
+ * that calls stay short.
  */
 #define HAK_BATCH_MOST 6u
+
+/*
+ * Neighbours in a slab cost little. Each other block costs up to 180 instructions, and 400 more if
+ * its slab becomes empty. So after this many steps, one for each run of neighbours that is freed
+ * and for each slab that blocks come from, a batch is over.
+ */
+#define HAK_STEPS_MOST 3u
 
 /*
  * Before NULL, blocks are made of free neighbours of a smaller class: see core/slab/gap.c. There

@@ -79,6 +79,9 @@
  */
 #define HAK_BATCH_MOST 512u
 
+/* A batch is not over before, however many slabs its blocks lie in. */
+#define HAK_STEPS_MOST 0u
+
 /* The provider of hak_init(NULL), and of the first allocation. See provider.c. */
 extern const struct hak_provider hak_linux_provider;
 
