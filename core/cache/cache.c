@@ -277,22 +277,30 @@ void cache_note_use(bool begins)
 	cold->in_use = begins;
 }
 
+/* Return blocks of a class in the caller's magazine to their slabs. Were there any? */
+static bool flush_own(unsigned class)
+{
+	struct platform_irq irq = cache_irq_save();
+	struct hak_cache *cache = this_cache();
+	bool any = cache->cold && magazine_flush(cache, class);
+
+	cache_irq_restore(irq);
+	return any;
+}
+
 /*
  * Return the blocks in the caller's magazines to their slabs, those of classes from @first on.
  * Were there any?
  */
 bool cache_flush_own(unsigned first)
 {
-	struct platform_irq irq = cache_irq_save();
-	struct hak_cache *cache = this_cache();
 	bool any = false;
 
 	for_each_magazine(class)
 	{
-		if (cache->cold && class >= first)
-			any |= magazine_flush(cache, class);
+		while (class >= first && flush_own(class))
+			any = true;
 	}
-	cache_irq_restore(irq);
 	return any;
 }
 

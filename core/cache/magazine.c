@@ -224,7 +224,7 @@ leave:
 	return !twice;
 }
 
-/* Return all blocks to their slabs. Were there any? */
+/* Return blocks to their slabs: all, or as many as take no long time. Were there any? */
 NO_SANITIZE_THREAD bool magazine_flush(struct hak_cache *cache, unsigned class)
 {
 	unsigned held;
@@ -234,7 +234,7 @@ NO_SANITIZE_THREAD bool magazine_flush(struct hak_cache *cache, unsigned class)
 	seize_enter(cache, class);
 	held = slots_held(cache, class);
 	if (held)
-		slots_free(cache, class, held);
+		slots_free_some(cache, class, HAK_STEPS_MOST ? 1 : held, held);
 	seize_leave(cache);
 	return held;
 }
