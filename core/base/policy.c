@@ -90,9 +90,9 @@ uint64_t policy_caches(uint64_t least, uint64_t live)
 #define BATCH_LEAST 32u
 
 /*
- * How many blocks of @size bytes may a batch have when no more than @peak bytes were ever in blocks?
- * What a refill brings is memory that the program may never use, in each class. In a small heap that
- * would soon be more than the program has.
+ * How many blocks of @size bytes may a batch have when no more than @peak bytes were ever live?
+ * What a refill brings is memory that the program may never use, in each class. In a small heap
+ * that would soon be more than the program has.
  */
 unsigned policy_batch(size_t size, uint64_t peak)
 {
