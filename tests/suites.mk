@@ -86,7 +86,7 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 qemu-builds:
 	+@$(DEBUG_BUILD) $(addprefix $(O)/debug/baremetal/,smp.elf status.elf last-resort.elf)
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf \
-		stack.elf last-resort.elf pools.elf)
+		stack.elf last-resort.elf pools.elf latency.elf)
 	+@$(HARDENED_BUILD) $(HARDENED_IMAGES:%=$(O)/hard/baremetal/%.elf)
 	+@$(UPPER_BUILD) $(UPPER)/upper.elf
 	+@$(PIE_BUILD) $(addprefix $(PIE)/,upper.elf scaling.elf cpu-at.elf)
@@ -181,6 +181,7 @@ qemu-c++-replaced 60: qemu/run.sh $(B)/cxx-replaced.elf
 qemu-small 60: qemu/run.sh $(B)/small.elf --memory 18M
 qemu-soak-50 240: $(SOAK_RUN) --memory 80M -- 50 10 150
 qemu-latency 60: qemu/run.sh $(B)/latency.elf --memory 512M --icount
+qemu-latency-irqsave 60: qemu/run.sh $(IRQSAVE)/latency.elf --memory 512M --icount
 qemu-latency-pc 60: qemu/run.sh $(B)/latency.elf --memory 512M --machine pc --icount
 qemu-parts-3-mib-pc 60: $(PARTS_RUN) --memory 3M --machine pc -- 85
 qemu-parts-4-mib 60: $(PARTS_RUN) --memory 4M -- 85
