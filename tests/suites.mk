@@ -327,7 +327,9 @@ api: tests/api/run.sh $(L)
 api-debug: tests/api/run.sh $(O)/debug/linux programs
 api-sized: tests/api/sized.sh $(O)/debug/linux $(L)
 options: tests/linux/options.sh $(L)
+options-archive-debug: tests/linux/options.sh $(O)/debug/linux archive
 limits: tests/linux/limits.sh $(L)
+limits-archive-debug: tests/linux/limits.sh $(O)/debug/linux archive
 emulated: tests/linux/emulated.sh $(L)
 confined: tests/linux/confined.sh $(L)
 huge: tests/linux/huge.sh $(L)
@@ -359,6 +361,10 @@ model-debug-long 3600: $(O)/debug/linux/model --ops 50000000
 stress-long 1200: $(L)/stress --seconds 600
 stress-tsan-long 1200: $(O)/tsan/linux/stress --seconds 600
 stress-asan-long 1200: $(O)/asan/linux/stress --seconds 600
+options-archive: tests/linux/options.sh $(L) archive
+options-debug: tests/linux/options.sh $(O)/debug/linux
+limits-archive: tests/linux/limits.sh $(L) archive
+limits-debug: tests/linux/limits.sh $(O)/debug/linux
 confined-debug: tests/linux/confined.sh $(O)/debug/linux
 reaper-debug-long: tests/linux/reaper.sh $(O)/debug/linux
 apps 7200: tests/apps/run.sh $(L) $(O)/app-logs

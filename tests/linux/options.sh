@@ -3,11 +3,15 @@
 #
 # What people set by the environment, and what they then read.
 #
-#	tests/linux/options.sh DIRECTORY	where libhakmem.so is
+#	tests/linux/options.sh DIRECTORY [archive]	where libhakmem.so and .a are; programs are
+#							linked with the archive
 
 stats_h=$(cd "$(dirname "$0")/../.." && pwd)/include/hakmem/stats.h
 directory=$(cd "${1:?usage: $0 DIRECTORY}" && pwd) || exit 2
 library=$directory/libhakmem.so
+archive=${2:+$directory/libhakmem.a}
+preloaded=
+[ -n "$archive" ] || preloaded=$library
 cc=${CC:-gcc}
 status=0
 scratch=$(mktemp -d) || exit 2
@@ -31,7 +35,7 @@ with()
 		shift
 	done
 	shift
-	env "${settings[@]}" LD_PRELOAD="$library" "$@" >"$scratch/output" 2>"$scratch/errors"
+	env "${settings[@]}" LD_PRELOAD="$preloaded" "$@" >"$scratch/output" 2>"$scratch/errors"
 }
 
 # expect NAME LINES PATTERN: so many lines on stderr, one of which matches
@@ -54,7 +58,8 @@ runs="${who}version [0-9.]+ runs with"
 
 build_probe()
 {
-	$cc -w -fno-builtin -pthread -x c - -o "$scratch/probe" <<-'END'
+	$cc -w -fno-builtin -pthread -o "$scratch/probe" -x c - \
+		${archive:+-x none "$archive"} <<-'END'
 		#define _GNU_SOURCE
 		#include <fcntl.h>
 		#include <stdio.h>
@@ -248,7 +253,7 @@ test_bad_input()
 	[ $? -eq 134 ] && echo "ok bad-aborts" || fail "bad-aborts: another status"
 	expect bad-names-process 1 "${who}free\(0x[0-9a-f]+\): not from this heap \(mapped by"
 	(cd "$scratch" && ulimit -c unlimited && mkdir core.d && cd core.d &&
-		bash -c "LD_PRELOAD=$library ../probe bad" 2>/dev/null)
+		bash -c "LD_PRELOAD=$preloaded ../probe bad" 2>/dev/null)
 	case $(cat /proc/sys/kernel/core_pattern) in
 	*/* | '|'*) echo "cores go elsewhere here: not looked for" ;;
 	*)
@@ -273,8 +278,8 @@ test_setuid()
 	fi
 	dir=$(mktemp -d /var/tmp/hakmem.XXXXXX) && chmod 755 "$dir" || return
 	cp "$library" "$dir/libhakmem.so.1" && chmod 644 "$dir/libhakmem.so.1" &&
-		$cc -w -fno-builtin -x c - -o "$dir/probe" -x none "$library" \
-			-Wl,-rpath,"$dir" <<-'END'
+		$cc -w -fno-builtin -pthread -x c - -o "$dir/probe" -x none \
+			"${archive:-$library}" -Wl,-rpath,"$dir" <<-'END'
 			#include <stdio.h>
 			#include <stdlib.h>
 			int main(void) { return printf("%p\n", malloc(1)) < 0; }
