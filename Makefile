@@ -494,7 +494,7 @@ help:
 	@echo '                  OUT=case.elf, with IMAGE_CFLAGS=;'
 	@echo '                  boot it with qemu/run.sh case.elf'
 	@echo '  qemu-bench      what the library costs an image, beside newlib, and what is'
-	@echo '                  required'
+	@echo '                  required; beside TLSF, too, with TLSF=FOLDER of tlsf.c'
 	@echo '  qemu-soak       100 million operations in an image of 80 MiB; ten minutes or more'
 	@echo '  install-baremetal PREFIX=DIR'
 	@echo '                  the bare-metal archive, its headers, and hakmem-baremetal.pc for'

@@ -72,13 +72,22 @@ $(newlib_heap): $(NEWLIB)/stamp
 		$(BM_LD) -r lib_a-mallocr.o lib_a-freer.o -o all.o && \
 		$(BM_OBJCOPY) --prefix-symbols=newlib_ all.o $(abspath $@)
 
+# TLSF=FOLDER, in which tlsf.c is: it stands beside them, too.
+ifdef TLSF
+tlsf := $(B)/obj/tlsf.o
+$(tlsf): $(TLSF)/tlsf.c $(TLSF)/tlsf.h $(NEWLIB)/stamp
+	$(call say,CC,$@)$(BM_CC) $(BM_CFLAGS) $(NEWLIB_CFLAGS) -w -DNDEBUG -c $< -o $@
+endif
+
 embedded := tests/bench/embedded
-$(B)/embedded.elf: $(call bm_objects,$(embedded) $(BOOT) $(IMAGE_TESTED)) $(newlib_heap) \
+$(B)/embedded.elf: $(call bm_objects,$(embedded) $(BOOT) $(IMAGE_TESTED)) $(newlib_heap) $(tlsf) \
 		   $(B)/libhakmem.a qemu/image.ld
 	$(call say,LD,$@)$(BM_LD) $(BM_LDFLAGS) $(filter %.o %.a,$^) -o $@
 
-qemu-bench: $(B)/embedded.elf
-	@tests/bench/embedded.sh $<
+qemu-bench: $(B)/embedded.elf $(B)/soak.elf
+	+@$(MAKE) O=$(O)/bench-irqsave CONFIG_HAK_IRQSAVE=y NEWLIB=$(NEWLIB) \
+		$(O)/bench-irqsave/baremetal/embedded.elf
+	@tests/bench/embedded.sh $(B) $(O)/bench-irqsave/baremetal
 
 .PHONY: qemu-bench
 
