@@ -123,6 +123,7 @@ static void after_fork_in_child(void)
 
 void hak_forked_in_child(void)
 {
+	hak_samples_after_fork();
 	hak_cache_after_fork();
 	fork_in_child();
 	fork_done();

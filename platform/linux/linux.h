@@ -50,6 +50,7 @@ void hak_say_line(const char *line);
 
 /* Samples, as the environment asks for them: at the start, in a child of fork(), at the end. */
 void hak_samples_begin(void);
+void hak_samples_after_fork(void);
 void hak_samples_end(void);
 
 /* A signal is handled from now on, on the alternate stack if there is one. A line says if not. */
@@ -73,6 +74,7 @@ struct hak_unwinder {
 	int (*backtrace)(int (*visit)(struct _Unwind_Context *context, void *ctx), void *ctx);
 	uintptr_t (*ip)(struct _Unwind_Context *context);
 	uintptr_t (*start)(struct _Unwind_Context *context); /* of the function */
+	bool locks; /* it takes a lock, of which fork() knows nothing */
 };
 bool hak_unwinder_find(struct hak_unwinder *unwinder);
 

@@ -243,6 +243,8 @@ OWN(_ZdlPv) void hak_delete(void *block) noexcept;
 OWN(_ZdaPv) void hak_delete_array(void *block) noexcept;
 OWN(_ZdlPvSt11align_val_t) void hak_delete_aligned(void *block, align_val_t align) noexcept;
 OWN(_ZdaPvSt11align_val_t) void hak_delete_array_aligned(void *block, align_val_t align) noexcept;
+OWN(_ZdaPvmSt11align_val_t)
+void hak_delete_last(void *block, size_t size, align_val_t align) noexcept;
 }
 
 typedef void (*plain_delete)(void *block);

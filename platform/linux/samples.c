@@ -48,26 +48,44 @@ extern __typeof__(hak_unwinder_find) hak_unwinder_find __attribute__((weak));
 static struct hak_unwinder unwinder;
 static _Atomic bool is_unwinder_there;
 
+/*
+ * In a static program the unwinder sorts its tables the first time, with a lock held, and allocates
+ * meanwhile. That had better not be when the program throws its first exception.
+ */
 static void find_unwinder(void)
 {
+	void *frame;
+
 	if (is_unwinder_there)
 		return;
-	if (hak_unwinder_find && hak_unwinder_find(&unwinder))
+	if (hak_unwinder_find && hak_unwinder_find(&unwinder)) {
 		is_unwinder_there = true;
-	else
+		hak_host_trace(NULL, &frame, 1);
+	} else {
 		hak_say("there is no unwinder (libgcc_s.so.1): the stacks of samples are unknown");
+	}
 }
+
+/* A thread that is not there may have its lock. Stacks are unknown in this child. */
+void hak_samples_after_fork(void)
+{
+	if (unwinder.locks && hak_has_threads())
+		is_unwinder_there = false;
+}
+
+/* Only the shared library has it for certain, and behind all others. */
+extern void hak_delete_last(void) __attribute__((weak, visibility("hidden")));
 
 /* One of the first functions of the library, and one of the last, as they are linked. */
 static bool is_own(uintptr_t function)
 {
 	static const void *const own[] = {
 		(void *)fork_prepare,	  (void *)hak_sampled_malloc, (void *)hak_host_barrier,
-		(void *)hak_sampled_name, (void *)hak_host_supply,
+		(void *)hak_sampled_name, (void *)hak_host_supply,    (void *)hak_delete_last,
 	};
 	uintptr_t first = UINTPTR_MAX, last = 0;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(own); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(own) && own[i]; i++) {
 		first = MIN(first, (uintptr_t)own[i]);
 		last = MAX(last, (uintptr_t)own[i]);
 	}
@@ -370,6 +388,7 @@ void hak_samples_end(void)
 {
 	struct hak_samples counts;
 
+	is_unwinder_there = false; /* what frees its tables comes last, and has its lock */
 	if (hak_option(HAK_OPTION_PROFILE))
 		write_profile();
 	if (hak_option(HAK_OPTION_LEAKS))

@@ -12,6 +12,7 @@ extern uintptr_t _Unwind_GetRegionStart(struct _Unwind_Context *context) __attri
 
 bool hak_unwinder_find(struct hak_unwinder *unwinder)
 {
+	unwinder->locks = true;
 	unwinder->backtrace = _Unwind_Backtrace;
 	unwinder->ip = _Unwind_GetIP;
 	unwinder->start = _Unwind_GetRegionStart;
