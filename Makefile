@@ -174,10 +174,14 @@ BM_LDFLAGS  := -nostdlib -T qemu/image.ld -z max-page-size=4096 -z noexecstack -
 
 # --------------------------------------------------------------------- sources
 
-# What only the hardened build has.
+# What only the hardened build has, and what only the debug build has. One that is both is hardened.
 HARDENED_ONLY := $(basename $(wildcard core/harden/*.c)) core/cache/quarantine \
 		 platform/linux/hardened
-left_out      := $(if $(call switch,CONFIG_HAK_HARDENED),,$(HARDENED_ONLY))
+DEBUG_ONLY    := $(basename $(wildcard core/debug/*.c)) core/harden/heap core/harden/walk \
+		 platform/linux/debug
+layer         := $(if $(call switch,CONFIG_HAK_HARDENED),$(HARDENED_ONLY),\
+		 $(if $(DEBUG)$(call switch,CONFIG_HAK_DEBUG),$(DEBUG_ONLY)))
+left_out      := $(filter-out $(layer),$(HARDENED_ONLY) $(DEBUG_ONLY))
 CORE       := $(filter-out $(left_out),$(basename $(wildcard core/*/*.c)))
 SHARED     := platform/linux/early_init platform/linux/fork_raw platform/linux/unwind
 STATIC     := platform/linux/fork_static platform/linux/unwind_static
@@ -356,6 +360,8 @@ guard   := tests/samples/guard tests/samples/fault_linux
 guard-image := tests/samples/guard tests/samples/fault_baremetal tests/protect_baremetal
 crimes  := tests/harden/crimes tests/harden/catch_linux
 crimes-image := tests/harden/crimes tests/harden/catch_baremetal tests/protect_baremetal
+letters := tests/debug/letters tests/harden/catch_linux
+letters-image := tests/debug/letters tests/harden/catch_baremetal
 death   := $(basename $(wildcard tests/death/*.c))
 provider := tests/linux/provider
 scaling := tests/bench/scaling
@@ -386,8 +392,9 @@ $(B)/$(1).elf: $$(call bm_objects,$$($(1)) $$(CORE) $$(BOOT) $$(IMAGE_TESTED)) $
 endef
 
 IMAGE_TESTED := tests/test tests/port/baremetal
-$(foreach program,$(LINUX_PROGRAMS) crimes,$(eval $(call linux_program,$(program))))
-$(foreach program,$(filter-out scaling,$(IMAGES)) crimes-image,$(eval $(call image,$(program))))
+$(foreach program,$(LINUX_PROGRAMS) crimes letters,$(eval $(call linux_program,$(program))))
+$(foreach program,$(filter-out scaling,$(IMAGES)) crimes-image letters-image,\
+	$(eval $(call image,$(program))))
 
 # This one as an outsider would link it.
 $(B)/scaling.elf: $(call bm_objects,$(scaling) $(BOOT) $(IMAGE_TESTED)) $(B)/libhakmem.a \

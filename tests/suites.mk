@@ -58,6 +58,9 @@ BARE_FLAGS   := BM_FLAGS='-nostdinc -idirafter platform/baremetal/headers'
 BARE_BUILD   := $(MAKE) O=$(O)/nostdinc $(BARE_FLAGS) DEBUG= SAN=
 CLANG_BARE_BUILD := $(MAKE) O=$(O)/clang-nostdinc LLVM=1 CC=clang $(BARE_FLAGS) DEBUG= SAN=
 
+# What letters of a debug build find.
+LETTERS_MODEL := $(O)/debug/linux/model --letters FZPU
+
 # With gap blocks, as on bare metal: what is to be tested of them on Linux.
 GAPS_PROGRAMS := unit model fault full death
 
@@ -72,7 +75,7 @@ test-tools lint-tools format-tools:
 test-builds: test-tools
 	+@$(MAKE) $(BUILDERS) test-programs
 test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.elf kit
-	+@$(DEBUG_BUILD) linux linux-programs
+	+@$(DEBUG_BUILD) linux linux-programs $(O)/debug/linux/letters
 	+@$(ASAN_BUILD) linux-programs
 	+@$(UBSAN_BUILD) linux-programs
 	+@$(TSAN_BUILD) linux-programs
@@ -84,7 +87,8 @@ test-programs: linux baremetal linux-programs bench-programs images $(B)/newlib.
 	+@$(MAKE) qemu-builds
 # What the suites in QEMU need of builds that are made otherwise.
 qemu-builds:
-	+@$(DEBUG_BUILD) $(addprefix $(O)/debug/baremetal/,smp.elf status.elf last-resort.elf)
+	+@$(DEBUG_BUILD) $(addprefix $(O)/debug/baremetal/,smp.elf status.elf last-resort.elf \
+		letters-image.elf)
 	+@$(IRQSAVE_BUILD) $(addprefix $(IRQSAVE)/,unit.elf model.elf smp.elf preempt.elf \
 		stack.elf last-resort.elf pools.elf latency.elf)
 	+@$(HARDENED_BUILD) $(HARDENED_IMAGES:%=$(O)/hard/baremetal/%.elf)
@@ -133,6 +137,7 @@ qemu-hardened-model 60: qemu/run.sh $(O)/hard/baremetal/model.elf --memory 256M
 qemu-hardened-smp-2 60: qemu/run.sh $(O)/hard/baremetal/smp.elf --memory 48M --smp 2 -- --cpus 2
 qemu-crimes 60: qemu/run.sh $(O)/hard/baremetal/crimes-image.elf
 qemu-crimes-pc 60: qemu/run.sh $(O)/hard/baremetal/crimes-image.elf --machine pc
+qemu-letters 60: qemu/run.sh $(O)/debug/baremetal/letters-image.elf
 qemu-profile 60: tests/qemu/check-profile.sh $(B)/profile.elf
 qemu-smp-1 60: $(SMP_RUN) -- --cpus 1
 qemu-smp-2-icount 60: $(SMP_RUN) --smp 2 --icount -- --cpus 2
@@ -295,6 +300,9 @@ unit-hardened: $(O)/hard/linux/unit
 model-hardened: $(O)/hard/linux/model --ops 1000000
 stress-hardened: $(O)/hard/linux/stress
 crimes: $(O)/hard/linux/crimes
+letters: $(O)/debug/linux/letters
+letters-model: $(LETTERS_MODEL) --ops 30000
+letters-programs: tests/linux/letters.sh $(O)/debug/linux $(L)
 fault-debug: $(O)/debug/linux/fault
 fault-asan: $(O)/asan/linux/fault
 fault-ubsan: $(O)/ubsan/linux/fault
@@ -348,6 +356,11 @@ endef
 # What CI has no time for.
 define LONG_SUITES
 fault-tsan 1200: $(O)/tsan/linux/fault
+letters-stress 1200: env HAKMEM_DEBUG=FZPU $(O)/debug/linux/stress --ops 50000
+letters-model-long 3600: $(LETTERS_MODEL) --ops 5000000
+letters-gaps: $(O)/gaps-debug/linux/letters
+qemu-letters-model 600: qemu/run.sh $(O)/debug/baremetal/model.elf --timeout 500 --memory 256M \
+	-- --letters FZPU --ops 100000
 fault-hardened 600: $(O)/hard/linux/fault
 full-hardened 600: $(O)/hard/linux/full
 qemu-large-smp-4 120: qemu/run.sh $(LARGE)/smp.elf --memory 40M --smp 4 -- --cpus 4

@@ -11,6 +11,7 @@
 
 #include <hakmem/host.h>
 
+#include "api/request.h"
 #include "api/sampled.h"
 #include "base/sizeclass.h"
 #include "base/usage.h"
@@ -58,12 +59,16 @@ int hak_init_with(const struct hak_options *options)
 	__builtin_memcpy(&given, options, options->size);
 	if (!may_be_large(given.large))
 		return HAK_INIT_LARGE;
+	if (given.debug && !(IS_ENABLED(HAK_DEBUG_LAYER) && hak_debug_choose(given.debug, false)))
+		return HAK_INIT_DEBUG;
 	if (IS_ENABLED(CONFIG_HAK_WINDOW))
 		window = given.window_base & ~(((uintptr_t)1 << HAK_LEAF_BITS) - 1);
 	if (!pages_reach(window, given.window_base, MAX(given.window_size, 1)))
 		return HAK_INIT_WINDOW;
 	if (!hak_init(given.provider))
 		return HAK_INIT_PROVIDER;
+	if (IS_ENABLED(HAK_DEBUG_LAYER) && given.debug)
+		hak_debug_choose(given.debug, true);
 	pages_set_window(window);
 	if (PLATFORM_CACHED_BY_MEMORY)
 		choose_large(given.large);

@@ -79,7 +79,7 @@ static bool reclaim(void)
 
 	if (SPANS_WAIT)
 		flushed |= span_flush();
-	if (IS_ENABLED(CONFIG_HAK_HARDENED))
+	if (IS_ENABLED(HAK_LAYERED))
 		flushed |= hak_layer_reclaim();
 	return arena_release_reserve() || flushed;
 }

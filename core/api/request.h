@@ -28,7 +28,16 @@ HAK_COLD void *request_alloc(struct request *request);
 /* The same, unless the platform links that of sampled.c, which now and then makes a sample. */
 HAK_COLD void *hak_request_alloc(struct request *request);
 
-/* In the hardened build: give up what waits in quarantine (harden/harden.c). Was there anything? */
+/**
+ * hak_debug_choose() - in the debug build, choose what is done to blocks from now on
+ * @text:  as HAKMEM_DEBUG has it (platform/linux/README.md)
+ * @apply: false: only say whether it makes sense
+ *
+ * Returns false if it makes no sense: then nothing has changed. Nobody else is in the allocator.
+ */
+bool hak_debug_choose(const char *text, bool apply);
+
+/* In the hardened build and the debug build: give up what was freed and waits. Was there any? */
 bool hak_layer_reclaim(void);
 
 #endif

@@ -46,6 +46,10 @@ _Static_assert(SLAB_SIZE == PAGES_PER_SLAB * PAGE_SIZE, "the pages of a slab are
 
 #define IS_ENABLED(option) (option)
 
+/* Is there a layer above api/: that of the debug build; that one, or the hardened build's? */
+#define HAK_DEBUG_LAYER (CONFIG_HAK_DEBUG && !CONFIG_HAK_HARDENED)
+#define HAK_LAYERED	(CONFIG_HAK_DEBUG || CONFIG_HAK_HARDENED)
+
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In the hardened build, the functions of hakmem.h are those of harden/, which call those of the
- * files below by other names. It is included before hakmem.h by the files that define them.
+ * In the hardened build, the functions of hakmem.h are those of harden/, and in the debug build
+ * those of debug/. They call those of the files below by other names. This is included before
+ * hakmem.h by the files that define these.
  */
 #ifndef HAKMEM_BASE_LAYERED_H
 #define HAKMEM_BASE_LAYERED_H
 
 #include <hakmem/config.h>
 
-#if CONFIG_HAK_HARDENED
+#if CONFIG_HAK_HARDENED || CONFIG_HAK_DEBUG
 #define hak_malloc	       hak_raw_malloc
 #define hak_free	       hak_raw_free
 #define hak_zalloc	       hak_raw_zalloc

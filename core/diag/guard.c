@@ -179,18 +179,6 @@ static void slot_free(unsigned slot)
 	samples_unlock();
 }
 
-static struct stack *guard_stack(const struct trace *trace)
-{
-	struct stack *stack;
-
-	do {
-		samples_lock();
-		stack = trace_enter(trace);
-		samples_unlock();
-	} while (!stack && records_more(false));
-	return stack;
-}
-
 /* Who asks for a block that is guarded; NULL if there is no page for it. */
 void *guard_alloc(size_t size, size_t align, const struct trace *trace)
 {
@@ -213,7 +201,7 @@ void *guard_alloc(size_t size, size_t align, const struct trace *trace)
 	__builtin_memset(page, PATTERN, PAGE_SIZE);
 	guard->block = page + (sample_random(2) ? place : 0);
 	guard->size = size;
-	guard->allocated = guard_stack(trace);
+	guard->allocated = trace_keep(trace, false);
 	guard->freed = NULL;
 	guard->state = GUARD_LIVE;
 	guards.made++;
@@ -340,7 +328,7 @@ void guard_free(void *block, const struct trace *trace)
 {
 	unsigned slot = slot_near(block);
 	struct guard_slot *guard = &guards.slot[slot];
-	const struct stack *stack = guard_stack(trace);
+	const struct stack *stack = trace_keep(trace, false);
 	const char *written;
 	bool live;
 

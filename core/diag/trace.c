@@ -120,6 +120,18 @@ struct stack *trace_enter(const struct trace *trace)
 	return stack;
 }
 
+struct stack *trace_keep(const struct trace *trace, bool all)
+{
+	struct stack *stack;
+
+	do {
+		samples_lock();
+		stack = trace_enter(trace);
+		samples_unlock();
+	} while (!stack && records_more(all));
+	return stack;
+}
+
 void trace_print(hak_sink *sink, void *ctx, void *const *frames, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {

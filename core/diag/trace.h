@@ -55,8 +55,9 @@ bool samples_for_each_lock(bool (*visit)(struct lock *lock));
 void *records_cut(size_t size);
 struct stack *trace_enter(const struct trace *trace);
 
-/* Without it. */
+/* Without it. @all: however many slices there are. */
 bool records_more(bool all);
+struct stack *trace_keep(const struct trace *trace, bool all);
 size_t records_bytes(void);
 void trace_print(hak_sink *sink, void *ctx, void *const *frames, size_t n);
 void trace_fini(void);

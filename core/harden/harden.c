@@ -30,9 +30,7 @@
 #include "harden/raw.h"
 #include "harden/report.h"
 #include "harden/seal.h"
-#include "harden/verify.h"
 #include "pages/bug.h"
-#include "reclaim/scan.h"
 #include "slab/gap.h"
 
 /* Larger blocks are spans, and those that are aligned to more: slabs begin where units do. */
@@ -351,40 +349,6 @@ bool hak_layer_reclaim(void)
 bool hak_prefill(size_t size, size_t n)
 {
 	return hak_raw_prefill(size + SEAL_SIZE, n);
-}
-
-void hak_flush(void)
-{
-	quarantine_flush_own();
-	large_flush();
-	hak_raw_flush();
-}
-
-size_t hak_trim(enum hak_trim_level level)
-{
-	verify_some(VERIFY_ALL, "trim");
-	quarantine_flush_own();
-	large_flush();
-	return hak_raw_trim(level);
-}
-
-/* On Linux, what scans at intervals calls this. */
-enum scan_state scan_step(size_t budget, unsigned ages)
-{
-	verify_some(VERIFY_STEP, "scan");
-	return raw_scan_step(budget, ages);
-}
-
-bool hak_idle(size_t budget)
-{
-	verify_some(VERIFY_STEP, "idle");
-	return hak_raw_idle(budget);
-}
-
-const char *hak_check(void)
-{
-	verify_some(VERIFY_ALL, "check");
-	return hak_raw_check();
 }
 
 void hak_fini(void)

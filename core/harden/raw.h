@@ -12,7 +12,12 @@
 
 #define RAW(function) extern __typeof__(hak_##function) hak_raw_##function
 
+RAW(malloc);
+RAW(zalloc);
+RAW(realloc);
 RAW(aligned_alloc);
+RAW(free_sized);
+RAW(free_aligned_sized);
 RAW(usable_size);
 RAW(good_size);
 RAW(prefill);

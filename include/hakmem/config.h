@@ -9,7 +9,8 @@
 /*
  * Checks that cost time in every call: assertions, the order of locks, and each free compared
  * with its slab and its magazine. So an interior pointer or a double free is reported by the
- * very call. `make DEBUG=1` sets it.
+ * very call. `make DEBUG=1` sets it. Red zones, poison and who has allocated a block are chosen
+ * when the program starts: see core/debug/.
  */
 #ifndef CONFIG_HAK_DEBUG
 #define CONFIG_HAK_DEBUG 0

@@ -76,6 +76,9 @@ enum hak_large {
  *		 A library for more than 2^HAK_ADDRESS_BITS bytes is built with another value.
  * @large:       an enum hak_large. All but 0 need a library that has both: on bare metal one that
  *		 was built with CONFIG_HAK_LARGE. On Linux blocks up to 1 MiB always have magazines.
+ * @debug:       what a debug build does to blocks, in the manner of Linux's slub_debug: "FZPU",
+ *		 "FZ,64,128", "P;FZPU,200" (platform/baremetal/README.md). Holds until the next
+ *		 hak_init_with() that has it; "-" means nothing. NULL: as it was, at first nothing.
  */
 struct hak_options {
 	size_t size;
@@ -83,6 +86,7 @@ struct hak_options {
 	uintptr_t window_base;
 	size_t window_size;
 	size_t large;
+	const char *debug;
 };
 
 /* What hak_init_with() says. Below 0, nothing has changed. */
@@ -91,6 +95,7 @@ enum hak_init_result {
 	HAK_INIT_WINDOW = -2,	/* the library was not built for such a window */
 	HAK_INIT_PROVIDER = -3, /* there is a provider already, or this one lacks map() */
 	HAK_INIT_LARGE = -4,	/* this library has no such magazines, or always has them */
+	HAK_INIT_DEBUG = -5,	/* this is no debug build, or @debug makes no sense */
 	HAK_INIT_DONE = 0,
 };
 

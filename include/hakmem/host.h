@@ -163,10 +163,10 @@ void hak_host_low_water(void);
  * @frames: is filled in with return addresses, the innermost first
  * @most:   of them
  *
- * Only samples call it (samples.h), with nothing held, and interrupts as the caller of malloc or
- * free has them. It may not call the allocator. Returns how many it has found. That of the
- * bare-metal library follows frame pointers, in the 16 KiB above the stack pointer at most. Linux
- * has the unwinder of gcc, and takes no note of @frame.
+ * Only samples (samples.h) and debug builds call it, with nothing held, and interrupts as the
+ * caller of malloc or free has them. It may not call the allocator. Returns how many it has found.
+ * That of the bare-metal library follows frame pointers, in the 16 KiB above the stack pointer at
+ * most. Linux has the unwinder of gcc, and takes no note of @frame.
  */
 unsigned hak_host_trace(const void *frame, void **frames, unsigned most);
 

@@ -42,6 +42,10 @@
 /* In bytes. C asks for no more than what the largest object that fits into a block needs. */
 #define HAK_MIN_ALIGN 8
 
+/* Who has a block, and by what time, in reports of the debug build (core/debug/). */
+#define PLATFORM_WHO  "CPU"
+#define PLATFORM_TIME "cycles"
+
 /*
  * How much magazines hold: at most HAK_MAGAZINE_MAX blocks and HAK_MAGAZINE_BYTES in each, all
  * of them near slots. All magazines of a CPU together may grow by HAK_CACHE_BYTES from what

@@ -148,7 +148,7 @@ __attribute__((destructor)) static void end(void)
 	bool json = text && !strncmp(text, prefix, sizeof(prefix) - 1);
 	int file, saved = errno;
 
-	if (IS_ENABLED(CONFIG_HAK_HARDENED))
+	if (IS_ENABLED(HAK_LAYERED))
 		verify_some(VERIFY_AT_EXIT, "exit");
 	hak_samples_end();
 	hak_dump_end();

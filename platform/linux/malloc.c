@@ -21,12 +21,12 @@ void cfree(void *block);
 
 HAK_API void *malloc(size_t size)
 {
-	return IS_ENABLED(CONFIG_HAK_HARDENED) ? hak_malloc(size) : malloc_fast(size);
+	return IS_ENABLED(HAK_LAYERED) ? hak_malloc(size) : malloc_fast(size);
 }
 
 HAK_API void free(void *block)
 {
-	if (IS_ENABLED(CONFIG_HAK_HARDENED))
+	if (IS_ENABLED(HAK_LAYERED))
 		hak_free(block);
 	else
 		free_fast(block, "free");

@@ -17,6 +17,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "debug/choice.h"
 #include "linux.h"
 
 #define PREFIX	    "HAKMEM_"
@@ -28,6 +29,7 @@ enum type {
 	NUMBER,	 /* from least to most */
 	CHOICE,	 /* one of the words; the value is its index */
 	OUTPUT,	 /* 0, 1, or the name of a file */
+	LETTERS, /* as hak_debug_choose() takes them, in a debug build */
 	SAMPLES, /* from least to most, and perhaps a colon and the name of a file */
 };
 
@@ -39,6 +41,11 @@ static const struct option {
 	const char *text;	  /* the default name of a file */
 	unsigned file;		  /* which copy is of its name */
 } options[HAK_NR_OPTIONS] = {
+	[HAK_OPTION_DEBUG] = {
+		.name = "HAKMEM_DEBUG",
+		.help = "red zones, poison, who has allocated and freed; debug builds alone",
+		.type = LETTERS, .most = 1, .text = "-",
+	},
 	[HAK_OPTION_DUMP] = {
 		.name = "HAKMEM_DUMP",
 		.help = "where all lies at exit, appended to FILE, for hakmem-map; %p: the pid",
@@ -159,10 +166,25 @@ static bool parse_samples(const struct option *option, const char *text, long *v
 	       (!text[length] || parse_file(option, text + length + 1));
 }
 
+/* What is chosen holds at once. */
+static bool options_letters(const struct option *option, const char *text)
+{
+	if (!IS_ENABLED(HAK_DEBUG_LAYER)) {
+		hak_say("%s needs a library that was built with DEBUG=1", option->name);
+		return true;
+	}
+	if (!hak_debug_choose(text, true))
+		return false;
+	settings[option - options].text = text; /* for print_values(), and nobody later */
+	return true;
+}
+
 static bool options_parse(const struct option *option, const char *text)
 {
 	long value = 1;
 
+	if (option->type == LETTERS)
+		return options_letters(option, text);
 	if (option->type == CHOICE) {
 		for (value = 0; option->words[value]; value++)
 			if (!strcmp(option->words[value], text))
@@ -191,6 +213,9 @@ static void format_range(struct hak_line *line, const struct option *option)
 		hak_format(hak_line_append, line, "%ld..%ld%s", option->least, option->most,
 			   option->type == SAMPLES ? "[:FILE]" : "");
 		break;
+	case LETTERS:
+		hak_format(hak_line_append, line, "[FZPU-][,SIZE][;...]");
+		break;
 	case CHOICE:
 		for (unsigned i = 0; option->words[i]; i++)
 			hak_format(hak_line_append, line, "%s%s", i ? "|" : "", option->words[i]);
@@ -208,7 +233,7 @@ static void format_value(struct hak_line *line, enum hak_option number)
 
 	if (option->type == CHOICE)
 		hak_format(hak_line_append, line, "%s", option->words[value]);
-	else if (text && value && option->type == OUTPUT)
+	else if (option->type == LETTERS || (text && value && option->type == OUTPUT))
 		hak_line_append(line, text, strnlen(text, TEXT_MOST));
 	else
 		hak_format(hak_line_append, line, "%ld", value);

@@ -4,6 +4,7 @@
 
 /* What can be chosen by the environment of a program; the table is in options.c. */
 enum hak_option {
+	HAK_OPTION_DEBUG,
 	HAK_OPTION_DUMP,
 	HAK_OPTION_DUMP_SIGNAL,
 	HAK_OPTION_GUARD,

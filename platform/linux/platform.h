@@ -50,6 +50,10 @@
 /* In bytes. glibc aligns even a single byte to 16, and programs rely on it. */
 #define HAK_MIN_ALIGN 16
 
+/* Who has a block, and by what time, in reports of the debug build (core/debug/). */
+#define PLATFORM_WHO  "thread"
+#define PLATFORM_TIME "ms"
+
 /*
  * How much magazines hold. A magazine holds at most HAK_MAGAZINE_MAX blocks of up to 512 bytes, or
  * HAK_MAGAZINE_MAX_LARGE larger ones, since indices of slots have 16 bits, and at most

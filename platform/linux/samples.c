@@ -22,6 +22,7 @@
 #include "api/fastpath.h"
 #include "api/fork.h"
 #include "api/sampled_paths.h"
+#include "debug/choice.h"
 #include "diag/sample.h"
 #include "diag/sampled.h"
 #include "diag/trace.h"
@@ -371,6 +372,8 @@ void hak_samples_begin(void)
 	long bytes = hak_option(HAK_OPTION_PROFILE), leaks = hak_option(HAK_OPTION_LEAKS);
 	long number = hak_option(HAK_OPTION_PROFILE_SIGNAL);
 
+	if (IS_ENABLED(HAK_DEBUG_LAYER) && debug_has_tracks())
+		find_unwinder();
 	if (bytes && leaks && bytes != leaks)
 		hak_say("HAKMEM_LEAKS tells of the samples of HAKMEM_PROFILE");
 	if (bytes || leaks) {

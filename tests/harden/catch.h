@@ -15,6 +15,7 @@ enum caught {
 };
 
 extern char caught_line[256];
+extern char caught_report[8192]; /* the lines before it, too */
 
 /* Before the others. */
 void catch_init(void);

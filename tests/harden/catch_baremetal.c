@@ -7,10 +7,29 @@
 #include <boot.h>
 #include <hakmem/host.h>
 
+#include "diag/sampled.h"
+
 char caught_line[256];
+char caught_report[8192];
 
 static void *after[5];
 static enum caught what;
+static size_t reported;
+
+/* What comes before the line goes into the report, and not to the console. */
+void hak_sampled_print(void *ctx, const char *text, size_t length)
+{
+	(void)ctx;
+	for (size_t i = 0; i < length && reported < sizeof(caught_report) - 1; i++)
+		caught_report[reported++] = text[i];
+	caught_report[reported] = '\0';
+}
+
+void hak_sampled_name(struct hak_line *line, void *frame)
+{
+	(void)line;
+	(void)frame;
+}
 
 static void on_fault(uint64_t address, uint64_t rip)
 {
@@ -43,6 +62,8 @@ enum caught catch (void (*commit)(void)) {
 	void (*volatile function)(void) = commit;
 
 	if (__builtin_setjmp(after)) return what;
+	reported = 0;
+	caught_report[0] = '\0';
 	function();
 	return CAUGHT_NOT;
 }

@@ -12,6 +12,7 @@
 #include "catch.h"
 
 char caught_line[256];
+char caught_report[8192];
 
 static sigjmp_buf after;
 static int ends[2];
@@ -32,10 +33,11 @@ void catch_init(void)
 /* The last line of the report, without what names the program. */
 static void read_line(void)
 {
-	char text[4096], *line;
-	ssize_t n = read(ends[0], text, sizeof(text) - 1);
+	char *text = caught_report, *line;
+	ssize_t n = read(ends[0], text, sizeof(caught_report) - 1);
 
 	caught_line[0] = '\0';
+	text[n > 0 ? n : 0] = '\0';
 	if (n <= 0)
 		return;
 	if (text[n - 1] == '\n')

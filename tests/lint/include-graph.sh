@@ -22,7 +22,8 @@ layers='
 	5 diag		sampled trace sample guard profile
 	6 pool		layout slabs magazine pool registry stats fixed
 	7 api		request fastpath sampled sampled_paths init fork malloc aligned
-	8 harden	raw seal report large walk verify harden
+	8 harden	raw seal report large walk verify heap harden
+	9 debug		record choice report waiting verify debug
 '
 
 # The rank of a folder, and the place in it of a unit: FOLDER/NAME, both .c and .h.

@@ -14,8 +14,8 @@
 
 memory='memcpy memmove memset memcmp'
 host=$(sed -nE 's/^.*[ *](hak_host_[a-z_]+)\(.*/\1/p' "$ROOT/include/hakmem/host.h" | sort -u)
-# What platforms define for samples, and for the hardened build.
-samples='hak_sampled_name hak_sampled_print hak_secret hak_secret_make'
+# What platforms define for samples, and for the hardened build and the debug build.
+samples='hak_sampled_name hak_sampled_print hak_secret hak_secret_make hak_debug_now hak_debug_who'
 baremetal="hak_ask hak_note hak_cpu_at hak_cpu_require $samples"
 linux="hak_tls_cache hak_tls_held hak_linux_provider this_cache_set this_owner owner_is_gone
 	$samples"
@@ -41,6 +41,11 @@ compile()
 	local cc=${CC:-gcc} only=()
 
 	[ "$hardened" = 1 ] || only=(! -path './harden/*' ! -name quarantine.c)
+	if [ "$debug" = 1 ]; then
+		only+=(-o -path './harden/heap.c' -o -path './harden/walk.c')
+	else
+		only+=(! -path './debug/*')
+	fi
 
 	[ "$platform" = baremetal ] && flags='-mno-red-zone -mgeneral-regs-only'
 	[ "$platform" = linux ] && flags=-fPIC

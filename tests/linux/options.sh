@@ -108,8 +108,8 @@ test_table()
 	local name
 
 	with HAKMEM_HELP=1 -- "$scratch/probe"
-	expect help 14 "${who}options by environment"
-	for name in DUMP DUMP_SIGNAL GUARD HELP LEAKS PROFILE PROFILE_SIGNAL PURGE_DELAY_MS \
+	expect help 15 "${who}options by environment"
+	for name in DEBUG DUMP DUMP_SIGNAL GUARD HELP LEAKS PROFILE PROFILE_SIGNAL PURGE_DELAY_MS \
 		REAPER STATS THP TOP VERBOSE; do
 		grep -qE "^  HAKMEM_$name +[^ ]+ +[^ ]+ +[^ ]" "$scratch/errors" ||
 			fail "help-$name: not in the table"
@@ -145,9 +145,9 @@ test_values()
 	expect unknown 1 "${who}unknown option( HAKMEM_FOO| HAKMEM_REAPR){2}; HAKMEM_HELP=1 lists"
 	with HAKMEM_REAPER=0 HAKMEM_VERBOSE=1 -- "$scratch/probe"
 	expect verbose 1 \
-		"$runs DUMP=0 .* PURGE_DELAY_MS=500 REAPER=0 STATS=0 THP=default TOP=0 VER"
+		"$runs DEBUG=- DUMP=0 .* PURGE_DELAY_MS=500 REAPER=0 STATS=0 THP=default TOP=0 VER"
 	with HAKMEM_VERBOSE=1 -- "$scratch/probe"
-	expect verbose-about-no-thread 1 "$runs DUMP=0 .* REAPER=auto "
+	expect verbose-about-no-thread 1 "$runs DEBUG=- DUMP=0 .* REAPER=auto "
 	with HAKMEM_VERBOSE=1 HAKMEM_REAPER=1 -- "$scratch/probe"
 	expect verbose-about-thread 2 "${who}a thread gives memory back$"
 	(ulimit -v 12000 && with HAKMEM_VERBOSE=1 HAKMEM_REAPER=0 -- "$scratch/probe")

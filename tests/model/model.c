@@ -14,6 +14,7 @@
  */
 #include "shadow.h"
 
+#include <api/request.h>
 #include <base/base.h>
 #include <hakmem/hakmem.h>
 #include <hakmem/host.h>
@@ -210,6 +211,12 @@ static bool expect_null(void)
 	return below(1000) || check_heap();
 }
 
+/* In the hardened build, and with HAKMEM_DEBUG, a block is as long as was asked for. */
+static size_t usable_for(size_t size)
+{
+	return IS_ENABLED(CONFIG_HAK_HARDENED) ? size : hak_good_size(size);
+}
+
 /* A block that was handed out; zeroed if it should be. */
 static bool expect_block(void *block, size_t size, size_t align, bool zeroed)
 {
@@ -220,7 +227,7 @@ static bool expect_block(void *block, size_t size, size_t align, bool zeroed)
 		return expect_null();
 	usable = hak_usable_size(block);
 	EXPECT((uintptr_t)block % align == 0);
-	EXPECT(usable >= size && (usable > 0 || IS_ENABLED(CONFIG_HAK_HARDENED)));
+	EXPECT(usable >= size && (usable > 0 || !usable_for(0)));
 	EXPECT(!zeroed || reads_zero(block, size));
 	number = shadow_add(block, usable, size);
 	EXPECT(number); /* overlaps nothing */
@@ -231,12 +238,6 @@ static bool expect_block(void *block, size_t size, size_t align, bool zeroed)
 static size_t natural_alignment(size_t size)
 {
 	return size > 8 ? 16 : HAK_MIN_ALIGN;
-}
-
-/* In the hardened build a block is as long as was asked for. */
-static size_t usable_for(size_t size)
-{
-	return IS_ENABLED(CONFIG_HAK_HARDENED) ? size : hak_good_size(size);
 }
 
 static bool do_malloc(size_t size)
@@ -514,6 +515,8 @@ static bool parse_option(const char *name, const char *value)
 				return true;
 		return false;
 	}
+	if (test_is_same(name, "--letters"))
+		return IS_ENABLED(HAK_DEBUG_LAYER) && hak_debug_choose(value, true);
 	number = test_number(&value);
 	if (*value)
 		return false;
@@ -530,7 +533,9 @@ static bool parse_option(const char *name, const char *value)
 
 static int usage(void)
 {
-	test_print("usage: model [--ops N] [--seed S] [--provider NAME] [--live MIB]\nproviders:");
+	test_print(
+		"usage: model [--ops N] [--seed S] [--provider NAME] [--live MIB]\n"
+		"             [--letters LETTERS], of HAKMEM_DEBUG, in debug builds\nproviders:");
 	for (unsigned i = 0; i < ARRAY_SIZE(configs); i++)
 		test_print(" %s", configs[i].name);
 	test_print("\n");

@@ -221,6 +221,17 @@ static void pages_options(void)
 	CHECK(hak_init_with(&options.known) == HAK_INIT_WINDOW);
 	CHECK(pages_attach(&provider)); /* it was not attached by that */
 	pages_detach();
+	options.known = (struct hak_options){
+		.size = sizeof(struct hak_options),
+		.provider = &provider,
+		.debug = "?",
+	};
+	CHECK(hak_init_with(&options.known) == HAK_INIT_DEBUG);
+	options.known.debug = "-"; /* what other builds cannot do is not promised either */
+	CHECK(hak_init_with(&options.known) ==
+	      (IS_ENABLED(HAK_DEBUG_LAYER) ? HAK_INIT_DONE : HAK_INIT_DEBUG));
+	if (IS_ENABLED(HAK_DEBUG_LAYER))
+		pages_detach();
 }
 
 /* What a provider has left, which maps two SuperSlabs. */
