@@ -27,14 +27,15 @@ check nothing_printed bash -c "! '$root/qemu/profile.sh' '$image' </dev/null"
 # By the first frame of each stack, which is where an allocator of the image was called from.
 share()
 {
-	local start blocks bytes rest frame all=1 own=0
+	local start size blocks bytes rest frame all=1 own=0
 
-	start=$((0x$(nm "$image" | awk -v f="$1" '$3 == f { print $1 }')))
+	read -r start size < <(nm -S "$image" | awk -v f="$1" '$4 == f { print $1, $2 }')
+	start=$((0x$start)) size=$((0x$size))
 	while read -r blocks bytes rest; do
 		[[ $blocks =~ ^[0-9]+:$ && $rest =~ @\ (0x[0-9a-f]+) ]] || continue
 		frame=${BASH_REMATCH[1]}
 		((all += bytes))
-		((frame > start && frame < start + 64)) && ((own += bytes))
+		((frame > start && frame <= start + size)) && ((own += bytes))
 	done <"$scratch/heap"
 	echo $(((100 * own + all / 2) / all))
 }
