@@ -46,23 +46,35 @@ static size_t whole_size(size_t align, size_t size, size_t *place)
 	return *place + size + ZONE_LEAST;
 }
 
+static void set_live(struct record *record)
+{
+	samples_lock();
+	record_set(record, RECORD_LIVE);
+	samples_unlock();
+}
+
 /* The record of a block that the heap below has handed out. */
 static void *begin(char *start, size_t place, size_t size, const void *frame)
 {
 	unsigned class = pagemap_class((uintptr_t)start);
 	struct record *record = (struct record *)start;
-	size_t capacity = place + size + ZONE_LEAST;
+	struct record made = {
+		.size = size,
+		.capacity = place + size + ZONE_LEAST,
+		.place = (uint32_t)place,
+		.letters = (uint16_t)letters_of(size),
+	};
 
 	if (class <= CLASS_SLAB_LAST)
-		capacity = size_class[class].size;
-	record->check = 0;
-	COMPILER_BARRIER();
-	*record = (struct record){ .size = size, .capacity = capacity, .place = (uint32_t)place };
-	record->letters = (uint16_t)letters_of(size);
-	if (record->letters & LETTER_U)
-		track_fill(&record->allocated, frame);
+		made.capacity = size_class[class].size;
+	if (made.letters & LETTER_U)
+		track_fill(&made.allocated, frame);
+	samples_lock();
+	*record = made;
+	record_set(record, RECORD_BUSY);
+	samples_unlock();
 	record_fill_zones(record);
-	record_set(record, RECORD_LIVE);
+	set_live(record);
 	return record_block(record);
 }
 
@@ -312,13 +324,6 @@ static bool resize(struct record *record, size_t size, bool anyway)
 	return true;
 }
 
-static void unclaim(struct record *record)
-{
-	samples_lock();
-	record_set(record, RECORD_LIVE);
-	samples_unlock();
-}
-
 /* Of a block that was allocated without letters, to a size that has some. */
 static void *realloc_raw(void *block, size_t size, const void *frame)
 {
@@ -337,14 +342,14 @@ static void *realloc_claimed(struct record *record, size_t size, const void *fra
 	void *moved;
 
 	if (resize(record, size, false)) {
-		unclaim(record);
+		set_live(record);
 		return record_block(record);
 	}
 	moved = debug_alloc(1, size, false, frame);
 	if (!moved) { /* the old one may be large enough */
 		moved = size <= record->size && resize(record, size, true) ? record_block(record)
 									   : NULL;
-		unclaim(record);
+		set_live(record);
 		return moved;
 	}
 	__builtin_memcpy(moved, record_block(record), MIN(size, record->size));
