@@ -187,8 +187,7 @@ static void steady_calls(void)
 		run(mix);
 		if (exceeds(of_malloc.worst, mix->most_malloc) ||
 		    exceeds(of_free.worst, mix->most_free) ||
-		    exceeds(of_last.worst, mix->most_last) ||
-		    exceeds(irqs.steady, most_off(mix)) ||
+		    exceeds(of_last.worst, mix->most_last) || exceeds(irqs.steady, most_off(mix)) ||
 		    exceeds(of_malloc.sum / of_malloc.calls, mix->mean_malloc) ||
 		    exceeds(of_free.sum / of_free.calls, mix->mean_free))
 			test_fail(__FILE__, __LINE__, mix->name);
