@@ -417,7 +417,8 @@ static unsigned allocate(struct hak_cache *cache, unsigned n)
 {
 	unsigned got = 0;
 
-	while (got < n || held(cache, CLASS_64) || limit(cache, CLASS_64) < USUAL)
+	while ((got < n || held(cache, CLASS_64) || limit(cache, CLASS_64) < USUAL) &&
+	       got < ARRAY_SIZE(blocks) - OTHERS)
 		blocks[got++] = magazine_pop(cache, CLASS_64, ALLOC_ANY);
 	return got;
 }
@@ -428,7 +429,7 @@ static void magazine_spills(void)
 	unsigned freed = 0, n, first, second, lower = USUAL - USUAL / 4;
 	struct hak_cache *cache;
 
-	CHECK(unit_open(8 * MIB, 0, FAKE_PURGE_NONE));
+	CHECK(open_large());
 	cache = cache_attach();
 	CHECK(cache);
 	CHECK(class_alloc(CLASS_64, blocks + 4200, OTHERS, ALLOC_ANY) == OTHERS);
