@@ -25,7 +25,10 @@ struct superslab *walk_next(uintptr_t last, uintptr_t *base)
 	return next;
 }
 
-/* A slab of the class whose lock is held stays: is this one? */
+/*
+ * A slab of the class whose lock is held stays: is this one? The descriptor of a unit that is none
+ * may never have been written.
+ */
 bool walk_has(struct superslab *superslab, unsigned index, unsigned class, uintptr_t base)
 {
 	bool is;
@@ -34,7 +37,7 @@ bool walk_has(struct superslab *superslab, unsigned index, unsigned class, uintp
 	is = pagemap_superslab(base) == superslab && superslab->base == base &&
 	     !superslab_is_unused(superslab, index) && !superslab_back(superslab, index) &&
 	     superslab->slab[index].class == class &&
-	     pagemap_class(slab_base(&superslab->slab[index])) == class;
+	     pagemap_class(base + index * UNIT_SIZE) == class;
 	arena_unlock();
 	return is;
 }
