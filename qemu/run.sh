@@ -116,10 +116,12 @@ boot()
 	local limit=$1 kernel=$2 reader
 
 	shift 2
-	sed -nE 's/.*"SHUTDOWN".*"reason": "([a-z-]*)".*/\1/p' "$scratch/monitor.out" \
+	# the reader has its pipe before QEMU begins, and ends when this shell has closed it, too
+	exec 3<>"$scratch/monitor.in" 4<>"$scratch/monitor.out" 5<"$scratch/monitor.out"
+	sed -nE 's/.*"SHUTDOWN".*"reason": "([a-z-]*)".*/\1/p' <&5 3>&- 4>&- 5<&- \
 		>"$scratch/ended" &
 	reader=$!
-	exec 3<>"$scratch/monitor.in"
+	exec 5<&-
 	echo '{"execute": "qmp_capabilities"}' >&3
 	# shellcheck disable=SC2086 # a list of words
 	timeout --foreground -k 5 "$limit" "$qemu" \
@@ -128,10 +130,9 @@ boot()
 		-m "$memory" -smp "$smp" -serial stdio \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 \
 		-chardev pipe,id=ended,path="$scratch/monitor" -mon chardev=ended,mode=control \
-		$options -kernel "$kernel" -append "$*" </dev/null 2>"$scratch/errors" 3>&-
+		$options -kernel "$kernel" -append "$*" </dev/null 2>"$scratch/errors" 3>&- 4>&-
 	echo $? >"$scratch/status"
-	exec 3>&-
-	: <>"$scratch/monitor.out" # ends the reader if QEMU never began
+	exec 3>&- 4>&-
 	wait $reader
 }
 
