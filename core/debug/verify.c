@@ -53,8 +53,7 @@ static void verify_unit(struct superslab *superslab, unsigned index, uintptr_t b
 	struct change change;
 
 	arena_lock();
-	if (pagemap_superslab(base) == superslab && superslab->base == base &&
-	    !superslab_is_unused(superslab, index) && !superslab_back(superslab, index))
+	if (walk_is_first(superslab, index, base))
 		record = find_changed(&superslab->slab[index], start, &change);
 	arena_unlock();
 	if (record)
@@ -63,21 +62,8 @@ static void verify_unit(struct superslab *superslab, unsigned index, uintptr_t b
 
 void verify_some(unsigned superslabs, const char *caller)
 {
-	static _Atomic uintptr_t last; /* where the scan is */
-	uintptr_t at = superslabs == VERIFY_ALL ? 0 : last;
-
 	if (!debug_is_on)
 		return;
 	waiting_verify(caller);
-	while (superslabs--) {
-		uintptr_t base;
-		struct superslab *superslab = walk_next(at, &base);
-
-		at = base;
-		if (!superslab)
-			break;
-		for (unsigned i = 0; i < superslab_described(superslab); i++)
-			verify_unit(superslab, i, base, caller);
-	}
-	last = at;
+	walk_some(superslabs, verify_unit, caller);
 }

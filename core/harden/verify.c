@@ -105,22 +105,8 @@ static void verify_quarantines(const char *caller)
 
 void verify_some(unsigned superslabs, const char *caller)
 {
-	static _Atomic uintptr_t last; /* where the scan is */
-	uintptr_t at = superslabs == VERIFY_ALL ? 0 : last;
-	struct superslab *superslab;
-
 	if (!hak_secret[1])
 		return; /* nobody has ever allocated */
 	verify_quarantines(caller);
-	while (superslabs--) {
-		uintptr_t base;
-
-		superslab = walk_next(at, &base);
-		at = base;
-		if (!superslab)
-			break;
-		for (unsigned i = 0; i < superslab_described(superslab); i++)
-			verify_slab(superslab, i, base, caller);
-	}
-	last = at;
+	walk_some(superslabs, verify_slab, caller);
 }
