@@ -66,6 +66,19 @@ bool test_is_same(const char *one, const char *two)
 	return *one == *two;
 }
 
+const char *test_find(const char *text, const char *part)
+{
+	for (; *text; text++) {
+		size_t n = 0;
+
+		while (part[n] && text[n] == part[n])
+			n++;
+		if (!part[n])
+			return text;
+	}
+	return NULL;
+}
+
 unsigned long test_number(const char **text)
 {
 	unsigned long value = 0;

@@ -56,6 +56,9 @@ void test_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Arguments of main(), without a C library: are these the same? */
 bool test_is_same(const char *one, const char *two);
 
+/* Where does a text have a part? NULL if nowhere; an empty text has none. */
+const char *test_find(const char *text, const char *part);
+
 /* The number that *@text begins with, 0 if none; *@text is behind it then. */
 unsigned long test_number(const char **text);
 

@@ -41,15 +41,7 @@ static char *allocate(void)
 
 static bool line_has(const char *part)
 {
-	for (const char *line = caught_line; *line; line++) {
-		size_t n = 0;
-
-		while (part[n] && line[n] == part[n])
-			n++;
-		if (!part[n])
-			return true;
-	}
-	return false;
+	return test_find(caught_line, part);
 }
 
 static bool begin(void)

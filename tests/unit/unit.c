@@ -149,13 +149,5 @@ bool unit_text_is(const char *expected)
 
 const char *unit_text_find(const char *part)
 {
-	for (const char *start = unit_text.text; *start; start++) {
-		size_t n = 0;
-
-		while (part[n] && start[n] == part[n])
-			n++;
-		if (!part[n])
-			return start;
-	}
-	return NULL;
+	return test_find(unit_text.text, part);
 }
