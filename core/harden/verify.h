@@ -5,12 +5,12 @@
 #ifndef HAKMEM_HARDEN_VERIFY_H
 #define HAKMEM_HARDEN_VERIFY_H
 
-#include "base/base.h"
+#include "harden/walk.h"
 
 /* Look at some SuperSlabs, or at all. Stops the program if a block is broken. */
 void verify_some(unsigned superslabs, const char *caller);
 #define VERIFY_STEP    2u
 #define VERIFY_AT_EXIT 64u
-#define VERIFY_ALL     UINT32_MAX
+#define VERIFY_ALL     WALK_ALL
 
 #endif

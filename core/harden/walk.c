@@ -6,7 +6,6 @@
  */
 #include "harden/walk.h"
 
-#include "harden/verify.h"
 #include "pages/pagemap.h"
 #include "superslab/arena.h"
 
@@ -33,7 +32,7 @@ static struct superslab *walk_next(uintptr_t last, uintptr_t *base)
 void walk_some(unsigned superslabs, walk_fn *visit, const char *caller)
 {
 	static _Atomic uintptr_t last;
-	uintptr_t at = superslabs == VERIFY_ALL ? 0 : last;
+	uintptr_t at = superslabs == WALK_ALL ? 0 : last;
 
 	while (superslabs--) {
 		uintptr_t base;
@@ -49,8 +48,8 @@ void walk_some(unsigned superslabs, walk_fn *visit, const char *caller)
 }
 
 /*
- * With the lock held: is the SuperSlab still there, and may a slab or a span begin in this unit? The
- * descriptor of one in which none does may never have been written.
+ * With the lock held: is the SuperSlab still there, and may a slab or a span begin in this unit?
+ * The descriptor of a unit in which none does may never have been written.
  */
 bool walk_is_first(const struct superslab *superslab, unsigned index, uintptr_t base)
 {

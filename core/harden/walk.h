@@ -7,6 +7,8 @@
 
 #include "superslab/descriptor.h"
 
+#define WALK_ALL UINT32_MAX
+
 typedef void walk_fn(struct superslab *superslab, unsigned index, uintptr_t base,
 		     const char *caller);
 
